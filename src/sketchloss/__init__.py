@@ -1,0 +1,23 @@
+"""A perceptual loss made for sketches (Seo 2025, "Improved Perceptual Loss for Sketch Image Domain")."""
+
+from importlib.metadata import version
+
+from sketchloss.attention import AttentionGate
+from sketchloss.backbone import ARMS, TAPS, Backbone, BackboneConfig
+from sketchloss.loss import SketchLoss, gram, sketch_loss
+from sketchloss.weights import load_backbone, save_backbone
+
+__version__ = version("sketchloss")
+
+__all__ = [
+    "ARMS",
+    "TAPS",
+    "AttentionGate",
+    "Backbone",
+    "BackboneConfig",
+    "SketchLoss",
+    "gram",
+    "load_backbone",
+    "save_backbone",
+    "sketch_loss",
+]

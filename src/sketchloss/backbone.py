@@ -1,0 +1,323 @@
+"""VGG-16 with attention gates in its first two pool slots, tapped by layer name (Seo 2025, section 3, Figure 1)."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from sketchloss.attention import AttentionGate, GateInit, GateOrder
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+# Channels and number of convolutions of VGG-16's five blocks (Simonyan & Zisserman 2015, configuration D).
+BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
+
+
+def _name_taps() -> dict[str, int]:
+    taps, index = {}, 0
+    for block, (_, convolutions) in enumerate(BLOCKS, start=1):
+        for convolution in range(1, convolutions + 1):
+            taps[f"relu{block}_{convolution}"] = index + 1
+            index += 2
+        taps[f"pool{block}"] = index
+        index += 1
+    return taps
+
+
+#: Layer name -> index in torchvision's `vgg16().features`: relu1_1 is 1, pool1 (a pool slot) is 4, relu5_3 is 29.
+TAPS = _name_taps()
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One of the paper's four arms."""
+
+    attention: bool
+    tuning: bool
+
+
+#: The paper's four arms by our names, in the order of its tables.
+ARMS = {
+    "attention+tuning": Arm(attention=True, tuning=True),
+    "tuning": Arm(attention=False, tuning=True),
+    "attention": Arm(attention=True, tuning=False),
+    "original": Arm(attention=False, tuning=False),
+}
+
+
+@dataclass(frozen=True)
+class BackboneConfig:
+    """What a backbone is built from; stored beside its weights as `config.json`.
+
+    Raises:
+        ValueError: for a setting outside the choices; gate settings are checked by `AttentionGate`.
+    """
+
+    attention: bool = False
+    """Gates in the first two pool slots."""
+    downsample: Literal["none", "max"] = "max"
+    """`none`: a gate replaces its pool, as the paper's text says; `max`: gate, then 2×2 max-pool. Without attention
+    the slots hold VGG's max-pools, whatever is said here."""
+    width: float = 1.0
+    """Multiplies every channel count; for small tests."""
+    gate_order: GateOrder = "channel_spatial"
+    """Which gate comes first."""
+    gate_reduction: int = 16
+    """r of the channel gate."""
+    gate_kernel: int = 7
+    """Side of the spatial gate's convolution."""
+    gate_init: GateInit = "default"
+    """`default`: gates start near 0.5; `open`: near 1."""
+    classes: tuple[str, ...] = ()
+    """Class names of the classifier; none: no classifier."""
+    head: Literal["vgg", "pooled"] = "pooled"
+    """Classifier: VGG's three linear layers on a 7×7 map, or one linear layer on average-pooled features."""
+    mean: tuple[float, float, float] = field(default=IMAGENET_MEAN)
+    """Input normalisation, per channel of an RGB image in [0, 1]."""
+    std: tuple[float, float, float] = field(default=IMAGENET_STD)
+    """Likewise."""
+
+    def __post_init__(self) -> None:
+        if self.width <= 0:
+            raise ValueError(f"width is {self.width}: it must be positive")
+        if self.head not in ("vgg", "pooled"):
+            raise ValueError(f"head {self.head!r} is unknown: use vgg or pooled")
+        # JSON brings lists.
+        object.__setattr__(self, "classes", tuple(self.classes))
+        for name in ("mean", "std"):
+            value = tuple(float(number) for number in getattr(self, name))
+            if len(value) != 3:
+                raise ValueError(f"{name} has {len(value)} numbers: it needs one for each of the three channels")
+            object.__setattr__(self, name, value)
+        if min(self.std) <= 0:
+            raise ValueError(f"std is {self.std}: every number must be positive")
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What happened to the tensors of a weights file and of the backbone they were loaded into."""
+
+    new: tuple[str, ...]
+    """Tensors of the backbone that the file did not have; they keep their initial values."""
+    unused: tuple[str, ...]
+    """Tensors of the file that the backbone has no place for."""
+
+
+class Backbone(nn.Module):
+    """VGG-16's convolutions, optionally with attention, and taps by layer name.
+
+    Parameter names and shapes are torchvision's (`features.0.weight`, ...); the gates sit at `features.4` and
+    `features.9`, so photo-trained weights load without renaming.
+
+    Args:
+        config: see `BackboneConfig`. Keyword arguments are fields of it, for `Backbone(attention=True)`.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, config: BackboneConfig | None = None, **settings) -> None:
+        super().__init__()
+        if config is not None and settings:
+            raise ValueError(f"Backbone got a config and also {sorted(settings)}: give one or the other")
+        self.config = config = config or BackboneConfig(**settings)
+        #: What `load_backbone` found; None for a backbone that was not loaded from a file.
+        self.load_report: LoadReport | None = None
+        #: Recompute activations in the backward pass instead of keeping them: less memory, a third more arithmetic.
+        self.checkpoint_activations = False
+
+        layers: list[nn.Module] = []
+        channels = 3
+        for block, (out_channels, convolutions) in enumerate(BLOCKS):
+            out_channels = max(1, round(out_channels * config.width))
+            for _ in range(convolutions):
+                # ReLU not in place: a tap's features must survive the next layer.
+                layers += [nn.Conv2d(channels, out_channels, 3, padding=1), nn.ReLU(inplace=False)]
+                channels = out_channels
+            if config.attention and block < 2:
+                layers.append(
+                    AttentionGate(
+                        channels,
+                        order=config.gate_order,
+                        reduction=config.gate_reduction,
+                        kernel_size=config.gate_kernel,
+                        init=config.gate_init,
+                        downsample=config.downsample,
+                    )
+                )
+            else:
+                layers.append(nn.MaxPool2d(2))
+        self.features = nn.Sequential(*layers)
+        self.embedding_size = channels
+        self.classifier = self._build_classifier(channels) if config.classes else None
+
+        self.register_buffer("mean", torch.tensor(config.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(config.std).view(1, 3, 1, 1), persistent=False)
+        self._initialise()
+
+    def _build_classifier(self, channels: int) -> nn.Sequential:
+        count = len(self.config.classes)
+        if self.config.head == "pooled":
+            return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, count))
+        hidden = max(1, round(4096 * self.config.width))
+        return nn.Sequential(
+            nn.AdaptiveAvgPool2d(7),
+            nn.Flatten(),
+            *(nn.Linear(channels * 49, hidden), nn.ReLU(), nn.Dropout()),
+            *(nn.Linear(hidden, hidden), nn.ReLU(), nn.Dropout()),
+            nn.Linear(hidden, count),
+        )
+
+    def _initialise(self) -> None:
+        # torchvision's VGG start; the gates keep their own.
+        for module in self.features:
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+                assert module.bias is not None
+                nn.init.zeros_(module.bias)
+        if self.classifier is not None:
+            for module in self.classifier:
+                if isinstance(module, nn.Linear):
+                    nn.init.normal_(module.weight, 0, 0.01)
+                    nn.init.zeros_(module.bias)
+
+    def minimum_size(self, layers: Iterable[str]) -> int:
+        """Return the smallest height and width in pixels at which these layers have at least one position."""
+        deepest = max(tap_index(layer) for layer in layers)
+        halvings = sum(
+            isinstance(module, nn.MaxPool2d) or (isinstance(module, AttentionGate) and self.config.downsample == "max")
+            for module in self.features[: deepest + 1]
+        )
+        return 2**halvings
+
+    def _run(self, images: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
+        wanted = {tap_index(layer): layer for layer in layers}
+        deepest = max(wanted)
+        weight = self.features[0].weight
+        features = ((images - self.mean) / self.std).to(weight.dtype)
+        taps: dict[str, Tensor] = {}
+        start = 0
+        pool_slots = (index for layer, index in TAPS.items() if layer.startswith("pool") and index < deepest)
+        # Cut at taps and at pool slots: a checkpoint saves memory only where it spans several layers.
+        for stop in sorted({*wanted, *pool_slots}):
+            block = self.features[start : stop + 1]
+            start = stop + 1
+            if self.checkpoint_activations and torch.is_grad_enabled():
+                features = checkpoint(block, features, use_reentrant=False)
+            else:
+                features = block(features)
+            assert isinstance(features, Tensor)
+            if stop in wanted:
+                taps[wanted[stop]] = features
+        return taps
+
+    def forward(self, images: Float[Tensor, "n 3 h w"], layers: Iterable[str]) -> dict[str, Float[Tensor, "n c h2 w2"]]:
+        """Return the features of the named layers; evaluation stops at the deepest.
+
+        Args:
+            images: RGB in [0, 1], any float dtype; the backbone normalises them.
+            layers: names such as `relu3_3` (after the ReLU) or `pool1` (after the pool slot, gate included).
+
+        Returns:
+            A dictionary from each name to features n×c×h'×w', in the weights' dtype (autocast's inside autocast).
+
+        Raises:
+            ValueError: for an unknown or no layer, or images too small to reach the deepest one.
+        """
+        layers = tuple(layers)
+        if not layers:
+            raise ValueError(f"no layer named: choose from {', '.join(TAPS)}")
+        minimum = self.minimum_size(layers)
+        if min(images.shape[-2:]) < minimum:
+            height, width = images.shape[-2:]
+            raise ValueError(
+                f"images are {height}x{width} pixels: {'/'.join(layers)} of this backbone needs {minimum}x{minimum}; "
+                "enlarge them or name shallower layers"
+            )
+        return self._run(images, layers)
+
+    def classify(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n classes"]:
+        """Return the class logits, in the order of `config.classes`.
+
+        Raises:
+            ValueError: if the backbone has no classifier, or as `forward`.
+        """
+        if self.classifier is None:
+            raise ValueError("this backbone has no classifier: build it with classes=(...), or load tuned weights")
+        return self.classifier(self(images, ("pool5" if self.config.head == "vgg" else "relu5_3",)).popitem()[1])
+
+    def embed(self, images: Float[Tensor, "n 3 h w"], layer: str = "relu5_3") -> Float[Tensor, "n d"]:
+        """Return one L2-normalised float32 vector per image: the layer's features averaged over positions.
+
+        Args:
+            images: as for `forward`.
+            layer: any layer name; the default gives d = 512.
+        """
+        features = self(images, (layer,))[layer].float().mean((2, 3))
+        return F.normalize(features, dim=1)
+
+    def load_weights(self, tensors: Mapping[str, Tensor]) -> LoadReport:
+        """Copy tensors of the same name into the backbone and report the rest.
+
+        Args:
+            tensors: a state dictionary with torchvision's VGG-16 names, or one of our own; any float dtype.
+
+        Returns:
+            Which tensors of the backbone are new, and which of the given ones went unused.
+
+        Raises:
+            ValueError: if a convolution is missing, or a tensor has another shape than its place.
+        """
+        own = self.state_dict()
+        convolutions = [name for name in own if name.startswith("features.") and name.count(".") == 2]
+        missing = [name for name in convolutions if name not in tensors]
+        if missing:
+            raise ValueError(f"these are not VGG-16 weights: {len(missing)} of 26 tensors missing, first {missing[0]}")
+        classifier_fits = all(
+            name in tensors and tensors[name].shape == own[name].shape for name in own if name.startswith("classifier.")
+        )
+        used = {}
+        for name, tensor in tensors.items():
+            # Another classifier (ImageNet's 1,000 classes, say) is no mistake: the features are what is wanted.
+            if name not in own or (name.startswith("classifier.") and not classifier_fits):
+                continue
+            if tensor.shape != own[name].shape:
+                raise ValueError(
+                    f"tensor {name} has shape {tuple(tensor.shape)}: this backbone needs {tuple(own[name].shape)}"
+                )
+            used[name] = tensor
+        self.load_state_dict(used, strict=False)
+        return LoadReport(
+            new=tuple(name for name in own if name not in used),
+            unused=tuple(name for name in tensors if name not in used),
+        )
+
+    def describe(self) -> dict:
+        """Return the configuration as JSON-ready values."""
+        return asdict(self.config)
+
+
+def tap_index(layer: str) -> int:
+    """Return the index of a layer in `Backbone.features`; ValueError for an unknown name."""
+    if layer not in TAPS:
+        raise ValueError(f"layer {layer!r} is unknown: choose from {', '.join(TAPS)}")
+    return TAPS[layer]
+
+
+def freeze(backbone: Backbone) -> Backbone:
+    """Turn every parameter into a non-persistent buffer, in place, and return the backbone in eval mode.
+
+    Nothing is left to train, an optimiser given the parent's parameters does not see it, the parent's `state_dict`
+    does not grow, and `.to()`, `.half()` and copies still reach it.
+    """
+    for module in backbone.modules():
+        for name, parameter in list(module.named_parameters(recurse=False)):
+            delattr(module, name)
+            module.register_buffer(name, parameter.detach(), persistent=False)
+    return backbone.eval()

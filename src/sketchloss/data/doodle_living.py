@@ -1,0 +1,672 @@
+"""Doodles of living things and of the sky: each function composes one kind from shapes, its proportions from `rng`."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from sketchloss.data.doodle_shapes import (
+    BARK,
+    BLACK,
+    BLUE,
+    CREAM,
+    GOLD,
+    GREY,
+    LEAF,
+    ORANGE,
+    PAINTS,
+    PINK,
+    RED,
+    SKIN,
+    WHITE,
+    WOOD,
+    YELLOW,
+    Colour,
+    Part,
+    box,
+    curve,
+    darker,
+    ellipse,
+    fill,
+    line,
+    one_of,
+    rotate,
+    shape,
+    turned,
+)
+
+FURS: tuple[Colour, ...] = (GREY, ORANGE, BARK, CREAM, (90, 88, 96), (196, 150, 108))
+
+
+def _eye(x: float, y: float, radius: float, *, open_wide: bool) -> list[Part]:
+    if not open_wide:
+        return [fill(ellipse(x, y, radius * 0.5), BLACK)]
+    return [fill(ellipse(x, y, radius), WHITE), fill(ellipse(x, y, radius * 0.4), BLACK)]
+
+
+def apple(rng: np.random.Generator) -> list[Part]:
+    """An apple with its stalk, a leaf or two, now and then a bite."""
+    wide, tall, dip = rng.uniform((0.34, 0.34, 0.04), (0.46, 0.42, 0.1))
+    skin = one_of(rng, (RED, RED, LEAF, YELLOW, (176, 190, 70)))
+    lean = rng.uniform(-0.1, 0.1)
+    half = [(0.0, -tall + dip), (0.45 * wide, -tall), (0.95 * wide, -0.55 * tall), (0.95 * wide, 0.1 * tall)]
+    half += [(0.6 * wide, 0.85 * tall), (0.2 * wide, tall)]
+    body = curve(*half, (0.0, tall - 0.04), *[(-x, y) for x, y in half[:0:-1]], closed=True)
+    parts = [
+        line(curve((0.0, -tall + dip + 0.03), (lean * 0.4, -tall - 0.06), (lean, -tall - 0.17)), BARK, thickness=0.03)
+    ]
+    parts.insert(0, fill(body, skin, bulge=1))
+    for side in rng.choice((-1, 1), size=rng.integers(1, 3), replace=False):
+        reach = rng.uniform(0.16, 0.26)
+        leaf_ = curve(
+            (0, -tall - 0.03),
+            (side * reach * 0.5, -tall - 0.14),
+            (side * reach, -tall - 0.12),
+            (side * reach * 0.6, -tall - 0.02),
+            closed=True,
+        )
+        parts.append(fill(leaf_, LEAF))
+    if rng.random() < 0.6:
+        parts.append(
+            line(
+                ellipse(0, 0, wide * 0.72, tall * 0.7, start=0.62, stop=0.62 + rng.uniform(0.08, 0.2)),
+                darker(skin, 1.2),
+            )
+        )
+    return parts
+
+
+def bird(rng: np.random.Generator) -> list[Part]:
+    """A small bird from the side, standing."""
+    feathers = one_of(rng, PAINTS)
+    fat, head, tail, lift = rng.uniform((0.17, 0.1, 0.18, -0.08), (0.25, 0.15, 0.36, 0.12))
+    head_x, head_y = 0.27, -fat - 0.04
+    parts = [
+        line(shape((x, fat * 0.8), (x + 0.02, fat + 0.2), (x + 0.09, fat + 0.21)), ORANGE, thickness=0.02)
+        for x in (-0.02, 0.08)
+    ]
+    parts.append(
+        fill(
+            shape((-0.2, -0.04), (-0.26 - tail, -0.06 - lift), (-0.24 - tail, 0.07 - lift), (-0.16, 0.09)),
+            darker(feathers),
+        )
+    )
+    body = curve(
+        (0.3, -0.12),
+        (0.27, 0.08),
+        (0.08, fat),
+        (-0.16, fat * 0.7),
+        (-0.3, -0.02),
+        (-0.12, -0.6 * fat),
+        (0.12, -fat),
+        closed=True,
+    )
+    parts.append(fill(body, feathers, bulge=0.8))
+    beak = rng.uniform(0.09, 0.2)
+    parts.append(
+        fill(
+            shape(
+                (head_x + head * 0.8, head_y - 0.04),
+                (head_x + head + beak, head_y + 0.02),
+                (head_x + head * 0.8, head_y + 0.06),
+            ),
+            ORANGE,
+        )
+    )
+    parts.append(fill(ellipse(head_x, head_y, head), feathers, bulge=0.9))
+    parts += _eye(head_x + head * 0.35, head_y - head * 0.15, 0.04, open_wide=bool(rng.random() < 0.4))
+    wing = rng.uniform(0.2, 0.34)
+    parts.append(
+        fill(
+            curve((0.1, -0.05), (0.06, 0.09), (-0.08, 0.11), (-wing, 0.02 - lift), (-0.05, -0.09), closed=True),
+            darker(feathers, 0.8),
+        )
+    )
+    for feather in range(int(rng.integers(0, 4))):
+        x = 0.03 - 0.07 * feather
+        parts.append(line(curve((x, 0.0), (x - 0.03, 0.035), (x - 0.08, 0.03)), darker(feathers, 0.5)))
+    return parts
+
+
+def butterfly(rng: np.random.Generator) -> list[Part]:
+    """A butterfly from above, wings spread."""
+    upper, lower = one_of(rng, PAINTS), one_of(rng, PAINTS)
+    span, rise, low_span, drop = rng.uniform((0.34, 0.24, 0.22, 0.24), (0.48, 0.42, 0.36, 0.38))
+    spots = rng.integers(0, 3)
+    parts = []
+    for side in (-1, 1):
+        parts.append(
+            fill(
+                curve(
+                    (side * 0.03, 0.04),
+                    (side * low_span, 0.08),
+                    (side * low_span * 0.95, drop),
+                    (side * 0.12, drop * 0.9),
+                    closed=True,
+                ),
+                lower,
+                bulge=0.4,
+            )
+        )
+        parts.append(
+            fill(
+                curve(
+                    (side * 0.03, 0.03),
+                    (side * 0.1, -rise * 0.7),
+                    (side * span * 0.85, -rise),
+                    (side * span, -rise * 0.3),
+                    (side * span * 0.7, 0.07),
+                    closed=True,
+                ),
+                upper,
+                bulge=0.4,
+            )
+        )
+        if spots:
+            parts.append(fill(ellipse(side * span * 0.66, -rise * 0.5, 0.07), lower))
+        if spots > 1:
+            parts.append(fill(ellipse(side * low_span * 0.6, drop * 0.55, 0.05), upper))
+        parts.append(line(curve((side * 0.01, -0.15), (side * 0.05, -0.25), (side * 0.12, -0.32)), BLACK))
+    parts.append(fill(ellipse(0, 0.03, 0.035, 0.19), BLACK))
+    parts.append(fill(ellipse(0, -0.17, 0.045), BLACK))
+    return turned(parts, rng.normal(0, 0.25))
+
+
+def cactus(rng: np.random.Generator) -> list[Part]:
+    """A cactus with arms, mostly in a pot."""
+    thick, tall = rng.uniform((0.09, 0.5), (0.14, 0.68))
+    green = one_of(rng, (LEAF, (70, 130, 84), (120, 156, 84)))
+    parts = []
+    for side in rng.choice((-1, 1), size=rng.integers(1, 3), replace=False):
+        height, out, up, arm = rng.uniform((0.3, 0.12, 0.14, 0.05), (0.55, 0.2, 0.28, 0.07))
+        y, x = -tall * height, side * (thick + out)
+        outline = curve(
+            (side * thick * 0.5, y + arm),
+            (x, y + arm),
+            (x + side * arm, y),
+            (x + side * arm, y - up),
+            (x, y - up - arm),
+            (x - side * arm, y - up),
+            (x - side * arm, y - arm),
+            (side * thick * 0.5, y - arm),
+            closed=True,
+        )
+        parts.append(fill(outline, green, bulge=0.7))
+    trunk = np.concatenate(
+        [shape((thick, 0.02)), ellipse(0, -tall + thick, thick, start=0.25, stop=-0.25), shape((-thick, 0.02))]
+    )
+    parts.append(fill(trunk, green, bulge=0.8))
+    for _ in range(int(rng.integers(5, 14))):
+        x, y = rng.uniform((-0.7 * thick, -tall + thick), (0.7 * thick, -0.06))
+        parts.append(line(shape((x, y), (x + 0.02, y - 0.035)), CREAM, thickness=0.008))
+    if rng.random() < 0.75:
+        wide, deep = rng.uniform((0.17, 0.18), (0.24, 0.28))
+        pot = one_of(rng, (ORANGE, (188, 96, 64), BLUE, CREAM))
+        parts += [
+            fill(box(-wide * 0.85, 0.04, wide * 0.85, deep, taper=-0.03), pot),
+            fill(box(-wide, -0.02, wide, 0.06), pot),
+        ]
+    else:
+        parts.append(line(curve((-0.4, 0.02), (-0.1, 0.0), (0.15, 0.03), (0.42, 0.01)), WOOD, thickness=0.02))
+    return parts
+
+
+def cat(rng: np.random.Generator) -> list[Part]:
+    """The face of a cat."""
+    fur = one_of(rng, FURS)
+    wide, tall, ear, apart = rng.uniform((0.3, 0.24, 0.18, 0.4), (0.4, 0.33, 0.3, 0.6))
+    parts = []
+    for side in (-1, 1):
+        outer, inner, tip = (
+            (side * wide * 0.93, -tall * 0.2),
+            (side * wide * 0.25, -tall * 0.85),
+            (side * wide * rng.uniform(0.75, 1), -tall * 0.75 - ear),
+        )
+        parts.append(fill(shape(outer, tip, inner), fur))
+        if rng.random() < 0.6:
+            middle = np.mean([outer, inner, tip], axis=0)
+            parts.append(fill(middle + (shape(outer, tip, inner) - middle) * 0.55, PINK))
+    parts.append(fill(ellipse(0, 0, wide, tall), fur, bulge=0.8))
+    eye, slit = rng.uniform((0.05, 0.008), (0.085, 0.03))
+    iris = one_of(rng, (YELLOW, LEAF, (150, 190, 120), WHITE))
+    for side in (-1, 1):
+        x, y = side * wide * apart, -tall * 0.15
+        parts += [fill(ellipse(x, y, eye, eye * 0.85), iris), fill(ellipse(x, y, slit, eye * 0.7), BLACK)]
+        for whisker in range(int(rng.integers(2, 4))):
+            start, drop = (side * wide * 0.35, tall * (0.32 + 0.12 * whisker)), tall * (0.1 + 0.28 * whisker)
+            end = (side * wide * rng.uniform(1.2, 1.5), drop)
+            parts.append(
+                line(
+                    curve(start, ((start[0] + end[0]) / 2, (start[1] + end[1]) / 2 - 0.015), end),
+                    WHITE,
+                    thickness=0.007,
+                )
+            )
+        parts.append(
+            line(
+                curve(
+                    (0, tall * 0.36), (side * 0.015, tall * 0.5), (side * 0.06, tall * 0.55), (side * 0.1, tall * 0.46)
+                ),
+                BLACK,
+            )
+        )
+    parts.append(fill(shape((-0.04, tall * 0.2), (0.04, tall * 0.2), (0, tall * 0.36)), PINK))
+    for stripe in range(int(rng.choice((0, 0, 3)))):
+        x = (stripe - 1) * 0.06
+        parts.append(line(shape((x, -tall * 0.92), (x * 0.8, -tall * 0.55)), darker(fur), thickness=0.02))
+    return parts
+
+
+def fish(rng: np.random.Generator) -> list[Part]:
+    """A fish from the side."""
+    scales = one_of(rng, PAINTS)
+    long, deep, fork, spread = rng.uniform((0.3, 0.16, 0.04, 0.13), (0.42, 0.27, 0.14, 0.24))
+    fin = darker(scales, 0.8)
+    tail = shape((-long * 0.8, 0), (-long - 0.24, -spread), (-long - 0.24 + fork, 0), (-long - 0.24, spread))
+    parts = [fill(tail, fin, bulge=0.2)]
+    height = rng.uniform(0.06, 0.16)
+    parts.append(
+        fill(
+            curve((-long * 0.5, -deep * 0.5), (-long * 0.2, -deep - height), (long * 0.3, -deep * 0.8), closed=True),
+            fin,
+            bulge=0.2,
+        )
+    )
+    parts.append(
+        fill(
+            curve(
+                (-long * 0.2, deep * 0.8), (-long * 0.3, deep + height * 0.7), (long * 0.15, deep * 0.9), closed=True
+            ),
+            fin,
+            bulge=0.2,
+        )
+    )
+    body = curve(
+        (long, 0.01),
+        (long * 0.6, -deep * 0.75),
+        (0, -deep),
+        (-long * 0.6, -deep * 0.5),
+        (-long, 0),
+        (-long * 0.6, deep * 0.5),
+        (0, deep),
+        (long * 0.6, deep * 0.75),
+        closed=True,
+    )
+    parts.append(fill(body, scales, bulge=0.9))
+    parts.append(line(ellipse(long * 0.2, 0, 0.1, deep * 0.72, start=0.05, stop=0.45), fin))
+    parts += _eye(long * 0.62, -deep * 0.22, rng.uniform(0.035, 0.06), open_wide=bool(rng.random() < 0.7))
+    parts.append(line(curve((long * 0.97, 0.04), (long * 0.85, 0.07), (long * 0.76, 0.05)), BLACK))
+    for row in range(int(rng.integers(0, 4))):
+        x = long * (0.08 - 0.24 * row)
+        for y in (-deep * 0.35, deep * 0.25):
+            parts.append(line(ellipse(x, y, 0.05, 0.06, start=0.05, stop=0.45), fin, thickness=0.01))
+    if rng.random() < 0.4:
+        parts += [
+            fill(ellipse(long + 0.08 + 0.05 * k, -0.1 - 0.11 * k, 0.025 + 0.01 * k), (206, 226, 236)) for k in range(3)
+        ]
+    return turned(parts, rng.normal(0, 0.12))
+
+
+def flower(rng: np.random.Generator) -> list[Part]:
+    """A flower with petals around a disc, on a stem with leaves."""
+    petals = int(rng.integers(5, 10))
+    long, heart, stem, bend = rng.uniform((0.15, 0.07, 0.45, -0.1), (0.23, 0.12, 0.66, 0.1))
+    wide = (long + heart) * np.sin(np.pi / petals) * rng.uniform(0.75, 1.05)
+    colour = one_of(rng, (RED, PINK, YELLOW, WHITE, ORANGE, (150, 110, 190), BLUE))
+    parts = [line(curve((0, 0), (bend, stem * 0.5), (bend * 0.4, stem)), LEAF, thickness=0.028)]
+    for side in rng.choice((-1, 1), size=rng.integers(1, 3), replace=False):
+        y, reach = stem * rng.uniform(0.5, 0.75), rng.uniform(0.17, 0.27)
+        x = bend * 0.85
+        parts.append(
+            fill(
+                curve(
+                    (x, y),
+                    (x + side * reach * 0.4, y - 0.11),
+                    (x + side * reach, y - 0.13),
+                    (x + side * reach * 0.65, y - 0.01),
+                    closed=True,
+                ),
+                LEAF,
+            )
+        )
+    phase = rng.uniform(0, 2 * np.pi)
+    for petal in range(petals):
+        outline = ellipse(0, -heart * 0.8 - long * 0.5, wide, long * 0.6)
+        parts.append(fill(rotate(outline, phase + 2 * np.pi * petal / petals), colour, bulge=0.5))
+    parts.append(fill(ellipse(0, 0, heart), one_of(rng, (YELLOW, BARK, ORANGE)), bulge=0.8))
+    return parts
+
+
+def leaf(rng: np.random.Generator) -> list[Part]:
+    """One broad leaf with veins."""
+    wide, widest, stalk, bend = rng.uniform((0.16, -0.05, 0.12, -0.06), (0.27, 0.14, 0.26, 0.06))
+    green = one_of(rng, (LEAF, (150, 170, 60), ORANGE, RED, (60, 120, 70)))
+    blade = curve(
+        (bend, -0.5),
+        (wide * 0.6, -0.26),
+        (wide, widest),
+        (wide * 0.55, 0.3),
+        (0, 0.4),
+        (-wide * 0.55, 0.3),
+        (-wide, widest),
+        (-wide * 0.6, -0.26),
+        closed=True,
+    )
+    parts = [fill(blade, green, bulge=0.3)]
+    vein = darker(green, 0.72)
+    parts.append(line(curve((bend, -0.42), (0, 0), (0, 0.4), (-bend, 0.4 + stalk)), vein, thickness=0.02))
+    count = int(rng.integers(3, 6))
+    for y in np.linspace(-0.22, 0.28, count).tolist():
+        reach = wide * 0.72 * (1 - abs(y - widest) / 0.75)
+        for side in (-1, 1):
+            parts.append(
+                line(curve((0, y), (side * reach * 0.5, y - 0.07), (side * reach, y - 0.11)), vein, thickness=0.01)
+            )
+    return turned(parts, rng.normal(0.5, 0.5))
+
+
+def mushroom(rng: np.random.Generator) -> list[Part]:
+    """A toadstool, with spots or gills."""
+    wide, tall, stalk, foot = rng.uniform((0.3, 0.22, 0.07, 0.28), (0.44, 0.4, 0.13, 0.42))
+    cap = one_of(rng, (RED, RED, ORANGE, (160, 112, 76), (140, 92, 140)))
+    stem = curve(
+        (-stalk, -0.04),
+        (-stalk * 0.8, foot * 0.5),
+        (-stalk * 1.3, foot),
+        (0, foot + 0.03),
+        (stalk * 1.3, foot),
+        (stalk * 0.8, foot * 0.5),
+        (stalk, -0.04),
+        closed=True,
+    )
+    parts = [fill(stem, CREAM, bulge=0.8)]
+    if rng.random() < 0.4:
+        parts.append(
+            fill(
+                curve(
+                    (-stalk, foot * 0.3),
+                    (-stalk * 1.5, foot * 0.5),
+                    (0, foot * 0.56),
+                    (stalk * 1.5, foot * 0.5),
+                    (stalk, foot * 0.3),
+                    closed=True,
+                ),
+                WHITE,
+            )
+        )
+    rim = rng.uniform(0.0, 0.07)
+    dome = ellipse(0, 0, wide, tall, start=-0.25, stop=0.25)
+    parts.append(fill(np.concatenate([dome, curve((wide, 0), (0, rim), (-wide, 0))[1:-1]]), cap, bulge=0.8))
+    for x, y, radius in (
+        (-0.5, -0.35, 0.05),
+        (0.05, -0.68, 0.06),
+        (0.52, -0.4, 0.055),
+        (0.05, -0.22, 0.04),
+        (-0.3, -0.72, 0.03),
+    )[: int(rng.integers(2, 6))]:
+        size = radius * rng.uniform(0.8, 1.3)
+        parts.append(fill(ellipse(x * wide, y * tall, size, size * 0.8), WHITE))
+    if rng.random() < 0.5:
+        parts += [
+            line(curve((x, foot + 0.04), (x + rng.normal(0, 0.02), foot - rng.uniform(0.04, 0.1))), LEAF)
+            for x in (-0.24, -0.19, 0.2, 0.26)
+        ]
+    return parts
+
+
+def person(rng: np.random.Generator) -> list[Part]:
+    """A standing person, arms at some angle."""
+    shirt, trousers, hair = (
+        one_of(rng, PAINTS),
+        one_of(rng, (BLUE, BARK, GREY, BLACK)),
+        one_of(rng, (BLACK, BARK, YELLOW, ORANGE)),
+    )
+    head, shoulder, hip, leg, stance = rng.uniform((0.085, 0.1, 0.08, 0.3, 0.04), (0.12, 0.15, 0.13, 0.42, 0.12))
+    skirt = rng.random() < 0.35
+    body = 0.3
+    parts = []
+    for side in (-1, 1):
+        foot = side * (hip * 0.5 + stance)
+        limb = shape(
+            (side * hip * 0.95, body),
+            (foot + side * 0.045, body + leg),
+            (foot - side * 0.035, body + leg),
+            (side * 0.005, body + 0.06),
+        )
+        parts += [
+            fill(limb, SKIN if skirt else trousers),
+            fill(ellipse(foot + side * 0.03, body + leg + 0.015, 0.065, 0.03), BLACK),
+        ]
+    for side in (-1, 1):
+        angle = rng.uniform(0.15, 2.4)
+        arm = 0.3 * np.array([side * np.sin(angle), np.cos(angle)])
+        root = np.array([side * (shoulder - 0.03), 0.05])
+        across = 0.032 * np.array([np.cos(angle), -side * np.sin(angle)])
+        parts.append(fill(np.stack([root - across, root + arm - across, root + arm + across, root + across]), shirt))
+        parts.append(fill(ellipse(*(root + arm * 1.08).tolist(), 0.04), SKIN))
+    if skirt:
+        parts.append(
+            fill(
+                shape(
+                    (-shoulder, 0.0),
+                    (shoulder, 0.0),
+                    (hip * 0.8, 0.17),
+                    (hip * 1.9, body + 0.14),
+                    (-hip * 1.9, body + 0.14),
+                    (-hip * 0.8, 0.17),
+                ),
+                shirt,
+            )
+        )
+    else:
+        parts.append(fill(shape((-shoulder, 0.0), (shoulder, 0.0), (hip, body + 0.02), (-hip, body + 0.02)), shirt))
+    y = -head - 0.015
+    if skirt or rng.random() < 0.3:
+        parts.insert(
+            0,
+            fill(
+                curve(
+                    (0, y - head * 1.2),
+                    (head * 1.2, y),
+                    (head * 1.15, y + head * 1.5),
+                    (-head * 1.15, y + head * 1.5),
+                    (-head * 1.2, y),
+                    closed=True,
+                ),
+                hair,
+            ),
+        )
+    parts.append(fill(ellipse(0, y, head * 0.92, head), SKIN, bulge=0.8))
+    parts.append(
+        fill(
+            np.concatenate(
+                [
+                    ellipse(0, y, head * 0.98, head * 1.06, start=-0.2, stop=0.2),
+                    curve((head * 0.5, y - head * 0.45), (-head * 0.5, y - head * 0.5)),
+                ]
+            ),
+            hair,
+        )
+    )
+    parts += [fill(ellipse(side * head * 0.36, y, 0.01), BLACK) for side in (-1, 1)]
+    parts.append(
+        line(ellipse(0, y + head * 0.2, head * 0.45, head * 0.35, start=0.33, stop=0.67), RED, thickness=0.012)
+    )
+    return parts
+
+
+def rabbit(rng: np.random.Generator) -> list[Part]:
+    """A rabbit from the front, sitting, its ears up or one of them folded."""
+    fur = one_of(rng, (WHITE, GREY, (190, 160, 130), BARK))
+    ear, slim, head, fat = rng.uniform((0.26, 0.05, 0.14, 0.19), (0.4, 0.075, 0.18, 0.27))
+    parts = [fill(ellipse(0, 0.33, fat, 0.26), fur, bulge=0.8)]
+    parts.append(fill(ellipse(0, 0.38, fat * 0.6, 0.17), WHITE, bulge=0.4))
+    for side in (-1, 1):
+        parts.append(fill(ellipse(side * fat * 0.62, 0.57, 0.1, 0.055), fur))
+        tilt = side * rng.uniform(0.05, 0.45)
+        outer = rotate(ellipse(0, -ear * 0.5, slim, ear * 0.55), tilt) + (side * head * 0.45, -head * 0.75)
+        inner = rotate(ellipse(0, -ear * 0.5, slim * 0.5, ear * 0.4), tilt) + (side * head * 0.45, -head * 0.75)
+        parts += [fill(outer, fur), fill(inner, PINK)]
+    parts.append(fill(ellipse(0, 0, head * 1.05, head), fur, bulge=0.8))
+    for side in (-1, 1):
+        parts += _eye(side * head * 0.42, -head * 0.15, 0.035, open_wide=False)
+        for rise in (-0.02, 0.03):
+            parts.append(
+                line(
+                    shape((side * head * 0.3, head * 0.35), (side * head * 1.3, head * 0.3 + rise)),
+                    GREY,
+                    thickness=0.007,
+                )
+            )
+        parts.append(
+            line(curve((0, head * 0.35), (side * 0.02, head * 0.5), (side * 0.05, head * 0.45)), BLACK, thickness=0.01)
+        )
+    parts.append(fill(ellipse(0, head * 0.27, 0.026, 0.018), PINK))
+    return parts
+
+
+def snail(rng: np.random.Generator) -> list[Part]:
+    """A snail with a spiral shell."""
+    shell, slug = one_of(rng, PAINTS), one_of(rng, ((196, 170, 120), (170, 150, 130), (180, 180, 110)))
+    radius, turns, neck = rng.uniform((0.2, 1.8, 0.2), (0.29, 2.8, 0.32))
+    parts = []
+    for x in (0.36, 0.45):
+        parts.append(
+            line(curve((x, -neck * 0.6), (x + 0.01, -neck - 0.06), (x + 0.03, -neck - 0.13)), slug, thickness=0.018)
+        )
+        parts.append(fill(ellipse(x + 0.03, -neck - 0.14, 0.02), BLACK))
+    body = curve(
+        (-0.52, 0.2),
+        (-0.25, 0.1),
+        (0.15, 0.08),
+        (0.3, -0.02),
+        (0.33, -neck),
+        (0.43, -neck - 0.02),
+        (0.49, -neck * 0.6),
+        (0.46, 0.06),
+        (0.36, 0.2),
+        (0.0, 0.21),
+        closed=True,
+    )
+    parts.append(fill(body, slug, bulge=0.5))
+    x, y = -0.06, 0.1 - radius * 0.85
+    parts.append(fill(ellipse(x, y, radius, radius * 0.95), shell, bulge=0.9))
+    t = np.linspace(0, 1, 60)
+    angle = 2 * np.pi * (0.4 - turns * t)
+    reach = radius * (1 - t) ** 0.9
+    spiral = np.stack([x + reach * np.sin(angle), y - 0.95 * reach * np.cos(angle)], axis=1)
+    parts.append(line(spiral[4:], darker(shell), thickness=0.022))
+    parts.append(line(curve((0.47, -neck * 0.45), (0.43, -neck * 0.35), (0.4, -neck * 0.4)), BLACK, thickness=0.01))
+    return parts
+
+
+def star(rng: np.random.Generator) -> list[Part]:
+    """A star with five points, now and then six, plump or sharp."""
+    points = int(rng.choice((5, 5, 5, 6)))
+    inner = rng.uniform(0.38, 0.55) * (1.15 if points == 6 else 1)
+    angles = np.pi * np.arange(2 * points) / points
+    reach = np.where(np.arange(2 * points) % 2 == 0, 0.45, 0.45 * inner)
+    outline = np.stack([reach * np.sin(angles), -reach * np.cos(angles)], axis=1)
+    colour = one_of(rng, (YELLOW, YELLOW, GOLD, RED, ORANGE))
+    parts = [fill(outline, colour, bulge=0.7)]
+    if rng.random() < 0.4:
+        parts += [fill(ellipse(side * 0.08, -0.05, 0.02, 0.032), BLACK) for side in (-1, 1)]
+        parts.append(line(ellipse(0, 0.03, 0.1, 0.07, start=0.32, stop=0.68), BLACK, thickness=0.018))
+    elif rng.random() < 0.4:
+        parts.append(fill(outline * rng.uniform(0.5, 0.7), darker(colour, 1.1)))
+    return turned(parts, rng.normal(0, 0.25))
+
+
+def sun(rng: np.random.Generator) -> list[Part]:
+    """The sun: a disc, its rays lines or triangles, sometimes a face."""
+    radius, gap, long = rng.uniform((0.17, 0.02, 0.1), (0.25, 0.07, 0.2))
+    rays, pointed, uneven = int(rng.integers(8, 15)), rng.random() < 0.45, rng.uniform(0.5, 1)
+    parts = []
+    for ray in range(rays):
+        reach = long * (uneven if ray % 2 else 1)
+        if pointed:
+            half = np.pi * (radius + gap * 0.5) / rays * 0.8
+            outline = shape((-half, -radius - gap * 0.4), (0, -radius - gap - reach), (half, -radius - gap * 0.4))
+            parts.append(fill(rotate(outline, 2 * np.pi * ray / rays), ORANGE, bulge=0.2))
+        else:
+            stroke = shape((0, -radius - gap), (0, -radius - gap - reach))
+            parts.append(line(rotate(stroke, 2 * np.pi * ray / rays), ORANGE, thickness=0.025))
+    parts.append(fill(ellipse(0, 0, radius), YELLOW, bulge=0.8))
+    if rng.random() < 0.45:
+        parts += [fill(ellipse(side * radius * 0.38, -radius * 0.2, 0.018, 0.028), BLACK) for side in (-1, 1)]
+        parts.append(line(ellipse(0, 0, radius * 0.6, radius * 0.55, start=0.32, stop=0.68), BLACK, thickness=0.018))
+    return parts
+
+
+def tree(rng: np.random.Generator) -> list[Part]:
+    """A tree: a fir in tiers, or a trunk under a crown of bumps."""
+    green = one_of(rng, (LEAF, (60, 126, 70), (120, 150, 60), (206, 140, 60)))
+    trunk, height, flare = rng.uniform((0.035, 0.24, 0.02), (0.07, 0.38, 0.06))
+    parts = [
+        fill(
+            shape(
+                (-trunk, -0.1),
+                (trunk, -0.1),
+                (trunk + flare * 0.4, height * 0.8),
+                (trunk + flare, height),
+                (-trunk - flare, height),
+                (-trunk - flare * 0.4, height * 0.8),
+            ),
+            BARK,
+        )
+    ]
+    if rng.random() < 0.35:
+        tiers, wide = int(rng.integers(2, 5)), rng.uniform(0.22, 0.34)
+        step = 0.62 / tiers
+        for tier in range(tiers):
+            y, half = 0.08 - tier * step, wide * (1 - 0.62 * tier / tiers)
+            parts.append(fill(shape((0, y - step * 1.55), (half, y), (-half, y)), green, bulge=0.4))
+    else:
+        bumps, wide, tall = int(rng.integers(6, 11)), rng.uniform(0.26, 0.38), rng.uniform(0.22, 0.33)
+        angles = 2 * np.pi * (np.arange(bumps) + rng.uniform(-0.15, 0.15, bumps)) / bumps
+        depth = rng.uniform(0.14, 0.3)
+        t = np.linspace(0, 1, 9)[:-1]
+        arcs = []
+        for start, stop in zip(angles, [*angles[1:], angles[0] + 2 * np.pi], strict=True):
+            angle = start + (stop - start) * t
+            out = 0.85 + depth * np.sqrt(np.sin(np.pi * t))
+            arcs.append(np.stack([wide * out * np.sin(angle), -0.3 - tall * out * np.cos(angle)], axis=1))
+        parts.append(fill(np.concatenate(arcs), green, bulge=0.8))
+        fruit = one_of(rng, (RED, ORANGE, YELLOW))
+        for _ in range(int(rng.choice((0, 0, 5)))):
+            x, y = rng.uniform(-0.6, 0.6, 2)
+            parts.append(fill(ellipse(x * wide, -0.3 + y * tall, 0.028), fruit))
+        for side in rng.choice((-1, 0, 1), size=rng.integers(0, 3), replace=False):
+            parts.append(
+                line(
+                    ellipse(side * wide * 0.4, -0.3 - 0.2 * side * tall, wide * 0.25, tall * 0.2, start=0.3, stop=0.7),
+                    darker(green),
+                )
+            )
+    if rng.random() < 0.4:
+        parts.append(
+            line(
+                curve((-0.36, height), (-0.1, height + 0.015), (0.12, height - 0.01), (0.38, height + 0.01)),
+                LEAF,
+                thickness=0.02,
+            )
+        )
+    return parts
+
+
+COMPOSERS: tuple[Callable[[np.random.Generator], list[Part]], ...] = (
+    apple,
+    bird,
+    butterfly,
+    cactus,
+    cat,
+    fish,
+    flower,
+    leaf,
+    mushroom,
+    person,
+    rabbit,
+    snail,
+    star,
+    sun,
+    tree,
+)

@@ -1,0 +1,175 @@
+"""Built-in drawings: procedural doodles of everyday things, as sketches in three styles and as photo-like twins.
+
+A doodle is a scene (coloured parts, back to front) and a hand that draws it. The sketch and the photo show the same
+scene, so they fit one another pixel for pixel.
+
+    from sketchloss.data.doodles import KINDS, doodle
+
+    cat = doodle("cat", seed=7)
+    cat.sketch(224), cat.photo(224), cat.redrawn(hand=1).sketch(224, style="brush")
+"""
+
+import zlib
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Float
+from PIL import Image
+
+from sketchloss.data import doodle_living, doodle_things
+from sketchloss.data.doodle_drawing import by_hand, draw_brush, draw_ink, draw_pencil, visible_strokes
+from sketchloss.data.doodle_photo import draw_photo
+from sketchloss.data.doodle_shapes import Part
+
+_COMPOSERS = {kind.__name__: kind for kind in (*doodle_living.COMPOSERS, *doodle_things.COMPOSERS)}
+_TOOLS = {"pencil": draw_pencil, "ink": draw_ink, "brush": draw_brush}
+
+KINDS: tuple[str, ...] = tuple(sorted(_COMPOSERS))
+STYLES = tuple(_TOOLS)
+SMALLEST = 8
+THINNEST = 0.8  # pixels: below this a drawing at its own line width would fade
+
+
+@dataclass(frozen=True, eq=False)
+class Doodle:
+    """A drawing that has yet to be drawn: what is in it, and the hand and tool that will draw it."""
+
+    kind: str
+    """One of `KINDS`."""
+    seed: int
+    """What `doodle` made it from; also decides the light and background of the photo."""
+    parts: tuple[Part, ...]
+    """The clean scene in the unit square, y down, back to front."""
+    style: str
+    """One of `STYLES`."""
+    line_width: float
+    """As a fraction of the picture's side. The brush swells to about twice this."""
+    hand: int = 0
+    """Seed of the hand's inaccuracy."""
+    missing: tuple[int, ...] = ()
+    """Which of the visible strokes the hand leaves out."""
+
+    @cached_property
+    def strokes(self) -> tuple[Float[np.ndarray, "_ 2"], ...]:
+        """The visible strokes as the hand draws them, each (points, 2) in the unit square, y down.
+
+        Wobble and overshoot may take a point slightly outside the square.
+        """
+        return self._drawn("hand")
+
+    def _drawn(self, purpose: str) -> tuple[Float[np.ndarray, "_ 2"], ...]:
+        drawn = by_hand(self._clean_strokes, self._rng(purpose, self.hand))
+        return tuple(stroke for index, stroke in enumerate(drawn) if index not in self.missing)
+
+    @cached_property
+    def _clean_strokes(self) -> list[Float[np.ndarray, "_ 2"]]:
+        return visible_strokes(self.parts)
+
+    def sketch(self, size: int, *, style: str | None = None, line_width: float | None = None) -> Image.Image:
+        """The drawing.
+
+        Args:
+            size: side of the picture in pixels, at least 8.
+            style: one of `STYLES`; None is the doodle's own.
+            line_width: in pixels of the picture; None is the doodle's own share of `size`, at least 0.8 pixels.
+
+        Returns:
+            An `L` picture, `size`×`size`, dark ink on white (255), antialiased.
+
+        Raises:
+            ValueError: an unknown style, or a size below 8.
+        """
+        style = self.style if style is None else style
+        _check_choice("style", style, STYLES)
+        _check_size(size)
+        if line_width is None:
+            line_width = max(THINNEST, self.line_width * size)
+        strokes = self.strokes
+        if style == "pencil":  # a pencil goes over its lines, never quite the same way
+            strokes = (*self._drawn("second pass")[:: 1 + self.seed % 3], *strokes)
+        return _TOOLS[style](strokes, size, line_width=line_width, rng=self._rng("tool", self.hand))
+
+    def photo(self, size: int) -> Image.Image:
+        """The photo-like twin of the scene, whatever hand draws it: an `RGB` picture, `size`×`size`, size at least 8."""
+        _check_size(size)
+        return draw_photo(self.parts, size, rng=self._rng("photo", 0))
+
+    def redrawn(self, hand: int) -> "Doodle":
+        """The same scene, drawn again by another hand: the strokes wobble elsewhere."""
+        return replace(self, hand=hand)
+
+    def without(self, share: float, seed: int) -> "Doodle":
+        """The drawing with that share (0 to 1) of its strokes left out, chosen by `seed`; the others stay as they are."""
+        if not 0 <= share <= 1:
+            raise ValueError(f"share must be from 0 to 1, got {share}")
+        left = [index for index in range(len(self._clean_strokes)) if index not in self.missing]
+        gone = np.random.default_rng(seed).permutation(left)[: round(share * len(left))]
+        return replace(self, missing=(*self.missing, *(int(index) for index in gone)))
+
+    def _rng(self, purpose: str, number: int) -> np.random.Generator:
+        return _generator(self.kind, self.seed, purpose, number)
+
+
+def doodle(kind: str, seed: int, *, style: str | None = None) -> Doodle:
+    """A doodle, always the same one for the same kind and seed.
+
+    Args:
+        kind: one of `KINDS`.
+        seed: 0 or more. Decides proportions, pose, colours, light, hand, tool and line width.
+        style: one of `STYLES`; None lets the seed decide. The scene does not depend on it.
+
+    Raises:
+        ValueError: an unknown kind or style, or a negative seed.
+    """
+    _check_choice("kind", kind, KINDS)
+    if style is not None:
+        _check_choice("style", style, STYLES)
+    if seed < 0:
+        raise ValueError(f"seed must be 0 or more, got {seed}")
+    parts = _posed(_COMPOSERS[kind](_generator(kind, seed, "scene", 0)), _generator(kind, seed, "pose", 0))
+    rng = _generator(kind, seed, "tool", 0)
+    own_style = STYLES[rng.integers(len(STYLES))]
+    line_width = float(rng.uniform(0.010, 0.022))
+    complete = Doodle(kind, seed, parts, style or own_style, line_width)
+    return complete.without(float(rng.choice((0.0, 0.0, 0.05, 0.1))), seed)
+
+
+def _posed(parts: list[Part], rng: np.random.Generator) -> tuple[Part, ...]:
+    """The parts leaned, stretched, mirrored, tinted, and set somewhere in the unit square."""
+    angle, shear = rng.normal(0, 0.06), rng.normal(0, 0.05)
+    stretch = np.exp(rng.normal(0, 0.08))
+    mirror = rng.choice((-1.0, 1.0))
+    lean = np.array([[np.cos(angle), np.sin(angle)], [shear - np.sin(angle), np.cos(angle)]])
+    matrix = np.diag([mirror * stretch, 1 / stretch]) @ lean
+    everything = np.concatenate([part.points for part in parts]) @ matrix
+    low, high = everything.min(axis=0), everything.max(axis=0)
+    span = high - low
+    scale = rng.uniform(0.66, 0.88) / span.max()
+    room = 1 - scale * span
+    corner = 0.05 + rng.beta(3, 3, 2) * (room - 0.1)
+    cast = rng.normal(0, 9, 3)
+    return tuple(
+        replace(
+            part,
+            points=(part.points @ matrix - low) * scale + corner,
+            thickness=part.thickness * scale,
+            colour=tuple(int(c) for c in np.clip(part.colour + cast + rng.normal(0, 5, 3), 0, 255)),
+        )
+        for part in parts
+    )
+
+
+def _generator(kind: str, seed: int, purpose: str, number: int) -> np.random.Generator:
+    # Each purpose has numbers of its own, so that a change to one (another hand) leaves the others as they were.
+    return np.random.default_rng([zlib.crc32(kind.encode()), seed, zlib.crc32(purpose.encode()), number])
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name} {value!r} is unknown; choose from {', '.join(choices)}")
+
+
+def _check_size(size: int) -> None:
+    if size < SMALLEST:
+        raise ValueError(f"size must be at least {SMALLEST} pixels, got {size}")

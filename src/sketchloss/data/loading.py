@@ -1,0 +1,63 @@
+"""From stored sketches to batches: decoding in workers, augmentation of whole batches on the device."""
+
+import os
+
+import kornia.augmentation as augmentation
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from sketchloss.data.sources import Sketches
+
+
+def load_batches(
+    sketches: Sketches, *, batch_size: int, shuffle: bool = False, workers: int | None = None, seed: int = 0
+) -> DataLoader:
+    """Return batches `{"image": uint8 n×3×s×s, "label": int64 (n,), "index": int64 (n,)}`.
+
+    Args:
+        sketches: decoded in worker processes, at their own image size.
+        batch_size: n; the last batch may be smaller.
+        shuffle: in an order that the seed gives.
+        workers: processes that decode; None: one for each core but one, 8 at most.
+        seed: of the order.
+    """
+    if workers is None:
+        workers = min(8, max(1, len(os.sched_getaffinity(0)) - 1))
+    return DataLoader(
+        sketches,  # pyright: ignore[reportArgumentType] - a map-style dataset by its methods
+        batch_size=batch_size,
+        shuffle=shuffle,
+        num_workers=workers,
+        pin_memory=torch.cuda.is_available(),
+        generator=torch.Generator().manual_seed(seed),
+    )
+
+
+def to_unit_range(images: UInt8[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+    """Turn stored bytes into float32 in [0, 1], on the device they are on."""
+    return images.float().div_(255).contiguous(memory_format=torch.channels_last)
+
+
+class Augment(nn.Module):
+    """RandomResizedCrop and horizontal flip of a batch, each image its own (Algorithm 1).
+
+    Args:
+        image_size: side of what comes out, in pixels.
+        crop_scale: least and greatest share of the area that a crop keeps.
+        flip: share of images flipped.
+    """
+
+    def __init__(self, image_size: int, *, crop_scale: tuple[float, float] = (0.08, 1.0), flip: float = 0.5) -> None:
+        super().__init__()
+        self.crop = augmentation.RandomResizedCrop(
+            (image_size, image_size), scale=crop_scale, resample="BILINEAR", align_corners=False
+        )
+        self.flip = augmentation.RandomHorizontalFlip(p=flip)
+
+    @torch.no_grad()
+    def forward(self, images: UInt8[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 s s"]:
+        """Return float32 images in [0, 1]."""
+        cropped = self.flip(self.crop(to_unit_range(images)))
+        return cropped.clamp(0, 1).contiguous(memory_format=torch.channels_last)

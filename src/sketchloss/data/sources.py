@@ -1,0 +1,407 @@
+"""One door for all data: built-in doodles, QuickDraw strokes, folders of pictures, datasets of the hub.
+
+Rows live in a `datasets.Dataset` (memory-mapped from disk where they are many); pictures are drawn or decoded when
+asked for. Labelled sketches only; pairs of photo and sketch are in `pairs.py`.
+"""
+
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypedDict
+
+import datasets
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from datasets import ClassLabel, Dataset, Features, Value
+from jaxtyping import Int64, UInt8
+from PIL import Image
+from torch import Tensor
+
+from sketchloss.data.quickdraw import read_ndjson, to_unit_square
+from sketchloss.data.strokes import draw_strokes
+from sketchloss.images import UnreadablePicture, find_pictures, fit_square, probe_picture, read_picture
+
+LINE_WIDTH = (0.008, 0.024)  # of the side: 1.8 to 5.4 pixels at 224
+DOODLES_PER_CLASS = 100
+QUICKDRAW_READER = 1  # raise when the rows below change, so that older caches are not met again
+
+
+class Item(TypedDict):
+    """One sketch: `image` uint8 3×size×size, `label` an index into the classes, `index` its place in the set."""
+
+    image: UInt8[Tensor, "3 size size"]
+    label: int
+    index: int
+
+
+@dataclass(frozen=True, eq=False)
+class Sketches:
+    """Labelled sketches, a map-style dataset for `torch.utils.data.DataLoader` (picklable, safe to fork).
+
+    `sketches[i]` is an `Item`; `sketches.picture(i)` the same as a picture. The same set and index give the same pixels
+    in every process. Made by `open_sketches`.
+    """
+
+    name: str
+    """What it was opened from."""
+    classes: list[str]
+    labels: Int64[np.ndarray, " n"]
+    """Of each sketch, an index into `classes`; known without decoding."""
+    image_size: int
+    """Side of the square pictures in pixels."""
+    unreadable: list[str]
+    """Files or lines left out at opening, each with its reason."""
+    rows: Dataset
+    order: Int64[np.ndarray, " n"]
+    """Which row of `rows` each sketch is: a selection shares its rows with the whole."""
+    paint: Callable[[dict[str, Any], int, float | None], Image.Image]
+    """From a row, a size in pixels and a line width in fractions of the side (None: its own) to a square picture."""
+    line_width: tuple[float, float] | None = None
+    seed: int = 0
+    relatives: Sequence[str] | None = None
+    """Of each row, what `groups` says; None if no two are related."""
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __getitem__(self, index: int) -> Item:
+        pixels = np.array(self.picture(index).convert("RGB"))
+        image = torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+        return {"image": image, "label": int(self.labels[index]), "index": int(index)}
+
+    def picture(self, index: int) -> Image.Image:
+        """Draw or decode one sketch: a square picture of mode `L` or `RGB`.
+
+        Raises:
+            UnreadablePicture: if its file turns out to be damaged.
+            IndexError: beyond the end.
+        """
+        row = int(self.order[index])
+        width = self.line_width and np.random.default_rng((self.seed, row)).uniform(*self.line_width)
+        return self.paint(self.rows[row], self.image_size, width)
+
+    @property
+    def groups(self) -> list[str]:
+        """Of each sketch, the name of its relatives: sketches of one photo share one (Sketchy), others have their own."""
+        return [self.relatives[row] if self.relatives else str(row) for row in self.order]
+
+    def select(self, indices: Sequence[int] | Int64[np.ndarray, " m"]) -> "Sketches":
+        """Keep these sketches, in this order; classes and labels stay as they are."""
+        indices = np.asarray(indices, dtype=np.int64).reshape(-1)
+        return replace(self, labels=self.labels[indices], order=self.order[indices])
+
+    def with_size(self, image_size: int) -> "Sketches":
+        """The same sketches at another size; strokes are drawn anew, not resampled."""
+        return replace(self, image_size=_checked_size(image_size))
+
+
+def open_sketches(
+    source: str | Path,
+    image_size: int,
+    *,
+    per_class: int | None = None,
+    line_width: tuple[float, float] | None = None,
+    strict: bool = False,
+    seed: int = 0,
+) -> Sketches:
+    """Open labelled sketches from any source.
+
+    Args:
+        source: `doodles` (built in); a folder with one folder of pictures a class; a folder of QuickDraw `.ndjson`
+            files; or a dataset of the hub such as `songweig/imagenet_sketch` (its `train` split, else its first).
+        image_size: side of the square pictures in pixels.
+        per_class: at most so many of each class: of pictures a sample drawn with `seed`, of QuickDraw the first of each
+            file (the rest is not read), of doodles how many to make (100 if None).
+        line_width: range in fractions of the side, for drawings kept as strokes. Each has its own, drawn uniformly with
+            `seed`, so that training meets several. None: 0.008 to 0.024 for QuickDraw (1.8 to 5.4 pixels at 224), and
+            of doodles each one's own.
+        strict: refuse damaged files and lines rather than leave them out.
+        seed: of the sample, of the line widths, and of the doodles (another seed, other doodles).
+
+    Returns:
+        The sketches, opened but not decoded. Damaged files that a look at header and end can tell, and malformed lines,
+        are left out and named in `.unreadable`; others raise `UnreadablePicture` when they are read.
+
+    Raises:
+        ValueError: in one line, for a source that is missing, empty, of one class only or laid out otherwise, for
+            sizes and widths out of range, and with `strict` for damaged files.
+    """
+    _checked_size(image_size)
+    if per_class is not None and per_class < 1:
+        raise ValueError(f"per_class must be at least 1, got {per_class}")
+    if seed < 0:
+        raise ValueError(f"seed must be 0 or more, got {seed}")
+    if line_width is not None and not 0 < line_width[0] <= line_width[1] <= 1:
+        raise ValueError(f"line_width must be (least, most) in fractions of the side, in (0, 1], got {line_width}")
+
+    opener, place = _recognise(source)
+    found = _without_empty_classes(opener(place, per_class, seed))
+    if found.unreadable and strict:
+        raise ValueError(f"{source}: {_some(found.unreadable)}; mend or remove them, or leave strict off")
+    if not found.classes:
+        raise ValueError(f"{source}: no readable sketch in it; {_some(found.unreadable)}")
+    if len(found.classes) < 2:
+        raise ValueError(f"{source}: only one class, {found.classes[0]!r}; at least two are needed")
+    return Sketches(
+        name=str(source),
+        classes=found.classes,
+        labels=found.labels,
+        image_size=image_size,
+        unreadable=found.unreadable,
+        rows=found.rows,
+        order=found.order,
+        paint=found.paint,
+        line_width=LINE_WIDTH if line_width is None and opener is _quickdraw else line_width,
+        seed=seed,
+        relatives=found.relatives,
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The kinds of source
+
+_CHOICES = "'doodles', a folder of class folders, a folder of QuickDraw .ndjson, or a hub name such as user/dataset"
+_HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*")
+
+
+@dataclass(frozen=True)
+class _Found:
+    rows: Dataset
+    order: np.ndarray
+    labels: np.ndarray
+    classes: list[str]
+    paint: Callable[[dict[str, Any], int, float | None], Image.Image]
+    unreadable: list[str]
+    relatives: Sequence[str] | None = None
+
+
+def _recognise(source: str | Path) -> tuple[Callable[[Any, int | None, int], _Found], Any]:
+    if source == "doodles":
+        return _doodles, source
+    if not str(source).strip():
+        raise ValueError(f"no data source given; give {_CHOICES}")
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        return (_quickdraw if any(folder.glob("*.ndjson")) else _class_folders), folder
+    if folder.exists():
+        raise ValueError(f"{source} is a file; give the folder that it is in")
+    if isinstance(source, str) and _HUB_NAME.fullmatch(source):
+        return _hub, source
+    raise ValueError(f"{source} does not exist; give {_CHOICES}")
+
+
+def _doodles(_: str, per_class: int | None, seed: int) -> _Found:
+    from sketchloss.data.doodles import KINDS
+
+    count = per_class or DOODLES_PER_CLASS
+    first = seed * 1_000_000  # so that sets of different seeds share no doodle
+    labels = np.repeat(np.arange(len(KINDS)), count)
+    seeds = np.tile(np.arange(first, first + count), len(KINDS))
+    rows = Dataset.from_dict({"kind": [KINDS[label] for label in labels], "seed": seeds})
+    return _Found(rows, np.arange(len(rows)), labels, list(KINDS), _paint_doodle, [])
+
+
+def _paint_doodle(row: dict[str, Any], size: int, width: float | None) -> Image.Image:
+    from sketchloss.data.doodles import doodle
+
+    return doodle(row["kind"], row["seed"]).sketch(size, line_width=width and width * size)
+
+
+def _quickdraw(folder: Path, per_class: int | None, _: int) -> _Found:
+    # note: names, sizes and times are arguments so that they enter the cache's key: a changed file is read anew
+    files = tuple(
+        (str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(folder.resolve().glob("*.ndjson"))
+    )
+    with _quiet_unless_large(sum(size for _, size, _ in files)):
+        rows = Dataset.from_generator(
+            _quickdraw_rows,
+            features=_QUICKDRAW_ROW,
+            gen_kwargs={"files": files, "per_class": per_class, "reader": QUICKDRAW_READER},
+        )
+    faults, words = rows.data.column("fault"), rows.data.column("word")
+    order = np.flatnonzero(faults.is_null().to_numpy())
+    classes = sorted(pc.unique(words).drop_null().to_pylist())
+    labels = pc.index_in(words, pa.array(classes, pa.string())).to_numpy()[order].astype(np.int64)
+    return _Found(rows, order, labels, classes, _paint_quickdraw, faults.drop_null().to_pylist())
+
+
+_QUICKDRAW_ROW = Features(
+    # points: x, y, x, y, ... as bytes; lengths: points in each stroke as int32; fault: why this line is no drawing
+    {"word": Value("string"), "points": Value("binary"), "lengths": Value("binary"), "fault": Value("string")}
+)
+
+
+def _quickdraw_rows(
+    files: tuple[tuple[str, int, int], ...],
+    per_class: int | None,
+    reader: int,  # noqa: ARG001 (part of the cache's key)
+) -> Iterator[dict[str, Any]]:
+    for path, _, _ in files:
+        faults: list[str] = []  # kept among the rows, so that they are known when the rows come from the cache
+        for number, (word, strokes) in enumerate(read_ndjson(path, faults.append), start=1):
+            lengths = np.array([len(stroke) for stroke in strokes], dtype=np.int32)
+            points = np.concatenate(strokes).tobytes()
+            yield {"word": word, "points": points, "lengths": lengths.tobytes(), "fault": None}
+            if number == per_class:
+                break
+        yield from ({"word": None, "points": None, "lengths": None, "fault": fault} for fault in faults)
+
+
+def _paint_quickdraw(row: dict[str, Any], size: int, width: float | None) -> Image.Image:
+    points = np.frombuffer(row["points"], dtype=np.uint8).reshape(-1, 2)
+    ends = np.frombuffer(row["lengths"], dtype=np.int32).cumsum()
+    strokes = to_unit_square(np.split(points, ends[:-1]))
+    return draw_strokes(strokes, size, line_width=(width or LINE_WIDTH[0]) * size)
+
+
+@contextmanager
+def _quiet_unless_large(size: int, large: int = 100_000_000) -> Iterator[None]:
+    quiet = size < large and not datasets.are_progress_bars_disabled()
+    if quiet:
+        datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if quiet:
+            datasets.enable_progress_bars()
+
+
+def _class_folders(root: Path, per_class: int | None, seed: int) -> _Found:
+    # note: a walk of our own, because the builders of `datasets` take class folders named train or test for splits
+    root = root.absolute()
+    paths = find_pictures(root)
+    inside = [path.relative_to(root) for path in paths]
+    if not paths:
+        if next(root.rglob("*.parquet"), None):
+            return _hub(str(root), per_class, seed)
+        raise ValueError(f"{root} holds no pictures; give {_CHOICES}")
+    if any(len(path.parts) == 1 for path in inside):
+        raise ValueError(f"{root} has pictures in it directly; put the pictures of each class in a folder of its own")
+    if all(len(path.parts) > 2 for path in inside):
+        raise ValueError(f"{root} has its pictures two folders down; give one of the folders in it, such as "
+                         f"{root / inside[0].parts[0]}")  # fmt: skip
+    classes, labels = _numbered([path.parts[0] for path in inside])
+    order, unreadable = [], []
+    for index in _sample(labels, per_class, seed):
+        try:
+            probe_picture(paths[index])
+            order.append(index)
+        except UnreadablePicture as error:
+            unreadable.append(str(error))
+    order = np.array(order, dtype=np.int64)
+    # as bytes: a file's name need not be text
+    rows = Dataset.from_dict(
+        {"path": [os.fsencode(path) for path in paths]}, features=Features({"path": Value("binary")})
+    )
+    relatives = [_relatives(path) for path in inside]
+    return _Found(rows, order, labels[order], classes, _paint_file, unreadable, relatives)
+
+
+_SKETCH_OF_PHOTO = re.compile(r"(n\d{8}_\d+)-\d+")  # Sketchy: n02691156_196-2.png is the second sketch of a photo
+
+
+def _relatives(path: Path) -> str:
+    match = _SKETCH_OF_PHOTO.fullmatch(path.stem)
+    return match[1] if match else str(path)
+
+
+def _paint_file(row: dict[str, Any], size: int, _: float | None) -> Image.Image:
+    return fit_square(read_picture(os.fsdecode(row["path"])), size)
+
+
+def _hub(name: str, per_class: int | None, seed: int) -> _Found:
+    rows = _load(name)
+    image = _one_column(name, rows, "picture", ("image", "sketch"), lambda kind: isinstance(kind, datasets.Image))
+    is_class = lambda kind: isinstance(kind, ClassLabel)  # noqa: E731
+    is_text = lambda kind: isinstance(kind, Value) and kind.dtype in ("string", "large_string")  # noqa: E731
+    label = _one_column(
+        name, rows, "class", ("label", "labels", "class", "category", "word"),
+        is_class if any(map(is_class, rows.features.values())) else is_text,
+    )  # fmt: skip
+    values = rows.select_columns([label])[:][label]
+    kind = rows.features[label]
+    if isinstance(kind, ClassLabel):
+        classes, labels = (
+            list(kind.names),
+            np.array([-1 if value is None else value for value in values], dtype=np.int64),
+        )
+    else:
+        classes, labels = _numbered(values)
+    order = _sample(labels, per_class, seed)
+    unlabelled = [f"{name}: {count} rows without a class"] if (count := int((labels < 0).sum())) else []
+    rows = (
+        rows.select_columns([image]).rename_columns({image: "image"}).cast_column("image", datasets.Image(decode=False))
+    )
+    return _Found(rows, order, labels[order], classes, _paint_cell, unlabelled)
+
+
+def _load(name: str) -> Dataset:
+    try:
+        try:
+            splits = datasets.load_dataset(name)
+        except RuntimeError as error:  # "Dataset scripts are no longer supported"
+            if "script" not in str(error):
+                raise
+            splits = datasets.load_dataset(
+                name, revision="refs/convert/parquet"
+            )  # which the hub makes of every dataset
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ValueError(
+            f"{name} is not a folder here, and could not be opened as a dataset of the hub ({reason}); give a folder "
+            f"of class folders, or, where there is a network, fetch it with `hf download --repo-type dataset {name} "
+            f"--local-dir FOLDER` and give FOLDER; what was opened before is found under HF_HOME"
+        ) from error
+    return splits["train" if "train" in splits else next(iter(splits))]
+
+
+def _one_column(name: str, rows: Dataset, what: str, preferred: Sequence[str], fits: Callable[[Any], bool]) -> str:
+    fitting = [column for column, kind in rows.features.items() if fits(kind)]
+    chosen = fitting if len(fitting) == 1 else [column for column in preferred if column in fitting][:1]
+    if not chosen:
+        raise ValueError(f"{name}: no column is plainly the {what}, among {', '.join(rows.column_names)}; "
+                         "save it as a folder of class folders")  # fmt: skip
+    return chosen[0]
+
+
+def _paint_cell(row: dict[str, Any], size: int, _: float | None) -> Image.Image:
+    cell = row["image"]
+    source = cell["path"] if cell["bytes"] is None else cell["bytes"]
+    return fit_square(read_picture(source, name=cell["path"]), size)
+
+
+def _numbered(names: Sequence[str | None]) -> tuple[list[str], np.ndarray]:
+    """Class names in order, and of each item the number of its class, -1 for None."""
+    classes = sorted({name for name in names if name is not None})
+    number = {name: index for index, name in enumerate(classes)}
+    return classes, np.array([-1 if name is None else number[name] for name in names], dtype=np.int64)
+
+
+def _sample(labels: np.ndarray, per_class: int | None, seed: int) -> np.ndarray:
+    """Indices of at most `per_class` items of each class, in order; items labelled -1 left out."""
+    if per_class is None:
+        return np.flatnonzero(labels >= 0)
+    shuffled = np.random.default_rng(seed).permutation(len(labels))
+    chosen = [shuffled[labels[shuffled] == label][:per_class] for label in range(labels.max(initial=-1) + 1)]
+    return np.sort(np.concatenate([np.empty(0, np.int64), *chosen]))
+
+
+def _without_empty_classes(found: _Found) -> _Found:
+    used, labels = np.unique(found.labels, return_inverse=True)
+    return replace(found, classes=[found.classes[label] for label in used], labels=labels.astype(np.int64))
+
+
+def _some(faults: Sequence[str], most: int = 5) -> str:
+    more = f"; and {len(faults) - most} more" if len(faults) > most else ""
+    return f"{len(faults)} cannot be read: {'; '.join(faults[:most])}{more}"
+
+
+def _checked_size(image_size: int) -> int:
+    if image_size < 1:
+        raise ValueError(f"image_size must be at least 1 pixel, got {image_size}")
+    return image_size

@@ -1,0 +1,320 @@
+"""The perceptual loss for sketches: differences of backbone features, as a function and as a module (Seo 2025)."""
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from sketchloss.backbone import Backbone, freeze, tap_index
+from sketchloss.images import check_images
+from sketchloss.weights import load_backbone
+
+Metric = Literal["l1", "l2", "cosine"]
+Reduction = Literal["mean", "sum", "none"]
+#: Tap name -> n×c×h×w features, as `SketchLoss.extract` returns them.
+Features: TypeAlias = Mapping[str, Tensor]
+
+#: Johnson et al.'s four taps; the paper names no others.
+DEFAULT_LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
+
+
+def gram(features: Float[Tensor, "n c h w"], weight: Float[Tensor, "n 1 h w"] | None = None) -> Float[Tensor, "n c c"]:
+    """Return the Gram matrices of features, divided by C·H·W (Johnson et al. 2016, Eq. 3), in float32.
+
+    Args:
+        features: any float dtype.
+        weight: weight of each position, in [0, 1]; H·W becomes its sum. An image without any weight gives zeros.
+    """
+    n, c, h, w = features.shape
+    flat = features.float().flatten(2)
+    if weight is None:
+        return torch.bmm(flat / (c * h * w), flat.mT)
+    positions = weight.float().flatten(2)
+    return torch.bmm(flat * (positions / (c * positions.sum(2, keepdim=True).clamp_min(1e-6))), flat.mT)
+
+
+def _difference(pred: Tensor, target: Tensor, metric: Metric) -> Float[Tensor, "n 1 h w"]:
+    """Return the distance at each position, in float32; exactly zero, with zero gradient, where features agree."""
+    pred, target = pred.float(), target.float()
+    if metric == "l1":
+        return (pred - target).abs().mean(1, keepdim=True)
+    if metric == "l2":
+        return (pred - target).square().mean(1, keepdim=True)
+    # 1 - cos of unit vectors is half their squared distance, without its cancellation near zero.
+    # The floor under the norm keeps the gradient finite where a position has no features at all.
+    unit_pred, unit_target = F.normalize(pred, dim=1, eps=1e-4), F.normalize(target, dim=1, eps=1e-4)
+    return (unit_pred - unit_target).square().sum(1, keepdim=True) / 2
+
+
+def _average(difference: Float[Tensor, "n 1 h w"], weight: Float[Tensor, "n 1 h w"] | None) -> Float[Tensor, " n"]:
+    if weight is None:
+        return difference.mean((1, 2, 3))
+    return (difference * weight).sum((1, 2, 3)) / weight.sum((1, 2, 3)).clamp_min(1e-6)
+
+
+def _reduce(values: Float[Tensor, " n"], reduction: Reduction) -> Tensor:
+    if reduction == "none":
+        return values
+    return values.mean() if reduction == "mean" else values.sum()
+
+
+class SketchLoss(nn.Module):
+    """How different two drawings look: distances between the features of a frozen backbone (Seo 2025, section 4.1).
+
+    The loss is `content_weight` × the weighted mean over taps of the features' distance, plus `style_weight` × the
+    weighted mean over taps of the squared Frobenius distance of their Gram matrices (Johnson et al. 2016, Eq. 4).
+
+        loss = SketchLoss()
+        loss(pred, target).backward()
+
+    The backbone is frozen: always in eval mode, its weights are buffers that `.to()` moves and `state_dict` leaves
+    out. Gradients flow to `pred` only. Distances and reductions run in float32 whatever the dtype of the backbone.
+
+    Args:
+        weights: a name or path for `load_backbone`, or a `Backbone`, which is copied.
+        layers: tap names, equally weighted, or a mapping from tap name to a weight ≥ 0.
+        metric: `l1` (mean absolute difference), `l2` (mean squared), `cosine` (1 - cosine at each position).
+        content_weight: ≥ 0.
+        style_weight: ≥ 0; 0 skips the Gram matrices.
+        reduction: over the batch: `mean`, `sum`, or `none`.
+        check: check that values lie in [0, 1]; it waits for the device, so `False` is faster on a GPU.
+        invert: drawings are light on dark: both are turned (1 - x) before the backbone, which knows ink on paper.
+
+    Raises:
+        ValueError: for a setting outside its choices, or as `load_backbone`.
+    """
+
+    def __init__(
+        self,
+        weights: str | Path | Backbone = "sketch",
+        *,
+        layers: Sequence[str] | Mapping[str, float] = DEFAULT_LAYERS,
+        metric: Metric = "l1",
+        content_weight: float = 1.0,
+        style_weight: float = 0.0,
+        reduction: Reduction = "mean",
+        check: bool = True,
+        invert: bool = False,
+    ) -> None:
+        super().__init__()
+        self.layers = _check_layers(layers)
+        if metric not in ("l1", "l2", "cosine"):
+            raise ValueError(f"metric {metric!r} is unknown: use l1, l2 or cosine")
+        if reduction not in ("mean", "sum", "none"):
+            raise ValueError(f"reduction {reduction!r} is unknown: use mean, sum or none")
+        for name, value in (("content_weight", content_weight), ("style_weight", style_weight)):
+            if not 0 <= value < float("inf"):
+                raise ValueError(f"{name} is {value}: it must be finite and not negative")
+        if content_weight == style_weight == 0:
+            raise ValueError("content_weight and style_weight are both 0: the loss would be 0 for all images")
+        self.metric: Metric = metric
+        self.content_weight = content_weight
+        self.style_weight = style_weight
+        self.reduction: Reduction = reduction
+        self.check = check
+        self.invert = invert
+        backbone = deepcopy(weights) if isinstance(weights, Backbone) else load_backbone(weights)
+        # channels_last is the layout that CPU and GPU convolutions are fastest in.
+        self.backbone = freeze(backbone).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        #: Smallest height and width in pixels.
+        self.minimum_size = self.backbone.minimum_size(self.layers)
+
+    def train(self, mode: bool = True) -> "SketchLoss":  # noqa: ARG002
+        """Stay in eval mode: the loss network is no part of what a parent trains."""
+        return super().train(False)
+
+    def extract(self, target: Tensor) -> dict[str, Tensor]:
+        """Compute a target's features once, to give in its place in every later call: half the work.
+
+        Args:
+            target: float n×{1,3}×h×w in [0, 1].
+
+        Returns:
+            Tap name -> features, without gradient.
+
+        Raises:
+            ValueError: as the loss itself.
+        """
+        with torch.no_grad():
+            return self._features(target, "target")
+
+    def forward(self, pred: Tensor, target: Tensor | Features, *, mask: Tensor | None = None) -> Tensor:
+        """Return the loss.
+
+        Args:
+            pred: float n×{1,3}×h×w in [0, 1], dark ink on light paper; the gradient flows here.
+            target: of the same shape (or n = 1, or the other of the two channel counts), or what `extract` returned.
+            mask: float n×1×h×w (or n = 1) in [0, 1]: how much each pixel counts. An image wholly masked out counts 0.
+
+        Returns:
+            A float32 scalar, or (n,) with `reduction="none"`.
+
+        Raises:
+            ValueError: for images outside the contract, of unequal size, or smaller than `minimum_size`; features of
+                another backbone or size; a mask of another shape or range.
+        """
+        terms = self._terms(pred, target, mask)
+        kinds = {"content": self.content_weight, "style": self.style_weight}
+        taps = self._tap_weights()
+        weighted = [kinds[kind] * taps[name] * value for (kind, name), value in terms.items()]
+        return _reduce(torch.stack(weighted).sum(0), self.reduction)
+
+    def per_tap(
+        self, pred: Tensor, target: Tensor | Features, *, mask: Tensor | None = None
+    ) -> dict[str, dict[str, Tensor]]:
+        """Return the unweighted terms: `{"content": {tap: value}, "style": {tap: value}}`, reduced as the loss.
+
+        A term whose weight is 0 is left out. Arguments and errors as the loss itself.
+        """
+        values: dict[str, dict[str, Tensor]] = {}
+        for (kind, name), value in self._terms(pred, target, mask).items():
+            values.setdefault(kind, {})[name] = _reduce(value, self.reduction)
+        return values
+
+    def map(self, pred: Tensor, target: Tensor | Features) -> Float[Tensor, "n 1 h w"]:
+        """Return where the two drawings differ: the taps' distances at each position, enlarged to the images' size.
+
+        Args:
+            pred: as for the loss.
+            target: as for the loss.
+
+        Returns:
+            float32, ≥ 0, weighted over taps as the content term; its mean is close to the content distance.
+
+        Raises:
+            ValueError: as the loss itself.
+        """
+        ours = self._features(pred, "pred")
+        theirs = self._target_features(target, ours, pred.shape)
+        weights = self._tap_weights()
+        enlarged = [
+            weights[name]
+            * F.interpolate(
+                _difference(ours[name], theirs[name], self.metric),
+                size=pred.shape[-2:],
+                mode="bilinear",
+                align_corners=False,
+            )
+            for name in self.layers
+        ]
+        return torch.stack(enlarged).sum(0)
+
+    def extra_repr(self) -> str:
+        """Return the settings, for `print(loss)`."""
+        return (
+            f"layers={self.layers}, metric={self.metric}, content_weight={self.content_weight}, "
+            f"style_weight={self.style_weight}, reduction={self.reduction}"
+        )
+
+    def _tap_weights(self) -> dict[str, float]:
+        total = sum(self.layers.values())
+        return {name: weight / total for name, weight in self.layers.items()}
+
+    def _features(self, images: Tensor, name: str) -> dict[str, Tensor]:
+        images = check_images(images, name=name, minimum=self.minimum_size, check=self.check)
+        return self.backbone(1 - images if self.invert else images, self.layers)
+
+    def _target_features(self, target: Tensor | Features, ours: dict[str, Tensor], shape: torch.Size) -> dict[str, Tensor]:
+        if isinstance(target, Tensor):
+            if target.ndim == 4 and target.shape[-2:] != shape[-2:]:
+                raise ValueError(f"pred is {tuple(shape)} and target {tuple(target.shape)}: resize one to the other")
+            theirs = self.extract(target)
+        else:
+            theirs = dict(target)
+        for name in self.layers:
+            if name not in theirs:
+                raise ValueError(f"target features lack the tap {name}: extract them with this loss")
+            one, other = ours[name].shape, theirs[name].shape
+            if one[1:] != other[1:] or other[0] not in (1, one[0]):
+                raise ValueError(f"{name} of pred is {tuple(one)} and of target {tuple(other)}: give matching images")
+            theirs[name] = theirs[name].expand(one)
+        return theirs
+
+    def _terms(
+        self, pred: Tensor, target: Tensor | Features, mask: Tensor | None
+    ) -> dict[tuple[str, str], Float[Tensor, " n"]]:
+        ours = self._features(pred, "pred")
+        theirs = self._target_features(target, ours, pred.shape)
+        if mask is not None:
+            mask = _check_mask(mask, pred, self.check)
+        terms: dict[tuple[str, str], Tensor] = {}
+        for name in self.layers:
+            features, other = ours[name], theirs[name]
+            weight = None if mask is None else F.interpolate(mask, size=features.shape[-2:], mode="area")
+            if self.content_weight:
+                terms["content", name] = _average(_difference(features, other, self.metric), weight)
+            if self.style_weight:
+                gap = gram(features, weight) - gram(other, weight)
+                terms["style", name] = gap.square().sum((1, 2))
+        return terms
+
+
+def sketch_loss(
+    pred: Tensor,
+    target: Tensor | Features,
+    *,
+    mask: Tensor | None = None,
+    weights: str | Path | Backbone = "sketch",
+    layers: Sequence[str] | Mapping[str, float] = DEFAULT_LAYERS,
+    **settings,
+) -> Tensor:
+    """Return the perceptual loss between drawings: `SketchLoss` as a function.
+
+    The backbone is loaded at the first call with the same settings and kept on `pred`'s device.
+
+    Args:
+        pred: as for `SketchLoss`.
+        target: as for `SketchLoss`.
+        mask: as for `SketchLoss`.
+        weights: as for `SketchLoss`.
+        layers: as for `SketchLoss`.
+        settings: the other arguments of `SketchLoss`.
+
+    Returns:
+        A float32 scalar, or (n,) with `reduction="none"`.
+
+    Raises:
+        ValueError: as `SketchLoss`.
+    """
+    taps = tuple(_check_layers(layers).items())
+    loss = _cached_loss(weights, taps, tuple(sorted(settings.items())), getattr(pred, "device", None))
+    return loss(pred, target, mask=mask)
+
+
+@lru_cache(maxsize=4)
+def _cached_loss(
+    weights: str | Path | Backbone,
+    taps: tuple[tuple[str, float], ...],
+    settings: tuple[tuple[str, object], ...],
+    device: torch.device | None,
+) -> SketchLoss:
+    return SketchLoss(weights, layers=dict(taps), **dict(settings)).to(device)  # pyright: ignore[reportArgumentType]
+
+
+def _check_layers(layers: Sequence[str] | Mapping[str, float]) -> dict[str, float]:
+    if isinstance(layers, str):
+        raise ValueError(f"layers is the text {layers!r}: give a sequence such as ({layers!r},)")
+    named = dict(layers) if isinstance(layers, Mapping) else dict.fromkeys(layers, 1.0)
+    if not named:
+        raise ValueError("layers is empty: name at least one, such as relu3_3")
+    for name, weight in named.items():
+        tap_index(name)
+        if not 0 <= weight < float("inf"):
+            raise ValueError(f"weight of {name} is {weight}: it must be finite and not negative")
+    if sum(named.values()) == 0:
+        raise ValueError(f"the weights of {', '.join(named)} are all 0: the loss would be 0 for all images")
+    return {name: float(weight) for name, weight in named.items()}
+
+
+def _check_mask(mask: Tensor, pred: Tensor, check: bool) -> Float[Tensor, "n 1 h w"]:
+    n, _, h, w = pred.shape
+    if mask.ndim != 4 or mask.shape[1:] != (1, h, w) or mask.shape[0] not in (1, n):
+        raise ValueError(f"mask is {tuple(mask.shape)}: it must be {n}x1x{h}x{w} or 1x1x{h}x{w}, like pred")
+    mask = check_images(mask, name="mask", check=check)[:, :1]
+    return mask.float().clamp(0, 1).expand(n, 1, h, w)

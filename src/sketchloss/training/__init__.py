@@ -1,0 +1,1 @@
+"""What the recipes share: the run folder, checkpoints and resume, guards."""

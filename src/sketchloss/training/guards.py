@@ -1,0 +1,38 @@
+"""Guards that speak up when a training has gone wrong, in words that say what to change."""
+
+import math
+
+
+class TrainingStopped(RuntimeError):  # noqa: N818 - it is what happened, said to a user
+    """A training that cannot go on; the last checkpoint is intact."""
+
+
+def require_finite(loss: float, step: int, learning_rate: float) -> None:
+    """Stop a training whose loss is NaN or infinite.
+
+    Raises:
+        TrainingStopped: with the step, the learning rate, and what to try.
+    """
+    if not math.isfinite(loss):
+        raise TrainingStopped(
+            f"the loss is {loss} at step {step} (learning rate {learning_rate:.2g}): the last checkpoint is intact; "
+            "try a tenth of the learning rate, or --precision no"
+        )
+
+
+def chance_warning(accuracy: float, classes: int, feature_spread: float, learning_rate: float) -> str | None:
+    """Return a warning if a classifier does no better than guessing, else None.
+
+    Args:
+        accuracy: validation top-1 in [0, 1].
+        classes: number of classes.
+        feature_spread: mean standard deviation over images of the L2-normalised embedding; 0 when all are the same.
+        learning_rate: the present one, for the text.
+    """
+    if accuracy > 1.5 / classes:
+        return None
+    dead = "all images have the same features" if feature_spread < 1e-5 else "the features still differ between images"
+    return (
+        f"validation accuracy {accuracy:.2%} is at chance ({1 / classes:.2%} for {classes} classes), and {dead}: "
+        f"VGG without batch norm does not survive a large learning rate (now {learning_rate:.2g}); try 1e-4 or less"
+    )

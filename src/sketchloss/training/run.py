@@ -1,0 +1,141 @@
+"""The run folder: `config.json`, `metrics.jsonl`, `checkpoints/`, `best/`, figures, TensorBoard events."""
+
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from accelerate import Accelerator
+
+from sketchloss.files import write_atomic, write_json
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+CHECKPOINT = "last"
+# Settings that may differ between the parts of one run: they say how it is started, not what it computes.
+FREE_SETTINGS = frozenset({"resume", "dry_run", "out", "workers", "checkpoint_every", "log_every"})
+
+
+class Run:
+    """A run folder of one training.
+
+    Args:
+        folder: made if missing.
+        config: a dataclass of plain values, written as `config.json`.
+        accelerator: only its main process writes.
+        resume: continue from the folder's checkpoint.
+
+    Raises:
+        ValueError: if the folder already holds a run and `resume` is False, if there is nothing to resume, or if the
+            run was started with other settings.
+    """
+
+    def __init__(self, folder: str | Path, config: "DataclassInstance", accelerator: Accelerator, resume: bool) -> None:
+        self.folder = Path(folder)
+        self.accelerator = accelerator
+        self.metrics_file = self.folder / "metrics.jsonl"
+        settings = json.loads(json.dumps(asdict(config), default=str))
+        before = self.folder / "config.json"
+        if resume:
+            if not before.is_file():
+                raise ValueError(f"{self.folder} holds no run to resume: leave --resume out to start one")
+            _check_same(json.loads(before.read_text(encoding="utf-8")), settings, self.folder)
+        elif before.exists():
+            raise ValueError(f"{self.folder} already holds a run: add --resume to continue it, or choose another --out")
+        accelerator.wait_for_everyone()
+        if accelerator.is_main_process and not resume:
+            if self.folder.exists() and not self.folder.is_dir():
+                raise ValueError(f"{self.folder} is a file: choose a folder for --out")
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_json(before, settings)
+        accelerator.wait_for_everyone()
+
+    # Metrics -------------------------------------------------------------------------------------------------------
+
+    def log(self, step: int, **values: float | int | str | None) -> None:
+        """Append one line to `metrics.jsonl` and the numbers to TensorBoard."""
+        if not self.accelerator.is_main_process:
+            return
+        with self.metrics_file.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, **values}) + "\n")
+        for name, value in values.items():
+            if isinstance(value, int | float):
+                self._tensorboard.add_scalar(name, value, step)
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """Read `metrics.jsonl`; a last line cut short by a crash is left out."""
+        return _read_lines(self.metrics_file) if self.metrics_file.exists() else []
+
+    def close(self) -> None:
+        """Flush what is buffered."""
+        if "_writer" in self.__dict__:
+            self._writer.close()
+            del self._writer
+
+    @property
+    def _tensorboard(self):
+        if "_writer" not in self.__dict__:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._writer = SummaryWriter(str(self.folder / "tensorboard"))
+        return self._writer
+
+    # Checkpoints ---------------------------------------------------------------------------------------------------
+
+    def save_checkpoint(self, position: dict[str, Any]) -> None:
+        """Save everything that the run needs to go on: weights, optimiser, schedule, random states, position."""
+        folder = self.folder / "checkpoints"
+        temporary = folder / f"{CHECKPOINT}.partial"
+        if self.accelerator.is_main_process:
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir(parents=True)
+        self.accelerator.wait_for_everyone()
+        self.accelerator.save_state(str(temporary))
+        self.accelerator.wait_for_everyone()
+        if self.accelerator.is_main_process:
+            write_json(temporary / "position.json", position)
+            # A folder cannot be renamed onto a full one. Killed between the two renames, `previous` is left to resume.
+            last, previous = folder / CHECKPOINT, folder / "previous"
+            shutil.rmtree(previous, ignore_errors=True)
+            if last.exists():
+                last.rename(previous)
+            temporary.rename(last)
+            shutil.rmtree(previous, ignore_errors=True)
+        self.accelerator.wait_for_everyone()
+
+    def load_checkpoint(self) -> dict[str, Any] | None:
+        """Restore what `save_checkpoint` saved and return the position; None if nothing was saved yet."""
+        folders = [self.folder / "checkpoints" / name for name in (CHECKPOINT, "previous")]
+        folder = next((folder for folder in folders if (folder / "position.json").is_file()), None)
+        if folder is None:
+            position = None
+        else:
+            self.accelerator.load_state(str(folder))
+            position = json.loads((folder / "position.json").read_text(encoding="utf-8"))
+        if self.accelerator.is_main_process and self.metrics_file.exists():
+            # What was logged after the checkpoint will be logged again.
+            kept = [line for line in self.metrics() if position is not None and line["step"] <= position["step"]]
+            with write_atomic(self.metrics_file) as temporary:
+                temporary.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+        return position
+
+
+def _read_lines(path: Path) -> list[dict[str, Any]]:
+    lines = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            lines.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return lines
+
+
+def _check_same(before: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
+    for name in sorted(set(before) | set(now)):
+        if name not in FREE_SETTINGS and before.get(name) != now.get(name):
+            raise ValueError(
+                f"{folder} was started with {name}={before.get(name)!r}, now it is {now.get(name)!r}: "
+                "resume with the settings of config.json, or choose another --out"
+            )

@@ -1,0 +1,187 @@
+"""Weight names to files: bundled in the wheel, on the hub, or at a path. Safetensors and a `config.json`, no pickles."""
+
+import json
+import pickle
+from dataclasses import fields
+from importlib import resources
+from pathlib import Path
+
+import torch
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import EntryNotFoundError, HFValidationError, LocalEntryNotFoundError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from sketchloss.backbone import Backbone, BackboneConfig
+from sketchloss.files import write_atomic, write_json
+
+#: Names that `load_backbone` knows, each with what it is.
+NAMES = {
+    "sketch": "VGG-16 tuned on sketches, in the package",
+    "photo": "VGG-16 trained on small photos, in the package; what `sketch` was tuned from",
+    "imagenet": "VGG-16 trained on ImageNet by torchvision, fetched once from the hub (timm/vgg16.tv_in1k)",
+}
+IMAGENET_REPO = "timm/vgg16.tv_in1k"
+TENSORS = "model.safetensors"
+CONFIG = "config.json"
+# The config file's first key: says what the folder holds, so that another program's folder is told apart.
+FORMAT = "sketchloss backbone"
+
+
+
+def load_backbone(weights: str | Path = "sketch", **settings) -> Backbone:
+    """Build a backbone and load weights into it.
+
+    Args:
+        weights: `sketch` or `photo` (in the package), `imagenet` (from the hub, once), or a path: a weights folder, a
+            run folder of `sketchloss finetune`, a `.safetensors` file, torchvision's own `.pth`; or a hub repo id
+            `owner/name` that holds `model.safetensors`.
+        settings: fields of `BackboneConfig` that differ from what the weights say, such as `attention=True`,
+            `downsample="none"`, `gate_init="open"`.
+
+    Returns:
+        The backbone on the CPU, float32, in eval mode; `backbone.load_report` tells which tensors are new (not in the
+        file, at their initial values) and which of the file's went unused.
+
+    Raises:
+        ValueError: if the name is unknown, the file is truncated, foreign, or a pickle with code in it, or its
+            tensors do not fit.
+        FileNotFoundError: if the path does not exist, or the hub cannot be reached; the text says how to go on.
+    """
+    path, config = _find(weights)
+    known = {item.name for item in fields(BackboneConfig)}
+    unknown = sorted(set(settings) - known)
+    if unknown:
+        raise ValueError(f"unknown backbone setting {unknown[0]!r}: choose from {', '.join(sorted(known))}")
+    tensors = read_tensors(path)
+    if config is None and "features.4.channel.reduce.weight" in tensors and "attention" not in settings:
+        raise ValueError(f"{path} has attention gates but no {CONFIG} beside it: copy that too, or say attention=True")
+    backbone = Backbone(BackboneConfig(**{**(config or {}), **settings}))
+    try:
+        backbone.load_report = backbone.load_weights(tensors)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    return backbone.eval()
+
+
+def save_backbone(backbone: Backbone, folder: str | Path, *, dtype: torch.dtype = torch.float16) -> None:
+    """Write a weights folder that `load_backbone` takes: `model.safetensors` and `config.json`, each whole or not at all.
+
+    Args:
+        backbone: on any device.
+        folder: made if missing.
+        dtype: of the floats on disk; they come back as float32.
+
+    Raises:
+        ValueError: if a weight is not finite in `dtype`.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in backbone.state_dict().items()}
+    broken = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
+    if broken:
+        raise ValueError(f"{len(broken)} tensors are not finite in {dtype}, first {broken[0]}: not saved")
+    with write_atomic(folder / TENSORS) as temporary:
+        save_file(tensors, temporary)
+    write_json(folder / CONFIG, {"format": FORMAT, "version": 1, **backbone.describe()})
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Read a `.safetensors` file, or a `.pth` of tensors alone, as float32 on the CPU.
+
+    Raises:
+        ValueError: if the file is truncated, of another kind, or a pickle with anything but tensors in it.
+    """
+    if path.suffix == ".safetensors":
+        try:
+            tensors = load_file(path)
+        except SafetensorError as error:
+            raise ValueError(f"{path} is no whole safetensors file ({error}): fetch or copy it again") from None
+    elif path.suffix == ".pth":
+        try:
+            tensors = torch.load(path, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError:
+            raise ValueError(
+                f"{path} is a pickle that holds more than tensors, and may run code: refused; "
+                "save its state_dict with safetensors.torch.save_file"
+            ) from None
+        except (RuntimeError, EOFError, KeyError, OSError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise ValueError(f"{path} is no whole .pth file ({reason}): fetch or copy it again") from None
+        if not isinstance(tensors, dict) or not all(isinstance(value, Tensor) for value in tensors.values()):
+            raise ValueError(f"{path} is no state dictionary of tensors: save model.state_dict(), not the model")
+    else:
+        raise ValueError(f"{path} is neither .safetensors nor .pth: weights come as one of these")
+    return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+
+
+def read_config(path: Path) -> dict | None:
+    """Read the configuration beside a weights file, as fields of `BackboneConfig`.
+
+    Returns:
+        None if there is no such file, or it is another program's (hub snapshots bring theirs).
+
+    Raises:
+        ValueError: if it is no JSON.
+    """
+    if not path.is_file():
+        return None
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} is no JSON ({error}): copy the weights folder again") from None
+    if not isinstance(config, dict) or config.get("format") != FORMAT:
+        return None
+    known = {item.name for item in fields(BackboneConfig)}
+    return {name: value for name, value in config.items() if name in known}
+
+
+def bundled_folder(name: str) -> Path:
+    """Return the folder of weights that come with the package."""
+    return Path(str(resources.files("sketchloss") / "bundled" / name))
+
+
+def _find(weights: str | Path) -> tuple[Path, dict | None]:
+    """Return the weights file and its configuration (None: plain VGG-16 weights of other makers)."""
+    if str(weights) in ("sketch", "photo"):
+        folder = bundled_folder(str(weights))
+        return folder / TENSORS, read_config(folder / CONFIG)
+    if str(weights) == "imagenet":
+        return _fetch(IMAGENET_REPO, TENSORS), None
+    path = Path(weights)
+    if path.is_dir():
+        for folder in (path, path / "best"):
+            if (folder / TENSORS).is_file():
+                return folder / TENSORS, read_config(folder / CONFIG)
+        raise FileNotFoundError(f"{path} holds no {TENSORS} and no best/{TENSORS}: is this the folder, is the run done?")
+    if path.is_file():
+        return path, read_config(path.with_name(CONFIG))
+    if isinstance(weights, str) and weights.count("/") == 1 and not path.suffix and not path.parent.exists():
+        tensors = _fetch(weights, TENSORS)
+        try:
+            return tensors, read_config(_fetch(weights, CONFIG))
+        except FileNotFoundError:
+            return tensors, None
+    if path.parent != Path() or path.suffix:
+        raise FileNotFoundError(f"{path} does not exist: give a weights folder or file, or one of {', '.join(NAMES)}")
+    raise ValueError(
+        f"weights {str(weights)!r} are unknown: use {', '.join(NAMES)}, a path, or a hub repo such as {IMAGENET_REPO}"
+    )
+
+
+def _fetch(repo: str, file: str) -> Path:
+    try:
+        return Path(hf_hub_download(repo, file))
+    except HFValidationError as error:
+        raise ValueError(f"{repo!r} is no hub repo id: {error}") from None
+    except LocalEntryNotFoundError:
+        reason = "the hub cannot be reached (or HF_HUB_OFFLINE is set), and it is not in the cache"
+    except EntryNotFoundError:
+        reason = "the repo has no such file"
+    except OSError as error:  # every other refusal of the hub
+        reason = str(error).strip().splitlines()[0]
+    raise FileNotFoundError(
+        f"could not fetch {file} of {repo}: {reason}; with a network run `hf download {repo} {file}`, copy the file "
+        f"here, and give its path in place of {repo!r}, or set HF_HOME to a cache that holds it"
+    )
