@@ -62,7 +62,7 @@ class BackboneConfig:
     attention: bool = False
     """Gates in the first two pool slots."""
     downsample: Literal["none", "max"] = "max"
-    """`none`: a gate replaces its pool, as the paper's text says; `max`: gate, then 2×2 max-pool. Without attention
+    """`none`: a gate replaces its pool, as the paper's text says; `max`: gate, then 2x2 max-pool. Without attention
     the slots hold VGG's max-pools, whatever is said here."""
     width: float = 1.0
     """Multiplies every channel count; for small tests."""
@@ -77,7 +77,7 @@ class BackboneConfig:
     classes: tuple[str, ...] = ()
     """Class names of the classifier; none: no classifier."""
     head: Literal["vgg", "pooled"] = "pooled"
-    """Classifier: VGG's three linear layers on a 7×7 map, or one linear layer on average-pooled features."""
+    """Classifier: VGG's three linear layers on a 7x7 map, or one linear layer on average-pooled features."""
     mean: tuple[float, float, float] = field(default=IMAGENET_MEAN)
     """Input normalisation, per channel of an RGB image in [0, 1]."""
     std: tuple[float, float, float] = field(default=IMAGENET_STD)
@@ -88,13 +88,11 @@ class BackboneConfig:
             raise ValueError(f"width is {self.width}: it must be positive")
         if self.head not in ("vgg", "pooled"):
             raise ValueError(f"head {self.head!r} is unknown: use vgg or pooled")
-        # JSON brings lists.
-        object.__setattr__(self, "classes", tuple(self.classes))
+        if isinstance(self.classes, str):
+            raise ValueError(f"classes is the text {self.classes!r}: give a tuple such as ({self.classes!r},)")
         for name in ("mean", "std"):
-            value = tuple(float(number) for number in getattr(self, name))
-            if len(value) != 3:
-                raise ValueError(f"{name} has {len(value)} numbers: it needs one for each of the three channels")
-            object.__setattr__(self, name, value)
+            if len(getattr(self, name)) != 3:
+                raise ValueError(f"{name} is {getattr(self, name)}: it needs one number for each of the three channels")
         if min(self.std) <= 0:
             raise ValueError(f"std is {self.std}: every number must be positive")
 
@@ -166,9 +164,8 @@ class Backbone(nn.Module):
         if self.config.head == "pooled":
             return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, count))
         hidden = max(1, round(4096 * self.config.width))
+        # torchvision's numbering, so that its classifier loads too: pooling to 7×7 is left to `classify`.
         return nn.Sequential(
-            nn.AdaptiveAvgPool2d(7),
-            nn.Flatten(),
             *(nn.Linear(channels * 49, hidden), nn.ReLU(), nn.Dropout()),
             *(nn.Linear(hidden, hidden), nn.ReLU(), nn.Dropout()),
             nn.Linear(hidden, count),
@@ -192,15 +189,16 @@ class Backbone(nn.Module):
         deepest = max(tap_index(layer) for layer in layers)
         halvings = sum(
             isinstance(module, nn.MaxPool2d) or (isinstance(module, AttentionGate) and self.config.downsample == "max")
-            for module in self.features[: deepest + 1]
+            for module in list(self.features)[: deepest + 1]
         )
         return 2**halvings
 
     def _run(self, images: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         wanted = {tap_index(layer): layer for layer in layers}
         deepest = max(wanted)
-        weight = self.features[0].weight
-        features = ((images - self.mean) / self.std).to(weight.dtype)
+        first = self.features[0]
+        assert isinstance(first, nn.Conv2d)
+        features = ((images - self.mean) / self.std).to(first.weight.dtype)
         taps: dict[str, Tensor] = {}
         start = 0
         pool_slots = (index for layer, index in TAPS.items() if layer.startswith("pool") and index < deepest)
@@ -230,6 +228,8 @@ class Backbone(nn.Module):
         Raises:
             ValueError: for an unknown or no layer, or images too small to reach the deepest one.
         """
+        if isinstance(layers, str):
+            raise ValueError(f"layers is the text {layers!r}: give a sequence such as ({layers!r},)")
         layers = tuple(layers)
         if not layers:
             raise ValueError(f"no layer named: choose from {', '.join(TAPS)}")
@@ -250,7 +250,9 @@ class Backbone(nn.Module):
         """
         if self.classifier is None:
             raise ValueError("this backbone has no classifier: build it with classes=(...), or load tuned weights")
-        return self.classifier(self(images, ("pool5" if self.config.head == "vgg" else "relu5_3",)).popitem()[1])
+        if self.config.head == "pooled":
+            return self.classifier(self(images, ("relu5_3",))["relu5_3"])
+        return self.classifier(F.adaptive_avg_pool2d(self(images, ("pool5",))["pool5"], 7).flatten(1))
 
     def embed(self, images: Float[Tensor, "n 3 h w"], layer: str = "relu5_3") -> Float[Tensor, "n d"]:
         """Return one L2-normalised float32 vector per image: the layer's features averaged over positions.

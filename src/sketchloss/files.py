@@ -2,10 +2,10 @@
 
 import json
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 
 @contextmanager
@@ -21,17 +21,14 @@ def write_atomic(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(f"folder {path.parent} does not exist: make it first, or write elsewhere")
-    # The suffix stays last: Pillow and others go by it.
-    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix, delete=False) as file:
-        temporary = Path(file.name)
+    # A name of its own for each writer; the suffix stays last, because Pillow and others go by it.
+    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(8)}{path.suffix}")
+    # note: not tempfile, whose files only their owner may read; these have the permissions of any new file.
+    temporary.open("xb").close()
     try:
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
-        # Temporary files are private; what stays has the permissions any new file would have.
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)

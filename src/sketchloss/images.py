@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import cache
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, Protocol, cast, runtime_checkable
 
 import numpy as np
 import torch
@@ -31,7 +31,16 @@ class UnreadablePicture(ValueError):  # noqa: N818 (it names what was found, and
 # Files to pictures
 
 
-def read_picture(source: str | Path | bytes | BinaryIO, *, name: str | None = None) -> Image.Image:
+@runtime_checkable
+class BinaryFile(Protocol):
+    """What is asked of a file: an open file, a `BytesIO`, an upload."""
+
+    def read(self, size: int = -1, /) -> bytes: ...  # noqa: D102
+    def seek(self, offset: int, whence: int = 0, /) -> int: ...  # noqa: D102
+    def tell(self) -> int: ...  # noqa: D102
+
+
+def read_picture(source: str | Path | bytes | BinaryFile, *, name: str | None = None) -> Image.Image:
     """Read a picture as people see it: upright, on white paper, 8-bit RGB.
 
     EXIF orientation is applied; transparency is flattened on white; 16-bit grey is scaled by 1/257; of an animation the
@@ -115,11 +124,11 @@ def _formats() -> tuple[str, ...]:
     return tuple(kind for kind in FORMATS if kind in Image.OPEN)  # AVIF only where Pillow was built with it
 
 
-def _open(file: BinaryIO) -> Image.Image:
+def _open(file: BinaryFile) -> Image.Image:
     if not file.read(1):
         raise EOFError("the file is empty")
     file.seek(0)
-    picture = Image.open(file, formats=_formats())
+    picture = Image.open(cast(IO[bytes], file), formats=_formats())
     width, height = picture.size
     limit = Image.MAX_IMAGE_PIXELS
     if limit is not None and width * height > limit:
@@ -127,7 +136,7 @@ def _open(file: BinaryIO) -> Image.Image:
     return picture
 
 
-def _decode(file: BinaryIO) -> Image.Image:
+def _decode(file: BinaryFile) -> Image.Image:
     picture = _open(file)
     picture.load()
     return _on_white(_upright(picture))
@@ -313,13 +322,14 @@ def check_images(
     if not images.is_floating_point():
         mend = f"convert it: {name}.float()" if images.dtype == torch.bool else f"divide by 255: {name}.float() / 255"
         raise ValueError(f"{name}: expected floating point in [0, 1], got {images.dtype}; {mend}")
+    shape = tuple(images.shape)
     if images.ndim != 4 or images.shape[1] not in (1, 3) or images.shape[0] < 1:
         raise ValueError(
-            f"{name}: expected shape (n, 1, h, w) or (n, 3, h, w), got {tuple(images.shape)}; {_mend_shape(images, name)}"
+            f"{name}: expected shape (n, 1, h, w) or (n, 3, h, w), got {shape}; {_mend_shape(images, name)}"
         )
     if images.shape[2] < minimum or images.shape[3] < minimum:
         raise ValueError(
-            f"{name}: expected at least {minimum} by {minimum} pixels, got shape {tuple(images.shape)}; enlarge or pad the images"
+            f"{name}: expected at least {minimum} by {minimum} pixels, got shape {shape}; enlarge or pad the images"
         )
     if check and not torch.compiler.is_compiling():
         _check_values(images, name)

@@ -31,12 +31,15 @@ def gram(features: Float[Tensor, "n c h w"], weight: Float[Tensor, "n 1 h w"] | 
         features: any float dtype.
         weight: weight of each position, in [0, 1]; H·W becomes its sum. An image without any weight gives zeros.
     """
-    n, c, h, w = features.shape
+    _, c, h, w = features.shape
     flat = features.float().flatten(2)
     if weight is None:
-        return torch.bmm(flat / (c * h * w), flat.mT)
-    positions = weight.float().flatten(2)
-    return torch.bmm(flat * (positions / (c * positions.sum(2, keepdim=True).clamp_min(1e-6))), flat.mT)
+        weighted = flat / (c * h * w)
+    else:
+        positions = weight.float().flatten(2)
+        weighted = flat * (positions / (c * positions.sum(2, keepdim=True).clamp_min(1e-6)))
+    with torch.autocast(features.device.type, enabled=False):  # autocast would multiply matrices in its own dtype
+        return torch.bmm(weighted, flat.mT)
 
 
 def _difference(pred: Tensor, target: Tensor, metric: Metric) -> Float[Tensor, "n 1 h w"]:
@@ -122,6 +125,8 @@ class SketchLoss(nn.Module):
         backbone = deepcopy(weights) if isinstance(weights, Backbone) else load_backbone(weights)
         # channels_last is the layout that CPU and GPU convolutions are fastest in.
         self.backbone = freeze(backbone).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        # VGG's classifier is eight times the size of the features, and the loss has no use for it.
+        self.backbone.classifier = None
         #: Smallest height and width in pixels.
         self.minimum_size = self.backbone.minimum_size(self.layers)
 
@@ -220,20 +225,25 @@ class SketchLoss(nn.Module):
         images = check_images(images, name=name, minimum=self.minimum_size, check=self.check)
         return self.backbone(1 - images if self.invert else images, self.layers)
 
-    def _target_features(self, target: Tensor | Features, ours: dict[str, Tensor], shape: torch.Size) -> dict[str, Tensor]:
-        if isinstance(target, Tensor):
-            if target.ndim == 4 and target.shape[-2:] != shape[-2:]:
-                raise ValueError(f"pred is {tuple(shape)} and target {tuple(target.shape)}: resize one to the other")
-            theirs = self.extract(target)
-        else:
+    def _target_features(
+        self, target: Tensor | Features, ours: dict[str, Tensor], shape: torch.Size
+    ) -> dict[str, Tensor]:
+        if isinstance(target, Mapping):
             theirs = dict(target)
+        else:
+            theirs = self.extract(target)
+            if target.shape[-2:] != shape[-2:] or target.shape[0] not in (1, shape[0]):
+                raise ValueError(
+                    f"pred is {tuple(shape)} and target {tuple(target.shape)}: give images of one size, and as many "
+                    "targets as preds, or one"
+                )
         for name in self.layers:
             if name not in theirs:
                 raise ValueError(f"target features lack the tap {name}: extract them with this loss")
             one, other = ours[name].shape, theirs[name].shape
             if one[1:] != other[1:] or other[0] not in (1, one[0]):
                 raise ValueError(f"{name} of pred is {tuple(one)} and of target {tuple(other)}: give matching images")
-            theirs[name] = theirs[name].expand(one)
+            theirs[name] = theirs[name].detach().expand(one)
         return theirs
 
     def _terms(
@@ -266,7 +276,8 @@ def sketch_loss(
 ) -> Tensor:
     """Return the perceptual loss between drawings: `SketchLoss` as a function.
 
-    The backbone is loaded at the first call with the same settings and kept on `pred`'s device.
+    A named backbone is loaded at the first call with the same settings and kept on `pred`'s device. A `Backbone` is
+    copied at every call, since its weights may have changed in between: build a `SketchLoss` of it to call often.
 
     Args:
         pred: as for `SketchLoss`.
@@ -283,18 +294,23 @@ def sketch_loss(
         ValueError: as `SketchLoss`.
     """
     taps = tuple(_check_layers(layers).items())
-    loss = _cached_loss(weights, taps, tuple(sorted(settings.items())), getattr(pred, "device", None))
+    build = _build_loss if isinstance(weights, Backbone) else _build_loss_once
+    loss = build(weights, taps, tuple(sorted(settings.items())), getattr(pred, "device", None))
     return loss(pred, target, mask=mask)
 
 
-@lru_cache(maxsize=4)
-def _cached_loss(
+# note: inference mode off, because a loss built in it could not be trained through later.
+@torch.inference_mode(False)
+def _build_loss(
     weights: str | Path | Backbone,
     taps: tuple[tuple[str, float], ...],
     settings: tuple[tuple[str, object], ...],
     device: torch.device | None,
 ) -> SketchLoss:
     return SketchLoss(weights, layers=dict(taps), **dict(settings)).to(device)  # pyright: ignore[reportArgumentType]
+
+
+_build_loss_once = lru_cache(maxsize=4)(_build_loss)
 
 
 def _check_layers(layers: Sequence[str] | Mapping[str, float]) -> dict[str, float]:
@@ -317,4 +333,4 @@ def _check_mask(mask: Tensor, pred: Tensor, check: bool) -> Float[Tensor, "n 1 h
     if mask.ndim != 4 or mask.shape[1:] != (1, h, w) or mask.shape[0] not in (1, n):
         raise ValueError(f"mask is {tuple(mask.shape)}: it must be {n}x1x{h}x{w} or 1x1x{h}x{w}, like pred")
     mask = check_images(mask, name="mask", check=check)[:, :1]
-    return mask.float().clamp(0, 1).expand(n, 1, h, w)
+    return mask.detach().float().clamp(0, 1).expand(n, 1, h, w)

@@ -1,7 +1,8 @@
-"""Weight names to files: bundled in the wheel, on the hub, or at a path. Safetensors and a `config.json`, no pickles."""
+"""Weight names to files: in the wheel, on the hub, or at a path. Safetensors and a `config.json`, no pickles."""
 
 import json
 import pickle
+import warnings
 from dataclasses import fields
 from importlib import resources
 from pathlib import Path
@@ -27,7 +28,6 @@ TENSORS = "model.safetensors"
 CONFIG = "config.json"
 # The config file's first key: says what the folder holds, so that another program's folder is told apart.
 FORMAT = "sketchloss backbone"
-
 
 
 def load_backbone(weights: str | Path = "sketch", **settings) -> Backbone:
@@ -57,16 +57,16 @@ def load_backbone(weights: str | Path = "sketch", **settings) -> Backbone:
     tensors = read_tensors(path)
     if config is None and "features.4.channel.reduce.weight" in tensors and "attention" not in settings:
         raise ValueError(f"{path} has attention gates but no {CONFIG} beside it: copy that too, or say attention=True")
-    backbone = Backbone(BackboneConfig(**{**(config or {}), **settings}))
     try:
+        backbone = Backbone(BackboneConfig(**{**(config or {}), **settings}))
         backbone.load_report = backbone.load_weights(tensors)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
+    except (TypeError, ValueError) as error:  # TypeError: a config.json with text where a number belongs, say
+        raise ValueError(f"{path}: {_one_line(error)}") from None
     return backbone.eval()
 
 
 def save_backbone(backbone: Backbone, folder: str | Path, *, dtype: torch.dtype = torch.float16) -> None:
-    """Write a weights folder that `load_backbone` takes: `model.safetensors` and `config.json`, each whole or not at all.
+    """Write a weights folder for `load_backbone`: `model.safetensors` and `config.json`, each whole or not at all.
 
     Args:
         backbone: on any device.
@@ -74,14 +74,16 @@ def save_backbone(backbone: Backbone, folder: str | Path, *, dtype: torch.dtype 
         dtype: of the floats on disk; they come back as float32.
 
     Raises:
-        ValueError: if a weight is not finite in `dtype`.
+        ValueError: if a weight is not finite in `dtype`, or the backbone is the frozen copy inside a loss.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in backbone.state_dict().items()}
+    if not tensors:
+        raise ValueError("this backbone is frozen, its weights are buffers: save the backbone that it was made from")
     broken = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
     if broken:
         raise ValueError(f"{len(broken)} tensors are not finite in {dtype}, first {broken[0]}: not saved")
+    folder.mkdir(parents=True, exist_ok=True)
     with write_atomic(folder / TENSORS) as temporary:
         save_file(tensors, temporary)
     write_json(folder / CONFIG, {"format": FORMAT, "version": 1, **backbone.describe()})
@@ -97,18 +99,20 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         try:
             tensors = load_file(path)
         except SafetensorError as error:
-            raise ValueError(f"{path} is no whole safetensors file ({error}): fetch or copy it again") from None
+            raise ValueError(
+                f"{path} is no whole safetensors file ({_one_line(error)}): fetch or copy it again"
+            ) from None
     elif path.suffix == ".pth":
         try:
-            tensors = torch.load(path, map_location="cpu", weights_only=True)
+            with warnings.catch_warnings(action="ignore"):  # of odd pickles, which are refused below
+                tensors = torch.load(path, map_location="cpu", weights_only=True)
         except pickle.UnpicklingError:
             raise ValueError(
-                f"{path} is a pickle that holds more than tensors, and may run code: refused; "
-                "save its state_dict with safetensors.torch.save_file"
+                f"{path} holds something else than tensors, which may be code: refused; "
+                "save the state_dict alone, with safetensors.torch.save_file"
             ) from None
-        except (RuntimeError, EOFError, KeyError, OSError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise ValueError(f"{path} is no whole .pth file ({reason}): fetch or copy it again") from None
+        except Exception as error:  # noqa: BLE001 (damaged bytes lead the unpickler into errors of any kind)
+            raise ValueError(f"{path} is no whole .pth file ({_one_line(error)}): fetch or copy it again") from None
         if not isinstance(tensors, dict) or not all(isinstance(value, Tensor) for value in tensors.values()):
             raise ValueError(f"{path} is no state dictionary of tensors: save model.state_dict(), not the model")
     else:
@@ -134,7 +138,8 @@ def read_config(path: Path) -> dict | None:
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         return None
     known = {item.name for item in fields(BackboneConfig)}
-    return {name: value for name, value in config.items() if name in known}
+    settings = {name: value for name, value in config.items() if name in known}
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
 
 
 def bundled_folder(name: str) -> Path:
@@ -154,10 +159,14 @@ def _find(weights: str | Path) -> tuple[Path, dict | None]:
         for folder in (path, path / "best"):
             if (folder / TENSORS).is_file():
                 return folder / TENSORS, read_config(folder / CONFIG)
-        raise FileNotFoundError(f"{path} holds no {TENSORS} and no best/{TENSORS}: is this the folder, is the run done?")
+        raise FileNotFoundError(
+            f"{path} holds no {TENSORS} and no best/{TENSORS}: is this the folder, is the run done?"
+        )
     if path.is_file():
         return path, read_config(path.with_name(CONFIG))
-    if isinstance(weights, str) and weights.count("/") == 1 and not path.suffix and not path.parent.exists():
+    # note: a dot in a repo's name is no suffix of a file (timm/vgg16.tv_in1k).
+    is_file_name = path.suffix in (".safetensors", ".pth", ".pt", ".bin", ".json")
+    if isinstance(weights, str) and weights.count("/") == 1 and not is_file_name and not path.parent.exists():
         tensors = _fetch(weights, TENSORS)
         try:
             return tensors, read_config(_fetch(weights, CONFIG))
@@ -179,9 +188,13 @@ def _fetch(repo: str, file: str) -> Path:
         reason = "the hub cannot be reached (or HF_HUB_OFFLINE is set), and it is not in the cache"
     except EntryNotFoundError:
         reason = "the repo has no such file"
-    except OSError as error:  # every other refusal of the hub
-        reason = str(error).strip().splitlines()[0]
+    except Exception as error:  # noqa: BLE001 (every other refusal: the hub's, its HTTP client's, the disk's)
+        reason = _one_line(error)
     raise FileNotFoundError(
         f"could not fetch {file} of {repo}: {reason}; with a network run `hf download {repo} {file}`, copy the file "
         f"here, and give its path in place of {repo!r}, or set HF_HOME to a cache that holds it"
     )
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,22 +1,21 @@
 """From clean shapes to a drawing by hand: which lines show, how a hand misses them, and the marks of three tools."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float
 from PIL import Image, ImageDraw
 
-from sketchloss.data.doodle_shapes import Part
+from sketchloss.data.doodle_shapes import Part, Points
 from sketchloss.data.strokes import SUPERSAMPLING, draw_strokes
-
-Stroke = Float[np.ndarray, "points 2"]
 
 SPACING = 0.015  # between the points of a stroke, in the unit square
 CORNER = np.cos(np.deg2rad(50))  # an outline that turns more sharply than this is drawn as two strokes
 VISIBILITY_GRID = 512
 
 
-def visible_strokes(parts: Sequence[Part]) -> list[Stroke]:
+def visible_strokes(parts: Sequence[Part]) -> list[Points]:
     """Clean strokes of the parts in the unit square, without what the parts in front hide, back to front.
 
     An outline is cut at its corners, as a hand would draw it, and resampled at an even spacing.
@@ -45,7 +44,7 @@ def visible_strokes(parts: Sequence[Part]) -> list[Stroke]:
     return strokes
 
 
-def _pieces(part: Part) -> list[tuple[Stroke, bool]]:
+def _pieces(part: Part) -> list[tuple[Points, bool]]:
     """The outline cut at its corners; True marks a loop without any."""
     points = part.points
     if part.filled:
@@ -66,20 +65,20 @@ def _pieces(part: Part) -> list[tuple[Stroke, bool]]:
         points = np.concatenate([points[first:], points[1 : first + 1]])
         corners = corners[1:] - first
     cuts = [0, *corners.tolist(), len(points) - 1]
-    return [(points[start : stop + 1], False) for start, stop in zip(cuts, cuts[1:], strict=False)]
+    return [(points[start : stop + 1], False) for start, stop in pairwise(cuts)]
 
 
-def _resampled(points: Stroke) -> Stroke:
+def _resampled(points: Points) -> Points:
     along = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))])
     wanted = np.linspace(0, along[-1], max(2, 1 + round(along[-1] / SPACING)))
     return np.stack([np.interp(wanted, along, points[:, 0]), np.interp(wanted, along, points[:, 1])], axis=1)
 
 
-def by_hand(strokes: Sequence[Stroke], rng: np.random.Generator) -> list[Stroke]:
+def by_hand(strokes: Sequence[Points], rng: np.random.Generator) -> list[Points]:
     """The strokes as a hand draws them: each a little off in place, angle and size, wobbling, its ends over or short.
 
-    How neat the hand is comes from `rng` too. Long strokes go astray by about 0.01 of the side of the picture, short ones
-    by less.
+    How neat the hand is comes from `rng` too. Long strokes go astray by about 0.01 of the side of the picture, short
+    ones by less.
     """
     wobble, slip, overshoot = rng.uniform((0.001, 0.002, 0.0), (0.006, 0.006, 0.022))
     drawn = []
@@ -106,26 +105,26 @@ def _unit(vector: Float[np.ndarray, "2"]) -> Float[np.ndarray, "2"]:
     return vector / max(1e-9, float(np.hypot(*vector)))
 
 
-def draw_pencil(strokes: Sequence[Stroke], size: int, *, line_width: float, rng: np.random.Generator) -> Image.Image:
+def draw_pencil(strokes: Sequence[Points], size: int, *, line_width: float, rng: np.random.Generator) -> Image.Image:
     """Grey lines whose pressure comes and goes, broken by the grain of the paper. Arguments as `draw_strokes`."""
     large = size * SUPERSAMPLING
     canvas = Image.new("L", (large, large), 255)
     pen = ImageDraw.Draw(canvas)
     width = max(1, round(line_width * SUPERSAMPLING))
     for stroke in strokes:
-        grey, depth, phase = rng.uniform((60, 15, 0), (115, 45, 2 * np.pi))
+        grey, depth, phase = rng.uniform((40, 10, 0), (100, 40, 2 * np.pi))
         shades = np.clip(grey + depth * np.sin(phase + 0.25 * np.arange(len(stroke))), 0, 255).astype(int).tolist()
         points = (stroke * large).tolist()
         for start, stop, shade in zip(points, points[1:], shades, strict=False):
             pen.line((*start, *stop), fill=shade, width=width)
     grain_side = 2 * size
-    grain = rng.uniform(0.25, 1.15, (grain_side, grain_side)).clip(max=1.0).astype(np.float32)
+    grain = rng.uniform(0.3, 1.15, (grain_side, grain_side)).clip(max=1.0).astype(np.float32)
     grain = grain.repeat(SUPERSAMPLING // 2, axis=0).repeat(SUPERSAMPLING // 2, axis=1)
     ink = (255 - np.asarray(canvas, dtype=np.float32)) * grain
     return Image.fromarray((255 - ink).astype(np.uint8)).reduce(SUPERSAMPLING)
 
 
-def draw_brush(strokes: Sequence[Stroke], size: int, *, line_width: float, rng: np.random.Generator) -> Image.Image:
+def draw_brush(strokes: Sequence[Points], size: int, *, line_width: float, rng: np.random.Generator) -> Image.Image:
     """Black lines that swell to about twice `line_width` and taper to a point. Arguments as `draw_strokes`."""
     large = size * SUPERSAMPLING
     canvas = Image.new("L", (large, large), 255)
@@ -133,11 +132,10 @@ def draw_brush(strokes: Sequence[Stroke], size: int, *, line_width: float, rng: 
     for stroke in strokes:
         if len(stroke) < 2:
             continue
-        peak, load, tail = rng.uniform((0.25, 1.7, 0.1), (0.6, 2.6, 0.6))
+        peak, load, tail = rng.uniform((0.25, 1.6, 0.1), (0.6, 2.3, 0.6))
         t = np.linspace(0, 1, len(stroke))
-        pressure = np.where(
-            t < peak, 0.45 + 0.55 * np.sin(np.pi / 2 * t / peak), np.cos(np.pi / 2 * (t - peak) / (1 - peak))
-        )
+        swell, fade = np.sin(np.pi / 2 * t / peak), np.cos(np.pi / 2 * (t - peak) / (1 - peak))
+        pressure = np.where(t < peak, 0.45 + 0.55 * swell, fade)
         load *= min(1.0, 0.45 + len(stroke) * SPACING / 0.3)  # a short stroke presses less
         radii = line_width * SUPERSAMPLING / 2 * load * np.maximum(pressure, tail * 0.5)
         points = (stroke * large).tolist()
@@ -148,6 +146,6 @@ def draw_brush(strokes: Sequence[Stroke], size: int, *, line_width: float, rng: 
     return canvas.reduce(SUPERSAMPLING)
 
 
-def draw_ink(strokes: Sequence[Stroke], size: int, *, line_width: float, rng: np.random.Generator) -> Image.Image:  # noqa: ARG001
+def draw_ink(strokes: Sequence[Points], size: int, *, line_width: float, rng: np.random.Generator) -> Image.Image:  # noqa: ARG001
     """Even black lines. Arguments as `draw_strokes`; `rng` is not used."""
     return draw_strokes(strokes, size, line_width=line_width)

@@ -82,7 +82,7 @@ def _background(
     ground *= 1 + 0.045 * _blotches(size, 5, rng)[..., None]
 
     everything = np.concatenate([part.points for part in parts])
-    (left, top), (right, bottom) = everything.min(axis=0), everything.max(axis=0)
+    left, right, bottom = everything[:, 0].min(), everything[:, 0].max(), everything[:, 1].max()
     shadow = Image.fromarray((numbers > 0).astype(np.uint8) * 150).resize((size, size), Image.Resampling.BOX)
     shadow = shadow.transform(
         (size, size), Image.Transform.AFFINE, (1, 0, light[0] * 0.05 * size, 0, 1, light[1] * 0.05 * size)

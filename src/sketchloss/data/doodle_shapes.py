@@ -7,7 +7,10 @@ import numpy as np
 from jaxtyping import Float
 
 Colour = tuple[int, int, int]
-Point = tuple[float, float]
+Number = float | int
+Point = tuple[Number, Number]
+Points = Float[np.ndarray, "_ 2"]
+"""(points, 2): x to the right, y down."""
 
 WHITE: Colour = (240, 238, 232)
 BLACK: Colour = (45, 42, 48)
@@ -34,48 +37,48 @@ PAINTS: tuple[Colour, ...] = (RED, ORANGE, YELLOW, BLUE, TEAL, PURPLE, PINK, LEA
 class Part:
     """One region or line of a doodle; parts later in a list lie in front."""
 
-    points: Float[np.ndarray, "points 2"]
+    points: Points
     """The outline, (x, y) with y down. A filled part closes itself: its last point joins its first."""
     colour: Colour
     """In the photo, RGB in 0..255 before light falls on it."""
     filled: bool = True
     """A filled part hides what lies behind it; any other is a line."""
-    thickness: float = 0.0
+    thickness: Number = 0.0
     """Width of a line in the photo, in the units of `points`."""
-    bulge: float = 0.5
+    bulge: Number = 0.5
     """How the photo shades a filled part: 0 a flat board, 1 a ball."""
 
 
-def fill(points: Float[np.ndarray, "points 2"], colour: Colour, *, bulge: float = 0.5) -> Part:
+def fill(points: Points, colour: Colour, *, bulge: Number = 0.5) -> Part:
     """A region that hides what lies behind it."""
     return Part(points, colour, bulge=bulge)
 
 
-def line(points: Float[np.ndarray, "points 2"], colour: Colour, *, thickness: float = 0.015) -> Part:
+def line(points: Points, colour: Colour, *, thickness: Number = 0.015) -> Part:
     """A stroke that hides nothing."""
     return Part(points, colour, filled=False, thickness=thickness)
 
 
-def shape(*corners: Point) -> Float[np.ndarray, "points 2"]:
+def shape(*corners: Point) -> Points:
     """Straight edges from corner to corner."""
     return np.array(corners, dtype=np.float64)
 
 
-def box(left: float, top: float, right: float, bottom: float, *, taper: float = 0.0) -> Float[np.ndarray, "points 2"]:
+def box(left: Number, top: Number, right: Number, bottom: Number, *, taper: Number = 0.0) -> Points:
     """An upright box; `taper` is how far each side leans in at the top (out, if negative)."""
     return shape((left + taper, top), (right - taper, top), (right, bottom), (left, bottom))
 
 
 def ellipse(
-    x: float,
-    y: float,
-    across: float,
-    down: float | None = None,
+    x: Number,
+    y: Number,
+    across: Number,
+    down: Number | None = None,
     *,
-    start: float = 0.0,
-    stop: float = 1.0,
-    tilt: float = 0.0,
-) -> Float[np.ndarray, "points 2"]:
+    start: Number = 0.0,
+    stop: Number = 1.0,
+    tilt: Number = 0.0,
+) -> Points:
     """An ellipse, or the arc of it from `start` to `stop`, in turns clockwise from the top.
 
     Args:
@@ -84,14 +87,14 @@ def ellipse(
         start, stop: ends of the arc, in turns. A whole ellipse does not repeat its first point.
         tilt: rotation in radians, clockwise on the page.
     """
-    whole = stop - start == 1.0
+    whole = stop - start == 1
     count = 6 + round(42 * abs(stop - start))
     angles = 2 * np.pi * np.linspace(start, stop, count, endpoint=not whole)
     points = np.stack([across * np.sin(angles), -(across if down is None else down) * np.cos(angles)], axis=1)
-    return rotate(points, tilt) + (x, y)
+    return rotate(points, tilt) + np.array([x, y])
 
 
-def curve(*through: Point, closed: bool = False, steps: int = 8) -> Float[np.ndarray, "points 2"]:
+def curve(*through: Point, closed: bool = False, steps: int = 8) -> Points:
     """A smooth (Catmull-Rom) curve through the points given."""
     knots = np.array(through, dtype=np.float64)
     ends = (knots[-1:], knots[:2]) if closed else (knots[:1], knots[-1:])
@@ -105,15 +108,21 @@ def curve(*through: Point, closed: bool = False, steps: int = 8) -> Float[np.nda
     return points if closed else np.concatenate([points, knots[-1:]])
 
 
-def rotate(
-    points: Float[np.ndarray, "points 2"], angle: float, about: Point = (0.0, 0.0)
-) -> Float[np.ndarray, "points 2"]:
+def mirrored(*right: Point) -> list[Point]:
+    """The corners of a symmetric outline: those given, from the top down, then their mirror images back up.
+
+    Points on the axis, x = 0, are not doubled.
+    """
+    return [*right, *((-x, y) for x, y in right[::-1] if x != 0)]
+
+
+def rotate(points: Points, angle: Number, about: Point = (0.0, 0.0)) -> Points:
     """Turned by `angle` radians, clockwise on the page."""
     cos, sin = np.cos(angle), np.sin(angle)
     return (points - about) @ np.array([[cos, sin], [-sin, cos]]) + about
 
 
-def turned(parts: Iterable[Part], angle: float) -> list[Part]:
+def turned(parts: Iterable[Part], angle: Number) -> list[Part]:
     """The whole drawing turned, for things that lie any way up."""
     return [replace(part, points=rotate(part.points, angle)) for part in parts]
 
@@ -123,7 +132,7 @@ def one_of(rng: np.random.Generator, colours: tuple[Colour, ...]) -> Colour:
     return colours[rng.integers(len(colours))]
 
 
-def darker(colour: Colour, share: float = 0.65) -> Colour:
+def darker(colour: Colour, share: Number = 0.65) -> Colour:
     """The colour at that share of its brightness; above 1 it is lighter."""
     red, green, blue = (min(255, round(share * channel)) for channel in colour)
     return red, green, blue

@@ -14,15 +14,15 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float
 from PIL import Image
 
-from sketchloss.data import doodle_living, doodle_things
-from sketchloss.data.doodle_drawing import by_hand, draw_brush, draw_ink, draw_pencil, visible_strokes
+from sketchloss.data import doodle_animals, doodle_indoors, doodle_nature, doodle_outdoors
+from sketchloss.data.doodle_drawing import SPACING, by_hand, draw_brush, draw_ink, draw_pencil, visible_strokes
 from sketchloss.data.doodle_photo import draw_photo
-from sketchloss.data.doodle_shapes import Part
+from sketchloss.data.doodle_shapes import Part, Points
 
-_COMPOSERS = {kind.__name__: kind for kind in (*doodle_living.COMPOSERS, *doodle_things.COMPOSERS)}
+_THEMES = (doodle_animals, doodle_indoors, doodle_nature, doodle_outdoors)
+_COMPOSERS = {compose.__name__: compose for theme in _THEMES for compose in theme.COMPOSERS}
 _TOOLS = {"pencil": draw_pencil, "ink": draw_ink, "brush": draw_brush}
 
 KINDS: tuple[str, ...] = tuple(sorted(_COMPOSERS))
@@ -45,28 +45,26 @@ class Doodle:
     """One of `STYLES`."""
     line_width: float
     """As a fraction of the picture's side. The brush swells to about twice this."""
+    clean_strokes: tuple[Points, ...]
+    """What shows of the parts' outlines, as strokes of an unerring hand, each (points, 2)."""
     hand: int = 0
     """Seed of the hand's inaccuracy."""
     missing: tuple[int, ...] = ()
-    """Which of the visible strokes the hand leaves out."""
+    """Which of the clean strokes the hand leaves out."""
 
     @cached_property
-    def strokes(self) -> tuple[Float[np.ndarray, "_ 2"], ...]:
+    def strokes(self) -> tuple[Points, ...]:
         """The visible strokes as the hand draws them, each (points, 2) in the unit square, y down.
 
         Wobble and overshoot may take a point slightly outside the square.
         """
         return self._drawn("hand")
 
-    def _drawn(self, purpose: str) -> tuple[Float[np.ndarray, "_ 2"], ...]:
-        drawn = by_hand(self._clean_strokes, self._rng(purpose, self.hand))
+    def _drawn(self, purpose: str) -> tuple[Points, ...]:
+        drawn = by_hand(self.clean_strokes, self._rng(purpose, self.hand))
         return tuple(stroke for index, stroke in enumerate(drawn) if index not in self.missing)
 
-    @cached_property
-    def _clean_strokes(self) -> list[Float[np.ndarray, "_ 2"]]:
-        return visible_strokes(self.parts)
-
-    def sketch(self, size: int, *, style: str | None = None, line_width: float | None = None) -> Image.Image:
+    def sketch(self, size: int, *, style: str | None = None, line_width: float | int | None = None) -> Image.Image:
         """The drawing.
 
         Args:
@@ -78,20 +76,22 @@ class Doodle:
             An `L` picture, `size`×`size`, dark ink on white (255), antialiased.
 
         Raises:
-            ValueError: an unknown style, or a size below 8.
+            ValueError: an unknown style, a size below 8, or a line width not above 0.
         """
         style = self.style if style is None else style
         _check_choice("style", style, STYLES)
         _check_size(size)
         if line_width is None:
             line_width = max(THINNEST, self.line_width * size)
+        if line_width <= 0:
+            raise ValueError(f"line_width must be above 0 pixels, got {line_width}")
         strokes = self.strokes
         if style == "pencil":  # a pencil goes over its lines, never quite the same way
             strokes = (*self._drawn("second pass")[:: 1 + self.seed % 3], *strokes)
         return _TOOLS[style](strokes, size, line_width=line_width, rng=self._rng("tool", self.hand))
 
     def photo(self, size: int) -> Image.Image:
-        """The photo-like twin of the scene, whatever hand draws it: an `RGB` picture, `size`×`size`, size at least 8."""
+        """The photo-like twin of the scene, whoever draws it: `RGB`, `size`×`size` pixels, at least 8."""
         _check_size(size)
         return draw_photo(self.parts, size, rng=self._rng("photo", 0))
 
@@ -99,11 +99,11 @@ class Doodle:
         """The same scene, drawn again by another hand: the strokes wobble elsewhere."""
         return replace(self, hand=hand)
 
-    def without(self, share: float, seed: int) -> "Doodle":
-        """The drawing with that share (0 to 1) of its strokes left out, chosen by `seed`; the others stay as they are."""
+    def without(self, share: float | int, seed: int) -> "Doodle":
+        """The drawing with that share (0 to 1) of its strokes left out, chosen by `seed`; the others stay."""
         if not 0 <= share <= 1:
             raise ValueError(f"share must be from 0 to 1, got {share}")
-        left = [index for index in range(len(self._clean_strokes)) if index not in self.missing]
+        left = [index for index in range(len(self.clean_strokes)) if index not in self.missing]
         gone = np.random.default_rng(seed).permutation(left)[: round(share * len(left))]
         return replace(self, missing=(*self.missing, *(int(index) for index in gone)))
 
@@ -128,17 +128,20 @@ def doodle(kind: str, seed: int, *, style: str | None = None) -> Doodle:
     if seed < 0:
         raise ValueError(f"seed must be 0 or more, got {seed}")
     parts = _posed(_COMPOSERS[kind](_generator(kind, seed, "scene", 0)), _generator(kind, seed, "pose", 0))
-    rng = _generator(kind, seed, "tool", 0)
+    strokes = tuple(visible_strokes(parts))
+    lengths = [SPACING * len(stroke) for stroke in strokes]
+    rng = _generator(kind, seed, "manner", 0)
     own_style = STYLES[rng.integers(len(STYLES))]
-    line_width = float(rng.uniform(0.010, 0.022))
-    complete = Doodle(kind, seed, parts, style or own_style, line_width)
-    return complete.without(float(rng.choice((0.0, 0.0, 0.05, 0.1))), seed)
+    line_width = min(float(rng.uniform(0.010, 0.022)), 0.09 / sum(lengths))  # a crowded drawing takes a finer pen
+    slackness = rng.choice((0.0, 0.0, 0.06, 0.15))  # small strokes may be forgotten, never the main outline
+    missing = tuple(index for index, length in enumerate(lengths) if length < 0.2 and rng.random() < slackness)
+    return Doodle(kind, seed, parts, style or own_style, line_width, strokes, missing=missing)
 
 
 def _posed(parts: list[Part], rng: np.random.Generator) -> tuple[Part, ...]:
     """The parts leaned, stretched, mirrored, tinted, and set somewhere in the unit square."""
     angle, shear = rng.normal(0, 0.06), rng.normal(0, 0.05)
-    stretch = np.exp(rng.normal(0, 0.08))
+    stretch = np.exp(rng.normal(0, 0.055))
     mirror = rng.choice((-1.0, 1.0))
     lean = np.array([[np.cos(angle), np.sin(angle)], [shear - np.sin(angle), np.cos(angle)]])
     matrix = np.diag([mirror * stretch, 1 / stretch]) @ lean

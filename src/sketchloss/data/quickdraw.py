@@ -93,7 +93,7 @@ def _is_stroke(stroke: Any) -> bool:
     )
 
 
-def _pair(stroke: list[list[int]]) -> UInt8[np.ndarray, "_ 2"]:
+def _pair(stroke: list[list[Any]]) -> UInt8[np.ndarray, "_ 2"]:
     try:
         # note: bytes() checks each number as fast as C can: millions of drawings pass here
         xs, ys = bytes(stroke[0]), bytes(stroke[1])
@@ -102,7 +102,7 @@ def _pair(stroke: list[list[int]]) -> UInt8[np.ndarray, "_ 2"]:
     return np.stack([np.frombuffer(xs, np.uint8), np.frombuffer(ys, np.uint8)], axis=1)
 
 
-def _rescale(drawing: list[list[list[float]]]) -> Strokes:
+def _rescale(drawing: list[list[list[Any]]]) -> Strokes:
     try:
         strokes = [np.array(stroke[:2], dtype=np.float64).T for stroke in drawing]
     except (TypeError, ValueError) as error:

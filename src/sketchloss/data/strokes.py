@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 SUPERSAMPLING = 4
 
 
-def draw_strokes(strokes: Sequence[Float[np.ndarray, "points 2"]], size: int, *, line_width: float) -> Image.Image:
+def draw_strokes(strokes: Sequence[Float[np.ndarray, "_ 2"]], size: int, *, line_width: float) -> Image.Image:
     """Draw polylines as dark ink on white paper.
 
     Args:

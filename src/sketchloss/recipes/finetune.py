@@ -26,9 +26,9 @@ from tqdm import tqdm
 from sketchloss.backbone import ARMS, Backbone
 from sketchloss.data.loading import Augment, load_batches, to_unit_range
 from sketchloss.data.sources import Sketches, open_sketches
-from sketchloss.data.splits import split_by_class
+from sketchloss.data.splits import duplicate_groups, split_by_class
 from sketchloss.training.guards import chance_warning, require_finite
-from sketchloss.training.memory import peak_memory
+from sketchloss.training.plan import measure_steps, peak_memory
 from sketchloss.training.run import Run
 from sketchloss.weights import load_backbone, save_backbone
 
@@ -118,8 +118,9 @@ class Finetune:
             raise ValueError(f"crop_scale is {low} {high}: it must be two shares with 0 < least <= greatest <= 1")
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(f"label_smoothing is {self.label_smoothing}: it must be at least 0 and below 1")
-        if self.warmup < 0 or self.clip < 0 or self.weight_decay < 0:
-            raise ValueError("warmup, clip and weight_decay must not be negative")
+        for name in ("warmup", "clip", "weight_decay", "workers"):
+            if (getattr(self, name) or 0) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}: it must not be negative")
 
 
 #: What each preset changes of the defaults above.
@@ -217,14 +218,13 @@ def finetune(config: Finetune) -> dict[str, Any]:
     )
     accelerator.register_for_checkpointing(schedule)
 
-    say(
-        f"{len(train_part):,} sketches of {len(sketches.classes)} classes to train on, {len(held_out_part):,} held out; "
-        f"{config.epochs} epochs of {len(train_batches):,} steps on {accelerator.device}, {config.arm}"
-    )
+    sizes = f"{len(train_part):,} sketches to train on, {len(held_out_part):,} held out"
+    say(f"{config.arm} on {config.data}: {len(sketches.classes)} classes, {sizes}")
+    say(f"{config.epochs} epochs of {len(train_batches):,} steps on {accelerator.device}")
     if config.dry_run:
-        plan = _plan(config, accelerator, model, optimizer, augment, train_batches, backbone)
+        plan = _plan(config, accelerator, model, optimizer, augment, train_batches)
         for name, value in plan.items():
-            say(f"{name.replace('_', ' ')}: {value:,}" if isinstance(value, int) else f"{name.replace('_', ' ')}: {value}")
+            say(f"{name.replace('_', ' ')}: {value:,}")
         return plan
 
     # Loop ------------------------------------------------------------------------------------------------------------
@@ -242,7 +242,7 @@ def finetune(config: Finetune) -> dict[str, Any]:
             total=len(train_batches),
             initial=done,
             desc=f"epoch {epoch + 1}/{config.epochs}",
-            disable=not accelerator.is_local_main_process,
+            disable=None if accelerator.is_local_main_process else True,  # None: shown on a terminal only
             mininterval=1,
         )
         for batch_number, (batch, wait) in enumerate(_timed(batches), start=done + 1):
@@ -335,9 +335,7 @@ def evaluate(accelerator: Accelerator, model: nn.Module, batches: Any) -> dict[s
 def _split(sketches: Sketches, config: Finetune) -> tuple[Sketches, Sketches]:
     groups = sketches.groups
     if config.duplicates == "together":
-        from sketchloss.data.splits import duplicate_groups
-
-        groups = duplicate_groups(sketches)
+        groups = duplicate_groups(sketches.picture(index) for index in range(len(sketches)))
     train, held_out = split_by_class(sketches.labels, held_out=config.held_out, seed=config.seed, groups=groups)
     return sketches.select(train), sketches.select(held_out).with_size(config.image_size)
 
@@ -376,39 +374,29 @@ class _Meter:
 
 
 def _plan(
-    config: Finetune,
-    accelerator: Accelerator,
-    model: nn.Module,
-    optimizer: Any,
-    augment: Augment,
-    batches: Any,
-    backbone: Backbone,
-    measured_steps: int = 3,
+    config: Finetune, accelerator: Accelerator, model: nn.Module, optimizer: Any, augment: Augment, batches: Any
 ) -> dict[str, Any]:
-    """Measure a few steps and say what the whole run will take. The weights it moves are thrown away."""
-    size = config.image_size
+    """Say what the whole run will take. It moves the weights, which are then thrown away."""
+    backbone = accelerator.unwrap_model(model).backbone
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        backbone.classify(torch.rand(1, 3, size, size, device=accelerator.device))
+        backbone.classify(torch.rand(1, 3, config.image_size, config.image_size, device=accelerator.device))
     forward = counter.get_total_flops() // 2
-    seconds = []
-    for _, batch in zip(range(measured_steps + 1), batches, strict=False):
-        start = time.perf_counter()
+
+    def step(batch: dict[str, Tensor]) -> None:
         accelerator.backward(F.cross_entropy(model(augment(batch["image"])).float(), batch["label"]))
         optimizer.step()
         optimizer.zero_grad()
-        if accelerator.device.type == "cuda":
-            torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - start)
-    measured = sorted(seconds[1:] or seconds)
-    a_step = measured[len(measured) // 2]  # the first warms up
-    steps = config.epochs * len(batches)
+
+    seconds = measure_steps(step, batches, accelerator.device)
+    images, steps = len(batches.dataset), config.epochs * len(batches)
     return {
-        "training_images": len(batches.dataset),
+        "training_images": images,
         "classes": len(backbone.config.classes),
         "steps": steps,
         "multiply_adds_an_image_forward": forward,
-        "multiply_adds_in_all": 3 * forward * len(batches.dataset) * config.epochs,
-        "seconds_a_step": round(a_step, 3),
-        "hours_of_training_steps": round(steps * a_step / 3600, 2),
+        # Backward takes twice the forward pass: gradients of the weights and of the features.
+        "multiply_adds_in_all": 3 * forward * images * config.epochs,
+        "seconds_a_step": round(seconds, 3),
+        "hours_of_steps": round(steps * seconds / 3600, 3),
         "peak_memory_MiB": round(peak_memory(accelerator.device) / 2**20),
     }

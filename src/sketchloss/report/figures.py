@@ -12,7 +12,7 @@ def draw_curves(metrics: list[dict[str, Any]], path: str | Path, *, title: str) 
     """Draw loss and accuracy over the steps of a training.
 
     Args:
-        metrics: lines of `metrics.jsonl`: `step` with `train_loss` and `train_accuracy`, or with their `validation_` kin.
+        metrics: lines of `metrics.jsonl`: `step` with `train_loss` and `train_accuracy`, or `validation_` likewise.
         path: of the picture; its suffix names the format.
         title: above the figure.
     """

@@ -31,8 +31,10 @@ def chance_warning(accuracy: float, classes: int, feature_spread: float, learnin
     """
     if accuracy > 1.5 / classes:
         return None
-    dead = "all images have the same features" if feature_spread < 1e-5 else "the features still differ between images"
-    return (
-        f"validation accuracy {accuracy:.2%} is at chance ({1 / classes:.2%} for {classes} classes), and {dead}: "
-        f"VGG without batch norm does not survive a large learning rate (now {learning_rate:.2g}); try 1e-4 or less"
+    mend = (
+        "all images have the same features, which a VGG without batch norm comes to when the learning rate is too "
+        f"large (now {learning_rate:.2g}): start again with 1e-4 or less"
+        if feature_spread < 1e-5
+        else "its features still differ between images: train longer, or with a smaller learning rate"
     )
+    return f"validation accuracy {accuracy:.2%} is at chance ({1 / classes:.2%} for {classes} classes); {mend}"

@@ -1,0 +1,107 @@
+"""Nearest neighbours by cosine similarity, and how often they are of the right class."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+# Similarities held at once: queries in a chunk × gallery. 2^24 float32 are 64 MiB.
+CHUNK_ELEMENTS = 2**24
+
+
+def nearest(
+    queries: Tensor, gallery: Tensor, k: int, *, exclude_self: bool = False
+) -> tuple[Float[Tensor, "queries k"], Int[Tensor, "queries k"]]:
+    """Return the k most similar gallery rows of each query, exactly.
+
+    Args:
+        queries: float q×d.
+        gallery: float g×d, on the same device.
+        k: 1 to g (g - 1 with `exclude_self`).
+        exclude_self: queries and gallery are the same rows, and no row is its own neighbour.
+
+    Returns:
+        Cosine similarities in [-1, 1], greatest first, and the gallery rows; among equals the lower row comes first.
+
+    Raises:
+        ValueError: for other shapes, rows that are zero or not finite, or a k out of range.
+    """
+    queries, gallery = _unit_rows(queries, "queries"), _unit_rows(gallery, "gallery")
+    if queries.shape[1] != gallery.shape[1]:
+        raise ValueError(f"queries have {queries.shape[1]} numbers a row and gallery {gallery.shape[1]}: embed alike")
+    if exclude_self and len(queries) != len(gallery):
+        raise ValueError(f"exclude_self needs the same rows twice, got {len(queries)} queries and {len(gallery)}")
+    if not 1 <= k <= len(gallery) - exclude_self:
+        raise ValueError(f"k is {k}: it must be 1 to {len(gallery) - exclude_self}, the gallery's size")
+    found = [_top(similarity, k) for similarity in _similarities(queries, gallery, exclude_self)]
+    return torch.cat([values for values, _ in found]), torch.cat([rows for _, rows in found])
+
+
+def top_k_accuracy(
+    queries: Tensor,
+    query_labels: Tensor,
+    gallery: Tensor,
+    gallery_labels: Tensor,
+    k: Sequence[int] = (1, 3, 5),
+    *,
+    exclude_self: bool = False,
+) -> dict[int, float]:
+    """Return the share of queries with one of their own class among the k nearest (Seo 2025, section 4.2).
+
+    Args:
+        queries: float q×d.
+        query_labels: integers (q,).
+        gallery: float g×d.
+        gallery_labels: integers (g,).
+        k: each as for `nearest`.
+        exclude_self: as for `nearest`.
+
+    Returns:
+        k -> accuracy in [0, 1].
+
+    Raises:
+        ValueError: as `nearest`, or if labels do not match rows.
+    """
+    if not k:
+        raise ValueError("k is empty: give at least one, such as (1, 3, 5)")
+    for name, rows, labels in (("query", queries, query_labels), ("gallery", gallery, gallery_labels)):
+        if labels.shape != rows.shape[:1]:
+            raise ValueError(f"{name} labels are {tuple(labels.shape)}: it needs one for each of {len(rows)} rows")
+    _, rows = nearest(queries, gallery, max(k), exclude_self=exclude_self)
+    hits = gallery_labels.to(rows.device)[rows] == query_labels.to(rows.device)[:, None]
+    return {number: hits[:, :number].any(1).double().mean().item() for number in k}
+
+
+def _unit_rows(rows: Tensor, name: str) -> Tensor:
+    if rows.ndim != 2 or not rows.is_floating_point() or 0 in rows.shape:
+        raise ValueError(f"{name} are {rows.dtype} of shape {tuple(rows.shape)}: they must be float, rows by numbers")
+    rows = rows.float()
+    norms = rows.norm(dim=1)
+    broken = ~norms.isfinite() | (norms == 0)
+    if broken.any():
+        row = int(broken.nonzero()[0])
+        raise ValueError(f"{int(broken.sum())} rows of {name} are zero or not finite, first row {row}: leave them out")
+    return F.normalize(rows, dim=1)
+
+
+def _similarities(queries: Tensor, gallery: Tensor, exclude_self: bool) -> Iterator[Tensor]:
+    rows = max(1, CHUNK_ELEMENTS // len(gallery))
+    for start in range(0, len(queries), rows):
+        similarity = queries[start : start + rows] @ gallery.T
+        if exclude_self:
+            count = len(similarity)
+            similarity[torch.arange(count), torch.arange(start, start + count)] = -torch.inf
+        yield similarity
+
+
+def _top(similarity: Float[Tensor, "q g"], k: int) -> tuple[Tensor, Tensor]:
+    """Return top k with ties by row: torch.topk leaves their order, and which of them get in, open."""
+    values, rows = similarity.topk(min(k + 1, similarity.shape[1]), dim=1)
+    # Only where a tie reaches across the k-th place can topk have taken the wrong ones.
+    tied = (values[:, 1:] == values[:, :-1]).any(1)
+    for query in tied.nonzero()[:, 0].tolist():
+        order = similarity[query].argsort(descending=True, stable=True)[: rows.shape[1]]
+        values[query], rows[query] = similarity[query][order], order
+    return values[:, :k], rows[:, :k]

@@ -1,0 +1,173 @@
+"""The four arms side by side: tune those that are tuned, measure all, one table and the pictures.
+
+sketchloss study --preset demo --out demo        minutes on two cores, on built-in doodles
+"""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import tyro
+
+from sketchloss.backbone import ARMS
+from sketchloss.compare import Pair, measure, picture_differences
+from sketchloss.data.sources import Sketches, open_sketches
+from sketchloss.data.splits import split_by_class
+from sketchloss.embedding import embed_sketches
+from sketchloss.files import write_atomic, write_json
+from sketchloss.images import save_picture
+from sketchloss.loss import SketchLoss
+from sketchloss.ranking import top_k_accuracy
+from sketchloss.recipes.finetune import PRESETS as FINETUNE_PRESETS
+from sketchloss.recipes.finetune import Finetune, finetune
+from sketchloss.report.tables import markdown_table
+from sketchloss.weights import load_backbone
+
+
+@dataclass(frozen=True)
+class Study:
+    """Compare the paper's four arms on one set of sketches.
+
+    Raises:
+        ValueError: for a setting outside its range, naming it.
+    """
+
+    out: Path
+    """Folder to make, for tables, pictures and the runs of the tuned arms."""
+    data: str = "doodles"
+    """Sketches: `doodles`, a folder of class folders, a folder of QuickDraw .ndjson, or a hub data set."""
+    weights: str = "photo"
+    """What all four arms start from."""
+    image_size: int = 64
+    """Side of the images in pixels."""
+    per_class: int | None = 40
+    """Use at most this many sketches of a class."""
+    epochs: int = 3
+    """Passes over the training part, for the tuned arms."""
+    held_out: float = 0.2
+    """Share of each class that is never trained on: the queries."""
+    seed: int = 0
+    """Of the split, the order and the crops."""
+    again: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Throw away what an earlier study left in `out`."""
+
+    def __post_init__(self) -> None:
+        for name in ("image_size", "epochs"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}: it must be at least 1")
+
+
+PRESETS: dict[str, dict[str, Any]] = {"demo": {}}
+
+
+def study(config: Study) -> dict[str, Any]:
+    """Run the recipe; return what `results.json` holds.
+
+    Raises:
+        ValueError: if `out` holds files and `again` is not said, or as `Finetune`.
+    """
+    # Set-up ----------------------------------------------------------------------------------------------------------
+    if config.again and (config.out / "results.json").is_file():
+        shutil.rmtree(config.out)
+    if config.out.exists() and (not config.out.is_dir() or any(config.out.iterdir())):
+        raise ValueError(f"{config.out} is not an empty folder: choose another --out, or add --again to start over")
+    config.out.mkdir(parents=True, exist_ok=True)
+    write_json(config.out / "results.json", {})  # so that --again knows an unfinished study for its own
+
+    # Data ------------------------------------------------------------------------------------------------------------
+    sketches = open_sketches(config.data, config.image_size, per_class=config.per_class, seed=config.seed)
+    train, held_out = split_by_class(
+        sketches.labels, held_out=config.held_out, seed=config.seed, groups=sketches.groups
+    )
+    gallery, queries = sketches.select(train), sketches.select(held_out)
+    sizes = f"{len(gallery):,} sketches to learn from, {len(queries):,} held out"
+    print(f"{config.data}: {len(sketches.classes)} classes, {sizes}")
+
+    # Arms ------------------------------------------------------------------------------------------------------------
+    rows = []
+    for arm, kind in ARMS.items():
+        accuracy = None
+        if kind.tuning:
+            print(f"\n{arm}: tuning")
+            accuracy = finetune(_tuning(config, arm))["best_validation_accuracy"]
+            backbone = load_backbone(config.out / arm, classes=())
+        else:
+            backbone = load_backbone(config.weights, attention=kind.attention)
+        scores = top_k_accuracy(
+            embed_sketches(backbone, queries),
+            torch.from_numpy(queries.labels),
+            embed_sketches(backbone, gallery),
+            torch.from_numpy(gallery.labels),
+        )
+        rows.append({"arm": arm, "classification": accuracy, **{f"top_{k}": value for k, value in scores.items()}})
+
+    comparison = _compare_two(queries, config.out)
+
+    # Report ----------------------------------------------------------------------------------------------------------
+    results = {
+        "data": config.data,
+        "image_size": config.image_size,
+        "classes": len(sketches.classes),
+        "gallery": len(gallery),
+        "queries": len(queries),
+        "epochs": config.epochs,
+        "seed": config.seed,
+        "weights": config.weights,
+        "arms": rows,
+    }
+    write_json(config.out / "results.json", results)
+    text = f"{_caption(results)}\n\n{_table(rows)}"
+    with write_atomic(config.out / "results.md") as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+    print(f"\n{text}\n\nTwo held-out sketches of one class compared by the attention+tuning arm: {comparison}")
+    for arm, kind in ARMS.items():
+        if kind.tuning:
+            print(f"Training curves of {arm}: {config.out / arm / 'curves.png'}")
+    print(f"The table: {config.out / 'results.md'}")
+    return results
+
+
+def _tuning(config: Study, arm: str) -> Finetune:
+    return Finetune(
+        data=config.data,
+        out=config.out / arm,
+        arm=arm,  # pyright: ignore[reportArgumentType] - one of ARMS, and tuned
+        weights=config.weights,
+        image_size=config.image_size,
+        per_class=config.per_class,
+        epochs=config.epochs,
+        held_out=config.held_out,
+        seed=config.seed,
+        **{name: FINETUNE_PRESETS["demo"][name] for name in ("batch_size", "lr", "warmup")},
+    )
+
+
+def _compare_two(queries: Sketches, out: Path) -> Path:
+    """Compare two held-out sketches of one class with the tuned loss, and draw where they differ."""
+    label = queries.labels[len(queries) // 2]
+    one, other = (queries.labels == label).nonzero()[0][:2]
+    files = [out / "compare_a.png", out / "compare_b.png"]
+    for index, file in zip((one, other), files, strict=True):
+        save_picture(queries.with_size(256).picture(int(index)), file)
+    loss = SketchLoss(out / "attention+tuning")
+    distances, _ = measure(loss, [Pair(queries.classes[label], *files)])
+    save_picture(picture_differences(loss, distances, weights="attention+tuning")[0], out / "compare.png")
+    return out / "compare.png"
+
+
+def _caption(results: dict[str, Any]) -> str:
+    return (
+        f"Four arms on {results['data']}: {results['classes']} classes, {results['image_size']} pixels, "
+        f"{results['queries']:,} queries against {results['gallery']:,} sketches, tuned {results['epochs']} epochs "
+        f"from {results['weights']}, one seed ({results['seed']}). Top-k: a sketch of the query's class is among the k "
+        "nearest by cosine similarity of the pooled relu5_3 features. Classified: validation top-1 of the tuned arms."
+    )
+
+
+def _table(rows: Sequence[dict[str, Any]]) -> str:
+    columns = {"top_1": "top-1", "top_3": "top-3", "top_5": "top-5", "classification": "classified"}
+    cells = [[row["arm"], *("-" if row[name] is None else f"{row[name]:.1%}" for name in columns)] for row in rows]
+    return markdown_table(["arm", *columns.values()], cells)

@@ -1,0 +1,28 @@
+"""Every test: shapes and types in signatures are enforced, caches are temporary, and the network is out of reach."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import jaxtyping
+import pytest
+
+# Before anything imports sketchloss or a Hugging Face library: both read these once, at import.
+_caches = tempfile.TemporaryDirectory(prefix="sketchloss-tests-")
+os.environ |= {"HF_HOME": _caches.name, "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+for _name in ("HF_DATASETS_CACHE", "HF_HUB_CACHE", "HF_TOKEN", "HUGGINGFACE_HUB_CACHE"):
+    os.environ.pop(_name, None)
+jaxtyping.install_import_hook("sketchloss", "beartype.beartype")
+
+
+def pytest_unconfigure():
+    _caches.cleanup()
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """Real drawings: `quickdraw/`, `sketchy/`, `pacs_sketch/` and others, where SKETCHLOSS_DATA says."""
+    place = os.environ.get("SKETCHLOSS_DATA")
+    if not place:
+        pytest.skip("SKETCHLOSS_DATA is not set")
+    return Path(place)

@@ -1,0 +1,331 @@
+"""Oracle of most tests: the error rule. A mistake is one line on stderr that names the value and the mend, exit code 2."""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass, fields
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sketchloss import cli
+from sketchloss.cli import COMMANDS, Command, main, parse
+from sketchloss.compare import Compare
+from sketchloss.training.guards import TrainingStopped
+
+COMPARE, FINETUNE = "compare a.png b.png", "finetune --data doodles --out run"
+
+# Command line -> what the line on stderr must say: the cause, the value, the mend.
+MISTAKES = {
+    "compere a b": ("unknown command 'compere'", "did you mean compare?", "finetune"),
+    "Doctor": ("'Doctor'", "did you mean doctor?"),
+    "paint": ("'paint'", "choose from compare, finetune"),
+    "--verbose compare a b": ("unknown option --verbose", "sketchloss --help"),
+    "compare": ("missing A and B", "sketchloss compare --help"),
+    "compare a.png": ("missing B",),
+    f"{COMPARE} c.png": ("c.png is one argument too many",),
+    COMPARE: ("a.png does not exist", "check the path"),
+    f"{COMPARE} --metrik l1": ("unknown option --metrik", "did you mean --metric?"),
+    f"{COMPARE} --metric=l3": ("--metric 'l3' is unknown", "choose from l1, l2, cosine"),
+    f"{COMPARE} --metric": ("--metric needs a value",),
+    f"{COMPARE} --size big": ("--size takes a whole number, not 'big'",),
+    f"{COMPARE} --size=1.5": ("--size takes a whole number, not '1.5'",),
+    f"{COMPARE} --size -4": ("size is -4", "must not be negative"),
+    f"{COMPARE} --json yes": ("yes is one argument too many",),
+    f"{COMPARE} --no-json": ("unknown option --no-json", "did you mean --json?"),
+    f"{COMPARE} --device gpu": ("--device 'gpu' is unknown", "auto, cpu, cuda"),
+    f"{COMPARE} --map": ("--map needs a value",),
+    "doctor now": ("now is one argument too many",),
+    "doctor --jsn": ("unknown option --jsn", "did you mean --json?"),
+    "finetune": ("missing --data STR and --out PATH", "sketchloss finetune --help"),
+    "finetune --data doodles": ("missing --out PATH",),
+    "finetune --data": ("--data needs a value",),
+    "finetune --outt run": ("unknown option --outt", "did you mean --out?"),
+    f"{FINETUNE} --epocs 3": ("unknown option --epocs", "did you mean --epochs?"),
+    f"{FINETUNE} -epochs 3": ("unknown option -epochs", "did you mean --epochs?"),
+    f"{FINETUNE} --zzz": ("unknown option --zzz", "sketchloss finetune --help"),
+    f"{FINETUNE} --epochs three": ("--epochs takes a whole number, not 'three'",),
+    f"{FINETUNE} --batch_size=8x": ("--batch-size takes a whole number, not '8x'",),
+    f"{FINETUNE} --lr 1e-4e": ("--lr takes a number, not '1e-4e'",),
+    f"{FINETUNE} --epochs -1": ("epochs is -1", "must be positive"),
+    f"{FINETUNE} --held-out 1.5": ("held_out is 1.5", "between 0 and 1"),
+    f"{FINETUNE} --per-class many": ("--per-class takes None or a whole number, not 'many'",),
+    f"{FINETUNE} --crop-scale 0.3": ("--crop-scale needs 2 values, got only '0.3'",),
+    f"{FINETUNE} --crop-scale 0.3 x": ("--crop-scale", "not '0.3 x'"),
+    f"{FINETUNE} --head vg": ("--head 'vg' is unknown", "did you mean vgg?", "vgg, pooled"),
+    f"{FINETUNE} --preset papper": ("--preset 'papper' is unknown", "did you mean paper?", "paper, stable, demo"),
+    f"{FINETUNE} --preset": ("--preset needs a value",),
+    f"{FINETUNE} --resume yes": ("yes is one argument too many",),
+}
+
+
+def check_one_line(code: int, out: str, err: str, said: tuple[str, ...]) -> None:
+    assert (code, out) == (2, "")
+    assert err.endswith("\n")
+    assert err.count("\n") == 1
+    assert err.startswith("sketchloss")
+    for words in said:
+        assert words in err
+
+
+def run(*arguments: str, **settings) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "sketchloss", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **settings)
+
+
+@pytest.fixture
+def command(monkeypatch):
+    """Install a command that calls the given function, and return its name."""
+
+    def install(function, name: str = "try", extra: str = "", **members) -> str:
+        module = SimpleNamespace(run=function, **members)
+        monkeypatch.setitem(sys.modules, "tried", module)
+        monkeypatch.setattr(cli, "COMMANDS", (*COMMANDS, Command(name, "a trial", "tried", "run", extra)))
+        return name
+
+    return install
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """Take nothing."""
+
+
+def raising(error: BaseException):
+    def function(config: Nothing) -> None:
+        raise error
+
+    return function
+
+
+# The error rule ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("line", "said"), MISTAKES.items(), ids=MISTAKES)
+def test_a_mistake_is_one_line(line, said, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code = main(shlex.split(line))
+    check_one_line(code, *capsys.readouterr(), said)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("columns", "encoding"), [("40", "utf-8"), ("200", "ascii")])
+def test_a_mistake_is_one_line_in_any_terminal(columns, encoding, tmp_path):
+    value = "a-rather-long-value-that-a-narrow-terminal-would-break-in-two-or-three"
+    terminal = {"COLUMNS": columns, "PYTHONIOENCODING": encoding}
+    done = run(*FINETUNE.split(), "--head", value, cwd=tmp_path, env=os.environ | terminal)
+    check_one_line(done.returncode, done.stdout, done.stderr, (f"--head '{value}' is unknown", "vgg, pooled"))
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ValueError("two\n  lines\tand a tab"), "two lines and a tab"),
+        (ValueError(), "ValueError"),
+        (FileNotFoundError("x.png does not exist: check the path"), "x.png does not exist: check the path"),
+        (FileNotFoundError(2, "No such file or directory", "x.png"), "x.png: no such file or directory; check the path"),
+        (PermissionError(13, "Permission denied", "x.png"), "x.png: permission denied; change its permissions"),
+        (OSError(28, "No space left on device", "x.png"), "x.png: no space left on device"),
+        (TrainingStopped("the loss is nan at step 3"), "the loss is nan at step 3"),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB. GPU 0 has ..."), "smaller"),
+    ],
+)
+def test_what_a_command_raises_for_its_user_is_one_line(error, said, command, capsys):
+    code = main([command(raising(error))])
+    check_one_line(code, *capsys.readouterr(), ("sketchloss try: ", said))
+
+
+@given(st.text())
+def test_a_text_of_any_kind_is_one_line(text):
+    line, code = cli._explain(ValueError(text), None)
+    assert line
+    assert len(line.splitlines()) == 1
+    assert code == 2
+
+
+def test_a_bug_keeps_its_traceback(command):
+    with pytest.raises(ZeroDivisionError):
+        main([command(raising(ZeroDivisionError("a bug")))])
+
+
+def test_a_missing_module_of_ours_is_a_bug(command):
+    with pytest.raises(ModuleNotFoundError):
+        main([command(raising(ModuleNotFoundError("No module named 'sketchloss.no'", name="sketchloss.no")))])
+
+
+def test_debug_shows_the_traceback_of_a_mistake(command, monkeypatch):
+    monkeypatch.setenv("SKETCHLOSS_DEBUG", "1")
+    with pytest.raises(ValueError, match="a mistake"):
+        main([command(raising(ValueError("a mistake")))])
+
+
+@pytest.mark.parametrize("extra", ["train", ""])
+def test_a_missing_library_names_the_extra(extra, command, capsys):
+    error = ModuleNotFoundError("No module named 'datasets.arrow'", name="datasets.arrow")
+    code = main([command(raising(error), extra=extra)])
+    pip = f"pip install 'sketchloss[{extra or 'all'}]'"
+    check_one_line(code, *capsys.readouterr(), ("datasets is not installed", pip))
+
+
+def test_a_module_that_cannot_be_imported_names_the_extra(capsys, monkeypatch):
+    monkeypatch.delitem(sys.modules, "sketchloss.recipes.finetune", raising=False)
+    monkeypatch.setitem(sys.modules, "accelerate", None)  # as if it were not installed
+    code = main(["finetune"])
+    check_one_line(code, *capsys.readouterr(), ("accelerate is not installed", "pip install 'sketchloss[train]'"))
+
+
+def test_an_interruption_is_one_line_and_130(tmp_path):
+    # A picture that never comes: the process waits in the middle of its work until it is interrupted.
+    pipe = tmp_path / "pipe.png"
+    os.mkfifo(pipe)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sketchloss", "compare", str(pipe), str(pipe), "--weights", "photo"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with pipe.open("wb"):  # returns when the other end is open
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (130, "", "sketchloss compare: interrupted\n")
+
+
+def test_a_closed_pipe_is_no_error():
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "wb") as closed:
+        done = subprocess.run(
+            [sys.executable, "-m", "sketchloss", "compare", "--help"], stdout=closed, stderr=subprocess.PIPE, check=False
+        )
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_a_broken_pipe_elsewhere_is_told(command, capfd):
+    code = main([command(raising(BrokenPipeError(32, "Broken pipe")))])
+    check_one_line(code, *capfd.readouterr(), ("Broken pipe",))
+
+
+# Help and choice of a command ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"], ["help"]])
+def test_the_overview_lists_every_command_with_its_summary(arguments, capsys):
+    assert main(arguments) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    for entry in COMMANDS:
+        assert any(line.split(maxsplit=1) == [entry.name, entry.summary] for line in out.splitlines())
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"sketchloss {cli.__version__}\n"
+
+
+@pytest.mark.parametrize("entry", COMMANDS, ids=lambda entry: entry.name)
+def test_the_help_of_a_command_shows_every_field_of_its_config(entry, capsys):
+    assert main([*entry.name.split(), "--help"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert out.startswith(f"usage: sketchloss {entry.name} ")
+    assert "Raises:" not in out
+    module = sys.modules[entry.module]
+    config_type = next(iter(getattr(module, entry.function).__annotations__.values()))
+    for item in fields(config_type):
+        assert f"--{item.name.replace('_', '-')} " in out or f" {item.name.upper()} " in out
+    for choice in ("--no-json", "--no-resume"):
+        assert choice not in out
+
+
+def test_only_the_chosen_commands_libraries_are_loaded():
+    heavy = ("accelerate", "datasets", "kornia", "matplotlib", "pandas", "diffusers", "sketchloss.recipes.finetune")
+    script = (
+        "import sys; from sketchloss.cli import main; main(['--help']); main(['compare', '--help']); "
+        f"main(['doctor', '--help']); print([name for name in {heavy} if name in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stderr == "[]\n"
+
+
+def test_a_command_may_have_two_words(command, capsys):
+    def function(config: Nothing) -> int:
+        return 7
+
+    command(function, "style train")
+    assert main(["style", "train"]) == 7
+    assert main(["style", "--help"]) == 0
+    assert "style train  a trial" in capsys.readouterr().out
+    check_one_line(main(["style"]), *capsys.readouterr(), ("style needs a second word", "use one of train"))
+    check_one_line(main(["style", "tran"]), *capsys.readouterr(), ("'tran' is no part of style", "use one of train"))
+    check_one_line(main(["stile"]), *capsys.readouterr(), ("did you mean style?",))
+
+
+# Parsing -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Try."""
+
+    out: Path
+    rate: float = 0.1
+    """How fast."""
+    steps: int = 10
+    strict: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.out.name:  # would fail on a placeholder
+            raise ValueError("out is empty")
+
+
+PRESETS = {"fast": {"rate": 1.0, "steps": 3}, "usual": {}}
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("--out x", Trial(Path("x"))),
+        ("--out x --preset usual", Trial(Path("x"))),
+        ("--out x --preset fast", Trial(Path("x"), 1.0, 3)),
+        ("--preset=fast --out x", Trial(Path("x"), 1.0, 3)),
+        ("--preset fast --out x --steps 5", Trial(Path("x"), 1.0, 5)),
+        ("--steps 5 --out x --preset fast --strict", Trial(Path("x"), 1.0, 5, True)),
+        ("--preset fast --preset usual --out x", Trial(Path("x"))),
+    ],
+)
+def test_a_preset_changes_defaults_and_options_override_it(line, expected):
+    config = parse(Trial, line.split(), program="try", presets=PRESETS)
+    assert config == expected
+    assert type(config) is Trial  # without a field of its own: it is written to config.json
+
+
+def test_the_help_shows_the_defaults_of_the_preset(command, capsys):
+    def function(config: Trial) -> None:
+        raise AssertionError("help must not run it")
+
+    main([command(function, PRESETS=PRESETS), "--preset", "fast", "--help"])
+    out = " ".join(capsys.readouterr().out.split())
+    assert "--rate FLOAT How fast. (default: 1.0)" in out
+    assert "{fast,usual}" in out
+
+
+def test_options_reach_the_config():
+    line = "a.png b.png --layers relu1_2 relu3_3 --size 0 --map x.png --json --worst 2"
+    expected = Compare(
+        Path("a.png"), Path("b.png"), layers=("relu1_2", "relu3_3"), size=0, map=Path("x.png"), json=True, worst=2
+    )
+    assert parse(Compare, line.split(), program="try") == expected
+
+
+def test_a_command_runs_from_a_process_and_prints_to_stdout():
+    done = run("doctor", "--json")
+    assert done.stderr == ""
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["works"] is True

@@ -1,0 +1,113 @@
+"""Oracle: the bytes on disk, before, during and after."""
+
+import json
+import os
+import stat
+import threading
+
+import pytest
+
+from sketchloss.files import write_atomic, write_json
+
+
+def test_file_appears_whole_when_the_block_ends(tmp_path):
+    path = tmp_path / "drawing.png"
+    with write_atomic(path) as temporary:
+        temporary.write_bytes(b"first half")
+        assert not path.exists()
+        assert temporary.parent == path.parent  # a rename across disks would copy
+        assert temporary.suffix == ".png"  # writers choose the format by it
+    assert path.read_bytes() == b"first half"
+    assert os.listdir(tmp_path) == ["drawing.png"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit])
+def test_error_keeps_the_earlier_file_and_leaves_nothing_else(tmp_path, error):
+    path = tmp_path / "notes.txt"
+    path.write_text("earlier")
+    with pytest.raises(error), write_atomic(path) as temporary:
+        temporary.write_text("half of the la")
+        raise error("stopped here")
+    assert path.read_text() == "earlier"
+    assert os.listdir(tmp_path) == ["notes.txt"]
+
+
+def test_a_writer_that_removed_its_file_is_an_error_not_a_loss(tmp_path):
+    path = tmp_path / "notes.txt"
+    path.write_text("earlier")
+    with pytest.raises(FileNotFoundError), write_atomic(path) as temporary:
+        temporary.unlink()
+    assert path.read_text() == "earlier"
+
+
+def test_missing_folder_is_named(tmp_path):
+    with (
+        pytest.raises(FileNotFoundError, match=r"folder .*nowhere does not exist: make it first"),
+        write_atomic(tmp_path / "nowhere" / "x.txt"),
+    ):
+        pytest.fail("the block must not run")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o077, 0o002])
+def test_permissions_are_those_of_any_new_file(tmp_path, mask):
+    before = os.umask(mask)
+    try:
+        (tmp_path / "plain").write_text("x")
+        with write_atomic(tmp_path / "atomic") as temporary:
+            temporary.write_text("x")
+        assert os.umask(mask) == mask  # and the process's own setting is untouched
+    finally:
+        os.umask(before)
+    found = stat.S_IMODE((tmp_path / "atomic").stat().st_mode)
+    assert found == stat.S_IMODE((tmp_path / "plain").stat().st_mode) == 0o666 & ~mask
+
+
+def test_concurrent_writers_and_readers_only_ever_see_whole_files(tmp_path):
+    path = tmp_path / "shared.txt"
+    path.write_text("0" * 50_000)
+    whole = {str(writer) * 50_000 for writer in range(5)}
+    seen, done = set(), threading.Event()
+
+    def write(writer: int) -> None:
+        for _ in range(20):
+            with write_atomic(path) as temporary, temporary.open("w") as file:
+                for _ in range(50):
+                    file.write(str(writer) * 1000)
+                    file.flush()
+
+    def read() -> None:
+        while not done.is_set():
+            seen.add(path.read_text())
+
+    reader = threading.Thread(target=read)
+    writers = [threading.Thread(target=write, args=(writer,)) for writer in range(1, 5)]
+    reader.start()
+    for thread in writers:
+        thread.start()
+    for thread in writers:
+        thread.join()
+    done.set()
+    reader.join()
+    assert len(seen) > 1
+    assert seen <= whole
+    assert os.listdir(tmp_path) == ["shared.txt"]
+
+
+def test_json_is_indented_utf8_that_reads_back(tmp_path):
+    value = {"name": "Skizze – 素描", "numbers": [1, 2.5, None, True]}
+    write_json(tmp_path / "value.json", value)
+    raw = (tmp_path / "value.json").read_bytes()
+    assert json.loads(raw) == value
+    assert "素描".encode() in raw
+    assert raw.endswith(b"\n}\n")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), {"deep": [-float("inf")]}])
+def test_json_has_no_nan(tmp_path, value):
+    path = tmp_path / "value.json"
+    write_json(path, 1)
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(path, value)
+    assert path.read_text() == "1\n"
+    assert os.listdir(tmp_path) == ["value.json"]

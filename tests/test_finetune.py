@@ -1,0 +1,246 @@
+"""Fine-tuning on doodles with a backbone an eighth as wide. Oracles: the unbroken run, and evaluation written anew."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from accelerate.state import AcceleratorState, PartialState
+from safetensors.torch import load_file
+
+from sketchloss import Backbone, load_backbone, save_backbone
+from sketchloss.data.loading import to_unit_range
+from sketchloss.data.sources import open_sketches
+from sketchloss.data.splits import split_by_class
+from sketchloss.recipes.finetune import PRESETS, Finetune, finetune
+from sketchloss.training.guards import TrainingStopped, chance_warning
+
+
+@pytest.fixture(autouse=True)
+def _fresh_accelerate():
+    # accelerate keeps device and precision for the whole process.
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+    PartialState._reset_state()
+
+
+@pytest.fixture(scope="module")
+def narrow(tmp_path_factory) -> str:
+    """Weights to start from: random, narrow, saved the usual way."""
+    folder = tmp_path_factory.mktemp("narrow")
+    torch.manual_seed(0)
+    save_backbone(Backbone(width=0.125), folder)
+    return str(folder)
+
+
+@pytest.fixture
+def config(narrow, tmp_path) -> Finetune:
+    return Finetune(
+        data="doodles",
+        out=tmp_path / "run",
+        weights=narrow,
+        image_size=32,
+        per_class=6,
+        held_out=0.34,
+        batch_size=20,
+        epochs=2,
+        lr=1e-3,
+        new_lr_factor=1.0,
+        warmup=3,
+        precision="no",
+        workers=0,
+        log_every=1,
+        checkpoint_every=3,
+    )
+
+
+def accuracy_of(folder: Path, config: Finetune) -> float:
+    """Validation accuracy, computed without the recipe."""
+    backbone = load_backbone(folder)
+    sketches = open_sketches(config.data, config.image_size, per_class=config.per_class, seed=config.seed)
+    _, held_out = split_by_class(sketches.labels, held_out=config.held_out, seed=config.seed, groups=sketches.groups)
+    items = [sketches[index] for index in held_out]
+    with torch.no_grad():
+        logits = backbone.classify(to_unit_range(torch.stack([item["image"] for item in items])))
+    labels = torch.tensor([item["label"] for item in items])
+    return (logits.argmax(1) == labels).float().mean().item()
+
+
+def lines(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def same_weights(one: Path, other: Path) -> bool:
+    a, b = load_file(one / "model.safetensors"), load_file(other / "model.safetensors")
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_learns_and_keeps_the_best_weights(config):
+    config = replace(config, epochs=12, per_class=12, held_out=0.17, crop_scale=(0.8, 1.0))
+    summary = finetune(config)
+    logged = lines(config.out)
+    train = [line["train_loss"] for line in logged if "train_loss" in line]
+    assert sum(train[-10:]) / 10 < 0.85 * sum(train[:10]) / 10
+    validated = [line["validation_accuracy"] for line in logged if "validation_accuracy" in line]
+    classes = len(load_backbone(config.out).config.classes)
+    assert summary["best_validation_accuracy"] == max(validated) > 3 / classes
+    # float16 on disk may turn one borderline sketch of about fifty.
+    assert accuracy_of(config.out / "best", config) == pytest.approx(max(validated), abs=0.05)
+    assert (config.out / "curves.png").stat().st_size > 5000
+    assert list((config.out / "tensorboard").glob("events*"))
+    assert logged[-1]["step"] == config.epochs * len(
+        [line for line in logged if line["epoch"] == 1 and "train_loss" in line]
+    )
+
+
+def test_killed_and_resumed_ends_as_the_unbroken_run(config, tmp_path):
+    unbroken = replace(config, out=tmp_path / "unbroken")
+    finetune(unbroken)
+
+    script = (
+        "import sys, json; from pathlib import Path; from sketchloss.recipes.finetune import *;"
+        "settings = json.loads(sys.argv[1]); settings['out'] = Path(settings['out']);"
+        "settings['crop_scale'] = tuple(settings['crop_scale']); finetune(Finetune(**settings))"
+    )
+    settings = json.dumps(config.__dict__, default=str)
+    process = subprocess.Popen([sys.executable, "-c", script, settings], stdout=subprocess.DEVNULL)
+    position = config.out / "checkpoints" / "last" / "position.json"
+    while process.poll() is None and not position.exists():
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    stopped_at = json.loads(position.read_text())
+    assert stopped_at["step"] < lines(unbroken.out)[-1]["step"], "the process finished before it was killed"
+
+    finetune(replace(config, resume=True))
+    assert same_weights(config.out / "checkpoints" / "last", unbroken.out / "checkpoints" / "last")
+    assert same_weights(config.out / "best", unbroken.out / "best")
+    steps = [(line["step"], line.get("train_loss"), line.get("validation_loss")) for line in lines(config.out)]
+    assert steps == [
+        (line["step"], line.get("train_loss"), line.get("validation_loss")) for line in lines(unbroken.out)
+    ]
+
+
+def test_two_processes_log_once_and_score_every_sketch_once(config):
+    arguments = [f"--{name.replace('_', '-')}={value}" for name, value in _flags(config).items()]
+    launch = "accelerate.commands.launch --cpu --num_processes=2 --num_machines=1 --mixed_precision=no"
+    subprocess.run(
+        [sys.executable, "-m", *launch.split(), "--dynamo_backend=no", "-m", "sketchloss", "finetune", *arguments],
+        check=True,
+        capture_output=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        timeout=240,
+    )
+    logged = lines(config.out)
+    trained = [line["step"] for line in logged if "train_loss" in line]
+    assert trained == list(range(1, len(trained) + 1))
+    assert logged[-1]["validation_accuracy"] == pytest.approx(accuracy_of(config.out / "best", config), abs=0.03)
+
+
+def _flags(config: Finetune) -> dict[str, object]:
+    names = ("data", "out", "weights", "image_size", "per_class", "held_out", "batch_size", "lr", "warmup", "precision")
+    return {name: getattr(config, name) for name in names} | {"epochs": 1, "log_every": 1, "workers": 0}
+
+
+def test_accumulation_moves_the_weights_less_often(config):
+    finetune(replace(config, epochs=1, batch_size=10, accumulate=2, schedule="constant", warmup=1000))
+    rates = [line["learning_rate"] for line in lines(config.out) if "learning_rate" in line]
+    # Warming up, the rate rises with every update: at every second step, and after the last.
+    assert rates[0] < rates[1] == rates[2] < rates[3] == rates[4]
+
+
+def test_dry_run_plans_and_leaves_nothing(config):
+    plan = finetune(replace(config, dry_run=True, arm="tuning"))
+    sketches = open_sketches("doodles", 32, per_class=6)
+    train, _ = split_by_class(sketches.labels, held_out=0.34, seed=0, groups=sketches.groups)
+    assert plan["training_images"] == len(train)
+    assert plan["steps"] == config.epochs * -(-len(train) // config.batch_size)
+    # Analytic: 3×3 convolutions at 32 px, halving after each block, and the linear layer.
+    channels, count, size = 3, 0, 32
+    for width, convolutions in ((8, 2), (16, 2), (32, 3), (64, 3), (64, 3)):
+        for _ in range(convolutions):
+            count += 9 * channels * width * size * size
+            channels = width
+        size //= 2
+    assert plan["multiply_adds_an_image_forward"] == count + 64 * len(sketches.classes)
+    assert not config.out.exists()
+
+
+def test_a_diverging_run_stops_with_a_plain_message(config):
+    with pytest.raises(TrainingStopped, match=r"the loss is (nan|inf) at step \d+ \(learning rate .*a tenth"):
+        finetune(replace(config, lr=1e18, optimizer="adam", clip=0.0, warmup=0, schedule="constant"))
+
+
+def test_duplicates_stay_together(config, tmp_path):
+    # Ten mirrored pairs a class: with the option no pair is parted, so there are even numbers on each side.
+    folder = tmp_path / "mirrored"
+    from PIL import ImageOps
+
+    from sketchloss.data.doodles import KINDS, doodle
+
+    for kind in KINDS[:2]:
+        (folder / kind).mkdir(parents=True)
+        for seed in range(6):
+            picture = doodle(kind, seed).sketch(64)
+            picture.save(folder / kind / f"{seed}.png")
+            ImageOps.mirror(picture).save(folder / kind / f"{seed}-mirrored.png")
+    plan = finetune(replace(config, data=str(folder), duplicates="together", dry_run=True, held_out=0.25))
+    assert plan["training_images"] % 2 == 0
+    assert plan["training_images"] < 24
+
+
+def test_a_run_folder_is_never_overwritten(config):
+    finetune(replace(config, epochs=1))
+    before = (config.out / "metrics.jsonl").read_text()
+    with pytest.raises(ValueError, match="already holds a run: add --resume"):
+        finetune(replace(config, epochs=1))
+    with pytest.raises(ValueError, match=r"was started with lr=0\.001, now it is 0\.1"):
+        finetune(replace(config, epochs=1, lr=0.1, resume=True))
+    assert (config.out / "metrics.jsonl").read_text() == before
+
+
+def test_nothing_to_resume(config):
+    with pytest.raises(ValueError, match="holds no run to resume"):
+        finetune(replace(config, resume=True))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"epochs": 0}, "epochs is 0"),
+        ({"lr": -1.0}, r"lr is -1\.0"),
+        ({"lr": float("nan")}, "lr is nan"),
+        ({"held_out": 1.0}, r"held_out is 1\.0"),
+        ({"crop_scale": (0.5, 0.2)}, r"crop_scale is 0\.5 0\.2"),
+        ({"label_smoothing": 1.0}, "label_smoothing"),
+        ({"clip": -1.0}, r"clip is -1\.0"),
+        ({"workers": -1}, "workers is -1"),
+    ],
+)
+def test_bad_settings_are_named(config, change, words):
+    with pytest.raises(ValueError, match=words):
+        replace(config, **change)
+
+
+def test_paper_preset_is_algorithm_1():
+    paper = Finetune(data="x", out=Path("x"), **PRESETS["paper"])
+    assert (paper.optimizer, paper.lr, paper.batch_size, paper.epochs) == ("adam", 0.005, 32, 25)
+    assert (paper.image_size, paper.crop_scale, paper.held_out) == (224, (0.08, 1.0), 0.1)
+    assert (paper.downsample, paper.gate_init, paper.head, paper.schedule) == ("none", "default", "vgg", "constant")
+    assert (paper.clip, paper.warmup, paper.label_smoothing, paper.new_lr_factor) == (0, 0, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "spread", "words"),
+    [(0.02, 0.0, "all images have the same features"), (0.02, 0.1, "train longer"), (0.5, 0.1, None)],
+)
+def test_chance_is_noticed(accuracy, spread, words):
+    warning = chance_warning(accuracy, classes=50, feature_spread=spread, learning_rate=0.005)
+    assert (words is None and warning is None) or words in warning

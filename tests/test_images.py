@@ -1,0 +1,384 @@
+import gc
+import struct
+import subprocess
+import sys
+import warnings
+import zlib
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, ImageDraw
+
+from sketchloss.images import (
+    UnreadablePicture,
+    check_images,
+    find_pictures,
+    fit_square,
+    probe_picture,
+    read_picture,
+    save_picture,
+    to_picture,
+    to_tensor,
+)
+
+
+def file_of(picture, kind="PNG", **options):
+    file = BytesIO()
+    picture.save(file, kind, **options)
+    return file.getvalue()
+
+
+def png_claiming(width, height):
+    """A PNG of a few bytes whose header claims any size."""
+
+    def chunk(name, body):
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0")) + chunk(b"IEND", b"")
+
+
+def open_files():
+    return len(list(Path("/dev/fd").iterdir()))
+
+
+def noise(size=(64, 64)):
+    return Image.fromarray(np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8))
+
+
+def test_transparency_is_flattened_on_white():
+    clear_black, half_black, solid_red = (0, 0, 0, 0), (0, 0, 0, 128), (255, 0, 0, 255)
+    picture = Image.new("RGBA", (3, 1))
+    for x, colour in enumerate((clear_black, half_black, solid_red)):
+        picture.putpixel((x, 0), colour)
+    read = read_picture(file_of(picture))
+    assert read.mode == "RGB"
+    assert [read.getpixel((x, 0)) for x in range(3)] == [(255, 255, 255), (127, 127, 127), (255, 0, 0)]
+
+
+def test_grey_with_transparency_is_flattened_on_white():
+    picture = Image.new("LA", (2, 1), (0, 0))
+    picture.putpixel((1, 0), (40, 255))
+    read = read_picture(file_of(picture))
+    assert [read.getpixel((x, 0)) for x in range(2)] == [(255, 255, 255), (40, 40, 40)]
+
+
+@pytest.mark.parametrize("transparency", [1, b"\xff\x00"], ids=["one index", "alpha of each index"])
+def test_palette_with_transparency_is_flattened_on_white(transparency):
+    picture = Image.new("P", (2, 1))
+    picture.putpalette([10, 20, 30, 0, 0, 0])
+    picture.putpixel((1, 0), 1)
+    read = read_picture(file_of(picture, transparency=transparency))
+    assert [read.getpixel((x, 0)) for x in range(2)] == [(10, 20, 30), (255, 255, 255)]
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "PPM"])
+def test_sixteen_bit_grey_is_scaled_not_clipped(kind):
+    levels = np.array([[0, 257, 32896, 65535]], dtype=np.uint16)
+    read = read_picture(file_of(Image.fromarray(levels), kind))
+    assert np.asarray(read)[0].tolist() == [[0] * 3, [1] * 3, [128] * 3, [255] * 3]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([0.0, 0.5, 1.0], [0, 128, 255]),
+        ([0.0, 100.0, 255.0], [0, 100, 255]),
+        ([-1.0, 0.0, 3.0], [0, 64, 255]),
+        ([0.0, float("nan"), 1.0], [0, 255, 255]),
+    ],
+    ids=["unit", "bytes", "stretched", "not a number is paper"],
+)
+def test_float_pictures(values, expected):
+    read = read_picture(file_of(Image.fromarray(np.array([values], dtype=np.float32)), "TIFF"))
+    assert np.asarray(read)[0, :, 0].tolist() == expected
+
+
+def test_one_bit():
+    picture = Image.new("1", (2, 1), 1)
+    picture.putpixel((0, 0), 0)
+    assert np.asarray(read_picture(file_of(picture)))[0].tolist() == [[0] * 3, [255] * 3]
+
+
+def test_cmyk_jpeg_keeps_its_colours():
+    # Pillow writes CMYK as Adobe does, inverted; read as it stands, this yellow would come out blue.
+    read = read_picture(file_of(Image.new("CMYK", (16, 16), (0, 0, 255, 0)), "JPEG", quality=95))
+    red, green, blue = read.getpixel((8, 8))
+    assert min(red, green) > 245
+    assert blue < 10
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_applied(orientation):
+    upright = Image.new("L", (32, 16), 255)
+    upright.paste(0, (0, 0, 8, 8))  # ink at the top left
+    transpose = Image.Transpose
+    stored_as = {
+        2: transpose.FLIP_LEFT_RIGHT,
+        3: transpose.ROTATE_180,
+        4: transpose.FLIP_TOP_BOTTOM,
+        5: transpose.TRANSPOSE,
+        6: transpose.ROTATE_90,
+        7: transpose.TRANSVERSE,
+        8: transpose.ROTATE_270,
+    }
+    stored = upright.transpose(stored_as[orientation]) if orientation > 1 else upright
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    read = read_picture(file_of(stored, "JPEG", exif=exif, quality=95))
+    assert np.abs(np.asarray(read)[..., 0].astype(int) - np.asarray(upright)).max() < 10
+
+
+def test_damaged_exif_does_not_make_a_picture_unreadable():
+    picture = file_of(Image.new("RGB", (8, 8), "red"), "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\x01\x12")
+    assert read_picture(picture).size == (8, 8)
+
+
+def test_first_frame_of_an_animation():
+    frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
+    read = read_picture(file_of(frames[0], "GIF", save_all=True, append_images=frames[1:]))
+    assert read.getpixel((0, 0)) == (255, 0, 0)
+
+
+def test_path_bytes_and_file_read_the_same_and_the_file_stays_open(tmp_path):
+    path = tmp_path / "Zeichnung\n№ 1.png"
+    noise().save(path)
+    with path.open("rb") as file:
+        pictures = [read_picture(path), read_picture(str(path)), read_picture(path.read_bytes()), read_picture(file)]
+        assert not file.closed
+    assert all(picture.tobytes() == noise().tobytes() for picture in pictures)
+
+
+BAD_FILES = {
+    "empty": (b"", "empty"),
+    "text": (b"not a picture at all", "not a picture"),
+    "cut png": (file_of(noise())[:-5000], "cut off"),
+    "cut jpeg": (file_of(noise((200, 200)), "JPEG")[:-9000], "cut off"),
+    "header only": (file_of(noise())[:20], "cut off|not a picture"),
+    "bomb": (png_claiming(30_000, 30_000), "too large"),
+    "between one and two times the limit": (png_claiming(11_000, 11_000), "too large"),
+    "postscript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n", "not a picture"),
+}
+
+
+@pytest.mark.parametrize(("content", "reason"), BAD_FILES.values(), ids=BAD_FILES.keys())
+def test_unreadable_files_are_refused_in_one_line_without_a_warning_or_an_open_file(tmp_path, content, reason):
+    path = tmp_path / "bad.png"
+    path.write_bytes(content)
+    open_before = open_files()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with pytest.raises(UnreadablePicture, match=reason) as error:
+            read_picture(path)
+        with pytest.raises(UnreadablePicture, match=reason):
+            probe_picture(path)
+        error_text = str(error.value)
+        del error
+        gc.collect()
+    assert not caught
+    assert open_files() == open_before
+    assert error_text.startswith(str(path))
+    assert "\n" not in error_text
+
+
+def test_missing_file_and_folder_are_named(tmp_path):
+    with pytest.raises(UnreadablePicture, match=r"nowhere\.png: no such file"):
+        read_picture(tmp_path / "nowhere.png")
+    with pytest.raises(UnreadablePicture, match="a folder"):
+        read_picture(tmp_path)
+
+
+def test_the_name_given_is_the_one_in_the_error():
+    with pytest.raises(UnreadablePicture, match=r"^row 7: "):
+        read_picture(b"junk", name="row 7")
+
+
+@given(cut=st.integers(1, 2000))
+def test_a_cut_file_never_passes_for_a_whole_picture_elsewhere(cut):
+    whole = file_of(Image.effect_noise((48, 48), 80), "PNG")
+    try:
+        read = read_picture(whole[: -min(cut, len(whole))])
+    except UnreadablePicture:
+        return
+    assert read.tobytes() == read_picture(whole).tobytes()  # only the end mark was cut
+
+
+def test_a_line_one_pixel_wide_survives_and_the_ink_is_kept():
+    picture = Image.new("L", (512, 512), 255)
+    ImageDraw.Draw(picture).line((100, 3, 100, 508), fill=0, width=1)
+    reduced = fit_square(picture, 64)
+    ink, ink_before = 255 - np.asarray(reduced, float), 255 - np.asarray(picture, float)
+    assert ink[2:62].max(axis=1).min() > 10  # in every row that the line crosses
+    assert ink.mean() == pytest.approx(ink_before.mean(), rel=0.02)
+
+
+@pytest.mark.parametrize(("width", "height"), [(40, 20), (20, 40), (1, 500), (7, 7), (300, 200)])
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_fit_square_keeps_the_whole_picture_centred_on_white(width, height, mode):
+    square = fit_square(Image.new(mode, (width, height), "black"), 32)
+    ink = np.asarray(square.convert("L")) < 128
+    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
+    assert square.mode == mode
+    assert square.size == (32, 32)
+    assert len(rows) == max(1, round(32 * height / max(width, height)))
+    assert len(columns) == max(1, round(32 * width / max(width, height)))
+    assert abs(rows.sum() / len(rows) - 15.5) <= 0.5
+    assert abs(columns.sum() / len(columns) - 15.5) <= 0.5
+
+
+def test_to_tensor_and_back():
+    for picture in (noise(), noise().convert("L")):
+        tensor = to_tensor(picture)
+        assert tensor.dtype == torch.float32
+        assert tensor.shape == (len(picture.getbands()), 64, 64)
+        assert tensor.min() >= 0
+        assert tensor.max() <= 1
+        assert tensor[-1, 3, 5] * 255 == np.asarray(picture)[3, 5].flat[-1]
+        assert to_picture(tensor).tobytes() == picture.tobytes()
+    assert to_picture(to_tensor(noise().convert("L"))[0]).mode == "L"
+
+
+def test_to_picture_clamps_and_rounds():
+    picture = to_picture(torch.tensor([[-0.2, 0.0, 0.4999 / 255, 0.5001 / 255, 1.3]]))
+    assert np.asarray(picture).tolist() == [[0, 0, 0, 1, 255]]
+
+
+def test_to_picture_refuses_what_is_not_one_picture():
+    with pytest.raises(ValueError, match=r"tensor\[0\]"):
+        to_picture(torch.zeros(1, 3, 4, 4))
+    with pytest.raises(ValueError, match="uint8"):
+        to_picture(torch.zeros(3, 4, 4, dtype=torch.uint8))
+    with pytest.raises(ValueError, match="NaN"):
+        to_picture(torch.full((4, 4), float("nan")))
+
+
+def test_save_picture_is_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "drawing.png"
+    save_picture(noise(), path)
+    assert read_picture(path).tobytes() == noise().tobytes()
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="suffix"):
+        save_picture(noise(), tmp_path / "drawing.xyz")
+    with pytest.raises(ValueError, match="does not exist"):
+        save_picture(noise(), tmp_path / "nowhere" / "drawing.png")
+    with pytest.raises(OSError, match="RGBA"):  # fails while writing
+        save_picture(Image.new("RGBA", (4, 4)), tmp_path / "drawing.jpg")
+    assert [file.name for file in tmp_path.iterdir()] == ["drawing.png"]
+    assert path.read_bytes() == before
+
+
+def test_find_pictures_is_sorted_recursive_and_safe_from_loops(tmp_path):
+    for name in ("b.PNG", "a/2.jpg", "a/1 й\n.webp", "a/notes.txt", ".hidden/x.png", "a/._1.png", "c/d/e.gif"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    (tmp_path / "a" / "loop").symlink_to(tmp_path, target_is_directory=True)
+    (tmp_path / "linked").symlink_to(tmp_path / "c", target_is_directory=True)
+    (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere")
+    found = [str(path.relative_to(tmp_path)) for path in find_pictures(tmp_path)]
+    assert found == ["a/1 й\n.webp", "a/2.jpg", "b.PNG", "c/d/e.gif", "gone.png", "linked/d/e.gif"]
+    with pytest.raises(ValueError, match="not a folder"):
+        find_pictures(tmp_path / "b.PNG")
+
+
+@given(
+    n=st.integers(1, 3),
+    channels=st.sampled_from([1, 3]),
+    height=st.integers(1, 9),
+    width=st.integers(1, 9),
+    dtype=st.sampled_from([torch.float16, torch.bfloat16, torch.float32, torch.float64]),
+)
+def test_good_images_pass_unchanged_and_grey_is_expanded_without_a_copy(n, channels, height, width, dtype):
+    images = torch.rand(n, channels, height, width).to(dtype)
+    checked = check_images(images)
+    assert checked.shape == (n, 3, height, width)
+    assert checked.dtype == dtype
+    assert checked.untyped_storage().data_ptr() == images.untyped_storage().data_ptr()
+    assert torch.equal(checked, images.expand_as(checked))
+
+
+BAD_SHAPES = [(3, 8, 8), (8, 8), (2, 8, 8, 3), (8, 8, 3), (2, 4, 8, 8), (0, 3, 8, 8), (1, 2, 3, 8, 8), (5, 8, 8), ()]
+
+
+@pytest.mark.parametrize("shape", BAD_SHAPES, ids=str)
+def test_bad_shapes_are_refused_and_the_mend_works(shape):
+    images = torch.rand(shape)
+    with pytest.raises(ValueError, match=r"^sketches: expected shape") as error:
+        check_images(images, name="sketches")
+    assert str(shape) in str(error.value)
+    mend = str(error.value).split()[-1]
+    if mend.startswith("sketches"):
+        assert check_images(eval(mend, {"sketches": images})).shape[1:] == (3, 8, 8)
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        torch.randint(0, 256, (2, 3, 8, 8), dtype=torch.uint8),
+        torch.randint(0, 256, (2, 3, 8, 8)),
+        torch.ones(2, 3, 8, 8, dtype=torch.bool),
+        torch.linspace(0, 255, 192).reshape(1, 3, 8, 8),
+        torch.linspace(-1, 1, 192).reshape(1, 3, 8, 8),
+        torch.linspace(-0.1, 1.2, 192).reshape(1, 3, 8, 8),
+    ],
+    ids=["uint8", "int64", "bool", "0 to 255", "-1 to 1", "overshoot"],
+)
+def test_bad_types_and_ranges_are_refused_and_the_mend_works(images):
+    with pytest.raises(ValueError, match=r"^pred: expected") as error:
+        check_images(images, name="pred")
+    mend = str(error.value).split(": ")[-1]
+    assert check_images(eval(mend, {"pred": images})).shape[1] == 3
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_values_that_are_no_numbers_are_refused(value):
+    images = torch.rand(1, 3, 4, 4)
+    images[0, 1, 2, 3] = value
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        check_images(images)
+    assert check_images(images, check=False) is images
+
+
+@given(st.floats(-3, 300, width=32))
+def test_the_range_is_what_the_contract_says(value):
+    images = torch.full((1, 1, 2, 2), value)
+    if -0.01 <= value <= 1.01:
+        check_images(images)
+    else:
+        with pytest.raises(ValueError, match="expected values in"):
+            check_images(images)
+
+
+def test_small_images_are_refused_by_their_size():
+    with pytest.raises(ValueError, match=r"at least 16 by 16 pixels, got shape \(1, 3, 15, 99\)"):
+        check_images(torch.rand(1, 3, 15, 99), minimum=16)
+
+
+def test_gradients_pass_through():
+    images = torch.rand(1, 1, 4, 4, requires_grad=True)
+    check_images(images).sum().backward()
+    assert torch.equal(images.grad, torch.full_like(images, 3))
+
+
+def test_under_compile_and_export_there_is_no_value_check_and_no_graph_break():
+    # in a process of its own: the checks of signatures, on in this one, are not for the compiler
+    program = """
+import torch
+from sketchloss.images import check_images
+images = torch.full((2, 1, 4, 4), 7.0)
+compiled = torch.compile(lambda images: check_images(images) * 2, backend="eager", fullgraph=True)
+assert compiled(images).shape == (2, 3, 4, 4)
+class Check(torch.nn.Module):
+    def forward(self, images):
+        return check_images(images, minimum=2) * 2
+batch = torch.export.Dim("batch", min=1, max=64)
+exported = torch.export.export(Check(), (images,), dynamic_shapes=({0: batch},)).module()
+assert exported(torch.rand(5, 1, 4, 4)).shape == (5, 3, 4, 4)
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
