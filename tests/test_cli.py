@@ -1,6 +1,5 @@
 """Oracle of most tests: the error rule. A mistake is one line on stderr that names the value and the mend, exit code 2."""
 
-import json
 import os
 import shlex
 import signal
@@ -130,7 +129,10 @@ def test_a_mistake_is_one_line_in_any_terminal(columns, encoding, tmp_path):
         (ValueError("two\n  lines\tand a tab"), "two lines and a tab"),
         (ValueError(), "ValueError"),
         (FileNotFoundError("x.png does not exist: check the path"), "x.png does not exist: check the path"),
-        (FileNotFoundError(2, "No such file or directory", "x.png"), "x.png: no such file or directory; check the path"),
+        (
+            FileNotFoundError(2, "No such file or directory", "x.png"),
+            "x.png: no such file or directory; check the path",
+        ),
         (PermissionError(13, "Permission denied", "x.png"), "x.png: permission denied; change its permissions"),
         (OSError(28, "No space left on device", "x.png"), "x.png: no space left on device"),
         (TrainingStopped("the loss is nan at step 3"), "the loss is nan at step 3"),
@@ -202,7 +204,10 @@ def test_a_closed_pipe_is_no_error():
     os.close(reading)
     with open(writing, "wb") as closed:
         done = subprocess.run(
-            [sys.executable, "-m", "sketchloss", "compare", "--help"], stdout=closed, stderr=subprocess.PIPE, check=False
+            [sys.executable, "-m", "sketchloss", "compare", "--help"],
+            stdout=closed,
+            stderr=subprocess.PIPE,
+            check=False,
         )
     assert (done.returncode, done.stderr) == (141, b"")
 
@@ -322,10 +327,3 @@ def test_options_reach_the_config():
         Path("a.png"), Path("b.png"), layers=("relu1_2", "relu3_3"), size=0, map=Path("x.png"), json=True, worst=2
     )
     assert parse(Compare, line.split(), program="try") == expected
-
-
-def test_a_command_runs_from_a_process_and_prints_to_stdout():
-    done = run("doctor", "--json")
-    assert done.stderr == ""
-    assert done.returncode == 0
-    assert json.loads(done.stdout)["works"] is True

@@ -1,4 +1,4 @@
-"""Fine-tuning on doodles with a backbone an eighth as wide. Oracles: the unbroken run, and evaluation written anew."""
+"""Fine-tuning on a few doodles, mostly with a backbone an eighth as wide. Oracles: the unbroken run, and evaluation written anew."""
 
 import json
 import os
@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 import torch
 from accelerate.state import AcceleratorState, PartialState
+from PIL import ImageOps
 from safetensors.torch import load_file
 
 from sketchloss import Backbone, load_backbone, save_backbone
+from sketchloss.data.doodles import KINDS, doodle
 from sketchloss.data.loading import to_unit_range
 from sketchloss.data.sources import open_sketches
 from sketchloss.data.splits import split_by_class
@@ -40,16 +42,26 @@ def narrow(tmp_path_factory) -> str:
     return str(folder)
 
 
+@pytest.fixture(scope="module")
+def drawings(tmp_path_factory) -> str:
+    """Four classes of fifteen doodles, as files."""
+    folder = tmp_path_factory.mktemp("drawings")
+    for kind in ("cat", "ladder", "star", "umbrella"):
+        (folder / kind).mkdir()
+        for seed in range(15):
+            doodle(kind, seed).sketch(48).save(folder / kind / f"{seed}.png")
+    return str(folder)
+
+
 @pytest.fixture
-def config(narrow, tmp_path) -> Finetune:
+def config(narrow, drawings, tmp_path) -> Finetune:
     return Finetune(
-        data="doodles",
+        data=drawings,
         out=tmp_path / "run",
         weights=narrow,
         image_size=32,
-        per_class=6,
         held_out=0.34,
-        batch_size=20,
+        batch_size=8,
         epochs=2,
         lr=1e-3,
         new_lr_factor=1.0,
@@ -64,9 +76,9 @@ def config(narrow, tmp_path) -> Finetune:
 def accuracy_of(folder: Path, config: Finetune) -> float:
     """Validation accuracy, computed without the recipe."""
     backbone = load_backbone(folder)
-    sketches = open_sketches(config.data, config.image_size, per_class=config.per_class, seed=config.seed)
+    sketches = open_sketches(config.data, config.image_size, seed=config.seed)
     _, held_out = split_by_class(sketches.labels, held_out=config.held_out, seed=config.seed, groups=sketches.groups)
-    items = [sketches[index] for index in held_out]
+    items = [sketches[int(index)] for index in held_out]
     with torch.no_grad():
         logits = backbone.classify(to_unit_range(torch.stack([item["image"] for item in items])))
     labels = torch.tensor([item["label"] for item in items])
@@ -83,16 +95,16 @@ def same_weights(one: Path, other: Path) -> bool:
 
 
 def test_learns_and_keeps_the_best_weights(config):
-    config = replace(config, epochs=12, per_class=12, held_out=0.17, crop_scale=(0.8, 1.0))
+    config = replace(config, weights="photo", lr=1e-4, new_lr_factor=10.0, epochs=4, crop_scale=(0.6, 1.0))
     summary = finetune(config)
     logged = lines(config.out)
     train = [line["train_loss"] for line in logged if "train_loss" in line]
-    assert sum(train[-10:]) / 10 < 0.85 * sum(train[:10]) / 10
+    assert sum(train[-5:]) < 0.7 * sum(train[:5])
     validated = [line["validation_accuracy"] for line in logged if "validation_accuracy" in line]
-    classes = len(load_backbone(config.out).config.classes)
-    assert summary["best_validation_accuracy"] == max(validated) > 3 / classes
-    # float16 on disk may turn one borderline sketch of about fifty.
-    assert accuracy_of(config.out / "best", config) == pytest.approx(max(validated), abs=0.05)
+    assert load_backbone(config.out).config.classes == ("cat", "ladder", "star", "umbrella")
+    assert summary["best_validation_accuracy"] == max(validated) > 0.5  # chance is 0.25
+    # float16 on disk may turn one borderline sketch of twenty.
+    assert accuracy_of(config.out / "best", config) == pytest.approx(max(validated), abs=0.051)
     assert (config.out / "curves.png").stat().st_size > 5000
     assert list((config.out / "tensorboard").glob("events*"))
     assert logged[-1]["step"] == config.epochs * len(
@@ -141,24 +153,24 @@ def test_two_processes_log_once_and_score_every_sketch_once(config):
     logged = lines(config.out)
     trained = [line["step"] for line in logged if "train_loss" in line]
     assert trained == list(range(1, len(trained) + 1))
-    assert logged[-1]["validation_accuracy"] == pytest.approx(accuracy_of(config.out / "best", config), abs=0.03)
+    assert logged[-1]["validation_accuracy"] == pytest.approx(accuracy_of(config.out / "best", config), abs=0.051)
 
 
 def _flags(config: Finetune) -> dict[str, object]:
-    names = ("data", "out", "weights", "image_size", "per_class", "held_out", "batch_size", "lr", "warmup", "precision")
+    names = ("data", "out", "weights", "image_size", "held_out", "batch_size", "lr", "warmup", "precision")
     return {name: getattr(config, name) for name in names} | {"epochs": 1, "log_every": 1, "workers": 0}
 
 
 def test_accumulation_moves_the_weights_less_often(config):
-    finetune(replace(config, epochs=1, batch_size=10, accumulate=2, schedule="constant", warmup=1000))
+    finetune(replace(config, epochs=1, batch_size=8, accumulate=2, schedule="constant", warmup=1000))
     rates = [line["learning_rate"] for line in lines(config.out) if "learning_rate" in line]
-    # Warming up, the rate rises with every update: at every second step, and after the last.
-    assert rates[0] < rates[1] == rates[2] < rates[3] == rates[4]
+    # Warming up, the rate rises with every update: at every second of five steps, and after the last.
+    assert rates[0] < rates[1] == rates[2] < rates[3] < rates[4]
 
 
 def test_dry_run_plans_and_leaves_nothing(config):
     plan = finetune(replace(config, dry_run=True, arm="tuning"))
-    sketches = open_sketches("doodles", 32, per_class=6)
+    sketches = open_sketches(config.data, 32)
     train, _ = split_by_class(sketches.labels, held_out=0.34, seed=0, groups=sketches.groups)
     assert plan["training_images"] == len(train)
     assert plan["steps"] == config.epochs * -(-len(train) // config.batch_size)
@@ -181,10 +193,6 @@ def test_a_diverging_run_stops_with_a_plain_message(config):
 def test_duplicates_stay_together(config, tmp_path):
     # Ten mirrored pairs a class: with the option no pair is parted, so there are even numbers on each side.
     folder = tmp_path / "mirrored"
-    from PIL import ImageOps
-
-    from sketchloss.data.doodles import KINDS, doodle
-
     for kind in KINDS[:2]:
         (folder / kind).mkdir(parents=True)
         for seed in range(6):

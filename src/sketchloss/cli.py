@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from difflib import get_close_matches
 from importlib import import_module
-from io import StringIO
+from io import StringIO, TextIOWrapper
 from itertools import pairwise
 from typing import Annotated, Any, Literal, NamedTuple, get_type_hints
 
@@ -57,6 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     command = None
+    if isinstance(sys.stdout, TextIOWrapper):
+        # A file's name may hold what the terminal's encoding cannot say; stderr is like this from the start.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         if not arguments or arguments[0] in ("-h", "--help", "help"):
             print(_overview(COMMANDS))

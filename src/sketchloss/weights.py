@@ -60,8 +60,10 @@ def load_backbone(weights: str | Path = "sketch", **settings) -> Backbone:
     try:
         backbone = Backbone(BackboneConfig(**{**(config or {}), **settings}))
         backbone.load_report = backbone.load_weights(tensors)
-    except (TypeError, ValueError) as error:  # TypeError: a config.json with text where a number belongs, say
-        raise ValueError(f"{path}: {_one_line(error)}") from None
+    except TypeError as error:
+        raise ValueError(f"{path} has settings of the wrong kind ({_one_line(error)}): see its {CONFIG}") from None
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
     return backbone.eval()
 
 

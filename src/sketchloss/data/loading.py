@@ -6,24 +6,31 @@ import kornia.augmentation as augmentation
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
-from sketchloss.data.sources import Sketches
+from sketchloss.data.sources import Item, Sketches
 
 
 def load_batches(
-    sketches: Sketches, *, batch_size: int, shuffle: bool = False, workers: int | None = None, seed: int = 0
+    sketches: "Sketches | HeldSketches",
+    *,
+    batch_size: int,
+    shuffle: bool = False,
+    workers: int | None = None,
+    seed: int = 0,
 ) -> DataLoader:
     """Return batches `{"image": uint8 n×3×s×s, "label": int64 (n,), "index": int64 (n,)}`.
 
     Args:
-        sketches: decoded in worker processes, at their own image size.
+        sketches: decoded in worker processes, at their own image size; what is held in memory needs none.
         batch_size: n; the last batch may be smaller.
         shuffle: in an order that the seed gives.
         workers: processes that decode; None: one for each core but one, 8 at most.
         seed: of the order.
     """
-    if workers is None:
+    if isinstance(sketches, HeldSketches):
+        workers = 0
+    elif workers is None:
         workers = min(8, max(1, len(os.sched_getaffinity(0)) - 1))
     return DataLoader(
         sketches,  # pyright: ignore[reportArgumentType] - a map-style dataset by its methods
@@ -33,6 +40,31 @@ def load_batches(
         pin_memory=torch.cuda.is_available(),
         generator=torch.Generator().manual_seed(seed),
     )
+
+
+# Above this many bytes sketches are decoded anew for every batch.
+MEMORY_LIMIT = 2**30
+
+
+class HeldSketches(Dataset):
+    """Sketches decoded once and held in memory, with the items of the `Sketches` they came from."""
+
+    def __init__(self, sketches: Sketches, *, workers: int | None = None) -> None:
+        self.labels = sketches.labels
+        batches = load_batches(sketches, batch_size=64, workers=workers)
+        self.images = torch.cat([batch["image"] for batch in batches])
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> Item:
+        return {"image": self.images[index], "label": int(self.labels[index]), "index": int(index)}
+
+
+def hold_if_small(sketches: Sketches, *, workers: int | None = None) -> Sketches | HeldSketches:
+    """Decode sketches into memory, if they take no more than 1 GiB: a training meets them many times."""
+    size = len(sketches) * 3 * sketches.image_size**2
+    return HeldSketches(sketches, workers=workers) if size <= MEMORY_LIMIT else sketches
 
 
 def to_unit_range(images: UInt8[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:

@@ -24,7 +24,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
 from sketchloss.backbone import ARMS, Backbone
-from sketchloss.data.loading import Augment, load_batches, to_unit_range
+from sketchloss.data.loading import Augment, hold_if_small, load_batches, to_unit_range
 from sketchloss.data.sources import Sketches, open_sketches
 from sketchloss.data.splits import duplicate_groups, split_by_class
 from sketchloss.training.guards import chance_warning, require_finite
@@ -175,10 +175,16 @@ def finetune(config: Finetune) -> dict[str, Any]:
     if len(sketches.unreadable) > 5:
         say(f"skipped {len(sketches.unreadable)} unreadable sketches in all")
     train_part, held_out_part = _split(sketches, config)
-    train_batches = load_batches(
-        train_part, batch_size=config.batch_size, shuffle=True, workers=config.workers, seed=config.seed
+    train_batches, held_out_batches = (
+        load_batches(
+            hold_if_small(part, workers=config.workers),
+            batch_size=config.batch_size,
+            shuffle=part is train_part,
+            workers=config.workers,
+            seed=config.seed,
+        )
+        for part in (train_part, held_out_part)
     )
-    held_out_batches = load_batches(held_out_part, batch_size=config.batch_size, workers=config.workers)
     augment = Augment(config.image_size, crop_scale=config.crop_scale)
 
     # Model -----------------------------------------------------------------------------------------------------------
