@@ -41,6 +41,15 @@ GATES = {
 SMALL = {"width": 0.125}
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Tensors here are tiny: on a busy machine, threads that wait for one another take fifty times as long."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 def small_backbone(**settings) -> Backbone:
     torch.manual_seed(0)
     return Backbone(**SMALL, **settings).eval()

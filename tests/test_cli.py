@@ -1,4 +1,4 @@
-"""Oracle of most tests: the error rule. A mistake is one line on stderr that names the value and the mend, exit code 2."""
+"""Oracle of most tests: the error rule. A mistake is one line on stderr that names value and mend, exit code 2."""
 
 import os
 import shlex
@@ -202,7 +202,7 @@ def test_an_interruption_is_one_line_and_130(tmp_path):
 def test_a_closed_pipe_is_no_error():
     reading, writing = os.pipe()
     os.close(reading)
-    with open(writing, "wb") as closed:
+    with os.fdopen(writing, "wb") as closed:
         done = subprocess.run(
             [sys.executable, "-m", "sketchloss", "compare", "--help"],
             stdout=closed,

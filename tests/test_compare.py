@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import statistics
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -109,9 +110,9 @@ def test_folders_are_matched_by_name_without_suffix(folders):
 
 @pytest.mark.parametrize("metric", ["l1", "l2", "cosine"])
 def test_pairs_are_measured_as_one_by_one(metric, folders, loss):
-    one_by_one = SketchLoss(loss.backbone, layers={"relu1_2": 1, "relu3_3": 3}, metric=metric)
+    one_by_one = SketchLoss(loss.backbone, layers={"relu1_2": 1.0, "relu3_3": 3.0}, metric=metric)
     batched = SketchLoss(
-        loss.backbone, layers={"relu1_2": 1, "relu3_3": 3}, metric=metric, reduction="sum", style_weight=1
+        loss.backbone, layers={"relu1_2": 1.0, "relu3_3": 3.0}, metric=metric, reduction="sum", style_weight=1.0
     )
     pairs, _, _ = match_folders("ours", "theirs")
     distances, left_out = measure(batched, pairs, size=SIZE)
@@ -161,7 +162,7 @@ def test_a_distance_that_is_no_number_is_refused(folders):
     with torch.no_grad():
         backbone.features[0].weight.fill_(math.nan)
     pairs = match_folders("ours", "theirs")[0]
-    with pytest.raises(ValueError, match="is nan: did the run"):
+    with pytest.raises(ValueError, match="is nan: are these weights"):
         measure(SketchLoss(backbone, check=False), pairs, size=SIZE)
 
 
@@ -221,7 +222,7 @@ def test_two_pictures_as_text_and_json_and_table(folders, weights, capsys):
         "map": "map.png",
     }
     assert read_picture("map.png").width > 1000
-    with open("table.csv", newline="") as file:
+    with Path("table.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
     assert row["name"] == "one two"
     assert {name: float(row[name]) for name in loss.layers} == found["per_tap"]
@@ -253,7 +254,7 @@ def test_two_folders_as_text(folders, weights, capsys):
     assert sorted(
         path.relative_to(folders / "maps").with_suffix("").as_posix() for path in (folders / "maps").rglob("*.png")
     ) == sorted(worst)
-    with open("table.csv", newline="") as file:
+    with Path("table.csv").open(newline="") as file:
         table = {row["name"]: float(row["distance"]) for row in csv.DictReader(file)}
     assert table == pytest.approx(expected, rel=1e-4)
 

@@ -1,4 +1,4 @@
-"""Oracles: the loss written out in NumPy at double precision on `extract`'s features, finite differences, symmetries."""
+"""Oracles: the loss written out in NumPy on `extract`'s features; finite differences; symmetries."""
 
 import copy
 import io
@@ -24,6 +24,15 @@ from sketchloss import Backbone, SketchLoss, gram, save_backbone, sketch_loss
 from sketchloss.loss import DEFAULT_LAYERS
 
 METRICS = ("l1", "l2", "cosine")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Tensors here are tiny: on a busy machine, threads that wait for one another take fifty times as long."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @cache
@@ -63,8 +72,11 @@ def distance(pred: np.ndarray, target: np.ndarray, metric: str) -> np.ndarray:
         return np.abs(pred - target).mean(1)
     if metric == "l2":
         return ((pred - target) ** 2).mean(1)
-    norms = np.linalg.norm(pred, axis=1) * np.linalg.norm(target, axis=1)
-    return 1 - (pred * target).sum(1) / norms
+    # Where a drawing has no features there is no angle: half the squared distance of the unit vectors, one of them 0.
+    unit_pred, unit_target = (
+        features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-30) for features in (pred, target)
+    )
+    return ((unit_pred**2).sum(1) + (unit_target**2).sum(1)) / 2 - (unit_pred * unit_target).sum(1)
 
 
 def gram_by_hand(features: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
@@ -196,12 +208,14 @@ def test_value_and_gradient_are_finite_and_zero_only_for_identical_drawings(prec
     assert_finite_everywhere(small_loss(metric=metric, style_weight=style_weight), precision, size=16)
 
 
-@pytest.mark.parametrize("metric", METRICS)
-@pytest.mark.parametrize("precision", [*PRECISIONS, "bfloat16 autocast"])
+@pytest.mark.parametrize("metric", ["l1", "cosine"])
+@pytest.mark.parametrize(
+    "precision", ["float32", "bfloat16 both", "float16 images", "float16 loss", "bfloat16 autocast"]
+)
 def test_value_and_gradient_are_finite_with_photo_weights(photo_loss, precision, metric):
     loss = copy.deepcopy(photo_loss)
     loss.metric, loss.style_weight = metric, 1.0
-    assert_finite_everywhere(loss, precision, size=24)
+    assert_finite_everywhere(loss, precision, size=16)
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -586,7 +600,7 @@ def test_compiled_and_exported_it_gives_the_same_numbers():
     """
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code)],
-        env=os.environ | {"TORCHDYNAMO_VERBOSE": "0"},
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         timeout=600,

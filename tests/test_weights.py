@@ -221,7 +221,7 @@ def run_python(code: str, **environment: str) -> dict:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", textwrap.dedent(code)],
-        env=inherited | environment,
+        env=inherited | environment | {"OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         timeout=300,

@@ -177,7 +177,7 @@ def run_self_test(weights: str | Backbone | None = None) -> list[dict[str, Any]]
     try:
         loss = SketchLoss(load_backbone(weights) if isinstance(weights, str) else weights)
         cat, other = doodle("cat", seed=1, style="ink"), doodle("house", seed=1, style="ink")
-        drawing, redrawn, different = (to_tensor(each.sketch(96))[None] for each in (cat, cat.redrawn(hand=1), other))
+        drawing, redrawn, different = (to_tensor(each.sketch(64))[None] for each in (cat, cat.redrawn(hand=1), other))
         shifted = drawing.roll(3, dims=-1).requires_grad_()
         same, near, far = (loss(each, drawing).item() for each in (drawing, redrawn, different))
         moved = loss(shifted, drawing)

@@ -1,5 +1,6 @@
 """A picture of where two drawings differ: both of them, and the loss's map laid over their ink. Drawn with Pillow."""
 
+from bisect import bisect_right
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ from sketchloss.images import fit_square
 # Where the drawings differ most the paper turns deep orange. It stays lighter than any ink, so that lines can be read
 # on it, and blue and dark red are told apart from each other and from it by the colour-blind as well.
 HEAT = ((255, 255, 255), (255, 243, 191), (255, 214, 120), (253, 168, 66), (240, 112, 32))
-INK_A, INK_B, INK_BOTH = (0, 90, 200), (200, 0, 100), (25, 25, 25)
+INK_A, INK_B, INK_BOTH = (0, 85, 195), (190, 0, 90), (25, 25, 25)
 TEXT, FRAME = (40, 40, 40), (200, 200, 200)
 PANEL = 448  # pixels of a panel's longer side, at least
 MARGIN, LINE = 20, 24
@@ -114,9 +115,9 @@ def _draw_scale(
     if greatest <= 0:
         draw.text((left, top), "no difference anywhere", fill=TEXT, font=font)
         return
-    for x in range(width):
-        colour = _ramp(np.array([[x / max(1, width - 1)]]))[0, 0]
-        draw.line((left + x, top + 3, left + x, top + 13), fill=tuple(int(value) for value in colour))
+    colours = _ramp(np.linspace(0, 1, width)[None])[0].round().astype(int).tolist()
+    for x, colour in enumerate(colours):
+        draw.line((left + x, top + 3, left + x, top + 13), fill=tuple(colour))
     draw.rectangle((left - 1, top + 2, left + width, top + 14), outline=FRAME)
     low, high = "0", f"{greatest:.3g}"
     draw.text((left, top + LINE - 4), low, fill=TEXT, font=font)
@@ -137,6 +138,5 @@ def _title(letter: str, name: str) -> str:
 def _shorten(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
     if font.getlength(text) <= width:
         return text
-    while text and font.getlength(text + "...") > width:
-        text = text[:-1]
-    return text + "..."
+    kept = bisect_right(range(len(text)), width, key=lambda length: font.getlength(text[:length] + "..."))
+    return text[: max(0, kept - 1)] + "..."

@@ -1,0 +1,38 @@
+"""Time of `import sketchloss` against `import torch`, each in fresh processes, in turn.
+
+python benchmarks/imports.py [--rounds 7]
+"""
+
+import argparse
+import statistics
+import subprocess
+import sys
+
+from sketchloss.report.tables import markdown_table
+
+MODULES = ("torch", "sketchloss")
+
+
+def seconds_of_import(module: str) -> float:
+    """Return the seconds that importing a module takes in a new process, without starting Python."""
+    code = f"import time; start = time.perf_counter(); import {module}; print(time.perf_counter() - start)"
+    return float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=7)
+    rounds = parser.parse_args().rounds
+    seconds: dict[str, list[float]] = {module: [] for module in MODULES}
+    for round_number in range(rounds + 1):
+        for module in MODULES:
+            found = seconds_of_import(module)
+            if round_number:  # the first fills the disk's cache
+                seconds[module].append(found)
+    medians = {module: statistics.median(times) for module, times in seconds.items()}
+    rows = [[m, f"{s:.2f}", f"{s / medians['torch']:.2f}"] for m, s in medians.items()]
+    print(markdown_table(["import", "seconds", "of torch's"], rows))
+
+
+if __name__ == "__main__":
+    main()

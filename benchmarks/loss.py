@@ -1,0 +1,142 @@
+"""Time and memory of the loss, forward and backward, against a VGG loss written the usual way.
+
+    python benchmarks/loss.py [--weights photo] [--rounds 7]
+
+All variants are timed in turn, round after round, so that a busy machine slows them alike; the table gives medians and
+ratios. Memory is the growth of a fresh process's peak over one forward and backward pass.
+"""
+
+import argparse
+import multiprocessing
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from sketchloss import SketchLoss, load_backbone
+from sketchloss.loss import DEFAULT_LAYERS
+from sketchloss.report.tables import markdown_table
+
+SHAPE = (4, 3, 256, 256)
+
+
+class UsualLoss(nn.Module):
+    """Both images through all of VGG-16, float32, contiguous; L1 at four layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        backbone = load_backbone("photo")
+        self.features = backbone.features.requires_grad_(False)
+        self.taps = {3, 8, 15, 22}  # relu1_2, relu2_2, relu3_3, relu4_3
+        self.mean, self.std = backbone.mean, backbone.std
+
+    def extract(self, images: Tensor) -> list[Tensor]:
+        """Return the features at the taps."""
+        features, found = (images - self.mean) / self.std, []
+        for index, layer in enumerate(self.features):
+            features = layer(features)
+            if index in self.taps:
+                found.append(features)
+        return found
+
+    def forward(self, pred: Tensor, target: Tensor) -> Tensor:
+        """Return the loss."""
+        pairs = zip(self.extract(pred), self.extract(target), strict=True)
+        return torch.stack([(a - b).abs().mean() for a, b in pairs]).mean()
+
+
+def make_variants(weights: str) -> dict[str, Callable[[], Callable[[], None]]]:
+    """Return name -> function that sets a variant up and returns its step."""
+
+    def usual() -> Callable[[], None]:
+        loss, target, pred = UsualLoss(), *_images()
+        return lambda: loss(pred, target).backward()
+
+    def ours(*, cached: bool, dtype: torch.dtype, name: str = weights) -> Callable[[], None]:
+        loss, target, pred = SketchLoss(name).to(dtype), *_images(dtype)
+        known = loss.extract(target) if cached else target
+        return lambda: loss(pred, known).backward()
+
+    return {
+        "usual VGG loss": usual,
+        f"SketchLoss({weights!r})": lambda: ours(cached=False, dtype=torch.float32),
+        "  target cached": lambda: ours(cached=True, dtype=torch.float32),
+        "  target cached, bfloat16": lambda: ours(cached=True, dtype=torch.bfloat16),
+        "  bfloat16": lambda: ours(cached=False, dtype=torch.bfloat16),
+    }
+
+
+def _images(dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    target, pred = (torch.rand(SHAPE, generator=generator).to(dtype) for _ in range(2))
+    return target, pred.requires_grad_()
+
+
+def _memory(weights: str, name: str) -> int:
+    """Return the bytes by which the peak of this process grows over one step (Linux only)."""
+    step = make_variants(weights)[name]()
+    Path("/proc/self/clear_refs").write_text("5")  # forgets the peak so far
+    before = _peak()
+    step()
+    return _peak() - before
+
+
+def _peak() -> int:
+    status = Path("/proc/self/status").read_text()
+    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) * 1024
+
+
+def floor_seconds(multiply_adds: int) -> float:
+    """Return the least time the arithmetic takes here: at the rate of a large float32 matrix product."""
+    a, b = torch.rand(2048, 2048), torch.rand(2048, 2048)
+    seconds = []
+    for _ in range(5):
+        start = time.perf_counter()
+        torch.mm(a, b)
+        seconds.append(time.perf_counter() - start)
+    return multiply_adds / (2048**3 / min(seconds))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--weights", default="sketch")
+    parser.add_argument("--rounds", type=int, default=7)
+    options = parser.parse_args()
+
+    variants = make_variants(options.weights)
+    steps = {name: setup() for name, setup in variants.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    for round_number in range(options.rounds + 1):
+        for name, step in steps.items():
+            start = time.perf_counter()
+            step()
+            if round_number:  # the first warms up
+                seconds[name].append(time.perf_counter() - start)
+    with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
+        memory = {name: pool.apply(_memory, (options.weights, name)) for name in variants}
+
+    usual = statistics.median(seconds["usual VGG loss"])
+    rows = []
+    for name, times in seconds.items():
+        middle = statistics.median(times)
+        rows.append([name, f"{middle:.2f}", f"{usual / middle:.2f}x", f"{memory[name] / 2**20:,.0f}"])
+    print(f"{'x'.join(map(str, SHAPE))}, {torch.get_num_threads()} threads, median of {options.rounds} rounds\n")
+    print(markdown_table(["variant", "seconds", "speed", "peak MiB"], rows))
+
+    loss, (target, pred) = SketchLoss(options.weights), _images()
+    with FlopCounterMode(display=False) as counter:
+        loss(pred, loss.extract(target)).backward()
+    multiply_adds = counter.get_total_flops() // 2
+    floor = floor_seconds(multiply_adds)
+    print(
+        f"\nThe float32 floor without a cached target: {multiply_adds / 1e9:.0f} GMAC (target and pred forward, pred "
+        f"backward up to {DEFAULT_LAYERS[-1]}) at the rate of a 2048x2048 matrix product, {floor:.2f} s."
+    )
+
+
+if __name__ == "__main__":
+    main()

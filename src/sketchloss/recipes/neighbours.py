@@ -1,0 +1,85 @@
+"""How well a backbone tells drawings apart as it is: each sketch searched for among all the others.
+
+    sketchloss neighbours --data sketchy pacs --weights photo sketch runs/mine
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sketchloss.data.sources import open_sketches
+from sketchloss.embedding import embed_sketches
+from sketchloss.files import write_json
+from sketchloss.ranking import top_k_accuracy
+from sketchloss.report.tables import markdown_table
+from sketchloss.weights import load_backbone
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Nearest-neighbour accuracy of several weights on several sets of sketches, each sketch left out in turn.
+
+    Raises:
+        ValueError: for a setting outside its range, naming it.
+    """
+
+    data: tuple[str, ...]
+    """Sets of sketches: `doodles`, folders, or hub data sets."""
+    weights: tuple[str, ...] = ("photo", "sketch")
+    """Names, paths or hub repos."""
+    image_size: int = 64
+    """Side of the images in pixels."""
+    per_class: int | None = None
+    """Use at most this many sketches of a class."""
+    layer: str = "relu5_3"
+    """Whose features, averaged over positions, are compared."""
+    seed: int = 0
+    """Of the sample of each class, and of the line widths of stroke data."""
+    json: Path | None = None
+    """Also write the numbers here."""
+
+    def __post_init__(self) -> None:
+        if not self.data or not self.weights:
+            raise ValueError(f"data is {self.data} and weights {self.weights}: name at least one of each")
+        if self.image_size < 1:
+            raise ValueError(f"image_size is {self.image_size}: it must be at least 1")
+
+
+def neighbours(config: Neighbours) -> list[dict[str, Any]]:
+    """Run the recipe and return a row for each set and weights: `top_1`, `top_3`, `top_5` in [0, 1].
+
+    Raises:
+        ValueError: as `open_sketches` and `load_backbone`.
+    """
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    backbones = {weights: load_backbone(weights, classes=()).to(device) for weights in config.weights}
+    rows = []
+    for source in config.data:
+        sketches = open_sketches(source, config.image_size, per_class=config.per_class, seed=config.seed)
+        labels = torch.from_numpy(sketches.labels)
+        for weights, backbone in backbones.items():
+            rows_of_set = embed_sketches(backbone, sketches, layer=config.layer)
+            scores = top_k_accuracy(rows_of_set, labels, rows_of_set, labels, exclude_self=True)
+            rows.append(
+                {
+                    **{"data": source, "sketches": len(sketches), "classes": len(sketches.classes)},
+                    **{"weights": weights, "image_size": config.image_size, "layer": config.layer},
+                    **{f"top_{k}": value for k, value in scores.items()},
+                }
+            )
+    cells = [
+        [
+            Path(row["data"]).name,
+            f"{row['sketches']:,}",
+            f"{row['classes']}",
+            row["weights"],
+            *(f"{row[f'top_{k}']:.1%}" for k in (1, 3, 5)),
+        ]
+        for row in rows
+    ]
+    print(markdown_table(["data", "sketches", "classes", "weights", "top-1", "top-3", "top-5"], cells))
+    if config.json:
+        write_json(config.json, rows)
+    return rows

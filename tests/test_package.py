@@ -1,0 +1,165 @@
+"""Oracles: what a fresh interpreter has loaded; a golden list of the public names; the installed metadata."""
+
+import ast
+import importlib.metadata
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+import sketchloss
+
+# Names that users rely on: one that is gone here is a breaking change, to be told in the changelog.
+PUBLIC_NAMES = {
+    "ARMS",
+    "TAPS",
+    "AttentionGate",
+    "Backbone",
+    "BackboneConfig",
+    "SketchLoss",
+    "gram",
+    "load_backbone",
+    "save_backbone",
+    "sketch_loss",
+}
+
+# What recipes, reports and the page are built on; the two lines that most users write need none of it.
+HEAVY = {
+    *("accelerate", "datasets", "diffusers", "gradio", "kornia", "lancedb", "matplotlib", "onnx", "onnxruntime"),
+    *("pandas", "peft", "pyarrow", "pytorch_metric_learning", "scipy", "skimage", "sklearn", "tensorboard"),
+    *("torchmetrics", "torchvision", "transformers", "tyro"),
+}
+
+LIST_MODULES = """
+    import json, sys
+    print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
+"""
+
+# note: a module that needs a library which is not installed is passed over; any other failure is one.
+IMPORT_EVERYTHING = """
+    import importlib, importlib.util, json, pkgutil, sys
+    import sketchloss
+    passed_over = []
+    for module in pkgutil.walk_packages(sketchloss.__path__, "sketchloss."):
+        if module.name.endswith("__main__"):
+            continue
+        try:
+            importlib.import_module(module.name)
+        except ModuleNotFoundError as error:
+            library = error.name.partition(".")[0]
+            if library == "sketchloss" or importlib.util.find_spec(library) is not None:
+                raise
+            passed_over.append([module.name, library])
+    print(json.dumps([passed_over, sorted(name for name in sys.modules if name.startswith("sketchloss"))]))
+"""
+
+
+def run_python(code: str, *search_path: Path) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, search_path)), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], env=environment, capture_output=True, text=True, timeout=600
+    )
+
+
+@pytest.fixture
+def broken_torchvision(tmp_path) -> Path:
+    """A torchvision that can be found, notes down who imports it, and fails as the real one does beside a CPU torch."""
+    (tmp_path / "torchvision").mkdir()
+    (tmp_path / "torchvision" / "__init__.py").write_text(
+        textwrap.dedent(f"""
+        import traceback
+        from pathlib import Path
+
+        with Path({str(tmp_path / "importers.txt")!r}).open("a") as notes:
+            notes.write("".join(traceback.format_stack()))
+        raise RuntimeError("operator torchvision::nms does not exist")
+        """)
+    )
+    return tmp_path
+
+
+def importers(folder: Path) -> str:
+    notes = folder / "importers.txt"
+    return notes.read_text() if notes.exists() else ""
+
+
+def test_no_module_imports_torchvision(broken_torchvision):
+    done = run_python(IMPORT_EVERYTHING, broken_torchvision)
+    assert importers(broken_torchvision) == ""
+    assert done.returncode == 0, done.stderr
+    passed_over, imported = json.loads(done.stdout.splitlines()[-1])
+    extras = {
+        re.match(r"[\w.-]+", requirement)[0].replace("-", "_").lower()
+        for requirement in importlib.metadata.requires("sketchloss")
+        if "extra ==" in requirement
+    }
+    assert {library for _, library in passed_over} <= extras  # the core's own libraries may not be missing
+    source = Path(sketchloss.__file__).parent
+    modules = {
+        ".".join(("sketchloss", *path.relative_to(source).with_suffix("").parts)).removesuffix(".__init__")
+        for path in source.rglob("*.py")
+        if path.stem != "__main__"
+    }
+    assert modules <= {*imported, *(name for name, _ in passed_over)}  # none was forgotten
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import torchvision",
+        "from torchvision.transforms import v2",
+        "try:\n    import torchvision\nexcept Exception:\n    pass",
+    ],
+)
+def test_the_detector_of_torchvision_detects_it(broken_torchvision, code):
+    run_python(code, broken_torchvision)
+    assert "import" in importers(broken_torchvision)
+    assert "torchvision" in importers(broken_torchvision)
+
+
+def test_no_source_names_torchvision_in_an_import():
+    # Imports inside functions run later than the test above can see.
+    source = Path(sketchloss.__file__).parent
+    found = []
+    for path in source.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+            found += [f"{path}:{node.lineno}" for name in names if name.partition(".")[0] in FORBIDDEN]
+    assert found == []
+
+
+# torchvision, and what needs it.
+FORBIDDEN = {"torchvision", "timm", "lpips", "piq", "open_clip", "torch_fidelity", "cleanfid", "pytorch_fid"}
+
+
+def test_import_stays_light():
+    before = set(json.loads(run_python("import torch\n" + textwrap.dedent(LIST_MODULES)).stdout))
+    done = run_python("import sketchloss\n" + textwrap.dedent(LIST_MODULES))
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == done.stdout.partition("[")[0] == ""  # nothing is printed
+    loaded = set(json.loads(done.stdout))
+    assert {"sketchloss", "torch", "safetensors", "numpy", "PIL"} <= loaded
+    assert loaded & HEAVY <= before, sorted(loaded & HEAVY - before)
+
+
+def test_public_names_are_all_there():
+    assert len(set(sketchloss.__all__)) == len(sketchloss.__all__)
+    assert set(sketchloss.__all__) >= PUBLIC_NAMES, PUBLIC_NAMES - set(sketchloss.__all__)
+    assert all(getattr(sketchloss, name, None) is not None for name in sketchloss.__all__)
+
+
+def test_version_is_the_distributions():
+    assert sketchloss.__version__ == importlib.metadata.version("sketchloss")
+    assert re.fullmatch(r"\d+\.\d+\.\d+([a-z]+\d+)?", sketchloss.__version__)
+
+
+def test_the_package_says_it_is_typed():
+    assert (Path(sketchloss.__file__).parent / "py.typed").is_file()
