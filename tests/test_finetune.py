@@ -1,4 +1,7 @@
-"""Fine-tuning on a few doodles, mostly with a backbone an eighth as wide. Oracles: the unbroken run, and evaluation written anew."""
+"""Fine-tuning on a few doodles, mostly with a backbone an eighth as wide.
+
+Oracles: the unbroken run, evaluation written anew, and counts worked out by hand.
+"""
 
 import json
 import os

@@ -42,6 +42,10 @@ class Command(NamedTuple):
 COMMANDS = (
     Command("compare", "how different two drawings look, or two folders of them", "sketchloss.compare", "compare"),
     Command("finetune", "tune the backbone on sketches", "sketchloss.recipes.finetune", "finetune", "train"),
+    Command(
+        "neighbours", "how well weights tell drawings apart", "sketchloss.recipes.neighbours", "neighbours", "train"
+    ),
+    Command("study", "the paper's four arms side by side", "sketchloss.recipes.study", "study", "train"),
     Command("doctor", "check this installation", "sketchloss.doctor", "doctor"),
 )
 

@@ -57,7 +57,7 @@ class Finetune:
     """Classifier: VGG's three layers, or one linear layer on pooled features."""
     image_size: int = 128
     """Side of the training images in pixels."""
-    per_class: int | None = None
+    per_class: Annotated[int | None, tyro.conf.DisallowNone] = None
     """Use at most this many sketches of a class."""
     held_out: float = 0.1
     """Share of each class kept for validation."""
@@ -93,7 +93,7 @@ class Finetune:
     """Arithmetic: float32, or mixed with bfloat16 or float16 (CUDA only)."""
     checkpoint_activations: bool = False
     """Recompute activations in the backward pass: less memory, more time."""
-    workers: int | None = None
+    workers: Annotated[int | None, tyro.conf.DisallowNone] = None
     """Decoding processes; by default one for each core but one, 8 at most."""
     checkpoint_every: int = 500
     """Steps between checkpoints; one is also made after each epoch."""
@@ -101,9 +101,9 @@ class Finetune:
     """Steps between lines of metrics.jsonl."""
     seed: int = 0
     """Of the split, the initial weights, the order and the crops."""
-    resume: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    resume: bool = False
     """Continue the run in `out` to the same weights as if it had never stopped."""
-    dry_run: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    dry_run: bool = False
     """Print the plan (images, steps, multiply-adds, memory, time) from a few measured steps, and stop."""
 
     def __post_init__(self) -> None:

@@ -1,13 +1,14 @@
-"""How well a backbone tells drawings apart as it is: each sketch searched for among all the others.
+"""How well a backbone tells drawings apart as it is: each sketch looks for its class among all the others.
 
-    sketchloss neighbours --data sketchy pacs --weights photo sketch runs/mine
+sketchloss neighbours --data sketchy pacs --weights photo sketch runs/mine
 """
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+import tyro
 
 from sketchloss.data.sources import open_sketches
 from sketchloss.embedding import embed_sketches
@@ -31,13 +32,13 @@ class Neighbours:
     """Names, paths or hub repos."""
     image_size: int = 64
     """Side of the images in pixels."""
-    per_class: int | None = None
+    per_class: Annotated[int | None, tyro.conf.DisallowNone] = None
     """Use at most this many sketches of a class."""
     layer: str = "relu5_3"
     """Whose features, averaged over positions, are compared."""
     seed: int = 0
     """Of the sample of each class, and of the line widths of stroke data."""
-    json: Path | None = None
+    json: Annotated[Path | None, tyro.conf.DisallowNone] = None
     """Also write the numbers here."""
 
     def __post_init__(self) -> None:

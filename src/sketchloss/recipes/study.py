@@ -43,7 +43,7 @@ class Study:
     """What all four arms start from."""
     image_size: int = 64
     """Side of the images in pixels."""
-    per_class: int | None = 40
+    per_class: Annotated[int | None, tyro.conf.DisallowNone] = 40
     """Use at most this many sketches of a class."""
     epochs: int = 3
     """Passes over the training part, for the tuned arms."""
@@ -51,7 +51,7 @@ class Study:
     """Share of each class that is never trained on: the queries."""
     seed: int = 0
     """Of the split, the order and the crops."""
-    again: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    again: bool = False
     """Throw away what an earlier study left in `out`."""
 
     def __post_init__(self) -> None:
