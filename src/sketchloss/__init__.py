@@ -5,6 +5,7 @@ from importlib.metadata import version
 from sketchloss.attention import AttentionGate
 from sketchloss.backbone import ARMS, TAPS, Backbone, BackboneConfig
 from sketchloss.loss import SketchLoss, gram, sketch_loss
+from sketchloss.ranking import top_k_accuracy
 from sketchloss.weights import load_backbone, save_backbone
 
 __version__ = version("sketchloss")
@@ -20,4 +21,5 @@ __all__ = [
     "load_backbone",
     "save_backbone",
     "sketch_loss",
+    "top_k_accuracy",
 ]

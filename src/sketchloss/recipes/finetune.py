@@ -69,23 +69,23 @@ class Finetune:
     """Share of a sketch's area that a random crop keeps."""
     epochs: int = 12
     """Passes over the training part."""
-    batch_size: int = 64
+    batch_size: int = 32
     """Images per process and step."""
     accumulate: int = 1
     """Steps whose gradients are added before the weights move."""
     optimizer: Literal["adam", "adamw"] = "adamw"
     """Adam without weight decay, or AdamW with `weight_decay`."""
-    lr: float = 1e-4
+    lr: float = 8e-5
     """Learning rate of the convolutions."""
     new_lr_factor: float = 10.0
     """The classifier's and the gates' learning rate, as a multiple of `lr`."""
     weight_decay: float = 0.01
     """AdamW's."""
-    label_smoothing: float = 0.0
+    label_smoothing: float = 0.1
     """Of the cross-entropy."""
     schedule: Literal["constant", "cosine"] = "cosine"
     """Learning rate over time, after the warm-up."""
-    warmup: int = 50
+    warmup: int = 100
     """Steps over which the learning rate rises from 0."""
     clip: float = 1.0
     """Largest norm of the gradients; 0: no clipping."""
@@ -130,9 +130,10 @@ PRESETS: dict[str, dict[str, Any]] = {
         **{"weights": "imagenet", "downsample": "none", "gate_init": "default", "head": "vgg", "image_size": 224},
         **{"crop_scale": (0.08, 1.0), "epochs": 25, "batch_size": 32, "optimizer": "adam", "lr": 0.005},
         **{"new_lr_factor": 1.0, "schedule": "constant", "warmup": 0, "clip": 0.0, "precision": "no"},
+        "label_smoothing": 0.0,
     },
     "stable": {},
-    "demo": {"image_size": 64, "per_class": 24, "epochs": 2, "batch_size": 32, "lr": 2e-4, "warmup": 10},
+    "demo": {"image_size": 64, "per_class": 24, "epochs": 2, "lr": 2e-4, "warmup": 10},
 }
 
 

@@ -141,7 +141,7 @@ def _tuning(config: Study, arm: str) -> Finetune:
         epochs=config.epochs,
         held_out=config.held_out,
         seed=config.seed,
-        **{name: FINETUNE_PRESETS["demo"][name] for name in ("batch_size", "lr", "warmup")},
+        **{name: FINETUNE_PRESETS["demo"][name] for name in ("lr", "warmup")},
     )
 
 
