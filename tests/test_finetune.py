@@ -22,7 +22,6 @@ from sketchloss import Backbone, load_backbone, save_backbone
 from sketchloss.data.doodles import KINDS, doodle
 from sketchloss.data.loading import to_unit_range
 from sketchloss.data.sources import open_sketches
-from sketchloss.data.splits import split_by_class
 from sketchloss.recipes.finetune import PRESETS, Finetune, finetune
 from sketchloss.training.guards import TrainingStopped, chance_warning
 
@@ -80,8 +79,8 @@ def accuracy_of(folder: Path, config: Finetune) -> float:
     """Validation accuracy, computed without the recipe."""
     backbone = load_backbone(folder)
     sketches = open_sketches(config.data, config.image_size, seed=config.seed)
-    _, held_out = split_by_class(sketches.labels, held_out=config.held_out, seed=config.seed, groups=sketches.groups)
-    items = [sketches[int(index)] for index in held_out]
+    _, held_out = sketches.split(config.held_out, seed=config.seed)
+    items = [held_out[index] for index in range(len(held_out))]
     with torch.no_grad():
         logits = backbone.classify(to_unit_range(torch.stack([item["image"] for item in items])))
     labels = torch.tensor([item["label"] for item in items])
@@ -174,7 +173,7 @@ def test_accumulation_moves_the_weights_less_often(config):
 def test_dry_run_plans_and_leaves_nothing(config):
     plan = finetune(replace(config, dry_run=True, arm="tuning"))
     sketches = open_sketches(config.data, 32)
-    train, _ = split_by_class(sketches.labels, held_out=0.34, seed=0, groups=sketches.groups)
+    train, _ = sketches.split(0.34, seed=0)
     assert plan["training_images"] == len(train)
     assert plan["steps"] == config.epochs * -(-len(train) // config.batch_size)
     # Analytic: 3×3 convolutions at 32 px, halving after each block, and the linear layer.

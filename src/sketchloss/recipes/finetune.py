@@ -25,8 +25,7 @@ from tqdm import tqdm
 
 from sketchloss.backbone import ARMS, Backbone
 from sketchloss.data.loading import Augment, hold_if_small, load_batches, to_unit_range
-from sketchloss.data.sources import Sketches, open_sketches
-from sketchloss.data.splits import duplicate_groups, split_by_class
+from sketchloss.data.sources import open_sketches
 from sketchloss.training.guards import chance_warning, require_finite
 from sketchloss.training.plan import measure_steps, peak_memory
 from sketchloss.training.run import Run
@@ -175,7 +174,10 @@ def finetune(config: Finetune) -> dict[str, Any]:
         say(f"skipped {line}")
     if len(sketches.unreadable) > 5:
         say(f"skipped {len(sketches.unreadable)} unreadable sketches in all")
-    train_part, held_out_part = _split(sketches, config)
+    train_part, held_out_part = sketches.split(
+        config.held_out, seed=config.seed, duplicates=config.duplicates == "together"
+    )
+    held_out_part = held_out_part.with_size(config.image_size)
     train_batches, held_out_batches = (
         load_batches(
             hold_if_small(part, workers=config.workers),
@@ -310,7 +312,7 @@ def finetune(config: Finetune) -> dict[str, Any]:
     if accelerator.is_main_process:
         from sketchloss.report.figures import draw_curves
 
-        draw_curves(run.metrics(), run.folder / "curves.png", title=f"{config.arm} on {sketches.name}")
+        draw_curves(run.metrics(), run.folder / "curves.png", title=f"{config.arm} on {Path(sketches.name).name}")
     say(f"best validation top-1 {best:.2%}; weights in {run.folder / 'best'}, curves in {run.folder / 'curves.png'}")
     return {"best_validation_accuracy": best, "steps": step, "weights": str(run.folder / "best")}
 
@@ -337,14 +339,6 @@ def evaluate(accelerator: Accelerator, model: nn.Module, batches: Any) -> dict[s
         "validation_top5": hits.sum(1).mean().item(),
         "feature_spread": spread,
     }
-
-
-def _split(sketches: Sketches, config: Finetune) -> tuple[Sketches, Sketches]:
-    groups = sketches.groups
-    if config.duplicates == "together":
-        groups = duplicate_groups(sketches.picture(index) for index in range(len(sketches)))
-    train, held_out = split_by_class(sketches.labels, held_out=config.held_out, seed=config.seed, groups=groups)
-    return sketches.select(train), sketches.select(held_out).with_size(config.image_size)
 
 
 def _rate(update: int, updates: int, config: Finetune) -> float:

@@ -15,7 +15,6 @@ import tyro
 from sketchloss.backbone import ARMS
 from sketchloss.compare import Pair, measure, picture_differences
 from sketchloss.data.sources import Sketches, open_sketches
-from sketchloss.data.splits import split_by_class
 from sketchloss.embedding import embed_sketches
 from sketchloss.files import write_atomic, write_json
 from sketchloss.images import save_picture
@@ -79,10 +78,7 @@ def study(config: Study) -> dict[str, Any]:
 
     # Data ------------------------------------------------------------------------------------------------------------
     sketches = open_sketches(config.data, config.image_size, per_class=config.per_class, seed=config.seed)
-    train, held_out = split_by_class(
-        sketches.labels, held_out=config.held_out, seed=config.seed, groups=sketches.groups
-    )
-    gallery, queries = sketches.select(train), sketches.select(held_out)
+    gallery, queries = sketches.split(config.held_out, seed=config.seed)
     sizes = f"{len(gallery):,} sketches to learn from, {len(queries):,} held out"
     print(f"{config.data}: {len(sketches.classes)} classes, {sizes}")
 
