@@ -31,6 +31,9 @@ class UsualLoss(nn.Module):
         super().__init__()
         backbone = load_backbone("photo")
         self.features = backbone.features.requires_grad_(False)
+        for layer in self.features:
+            if isinstance(layer, nn.ReLU):
+                layer.inplace = True  # as torchvision's
         self.taps = {3, 8, 15, 22}  # relu1_2, relu2_2, relu3_3, relu4_3
         self.mean, self.std = backbone.mean, backbone.std
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import jaxtyping
 import pytest
+import torch
 
 # Before anything imports sketchloss or a Hugging Face library: both read these once, at import.
 _caches = tempfile.TemporaryDirectory(prefix="sketchloss-tests-")
@@ -13,6 +14,7 @@ os.environ |= {"HF_HOME": _caches.name, "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_T
 for _name in ("HF_DATASETS_CACHE", "HF_HUB_CACHE", "HF_TOKEN", "HUGGINGFACE_HUB_CACHE"):
     os.environ.pop(_name, None)
 jaxtyping.install_import_hook("sketchloss", "beartype.beartype")
+torch.set_num_threads(1)  # on tensors this small, threads only wait for one another
 
 
 def pytest_unconfigure():

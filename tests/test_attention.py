@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sketchloss.attention import AttentionGate, ChannelGate, SpatialGate
+from sketchloss.attention import AttentionGate, ChannelGate, SpatialGate, weigh_by_pooled
 
 ORDERS = ("channel_spatial", "spatial_channel", "parallel")
 
@@ -187,3 +187,27 @@ def test_settings_outside_the_choices_are_refused(setting, message):
     # Unwrapped: the tests check types in signatures; users do not, so the gate's own check must do.
     with pytest.raises(ValueError, match=message):
         inspect.unwrap(AttentionGate.__init__)(AttentionGate.__new__(AttentionGate), 8, **setting)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("dims", [(1,), (2, 3)])
+def test_gradient_is_autograds_of_the_gate_written_out(dims, layout):
+    # Oracle: autograd through mean(), amax() and the product. Distinct values, so that no maximum is shared.
+    generator = torch.Generator().manual_seed(0)
+    values = torch.randn(3, 5, 4, 6, dtype=torch.float64, generator=generator).contiguous(memory_format=layout)
+    scale = torch.randn((), dtype=torch.float64, generator=generator).requires_grad_()
+
+    def weigh(mean, maximum):
+        return torch.sigmoid(scale * mean + maximum**2)
+
+    gradients = []
+    for gate in (
+        lambda features: weigh_by_pooled(features, dims, weigh),
+        lambda features: features * weigh(features.mean(dims, keepdim=True), features.amax(dims, keepdim=True)),
+    ):
+        features = values.clone(memory_format=layout).requires_grad_()
+        (gate(features) * torch.arange(values.numel()).view(values.shape)).sum().backward()
+        gradients.append((features.grad, scale.grad))
+        scale.grad = None
+    for ours, written_out in zip(*gradients, strict=True):
+        torch.testing.assert_close(ours, written_out, rtol=1e-12, atol=1e-9)

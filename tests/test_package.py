@@ -27,6 +27,7 @@ PUBLIC_NAMES = {
     "load_backbone",
     "save_backbone",
     "sketch_loss",
+    "top_k_accuracy",
 }
 
 # What recipes, reports and the page are built on; the two lines that most users write need none of it.
@@ -61,7 +62,8 @@ IMPORT_EVERYTHING = """
 
 
 def run_python(code: str, *search_path: Path) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, search_path)), "OMP_NUM_THREADS": "1"}
+    places = [*map(str, search_path), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(places), "OMP_NUM_THREADS": "1"}
     return subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code)], env=environment, capture_output=True, text=True, timeout=600
     )

@@ -524,3 +524,10 @@ def test_what_a_newer_version_added_to_the_config_is_passed_over(saved, tmp_path
     config = json.loads((saved / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config | {"mood": "good"}))
     assert_same_weights(load_backbone(tmp_path), small_backbone(attention=True))
+
+
+def test_saved_files_can_be_read_by_whoever_may_read_new_files(tmp_path):
+    (tmp_path / "plain").touch()
+    save_backbone(Backbone(width=0.125), tmp_path / "saved")
+    modes = {path.stat().st_mode for path in (tmp_path / "saved").iterdir()}
+    assert modes == {(tmp_path / "plain").stat().st_mode}

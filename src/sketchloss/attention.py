@@ -1,11 +1,13 @@
 """Channel and spatial attention: the gates of Seo 2025, Eq. 1 and 2, after CBAM (Woo et al. 2018)."""
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 GateOrder = Literal["channel_spatial", "spatial_channel", "parallel"]
 GateInit = Literal["default", "open"]
@@ -28,13 +30,15 @@ class ChannelGate(nn.Module):
         self.reduce = nn.Linear(channels, hidden)  # W0, C/r × C
         self.expand = nn.Linear(hidden, channels)  # W1, C × C/r
 
-    def forward(self, features: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c 1 1"]:
-        """Return the weight of each channel."""
-        # note: pooling rather than mean() and amax(), whose backward passes are up to ten times slower.
-        mean, maximum = F.avg_pool2d(features, features.shape[-2:]), F.adaptive_max_pool2d(features, 1)
+    def weigh(self, mean: Float[Tensor, "n c 1 1"], maximum: Float[Tensor, "n c 1 1"]) -> Float[Tensor, "n c 1 1"]:
+        """Return the weight of each channel from its mean and maximum over positions."""
         pooled = torch.stack((mean, maximum)).flatten(2)
         weight = self.expand(torch.relu(self.reduce(pooled))).sum(0)
         return torch.sigmoid(weight)[:, :, None, None]
+
+    def forward(self, features: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c 1 1"]:
+        """Return the weight of each channel."""
+        return self.weigh(_mean(features, (2, 3)), features.amax((2, 3), keepdim=True))
 
 
 class SpatialGate(nn.Module):
@@ -48,15 +52,13 @@ class SpatialGate(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(2, 1, kernel_size, padding=kernel_size // 2)
 
+    def weigh(self, mean: Float[Tensor, "n 1 h w"], maximum: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n 1 h w"]:
+        """Return the weight of each position from its mean and maximum over channels."""
+        return torch.sigmoid(self.conv(torch.cat((mean, maximum), dim=1)))
+
     def forward(self, features: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 1 h w"]:
         """Return the weight of each position."""
-        n, c, h, w = features.shape
-        # note: as in the channel gate, the plain forms are slow backward. The mean is a 1×1 convolution; the maximum
-        # pools over channels moved last, which costs no copy in channels_last layout.
-        mean = F.conv2d(features, features.new_full((1, c, 1, 1), 1 / c))
-        positions = features.permute(0, 2, 3, 1).reshape(n, h * w, c)
-        maximum = F.adaptive_max_pool1d(positions, 1).view(n, 1, h, w)
-        return torch.sigmoid(self.conv(torch.cat((mean, maximum), dim=1)))
+        return self.weigh(_mean(features, (1,)), features.amax(1, keepdim=True))
 
 
 class AttentionGate(nn.Module):
@@ -112,11 +114,101 @@ class AttentionGate(nn.Module):
     def forward(self, features: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h2 w2"]:
         """Weight the features; their size halves with `downsample="max"`."""
         if self.order == "channel_spatial":
-            features = features * self.channel(features)
-            gated = features * self.spatial(features)
+            features = weigh_by_pooled(features, (2, 3), self.channel.weigh)
+            gated = weigh_by_pooled(features, (1,), self.spatial.weigh)
         elif self.order == "spatial_channel":
-            features = features * self.spatial(features)
-            gated = features * self.channel(features)
+            features = weigh_by_pooled(features, (1,), self.spatial.weigh)
+            gated = weigh_by_pooled(features, (2, 3), self.channel.weigh)
         else:
             gated = features * (self.channel(features) * self.spatial(features))
         return self.pool(gated)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Weighing features by what is pooled from them
+
+
+def weigh_by_pooled(
+    features: Float[Tensor, "n c h w"], dims: tuple[int, ...], weigh: Callable[[Tensor, Tensor], Tensor]
+) -> Float[Tensor, "n c h w"]:
+    """Return `features * weigh(mean, maximum)`, both pooled from the features over `dims` and kept as size 1.
+
+    Written out, autograd passes over the features a dozen times on the way back, which costs as much as the
+    convolutions around a gate. Here the gradient is put together in four passes (and cannot be differentiated again).
+    Compiled, it is written out: the compiler joins the passes itself.
+
+    Args:
+        features: fastest in channels_last layout.
+        dims: (2, 3) or (1,).
+        weigh: from the mean and the maximum to weights that broadcast over the features.
+    """
+    if torch.compiler.is_compiling() or not (torch.is_grad_enabled() and features.requires_grad):
+        return features * weigh(_mean(features, dims), features.amax(dims, keepdim=True))
+    passed: dict[str, Tensor] = {}
+    mean, maximum = _Pool.apply(features, dims, passed)
+    return _Weigh.apply(features, weigh(mean, maximum), passed)
+
+
+class _Pool(torch.autograd.Function):
+    """Mean and maximum. Its backward pass, always the later, also does the product's that `_Weigh` left to it."""
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, dims: tuple[int, ...], passed: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        n, c, h, w = features.shape
+        rows = _rows(features)
+        if dims == (1,):
+            maximum, index = F.adaptive_max_pool1d(rows, 1, return_indices=True)
+            maximum = maximum.view(n, 1, h, w)
+        else:
+            maximum, index = F.adaptive_max_pool2d(features, 1, return_indices=True)
+            index = index.view(n, 1, c)
+        ctx.save_for_backward(index)
+        ctx.pooled = c if dims == (1,) else h * w
+        ctx.along = 2 if dims == (1,) else 1
+        ctx.passed = passed
+        return _mean(features, dims), maximum
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        mean_gradient, maximum_gradient = gradients
+        (index,) = ctx.saved_tensors
+        of_product, weight, space = (ctx.passed.pop(name) for name in ("gradient", "weight", "space"))
+        gradient = torch.addcmul((mean_gradient / ctx.pooled).to(space.dtype), of_product, weight, out=space)
+        # Of equal greatest features one has the gradient, as in max-pooling.
+        _rows(gradient).scatter_add_(ctx.along, index, maximum_gradient.to(space.dtype).reshape(index.shape))
+        return gradient, None, None
+
+
+class _Weigh(torch.autograd.Function):
+    """Product of features and weights."""
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, weight: Tensor, passed: dict[str, Tensor]) -> Tensor:
+        ctx.save_for_backward(features, weight)
+        ctx.passed = passed
+        return features * weight
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        features, weight = ctx.saved_tensors
+        gradient = gradients[0].to(features.dtype)
+        # note: this memory is written to again by _Pool. On a CPU, taking new memory costs more than the arithmetic.
+        space = torch.empty_like(features, memory_format=torch.channels_last)
+        weight_gradient = torch.mul(gradient, features, out=space).sum_to_size(weight.shape)
+        ctx.passed.update(gradient=gradient, weight=weight.to(features.dtype), space=space)
+        return None, weight_gradient, None
+
+
+def _mean(features: Float[Tensor, "n c h w"], dims: tuple[int, ...]) -> Float[Tensor, "n _ _ _"]:
+    # note: as pooling and as a 1×1 convolution, because mean() is several times slower in bfloat16.
+    _, c, h, w = features.shape
+    if dims == (1,):
+        return F.conv2d(features, features.new_full((1, c, 1, 1), 1 / c))
+    return F.avg_pool2d(features, (h, w))
+
+
+def _rows(features: Float[Tensor, "n c h w"]) -> Float[Tensor, "n positions c"]:
+    """Return the features by position; a view in channels_last layout."""
+    return features.permute(0, 2, 3, 1).flatten(1, 2)

@@ -204,12 +204,15 @@ class Backbone(nn.Module):
         pool_slots = (index for layer, index in TAPS.items() if layer.startswith("pool") and index < deepest)
         # Cut at taps and at pool slots: a checkpoint saves memory only where it spans several layers.
         for stop in sorted({*wanted, *pool_slots}):
-            block = self.features[start : stop + 1]
+            chain = list(self.features)[start : stop + 1]
             start = stop + 1
             if self.checkpoint_activations and torch.is_grad_enabled():
-                features = checkpoint(block, features, use_reentrant=False)
+                features = checkpoint(nn.Sequential(*chain), features, use_reentrant=False)
             else:
-                features = block(features)
+                for layer in chain:
+                    # note: in place where what went in, a convolution's output, is not met again; never at a tap.
+                    in_place = isinstance(layer, nn.ReLU) and not (stop in wanted and layer is chain[-1])
+                    features = features.relu_() if in_place else layer(features)
             assert isinstance(features, Tensor)
             if stop in wanted:
                 taps[wanted[stop]] = features

@@ -25,8 +25,10 @@ def write_atomic(path: str | Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.stem}.{secrets.token_hex(8)}{path.suffix}")
     # note: not tempfile, whose files only their owner may read; these have the permissions of any new file.
     temporary.open("xb").close()
+    mode = temporary.stat().st_mode
     try:
         yield temporary
+        temporary.chmod(mode)  # safetensors, for one, puts a file of its own in its place
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -55,10 +55,43 @@ def _difference(pred: Tensor, target: Tensor, metric: Metric) -> Float[Tensor, "
     return (unit_pred - unit_target).square().sum(1, keepdim=True) / 2
 
 
-def _average(difference: Float[Tensor, "n 1 h w"], weight: Float[Tensor, "n 1 h w"] | None) -> Float[Tensor, " n"]:
-    if weight is None:
-        return difference.mean((1, 2, 3))
-    return (difference * weight).sum((1, 2, 3)) / weight.sum((1, 2, 3)).clamp_min(1e-6)
+def _sum_absolute(difference: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
+    wide = torch.promote_types(difference.dtype, torch.float32)
+    return torch.linalg.vector_norm(difference, ord=1, dim=(1, 2, 3), dtype=wide).float()
+
+
+class _MeanAbsolute(torch.autograd.Function):
+    """Mean absolute difference of each image: the l1 of `_difference` in half the memory traffic, summed in float32."""
+
+    @staticmethod
+    def forward(ctx: Any, pred: Float[Tensor, "n c h w"], target: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
+        difference = pred - target
+        total = _sum_absolute(difference)
+        if ctx.needs_input_grad[0]:
+            ctx.save_for_backward(difference.sign_())
+        return total / pred[0].numel()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Float[Tensor, " n"]) -> tuple[Tensor, None]:
+        (sign,) = ctx.saved_tensors
+        return sign * (gradients[0] / sign[0].numel()).to(sign.dtype)[:, None, None, None], None
+
+
+def _distance(
+    pred: Float[Tensor, "n c h w"],
+    target: Float[Tensor, "n c h w"],
+    metric: Metric,
+    weight: Float[Tensor, "n 1 h w"] | None,
+) -> Float[Tensor, " n"]:
+    """Return the distance of each image, averaged over positions by their weight."""
+    if weight is not None:
+        difference = _difference(pred, target, metric) * weight
+        return difference.sum((1, 2, 3)) / weight.sum((1, 2, 3)).clamp_min(1e-6)
+    if metric == "l1":
+        if torch.compiler.is_compiling():  # the compiler joins the passes over memory itself
+            return _sum_absolute(pred - target) / pred[0].numel()
+        return _MeanAbsolute.apply(pred, target)
+    return _difference(pred, target, metric).mean((1, 2, 3))
 
 
 def _reduce(values: Float[Tensor, " n"], reduction: Reduction) -> Tensor:
@@ -258,7 +291,7 @@ class SketchLoss(nn.Module):
             features, other = ours[name], theirs[name]
             weight = None if mask is None else F.interpolate(mask, size=features.shape[-2:], mode="area")
             if self.content_weight:
-                terms["content", name] = _average(_difference(features, other, self.metric), weight)
+                terms["content", name] = _distance(features, other, self.metric, weight)
             if self.style_weight:
                 gap = gram(features, weight) - gram(other, weight)
                 terms["style", name] = gap.square().sum((1, 2))
