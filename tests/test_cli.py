@@ -55,7 +55,7 @@ MISTAKES = {
     f"{FINETUNE} --lr 1e-4e": ("--lr takes a number, not '1e-4e'",),
     f"{FINETUNE} --epochs -1": ("epochs is -1", "must be positive"),
     f"{FINETUNE} --held-out 1.5": ("held_out is 1.5", "between 0 and 1"),
-    f"{FINETUNE} --per-class many": ("--per-class takes None or a whole number, not 'many'",),
+    f"{FINETUNE} --per-class many": ("--per-class takes a whole number, not 'many'",),
     f"{FINETUNE} --crop-scale 0.3": ("--crop-scale needs 2 values, got only '0.3'",),
     f"{FINETUNE} --crop-scale 0.3 x": ("--crop-scale", "not '0.3 x'"),
     f"{FINETUNE} --head vg": ("--head 'vg' is unknown", "did you mean vgg?", "vgg, pooled"),

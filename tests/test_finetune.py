@@ -124,7 +124,9 @@ def test_killed_and_resumed_ends_as_the_unbroken_run(config, tmp_path):
         "settings['crop_scale'] = tuple(settings['crop_scale']); finetune(Finetune(**settings))"
     )
     settings = json.dumps(config.__dict__, default=str)
-    process = subprocess.Popen([sys.executable, "-c", script, settings], stdout=subprocess.DEVNULL)
+    # As many threads as here: sums over threads round differently.
+    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
+    process = subprocess.Popen([sys.executable, "-c", script, settings], stdout=subprocess.DEVNULL, env=environment)
     position = config.out / "checkpoints" / "last" / "position.json"
     while process.poll() is None and not position.exists():
         time.sleep(0.01)
