@@ -114,7 +114,9 @@ def test_learns_and_keeps_the_best_weights(config):
     )
 
 
-def test_killed_and_resumed_ends_as_the_unbroken_run(config, tmp_path):
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_killed_and_resumed_ends_as_the_unbroken_run(config, tmp_path, accumulate):
+    config = replace(config, accumulate=accumulate)
     unbroken = replace(config, out=tmp_path / "unbroken")
     finetune(unbroken)
 
@@ -216,6 +218,13 @@ def test_a_run_folder_is_never_overwritten(config):
     with pytest.raises(ValueError, match=r"was started with lr=0\.001, now it is 0\.1"):
         finetune(replace(config, epochs=1, lr=0.1, resume=True))
     assert (config.out / "metrics.jsonl").read_text() == before
+
+
+def test_out_may_not_be_a_file(config):
+    config.out.write_text("precious")
+    with pytest.raises(ValueError, match="is a file: choose a folder"):
+        finetune(config)
+    assert config.out.read_text() == "precious"
 
 
 def test_nothing_to_resume(config):

@@ -28,7 +28,7 @@ from sketchloss.data.loading import Augment, hold_if_small, load_batches, to_uni
 from sketchloss.data.sources import open_sketches
 from sketchloss.training.guards import chance_warning, require_finite
 from sketchloss.training.plan import measure_steps, peak_memory
-from sketchloss.training.run import Run
+from sketchloss.training.run import Run, check_run_folder
 from sketchloss.weights import load_backbone, save_backbone
 
 
@@ -149,7 +149,10 @@ class Classifier(nn.Module):
 
 
 def finetune(config: Finetune) -> dict[str, Any]:
-    """Run the recipe and return its summary, which is also the last line of `metrics.jsonl`.
+    """Run the recipe.
+
+    Returns:
+        `best_validation_accuracy` in [0, 1], `steps`, and `weights`, the best ones' folder; of a dry run the plan.
 
     Raises:
         ValueError: as `Finetune`, `open_sketches`, `load_backbone` and `Run`.
@@ -163,6 +166,8 @@ def finetune(config: Finetune) -> dict[str, Any]:
     )
     set_seed(config.seed)
     say = accelerator.print
+    if not config.dry_run:
+        check_run_folder(config.out, config, config.resume)  # before hours of decoding, not after
 
     # Data ------------------------------------------------------------------------------------------------------------
     # note: training sketches are decoded larger than they are trained at, because crops are enlarged again.
@@ -241,7 +246,7 @@ def finetune(config: Finetune) -> dict[str, Any]:
     position = (run.load_checkpoint() if config.resume else None) or {"epoch": 0, "batch": 0, "step": 0, "best": -1.0}
     step, best = position["step"], position["best"]
     started, images_seen, waited = time.perf_counter(), 0, 0.0
-    meter = _Meter()
+    meter, checkpoint_due = _Meter(), False
     for epoch in range(position["epoch"], config.epochs):
         model.train()
         done = position["batch"] if epoch == position["epoch"] else 0
@@ -284,7 +289,10 @@ def finetune(config: Finetune) -> dict[str, Any]:
                 )
                 run.log(step, epoch=epoch + 1, learning_rate=optimizer.param_groups[0]["lr"], **numbers)
                 started, images_seen, waited = time.perf_counter(), 0, 0.0
-            if step % config.checkpoint_every == 0 and batch_number < len(train_batches):
+            checkpoint_due = checkpoint_due or step % config.checkpoint_every == 0
+            # Not between the parts of an accumulated gradient, which a checkpoint does not hold.
+            if checkpoint_due and accelerator.sync_gradients and batch_number < len(train_batches):
+                checkpoint_due = False
                 run.save_checkpoint({"epoch": epoch, "batch": batch_number, "step": step, "best": best})
         bar.close()
 
@@ -305,6 +313,7 @@ def finetune(config: Finetune) -> dict[str, Any]:
             if accelerator.is_main_process:
                 save_backbone(accelerator.unwrap_model(model).backbone, run.folder / "best")
         run.save_checkpoint({"epoch": epoch + 1, "batch": 0, "step": step, "best": best})
+        checkpoint_due = False
         started, images_seen, waited = time.perf_counter(), 0, 0.0
 
     # Report ----------------------------------------------------------------------------------------------------------

@@ -28,28 +28,18 @@ class Run:
         resume: continue from the folder's checkpoint.
 
     Raises:
-        ValueError: if the folder already holds a run and `resume` is False, if there is nothing to resume, or if the
-            run was started with other settings.
+        ValueError: as `check_run_folder`.
     """
 
     def __init__(self, folder: str | Path, config: "DataclassInstance", accelerator: Accelerator, resume: bool) -> None:
         self.folder = Path(folder)
         self.accelerator = accelerator
         self.metrics_file = self.folder / "metrics.jsonl"
-        settings = json.loads(json.dumps(asdict(config), default=str))
-        before = self.folder / "config.json"
-        if resume:
-            if not before.is_file():
-                raise ValueError(f"{self.folder} holds no run to resume: leave --resume out to start one")
-            _check_same(json.loads(before.read_text(encoding="utf-8")), settings, self.folder)
-        elif before.exists():
-            raise ValueError(f"{self.folder} already holds a run: add --resume to continue it, or choose another --out")
+        check_run_folder(folder, config, resume)
         accelerator.wait_for_everyone()
         if accelerator.is_main_process and not resume:
-            if self.folder.exists() and not self.folder.is_dir():
-                raise ValueError(f"{self.folder} is a file: choose a folder for --out")
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_json(before, settings)
+            write_json(self.folder / "config.json", _settings(config))
         accelerator.wait_for_everyone()
 
     # Metrics -------------------------------------------------------------------------------------------------------
@@ -122,6 +112,36 @@ class Run:
         return position
 
 
+def check_run_folder(folder: str | Path, config: "DataclassInstance", resume: bool) -> None:
+    """Check that a run may be started or resumed here, without touching anything.
+
+    Raises:
+        ValueError: if the folder already holds a run and `resume` is False, if there is nothing to resume, if the run
+            was started with other settings, or if `folder` is a file.
+    """
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder} is a file: choose a folder for --out")
+    before = folder / "config.json"
+    if not resume:
+        if before.exists():
+            raise ValueError(f"{folder} already holds a run: add --resume to continue it, or choose another --out")
+        return
+    if not before.is_file():
+        raise ValueError(f"{folder} holds no run to resume: leave --resume out to start one")
+    then, now = json.loads(before.read_text(encoding="utf-8")), _settings(config)
+    for name in sorted(set(then) | set(now)):
+        if name not in FREE_SETTINGS and then.get(name) != now.get(name):
+            raise ValueError(
+                f"{folder} was started with {name}={then.get(name)!r}, now it is {now.get(name)!r}: "
+                "resume with the settings of config.json, or choose another --out"
+            )
+
+
+def _settings(config: "DataclassInstance") -> dict[str, Any]:
+    return json.loads(json.dumps(asdict(config), default=str))
+
+
 def _read_lines(path: Path) -> list[dict[str, Any]]:
     lines = []
     for line in path.read_text(encoding="utf-8").splitlines():
@@ -130,12 +150,3 @@ def _read_lines(path: Path) -> list[dict[str, Any]]:
         except json.JSONDecodeError:
             break
     return lines
-
-
-def _check_same(before: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
-    for name in sorted(set(before) | set(now)):
-        if name not in FREE_SETTINGS and before.get(name) != now.get(name):
-            raise ValueError(
-                f"{folder} was started with {name}={before.get(name)!r}, now it is {now.get(name)!r}: "
-                "resume with the settings of config.json, or choose another --out"
-            )
