@@ -260,7 +260,7 @@ def test_paper_preset_is_algorithm_1():
 
 @pytest.mark.parametrize(
     ("accuracy", "spread", "words"),
-    [(0.02, 0.0, "all images have the same features"), (0.02, 0.1, "train longer"), (0.5, 0.1, None)],
+    [(0.02, 3e-5, "all images have the same features"), (0.02, 0.01, "train longer"), (0.5, 0.1, None)],
 )
 def test_chance_is_noticed(accuracy, spread, words):
     warning = chance_warning(accuracy, classes=50, feature_spread=spread, learning_rate=0.005)

@@ -115,10 +115,10 @@ class AttentionGate(nn.Module):
         """Weight the features; their size halves with `downsample="max"`."""
         if self.order == "channel_spatial":
             features = weigh_by_pooled(features, (2, 3), self.channel.weigh)
-            gated = weigh_by_pooled(features, (1,), self.spatial.weigh)
+            gated = weigh_by_pooled(features, (1,), self.spatial.weigh, owned=True)
         elif self.order == "spatial_channel":
             features = weigh_by_pooled(features, (1,), self.spatial.weigh)
-            gated = weigh_by_pooled(features, (2, 3), self.channel.weigh)
+            gated = weigh_by_pooled(features, (2, 3), self.channel.weigh, owned=True)
         else:
             gated = features * (self.channel(features) * self.spatial(features))
         return self.pool(gated)
@@ -129,7 +129,11 @@ class AttentionGate(nn.Module):
 
 
 def weigh_by_pooled(
-    features: Float[Tensor, "n c h w"], dims: tuple[int, ...], weigh: Callable[[Tensor, Tensor], Tensor]
+    features: Float[Tensor, "n c h w"],
+    dims: tuple[int, ...],
+    weigh: Callable[[Tensor, Tensor], Tensor],
+    *,
+    owned: bool = False,
 ) -> Float[Tensor, "n c h w"]:
     """Return `features * weigh(mean, maximum)`, both pooled from the features over `dims` and kept as size 1.
 
@@ -141,9 +145,13 @@ def weigh_by_pooled(
         features: fastest in channels_last layout.
         dims: (2, 3) or (1,).
         weigh: from the mean and the maximum to weights that broadcast over the features.
+        owned: nobody else holds the features; without gradient they may be overwritten.
     """
-    if torch.compiler.is_compiling() or not (torch.is_grad_enabled() and features.requires_grad):
-        return features * weigh(_mean(features, dims), features.amax(dims, keepdim=True))
+    differentiable = torch.is_grad_enabled() and features.requires_grad
+    if torch.compiler.is_compiling() or not differentiable:
+        weight = weigh(_mean(features, dims), features.amax(dims, keepdim=True))
+        overwrite = owned and not torch.is_grad_enabled()
+        return features.mul_(weight) if overwrite else features * weight
     passed: dict[str, Tensor] = {}
     mean, maximum = _Pool.apply(features, dims, passed)
     return _Weigh.apply(features, weigh(mean, maximum), passed)

@@ -2,6 +2,9 @@
 
 import math
 
+# Healthy features of different sketches spread by 0.01 and more; a VGG killed by its learning rate came to 3e-5.
+DEAD_SPREAD = 1e-3
+
 
 class TrainingStopped(RuntimeError):  # noqa: N818 - it is what happened, said to a user
     """A training that cannot go on; the last checkpoint is intact."""
@@ -34,7 +37,7 @@ def chance_warning(accuracy: float, classes: int, feature_spread: float, learnin
     mend = (
         "all images have the same features, which a VGG without batch norm comes to when the learning rate is too "
         f"large (now {learning_rate:.2g}): start again with 1e-4 or less"
-        if feature_spread < 1e-5
+        if feature_spread < DEAD_SPREAD
         else "its features still differ between images: train longer, or with a smaller learning rate"
     )
     return f"validation accuracy {accuracy:.2%} is at chance ({1 / classes:.2%} for {classes} classes); {mend}"
