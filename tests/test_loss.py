@@ -650,7 +650,7 @@ def without_type_checks(monkeypatch):
     """The tests check types in signatures; users do not, so our own checks must do."""
     import inspect
 
-    for name in ("forward", "map", "per_tap", "extract", "_features", "_target_features", "_terms"):
+    for name in ("forward", "map", "per_tap", "extract", "_prepare", "_prepare_both", "_target_features", "_terms"):
         monkeypatch.setattr(SketchLoss, name, inspect.unwrap(getattr(SketchLoss, name)))
     monkeypatch.setattr(SketchLoss, "__init__", inspect.unwrap(SketchLoss.__init__))
     for name in ("check_images", "_check_mask", "_check_layers", "tap_index"):
@@ -744,3 +744,24 @@ def test_the_shallowest_taps_take_the_smallest_images():
     assert loss.minimum_size == 1
     assert loss(torch.zeros(1, 3, 1, 1), torch.ones(1, 3, 1, 1)) > 0
     assert SketchLoss(Backbone(width=0.125, attention=True, downsample="none")).minimum_size == 2
+
+
+@pytest.mark.parametrize("shared_target", [False, True])
+def test_evaluating_image_by_image_changes_nothing(monkeypatch, shared_target):
+    # Oracle: the same batch at once, as on a GPU.
+    generator = torch.Generator().manual_seed(0)
+    pred = torch.rand(5, 3, 24, 24, generator=generator).requires_grad_()
+    target = torch.rand(1 if shared_target else 5, 3, 24, 24, generator=generator)
+    mask = torch.rand(5, 1, 24, 24, generator=generator)
+    loss = SketchLoss(Backbone(width=0.125, attention=True), style_weight=1.0, reduction="none")
+    found = []
+    for at_once in (5, 2, 1):
+        monkeypatch.setattr(sketchloss.loss, "_images_at_once", lambda images, at_once=at_once: at_once)
+        values = loss(pred, target, mask=mask)
+        cached = loss(pred, loss.extract(target), mask=mask)
+        (gradient,) = torch.autograd.grad(values.sum(), pred)
+        found.append((values, cached, gradient))
+        assert not loss(target, loss.extract(target)).any()
+    for part in found[1:]:
+        for ours, at_once in zip(part, found[0], strict=True):
+            torch.testing.assert_close(ours, at_once, rtol=1e-4, atol=1e-7)

@@ -179,8 +179,10 @@ class SketchLoss(nn.Module):
         Raises:
             ValueError: as the loss itself.
         """
+        target = self._prepare(target, "target")
         with torch.no_grad():
-            return self._features(target, "target")
+            parts = [self.backbone(part, self.layers) for part in target.split(_images_at_once(target))]
+        return parts[0] if len(parts) == 1 else {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
     def forward(self, pred: Tensor, target: Tensor | Features, *, mask: Tensor | None = None) -> Tensor:
         """Return the loss.
@@ -228,8 +230,9 @@ class SketchLoss(nn.Module):
         Raises:
             ValueError: as the loss itself.
         """
-        ours = self._features(pred, "pred")
-        theirs = self._target_features(target, ours, pred.shape)
+        pred, target = self._prepare_both(pred, target)
+        ours = self.backbone(pred, self.layers)
+        theirs = self._target_features(target, ours)
         weights = self._tap_weights()
         enlarged = [
             weights[name]
@@ -254,22 +257,28 @@ class SketchLoss(nn.Module):
         total = sum(self.layers.values())
         return {name: weight / total for name, weight in self.layers.items()}
 
-    def _features(self, images: Tensor, name: str) -> dict[str, Tensor]:
+    def _prepare(self, images: Tensor, name: str) -> Float[Tensor, "n 3 h w"]:
         images = check_images(images, name=name, minimum=self.minimum_size, check=self.check)
-        return self.backbone(1 - images if self.invert else images, self.layers)
+        return 1 - images if self.invert else images
 
-    def _target_features(
-        self, target: Tensor | Features, ours: dict[str, Tensor], shape: torch.Size
-    ) -> dict[str, Tensor]:
+    def _prepare_both(self, pred: Tensor, target: Tensor | Features) -> tuple[Tensor, Tensor | Features]:
+        pred = self._prepare(pred, "pred")
+        if isinstance(target, Mapping):
+            return pred, target
+        target = self._prepare(target, "target")
+        if target.shape[-2:] != pred.shape[-2:] or len(target) not in (1, len(pred)):
+            raise ValueError(
+                f"pred is {tuple(pred.shape)} and target {tuple(target.shape)}: give images of one size, and as many "
+                "targets as preds, or one"
+            )
+        return pred, target
+
+    def _target_features(self, target: Tensor | Features, ours: dict[str, Tensor]) -> dict[str, Tensor]:
         if isinstance(target, Mapping):
             theirs = dict(target)
         else:
-            theirs = self.extract(target)
-            if target.shape[-2:] != shape[-2:] or target.shape[0] not in (1, shape[0]):
-                raise ValueError(
-                    f"pred is {tuple(shape)} and target {tuple(target.shape)}: give images of one size, and as many "
-                    "targets as preds, or one"
-                )
+            with torch.no_grad():
+                theirs = self.backbone(target, self.layers)
         for name in self.layers:
             if name not in theirs:
                 raise ValueError(f"target features lack the tap {name}: extract them with this loss")
@@ -282,10 +291,29 @@ class SketchLoss(nn.Module):
     def _terms(
         self, pred: Tensor, target: Tensor | Features, mask: Tensor | None
     ) -> dict[tuple[str, str], Float[Tensor, " n"]]:
-        ours = self._features(pred, "pred")
-        theirs = self._target_features(target, ours, pred.shape)
+        pred, target = self._prepare_both(pred, target)
         if mask is not None:
             mask = _check_mask(mask, pred, self.check)
+        count, at_once = len(pred), _images_at_once(pred)
+
+        def part(images: Tensor, start: int) -> Tensor:
+            return images[start : start + at_once] if len(images) == count else images
+
+        parts = []
+        for start in range(0, count, at_once):
+            their_part = (
+                part(target, start)
+                if isinstance(target, Tensor)
+                else {name: part(features, start) for name, features in target.items()}
+            )
+            parts.append(self._terms_of(part(pred, start), their_part, None if mask is None else part(mask, start)))
+        return parts[0] if len(parts) == 1 else {key: torch.cat([terms[key] for terms in parts]) for key in parts[0]}
+
+    def _terms_of(
+        self, pred: Tensor, target: Tensor | Features, mask: Tensor | None
+    ) -> dict[tuple[str, str], Float[Tensor, " n"]]:
+        ours = self.backbone(pred, self.layers)
+        theirs = self._target_features(target, ours)
         terms: dict[tuple[str, str], Tensor] = {}
         for name in self.layers:
             features, other = ours[name], theirs[name]
@@ -296,6 +324,17 @@ class SketchLoss(nn.Module):
                 gap = gram(features, weight) - gram(other, weight)
                 terms["style", name] = gap.square().sum((1, 2))
         return terms
+
+
+def _images_at_once(images: Float[Tensor, "n 3 h w"]) -> int:
+    """Return how many images to evaluate together: on a GPU all, on a CPU so many that their features are small.
+
+    Features of up to 32 MB live in memory that the C library hands out again; more is taken from the system anew each
+    time, which on a CPU costs more than the arithmetic on it.
+    """
+    if images.device.type != "cpu" or torch.compiler.is_compiling():
+        return len(images)
+    return max(1, 2**16 // (images.shape[-2] * images.shape[-1]))
 
 
 def sketch_loss(
