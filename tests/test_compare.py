@@ -23,6 +23,7 @@ from sketchloss.compare import (
     measure,
     picture_differences,
 )
+from sketchloss.data.doodles import doodle
 from sketchloss.images import fit_square, read_picture, to_tensor
 from sketchloss.report.difference import INK_A, INK_B
 
@@ -306,7 +307,7 @@ def test_the_library_refuses_as_the_command_does(folders):
         ("ours/one.png theirs/one.jpg --csv theirs/one.jpg", ("theirs/one.jpg is one of the drawings",)),
         ("ours/one.png theirs/one.jpg --csv nowhere/table.csv", ("the folder nowhere does not exist",)),
         ("ours/one.png theirs/one.jpg --csv ours", ("ours is a folder",)),
-        ("ours theirs --map ours/one.png", ("ours/one.png is a file", "folder for --map")),
+        ("ours theirs --map ours/one.png", ("ours/one.png lies in ours", "write elsewhere")),
         ("ours theirs --map theirs", ("theirs is one of the drawings",)),
         ("ours ours/deep", ("no picture of ours has the name of one of ours/deep", "alone", "4.v2")),
         ("ours empty", ("empty holds no pictures",)),
@@ -329,3 +330,14 @@ def test_mistakes(line, said, folders, weights, capsys):
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_gpu_that_is_not_there_is_a_mistake(folders, weights, capsys):
     refuse(f"ours theirs --weights {weights} --device cuda", capsys, "device is cuda", "--device cpu")
+
+
+def test_nothing_is_written_among_the_compared_pictures(tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        doodle("cat", 1).sketch(32).save(tmp_path / folder / "cat.png")
+    before = (tmp_path / "a" / "cat.png").read_bytes()
+    for output in ({"csv": tmp_path / "a" / "cat.png"}, {"map": tmp_path / "b" / "maps"}):
+        with pytest.raises(ValueError, match="whose pictures are compared: write elsewhere"):
+            compare(Compare(tmp_path / "a", tmp_path / "b", weights="photo", **output))
+    assert (tmp_path / "a" / "cat.png").read_bytes() == before

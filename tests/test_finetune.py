@@ -265,3 +265,20 @@ def test_paper_preset_is_algorithm_1():
 def test_chance_is_noticed(accuracy, spread, words):
     warning = chance_warning(accuracy, classes=50, feature_spread=spread, learning_rate=0.005)
     assert (words is None and warning is None) or words in warning
+
+
+def test_changed_data_is_not_resumed_on(config, tmp_path):
+    finetune(replace(config, epochs=1))
+    doodle("cat", 99).sketch(48).save(Path(config.data) / "cat" / "99.png")
+    try:
+        with pytest.raises(ValueError, match="has changed since it was started"):
+            finetune(replace(config, epochs=1, resume=True))
+    finally:
+        (Path(config.data) / "cat" / "99.png").unlink()
+
+
+def test_half_precision_needs_a_gpu(config):
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.raises(ValueError, match="precision is fp16, which needs a GPU"):
+        finetune(replace(config, precision="fp16"))

@@ -174,6 +174,9 @@ _MENDS = {
 
 
 def _one_line(error: BaseException) -> str:
+    # A worker process passes its error on with the traceback as text: what it says comes last.
+    if "in DataLoader worker process" in str(error):
+        return str(error).strip().splitlines()[-1].partition(": ")[2]
     return " ".join(str(error).split()) or type(error).__name__
 
 

@@ -382,6 +382,9 @@ def _check_outputs(config: Compare) -> None:
     for path in (config.map, config.csv):
         if path and path.exists() and any(path.samefile(given) for given in (config.a, config.b)):
             raise ValueError(f"{path} is one of the drawings to compare: write elsewhere")
+        for given in (config.a, config.b):
+            if path and given.is_dir() and path.resolve().is_relative_to(given.resolve()):
+                raise ValueError(f"{path} lies in {given}, whose pictures are compared: write elsewhere")
     if config.csv and config.csv.is_dir():
         raise ValueError(f"{config.csv} is a folder: name a file for --csv")
     if config.map and not config.a.is_dir():

@@ -110,7 +110,8 @@ class SketchLoss(nn.Module):
         loss(pred, target).backward()
 
     The backbone is frozen: always in eval mode, its weights are buffers that `.to()` moves and `state_dict` leaves
-    out. Gradients flow to `pred` only. Distances and reductions run in float32 whatever the dtype of the backbone.
+    out. Gradients flow to `pred` only, and once: they cannot be differentiated again, nor taken by `torch.func`. Sums
+    run in float32 whatever the dtype of the backbone.
 
     Args:
         weights: a name or path for `load_backbone`, or a `Backbone`, which is copied.
@@ -348,8 +349,9 @@ def sketch_loss(
 ) -> Tensor:
     """Return the perceptual loss between drawings: `SketchLoss` as a function.
 
-    A named backbone is loaded at the first call with the same settings and kept on `pred`'s device. A `Backbone` is
-    copied at every call, since its weights may have changed in between: build a `SketchLoss` of it to call often.
+    The weights of a name or path are loaded at the first call with the same settings, and kept on `pred`'s device.
+    A `Backbone` is copied at every call, since its weights may have changed in between: build a `SketchLoss` of it to
+    call often.
 
     Args:
         pred: as for `SketchLoss`.

@@ -31,7 +31,8 @@ def load_batches(
     if isinstance(sketches, HeldSketches):
         workers = 0
     elif workers is None:
-        workers = min(8, max(1, len(os.sched_getaffinity(0)) - 1))
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        workers = min(8, max(1, cores - 1))
     return DataLoader(
         sketches,  # pyright: ignore[reportArgumentType] - a map-style dataset by its methods
         batch_size=batch_size,

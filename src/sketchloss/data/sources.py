@@ -1,7 +1,7 @@
 """One door for all data: built-in doodles, QuickDraw strokes, folders of pictures, datasets of the hub.
 
 Rows live in a `datasets.Dataset` (memory-mapped from disk where they are many); pictures are drawn or decoded when
-asked for. Labelled sketches only; pairs of photo and sketch are in `pairs.py`.
+asked for.
 """
 
 import os

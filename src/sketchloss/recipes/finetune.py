@@ -7,6 +7,8 @@
 The result is `OUT/best`: weights by the best validation accuracy, for `SketchLoss("OUT")` and `load_backbone("OUT")`.
 """
 
+import hashlib
+import json
 import math
 import time
 from collections.abc import Iterator
@@ -25,7 +27,7 @@ from tqdm import tqdm
 
 from sketchloss.backbone import ARMS, Backbone
 from sketchloss.data.loading import Augment, hold_if_small, load_batches, to_unit_range
-from sketchloss.data.sources import open_sketches
+from sketchloss.data.sources import Sketches, open_sketches
 from sketchloss.training.guards import chance_warning, require_finite
 from sketchloss.training.plan import measure_steps, peak_memory
 from sketchloss.training.run import Run, check_run_folder
@@ -164,6 +166,8 @@ def finetune(config: Finetune) -> dict[str, Any]:
         gradient_accumulation_steps=config.accumulate,
         dataloader_config=DataLoaderConfiguration(use_seedable_sampler=True, data_seed=config.seed),
     )
+    if config.precision == "fp16" and accelerator.device.type == "cpu":
+        raise ValueError("precision is fp16, which needs a GPU: use bf16 or no")
     set_seed(config.seed)
     say = accelerator.print
     if not config.dry_run:
@@ -243,6 +247,7 @@ def finetune(config: Finetune) -> dict[str, Any]:
 
     # Loop ------------------------------------------------------------------------------------------------------------
     run = Run(config.out, config, accelerator, config.resume)
+    run.pin_data(_digest(train_part, held_out_part))
     position = (run.load_checkpoint() if config.resume else None) or {"epoch": 0, "batch": 0, "step": 0, "best": -1.0}
     step, best = position["step"], position["best"]
     started, images_seen, waited = time.perf_counter(), 0, 0.0
@@ -304,7 +309,7 @@ def finetune(config: Finetune) -> dict[str, Any]:
             f"top-5 {scores['validation_top5']:.2%}, loss {scores['validation_loss']:.3f}"
         )
         warning = chance_warning(
-            scores["validation_accuracy"], len(sketches.classes), scores["feature_spread"], config.lr
+            scores["validation_accuracy"], len(sketches.classes), scores.get("feature_spread", math.inf), config.lr
         )
         if warning:
             say(f"warning: {warning}")
@@ -331,7 +336,7 @@ def evaluate(accelerator: Accelerator, model: nn.Module, batches: Any) -> dict[s
     """Return loss, top-1 and top-5 accuracy over whole sketches, and how much the features differ between them."""
     model.eval()
     backbone = accelerator.unwrap_model(model).backbone
-    losses, correct, spread = [], [], 0.0
+    losses, correct, spread = [], [], math.inf
     for batch in batches:
         images = to_unit_range(batch["image"])
         logits = model(images).float()
@@ -342,12 +347,21 @@ def evaluate(accelerator: Accelerator, model: nn.Module, batches: Any) -> dict[s
             spread = backbone.embed(images).std(0).mean().item()
     model.train()
     hits = torch.cat(correct).float()
+    scores = {} if math.isinf(spread) else {"feature_spread": spread}  # one image has none
     return {
         "validation_loss": torch.cat(losses).mean().item(),
         "validation_accuracy": hits[:, 0].mean().item(),
         "validation_top5": hits.sum(1).mean().item(),
-        "feature_spread": spread,
+        **scores,
     }
+
+
+def _digest(*parts: Sketches) -> str:
+    """Return a name for the data as split: classes, labels and places."""
+    digest = hashlib.sha256(json.dumps(parts[0].classes).encode())
+    for part in parts:
+        digest.update(part.labels.tobytes() + part.order.tobytes())
+    return digest.hexdigest()
 
 
 def _rate(update: int, updates: int, config: Finetune) -> float:

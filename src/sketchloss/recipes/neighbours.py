@@ -56,9 +56,11 @@ def neighbours(config: Neighbours) -> list[dict[str, Any]]:
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     backbones = {weights: load_backbone(weights, classes=()).to(device) for weights in config.weights}
+    sets = [
+        open_sketches(source, config.image_size, per_class=config.per_class, seed=config.seed) for source in config.data
+    ]
     rows = []
-    for source in config.data:
-        sketches = open_sketches(source, config.image_size, per_class=config.per_class, seed=config.seed)
+    for source, sketches in zip(config.data, sets, strict=True):
         labels = torch.from_numpy(sketches.labels)
         for weights, backbone in backbones.items():
             rows_of_set = embed_sketches(backbone, sketches, layer=config.layer)

@@ -3,12 +3,14 @@
 sketchloss study --preset demo --out demo        minutes on two cores, on built-in doodles
 """
 
+import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import torch
 import tyro
 
@@ -57,30 +59,36 @@ class Study:
         for name in ("image_size", "epochs"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be at least 1")
+        if not 0 < self.held_out < 1:
+            raise ValueError(f"held_out is {self.held_out}: it must lie between 0 and 1")
 
 
 PRESETS: dict[str, dict[str, Any]] = {"demo": {}}
+FORMAT = "sketchloss study"
+#: All that a study leaves in its folder.
+MADE = {"results.json", "results.md", "compare.png", "compare_a.png", "compare_b.png"} | {
+    arm for arm, kind in ARMS.items() if kind.tuning
+}
 
 
 def study(config: Study) -> dict[str, Any]:
     """Run the recipe; return what `results.json` holds.
 
     Raises:
-        ValueError: if `out` holds files and `again` is not said, or as `Finetune`.
+        ValueError: if `out` holds files and `again` is not said, or files that no study made, or as `Finetune`.
     """
-    # Set-up ----------------------------------------------------------------------------------------------------------
-    if config.again and (config.out / "results.json").is_file():
-        shutil.rmtree(config.out)
-    if config.out.exists() and (not config.out.is_dir() or any(config.out.iterdir())):
-        raise ValueError(f"{config.out} is not an empty folder: choose another --out, or add --again to start over")
-    config.out.mkdir(parents=True, exist_ok=True)
-    write_json(config.out / "results.json", {})  # so that --again knows an unfinished study for its own
-
     # Data ------------------------------------------------------------------------------------------------------------
     sketches = open_sketches(config.data, config.image_size, per_class=config.per_class, seed=config.seed)
     gallery, queries = sketches.split(config.held_out, seed=config.seed)
     sizes = f"{len(gallery):,} sketches to learn from, {len(queries):,} held out"
     print(f"{config.data}: {len(sketches.classes)} classes, {sizes}")
+
+    # Set-up ----------------------------------------------------------------------------------------------------------
+    torch.manual_seed(config.seed)  # untuned gates are random
+    backbones = {
+        arm: load_backbone(config.weights, attention=kind.attention) for arm, kind in ARMS.items() if not kind.tuning
+    }
+    _make_room(config.out, config.again)
 
     # Arms ------------------------------------------------------------------------------------------------------------
     rows = []
@@ -91,7 +99,7 @@ def study(config: Study) -> dict[str, Any]:
             accuracy = finetune(_tuning(config, arm))["best_validation_accuracy"]
             backbone = load_backbone(config.out / arm, classes=())
         else:
-            backbone = load_backbone(config.weights, attention=kind.attention)
+            backbone = backbones[arm]
         scores = top_k_accuracy(
             embed_sketches(backbone, queries),
             torch.from_numpy(queries.labels),
@@ -100,10 +108,9 @@ def study(config: Study) -> dict[str, Any]:
         )
         rows.append({"arm": arm, "classification": accuracy, **{f"top_{k}": value for k, value in scores.items()}})
 
-    comparison = _compare_two(queries, config.out)
-
     # Report ----------------------------------------------------------------------------------------------------------
     results = {
+        "format": FORMAT,
         "data": config.data,
         "image_size": config.image_size,
         "classes": len(sketches.classes),
@@ -118,7 +125,9 @@ def study(config: Study) -> dict[str, Any]:
     text = f"{_caption(results)}\n\n{_table(rows)}"
     with write_atomic(config.out / "results.md") as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
-    print(f"\n{text}\n\nTwo held-out sketches of one class compared by the attention+tuning arm: {comparison}")
+    print(
+        f"\n{text}\n\nTwo held-out sketches compared by the attention+tuning arm: {_compare_two(queries, config.out)}"
+    )
     for arm, kind in ARMS.items():
         if kind.tuning:
             print(f"Training curves of {arm}: {config.out / arm / 'curves.png'}")
@@ -141,10 +150,35 @@ def _tuning(config: Study, arm: str) -> Finetune:
     )
 
 
+def _make_room(out: Path, again: bool) -> None:
+    """Make the folder, or with `again` remove what an earlier study made in it, and that alone."""
+    if out.is_symlink() or (out.exists() and not out.is_dir()):
+        raise ValueError(f"{out} is not a folder: choose another --out")
+    out.mkdir(parents=True, exist_ok=True)
+    found = list(out.iterdir())
+    if found and not (again and _is_study(out)):
+        mend = "choose another --out" if again else "choose another --out, or add --again to do a study over"
+        raise ValueError(f"{out} is not empty{' and not a study' if again else ''}: {mend}")
+    foreign = [path.name for path in found if path.name not in MADE]
+    if foreign:
+        raise ValueError(f"{out} holds {foreign[0]}, which no study made: move it, or choose another --out")
+    for path in found:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    write_json(out / "results.json", {"format": FORMAT})  # so that an unfinished study is known for one
+
+
+def _is_study(out: Path) -> bool:
+    try:
+        return json.loads((out / "results.json").read_text(encoding="utf-8"))["format"] == FORMAT
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
 def _compare_two(queries: Sketches, out: Path) -> Path:
-    """Compare two held-out sketches of one class with the tuned loss, and draw where they differ."""
-    label = queries.labels[len(queries) // 2]
-    one, other = (queries.labels == label).nonzero()[0][:2]
+    """Compare two held-out sketches, of one class if one has two, and draw where they differ."""
+    counts = np.bincount(queries.labels)
+    label = int(counts.argmax())
+    one, other = (queries.labels == label).nonzero()[0][:2] if counts[label] > 1 else (0, len(queries) - 1)
     files = [out / "compare_a.png", out / "compare_b.png"]
     for index, file in zip((one, other), files, strict=True):
         save_picture(queries.with_size(256).picture(int(index)), file)
@@ -159,7 +193,8 @@ def _caption(results: dict[str, Any]) -> str:
         f"Four arms on {results['data']}: {results['classes']} classes, {results['image_size']} pixels, "
         f"{results['queries']:,} queries against {results['gallery']:,} sketches, tuned {results['epochs']} epochs "
         f"from {results['weights']}, one seed ({results['seed']}). Top-k: a sketch of the query's class is among the k "
-        "nearest by cosine similarity of the pooled relu5_3 features. Classified: validation top-1 of the tuned arms."
+        "nearest by cosine similarity of the pooled relu5_3 features. Classified: validation top-1 of the tuned arms, "
+        "whose best epoch is chosen on the queries. The untuned gates are as PyTorch starts them."
     )
 
 

@@ -1,6 +1,5 @@
 """What a training will take, from a few measured steps."""
 
-import resource
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -27,5 +26,7 @@ def peak_memory(device: torch.device) -> int:
     """Return the peak in bytes since the process began: of the GPU's allocator, or of the process on a CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
+    import resource  # Windows has none
+
     unit = 1 if sys.platform == "darwin" else 1024  # Linux counts in KiB, macOS in bytes
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -42,6 +42,21 @@ class Run:
             write_json(self.folder / "config.json", _settings(config))
         accelerator.wait_for_everyone()
 
+    def pin_data(self, digest: str) -> None:
+        """Note which data the run is on, or when resumed see that it is the same.
+
+        Raises:
+            ValueError: if the data has changed since the run was started.
+        """
+        file = self.folder / "data.json"
+        if file.is_file() and json.loads(file.read_text(encoding="utf-8"))["digest"] != digest:
+            raise ValueError(
+                f"the data of {self.folder} has changed since it was started: restore it, or start a new run"
+            )
+        self.accelerator.wait_for_everyone()
+        if self.accelerator.is_main_process:
+            write_json(file, {"digest": digest})
+
     # Metrics -------------------------------------------------------------------------------------------------------
 
     def log(self, step: int, **values: float | int | str | None) -> None:
