@@ -282,3 +282,14 @@ def test_half_precision_needs_a_gpu(config):
         pytest.skip("there is a GPU")
     with pytest.raises(ValueError, match="precision is fp16, which needs a GPU"):
         finetune(replace(config, precision="fp16"))
+
+
+@pytest.mark.parametrize(
+    "file", ["config.json", "checkpoints/last/model.safetensors", "checkpoints/last/optimizer.bin"]
+)
+def test_a_damaged_run_is_named(config, file):
+    finetune(replace(config, epochs=1))
+    (config.out / file).write_bytes((config.out / file).read_bytes()[:40])
+    AcceleratorState._reset_state(reset_partial_state=True)
+    with pytest.raises(ValueError, match="is damaged"):
+        finetune(replace(config, epochs=1, resume=True))

@@ -1,12 +1,14 @@
 """The run folder: `config.json`, `metrics.jsonl`, `checkpoints/`, `best/`, figures, TensorBoard events."""
 
 import json
+import pickle
 import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accelerate import Accelerator
+from safetensors import SafetensorError
 
 from sketchloss.files import write_atomic, write_json
 
@@ -117,7 +119,11 @@ class Run:
         if folder is None:
             position = None
         else:
-            self.accelerator.load_state(str(folder))
+            try:
+                self.accelerator.load_state(str(folder))
+            except (SafetensorError, RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
+                reason = str(error).strip().partition("\n")[0]
+                raise ValueError(f"checkpoint {folder} is damaged ({reason}): start a new run elsewhere") from error
             position = json.loads((folder / "position.json").read_text(encoding="utf-8"))
         if self.accelerator.is_main_process and self.metrics_file.exists():
             # What was logged after the checkpoint will be logged again.
@@ -144,7 +150,11 @@ def check_run_folder(folder: str | Path, config: "DataclassInstance", resume: bo
         return
     if not before.is_file():
         raise ValueError(f"{folder} holds no run to resume: leave --resume out to start one")
-    then, now = json.loads(before.read_text(encoding="utf-8")), _settings(config)
+    try:
+        then = json.loads(before.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{before} is damaged ({error}): restore it, or start a new run elsewhere") from None
+    now = _settings(config)
     for name in sorted(set(then) | set(now)):
         if name not in FREE_SETTINGS and then.get(name) != now.get(name):
             raise ValueError(
