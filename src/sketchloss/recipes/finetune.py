@@ -326,7 +326,10 @@ def finetune(config: Finetune) -> dict[str, Any]:
     if accelerator.is_main_process:
         from sketchloss.report.figures import draw_curves
 
-        draw_curves(run.metrics(), run.folder / "curves.png", title=f"{config.arm} on {Path(sketches.name).name}")
+        title = f"{config.arm} on {Path(sketches.name).name}"
+        if config.label_smoothing:
+            title += " (training loss with label smoothing and crops, validation loss without)"
+        draw_curves(run.metrics(), run.folder / "curves.png", title=title)
     say(f"best validation top-1 {best:.2%}; weights in {run.folder / 'best'}, curves in {run.folder / 'curves.png'}")
     return {"best_validation_accuracy": best, "steps": step, "weights": str(run.folder / "best")}
 
