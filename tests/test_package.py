@@ -26,6 +26,7 @@ PUBLIC_NAMES = {
     "gram",
     "load_backbone",
     "save_backbone",
+    "separation",
     "sketch_loss",
     "top_k_accuracy",
 }

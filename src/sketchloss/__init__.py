@@ -6,6 +6,7 @@ from sketchloss.attention import AttentionGate
 from sketchloss.backbone import ARMS, TAPS, Backbone, BackboneConfig
 from sketchloss.loss import SketchLoss, gram, sketch_loss
 from sketchloss.ranking import top_k_accuracy
+from sketchloss.separation import separation
 from sketchloss.weights import load_backbone, save_backbone
 
 __version__ = version("sketchloss")
@@ -20,6 +21,7 @@ __all__ = [
     "gram",
     "load_backbone",
     "save_backbone",
+    "separation",
     "sketch_loss",
     "top_k_accuracy",
 ]

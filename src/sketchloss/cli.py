@@ -45,7 +45,19 @@ COMMANDS = (
     Command(
         "neighbours", "how well weights tell drawings apart", "sketchloss.recipes.neighbours", "neighbours", "train"
     ),
+    Command(
+        "retrieval", "train heads that find sketches by sketch", "sketchloss.recipes.retrieval", "retrieval", "eval"
+    ),
+    Command(
+        *("separation", "how far apart the arms keep the classes"),
+        *("sketchloss.recipes.class_separation", "class_separation", "eval"),
+    ),
     Command("study", "the paper's four arms side by side", "sketchloss.recipes.study", "study", "train"),
+    Command("gallery build", "make a gallery of drawings to search", "sketchloss.gallery_commands", "build", "gallery"),
+    Command("gallery add", "bring a gallery up to date", "sketchloss.gallery_commands", "add", "gallery"),
+    Command("gallery remove", "take drawings out of a gallery", "sketchloss.gallery_commands", "remove", "gallery"),
+    Command("gallery search", "find drawings by drawing", "sketchloss.gallery_commands", "search", "gallery"),
+    Command("gallery info", "what is in a gallery", "sketchloss.gallery_commands", "info", "gallery"),
     Command("doctor", "check this installation", "sketchloss.doctor", "doctor"),
 )
 

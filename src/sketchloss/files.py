@@ -3,7 +3,8 @@
 import json
 import os
 import secrets
-from collections.abc import Iterator
+import shutil
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -42,3 +43,40 @@ def write_json(path: str | Path, value: object) -> None:
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     with write_atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def claim_folder(out: Path, *, kind: str, made: Collection[str], again: bool) -> None:
+    """Make the folder for an experiment's results, or with `again` remove what an earlier one left, and that alone.
+
+    Its `results.json` then says whose the folder is, even if the experiment never ends.
+
+    Args:
+        out: the folder.
+        kind: name of the experiment, such as `study`.
+        made: names of all that such an experiment leaves in its folder, `results.json` among them.
+        again: do an earlier experiment of this kind over.
+
+    Raises:
+        ValueError: if `out` is a file or a link, or holds files without `again`, or others than `made`.
+    """
+    marker = f"sketchloss {kind}"
+    if out.is_symlink() or (out.exists() and not out.is_dir()):
+        raise ValueError(f"{out} is not a folder: choose another --out")
+    out.mkdir(parents=True, exist_ok=True)
+    found = list(out.iterdir())
+    if found and not (again and _marker(out) == marker):
+        mend = "choose another --out" if again else f"choose another --out, or add --again to do a {kind} over"
+        raise ValueError(f"{out} is not empty{f' and not a {kind}' if again else ''}: {mend}")
+    foreign = [path.name for path in found if path.name not in made]
+    if foreign:
+        raise ValueError(f"{out} holds {foreign[0]}, which no {kind} made: move it, or choose another --out")
+    for path in found:
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    write_json(out / "results.json", {"format": marker})
+
+
+def _marker(out: Path) -> str | None:
+    try:
+        return json.loads((out / "results.json").read_text(encoding="utf-8"))["format"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -3,18 +3,22 @@
 from collections.abc import Iterator, Sequence
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
 # Similarities held at once: queries in a chunk × gallery. 2^24 float32 are 64 MiB.
 CHUNK_ELEMENTS = 2**24
+# How far from 1 a norm may be for a row to count as normalised: the rounding of float32.
+UNIT_TOLERANCE = 1e-6
 
 
 def nearest(
     queries: Tensor, gallery: Tensor, k: int, *, exclude_self: bool = False
 ) -> tuple[Float[Tensor, "queries k"], Int[Tensor, "queries k"]]:
     """Return the k most similar gallery rows of each query, exactly.
+
+    Memory beside the rows: 64 MiB of similarities at a time (one query's, if the gallery has more rows than fit), and a
+    normalised copy of rows that are not normalised yet.
 
     Args:
         queries: float q×d.
@@ -35,7 +39,8 @@ def nearest(
         raise ValueError(f"exclude_self needs the same rows twice, got {len(queries)} queries and {len(gallery)}")
     if not 1 <= k <= len(gallery) - exclude_self:
         raise ValueError(f"k is {k}: it must be 1 to {len(gallery) - exclude_self}, the gallery's size")
-    found = [_top(similarity, k) for similarity in _similarities(queries, gallery, exclude_self)]
+    with torch.no_grad():
+        found = [_top(similarity, k) for similarity in _similarities(queries, gallery, exclude_self)]
     return torch.cat([values for values, _ in found]), torch.cat([rows for _, rows in found])
 
 
@@ -77,22 +82,29 @@ def top_k_accuracy(
 def _unit_rows(rows: Tensor, name: str) -> Tensor:
     if rows.ndim != 2 or not rows.is_floating_point() or 0 in rows.shape:
         raise ValueError(f"{name} are {rows.dtype} of shape {tuple(rows.shape)}: they must be float, rows by numbers")
-    rows = rows.float()
+    rows = rows.detach().float()
     norms = rows.norm(dim=1)
     broken = ~norms.isfinite() | (norms == 0)
     if broken.any():
         row = int(broken.nonzero()[0])
         raise ValueError(f"{int(broken.sum())} rows of {name} are zero or not finite, first row {row}: leave them out")
-    return F.normalize(rows, dim=1)
+    # Embeddings come with unit rows as a rule; a copy of a large gallery is worth saving.
+    return rows if (norms - 1).abs().max() <= UNIT_TOLERANCE else rows / norms[:, None]
 
 
-def _similarities(queries: Tensor, gallery: Tensor, exclude_self: bool) -> Iterator[Tensor]:
-    rows = max(1, CHUNK_ELEMENTS // len(gallery))
+def _similarities(
+    queries: Float[Tensor, "q d"], gallery: Float[Tensor, "g d"], exclude_self: bool
+) -> Iterator[Float[Tensor, "chunk g"]]:
+    """Yield the similarities of some queries at a time, always in the same memory."""
+    rows = min(len(queries), max(1, CHUNK_ELEMENTS // len(gallery)))
+    # note: taken once, because on a CPU each new page of a large tensor costs more than what is written to it
+    buffer = queries.new_empty(rows, len(gallery))
     for start in range(0, len(queries), rows):
-        similarity = queries[start : start + rows] @ gallery.T
+        chunk = queries[start : start + rows]
+        similarity = torch.mm(chunk, gallery.T, out=buffer[: len(chunk)])
         if exclude_self:
-            count = len(similarity)
-            similarity[torch.arange(count), torch.arange(start, start + count)] = -torch.inf
+            own = torch.arange(len(chunk), device=chunk.device)
+            similarity[own, own + start] = -torch.inf
         yield similarity
 
 

@@ -1,5 +1,6 @@
 """Weight names to files: in the wheel, on the hub, or at a path. Safetensors and a `config.json`, no pickles."""
 
+import hashlib
 import json
 import pickle
 import warnings
@@ -142,6 +143,19 @@ def read_config(path: Path) -> dict | None:
     known = {item.name for item in fields(BackboneConfig)}
     settings = {name: value for name, value in config.items() if name in known}
     return {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
+
+
+def weights_digest(backbone: Backbone) -> str:
+    """Return the SHA-256 of everything that decides a backbone's features: its tensors and its settings.
+
+    The classifier and the classes, which decide none, are left out.
+    """
+    settings = {name: value for name, value in backbone.describe().items() if name not in ("classes", "head")}
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    tensors = {**dict(backbone.named_parameters()), **dict(backbone.named_buffers())}  # frozen weights are buffers
+    for name in sorted(name for name in tensors if name.startswith("features.")):
+        digest.update(name.encode() + tensors[name].detach().float().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def bundled_folder(name: str) -> Path:

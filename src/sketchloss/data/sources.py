@@ -96,6 +96,13 @@ class Sketches:
         return replace(self, labels=self.labels[indices], order=self.order[indices])
 
     def split(self, held_out: float = 0.1, *, seed: int, duplicates: bool = False) -> "tuple[Sketches, Sketches]":
+        """Part the set in two: the sketches to train on and those held out, as `split_indices` does."""
+        train, held = self.split_indices(held_out, seed=seed, duplicates=duplicates)
+        return self.select(train), self.select(held)
+
+    def split_indices(
+        self, held_out: float = 0.1, *, seed: int, duplicates: bool = False
+    ) -> tuple[Int64[np.ndarray, " train"], Int64[np.ndarray, " held"]]:
         """Part the set in two, as `split_by_class` does, `groups` kept together.
 
         Args:
@@ -105,14 +112,13 @@ class Sketches:
                 looked at once.
 
         Returns:
-            The sketches to train on and those held out.
+            Indices of the sketches to train on and of those held out, each sorted.
         """
         groups = self.groups if self.relatives else None
         if duplicates:
             copies = duplicate_groups(self.picture(index) for index in range(len(self)))
             groups = copies if groups is None else merge_groups(groups, copies)
-        train, held = split_by_class(self.labels, held_out=held_out, seed=seed, groups=groups)
-        return self.select(train), self.select(held)
+        return split_by_class(self.labels, held_out=held_out, seed=seed, groups=groups)
 
     def with_size(self, image_size: int) -> "Sketches":
         """The same sketches at another size; strokes are drawn anew, not resampled."""

@@ -11,7 +11,7 @@ import torch
 import tyro
 
 from sketchloss.data.sources import open_sketches
-from sketchloss.embedding import embed_sketches
+from sketchloss.features import embed_sketches
 from sketchloss.files import write_json
 from sketchloss.ranking import top_k_accuracy
 from sketchloss.report.tables import markdown_table

@@ -3,8 +3,6 @@
 sketchloss study --preset demo --out demo        minutes on two cores, on built-in doodles
 """
 
-import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +15,8 @@ import tyro
 from sketchloss.backbone import ARMS
 from sketchloss.compare import Pair, measure, picture_differences
 from sketchloss.data.sources import Sketches, open_sketches
-from sketchloss.embedding import embed_sketches
-from sketchloss.files import write_atomic, write_json
+from sketchloss.features import embed_sketches
+from sketchloss.files import claim_folder, write_atomic, write_json
 from sketchloss.images import save_picture
 from sketchloss.loss import SketchLoss
 from sketchloss.ranking import top_k_accuracy
@@ -88,7 +86,7 @@ def study(config: Study) -> dict[str, Any]:
     backbones = {
         arm: load_backbone(config.weights, attention=kind.attention) for arm, kind in ARMS.items() if not kind.tuning
     }
-    _make_room(config.out, config.again)
+    claim_folder(config.out, kind="study", made=MADE, again=config.again)
 
     # Arms ------------------------------------------------------------------------------------------------------------
     rows = []
@@ -148,30 +146,6 @@ def _tuning(config: Study, arm: str) -> Finetune:
         seed=config.seed,
         **{name: FINETUNE_PRESETS["demo"][name] for name in ("lr", "warmup")},
     )
-
-
-def _make_room(out: Path, again: bool) -> None:
-    """Make the folder, or with `again` remove what an earlier study made in it, and that alone."""
-    if out.is_symlink() or (out.exists() and not out.is_dir()):
-        raise ValueError(f"{out} is not a folder: choose another --out")
-    out.mkdir(parents=True, exist_ok=True)
-    found = list(out.iterdir())
-    if found and not (again and _is_study(out)):
-        mend = "choose another --out" if again else "choose another --out, or add --again to do a study over"
-        raise ValueError(f"{out} is not empty{' and not a study' if again else ''}: {mend}")
-    foreign = [path.name for path in found if path.name not in MADE]
-    if foreign:
-        raise ValueError(f"{out} holds {foreign[0]}, which no study made: move it, or choose another --out")
-    for path in found:
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-    write_json(out / "results.json", {"format": FORMAT})  # so that an unfinished study is known for one
-
-
-def _is_study(out: Path) -> bool:
-    try:
-        return json.loads((out / "results.json").read_text(encoding="utf-8"))["format"] == FORMAT
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
 
 
 def _compare_two(queries: Sketches, out: Path) -> Path:

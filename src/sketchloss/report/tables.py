@@ -1,6 +1,14 @@
-"""Tables as Markdown that is also readable as it stands."""
+"""Tables as Markdown that is also readable as it stands, and as CSV."""
 
+import csv
 from collections.abc import Sequence
+from io import StringIO
+from pathlib import Path
+
+from sketchloss.files import write_atomic
+
+#: Below this p a difference is marked, as in the paper's tables.
+SIGNIFICANT = 0.05
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -13,3 +21,33 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     ]
     rule = " | ".join(["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])])
     return "\n".join(f"| {line} |" for line in (lines[0], rule, *lines[1:]))
+
+
+def write_csv(path: str | Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Write a table as UTF-8 CSV, whole or not at all: numbers in full, None as an empty cell.
+
+    Raises:
+        ValueError: for a row that is longer or shorter than the header.
+        FileNotFoundError: if the folder does not exist.
+    """
+    text = StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    for number, row in enumerate(rows):
+        if len(row) != len(header):
+            raise ValueError(f"row {number} has {len(row)} cells, the header {len(header)}: they must match")
+        writer.writerow(row)
+    with write_atomic(path) as temporary:
+        temporary.write_text(text.getvalue(), encoding="utf-8")
+
+
+def starred(text: str, p: float | None) -> str:
+    """Mark a cell with the paper's star if p is below 0.05; None, where there was no test, gets none."""
+    return f"{text} *" if p is not None and p < SIGNIFICANT else text
+
+
+def format_p(p: float | None) -> str:
+    """Write a probability: "0.021", "<0.001", or "-" for None."""
+    if p is None:
+        return "-"
+    return "<0.001" if p < 0.001 else f"{p:.3f}"

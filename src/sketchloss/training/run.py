@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 CHECKPOINT = "last"
+DATA = "data.json"
 # Settings that may differ between the parts of one run: they say how it is started, not what it computes.
-FREE_SETTINGS = frozenset({"resume", "dry_run", "out", "workers", "checkpoint_every", "log_every"})
+FREE_SETTINGS = frozenset({"resume", "dry_run", "out", "workers", "checkpoint_every", "log_every", "cache"})
 
 
 class Run:
@@ -39,25 +40,16 @@ class Run:
         self.metrics_file = self.folder / "metrics.jsonl"
         check_run_folder(folder, config, resume)
         accelerator.wait_for_everyone()
-        if accelerator.is_main_process and not resume:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            write_json(self.folder / "config.json", _settings(config))
+        if accelerator.is_main_process:
+            open_run_folder(folder, config, resume)
         accelerator.wait_for_everyone()
 
     def pin_data(self, digest: str) -> None:
-        """Note which data the run is on, or when resumed see that it is the same.
-
-        Raises:
-            ValueError: if the data has changed since the run was started.
-        """
-        file = self.folder / "data.json"
-        if file.is_file() and json.loads(file.read_text(encoding="utf-8"))["digest"] != digest:
-            raise ValueError(
-                f"the data of {self.folder} has changed since it was started: restore it, or start a new run"
-            )
+        """Note which data the run is on, or when resumed see that it is the same; ValueError if not."""
+        check_data(self.folder, digest)
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
-            write_json(file, {"digest": digest})
+            write_json(self.folder / DATA, {"digest": digest})
 
     # Metrics -------------------------------------------------------------------------------------------------------
 
@@ -161,6 +153,35 @@ def check_run_folder(folder: str | Path, config: "DataclassInstance", resume: bo
                 f"{folder} was started with {name}={then.get(name)!r}, now it is {now.get(name)!r}: "
                 "resume with the settings of config.json, or choose another --out"
             )
+
+
+def open_run_folder(folder: str | Path, config: "DataclassInstance", resume: bool, data: str | None = None) -> None:
+    """Start a run: make its folder and write its `config.json`; or see that it may be resumed.
+
+    Args:
+        folder: made if missing.
+        config: a dataclass of plain values.
+        resume: continue what is there.
+        data: digest of the data, which is noted, or when resumed must be what was noted.
+
+    Raises:
+        ValueError: as `check_run_folder`, or if the data has changed since the run was started.
+    """
+    folder = Path(folder)
+    check_run_folder(folder, config, resume)
+    if not resume:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / "config.json", _settings(config))
+    if data is not None:
+        check_data(folder, data)
+        write_json(folder / DATA, {"digest": data})
+
+
+def check_data(folder: Path, digest: str) -> None:
+    """Raise ValueError if a run noted another digest of its data."""
+    file = folder / DATA
+    if file.is_file() and json.loads(file.read_text(encoding="utf-8"))["digest"] != digest:
+        raise ValueError(f"the data of {folder} has changed since it was started: restore it, or start a new run")
 
 
 def _settings(config: "DataclassInstance") -> dict[str, Any]:

@@ -1,0 +1,70 @@
+"""Which weights stand for the paper's four arms, where an experiment compares them."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from sketchloss.attention import GateInit
+from sketchloss.backbone import ARMS, Backbone
+from sketchloss.weights import load_backbone
+
+GATES = ("features.4.", "features.9.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArmWeights:
+    """The weights of each arm; base of the configs of experiments that compare arms."""
+
+    photo: str = "photo"
+    """What `original` is, and `attention` with untrained gates: a name, a path, or a hub repo."""
+    tuning: tuple[str, ...] = ()
+    """Tuned without attention: none, one, or one for each seed. Made by `sketchloss finetune --arm tuning`."""
+    attention_tuning: tuple[str, ...] = ("sketch",)
+    """Tuned with attention: likewise."""
+    gate_init: GateInit = "default"
+    """How the untrained gates of `attention` start: `default`, each near 0.5, or `open`, near 1."""
+    downsample: Literal["none", "max"] = "max"
+    """Whether the untrained gates replace their pools (`none`) or come before them."""
+
+    def arms(self) -> list[str]:
+        """Return the arms that have weights, in the order of the paper's tables."""
+        return [arm for arm in ARMS if self._names(arm)]
+
+    def weights_of(self, arm: str, run: int = 0) -> str:
+        """Return the name or path of an arm's weights in the given repeat of the experiment, counted from 0."""
+        names = self._names(arm)
+        return names[run % len(names)]
+
+    def load(self, arm: str, run: int = 0) -> Backbone:
+        """Load an arm's backbone for one repeat of the experiment.
+
+        Args:
+            arm: one of `arms()`.
+            run: which repeat, from 0: of several weights it takes the next, and untrained gates are drawn from it.
+
+        Raises:
+            ValueError: as `load_backbone`, or if the weights have gates where the arm has none, or none where it has.
+        """
+        weights, kind = self.weights_of(arm, run), ARMS[arm]
+        if not kind.tuning:
+            settings = {"gate_init": self.gate_init, "downsample": self.downsample} if kind.attention else {}
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(run)
+                backbone = load_backbone(weights, attention=kind.attention, classes=(), **settings)
+            report = backbone.load_report
+            assert report is not None
+            untrained = any(name.startswith(GATES) for name in report.new)
+            if untrained != kind.attention or any(name.startswith(GATES) for name in report.unused):
+                raise ValueError(f"the weights {weights} have attention gates: --photo takes weights without any")
+            return backbone
+        backbone = load_backbone(weights, classes=())
+        if backbone.config.attention != kind.attention:
+            has, flag = ("", "attention-tuning") if backbone.config.attention else ("no ", "tuning")
+            raise ValueError(f"the weights {weights} of the arm {arm} have {has}attention gates: give them as --{flag}")
+        return backbone
+
+    def _names(self, arm: str) -> tuple[str, ...]:
+        if not ARMS[arm].tuning:
+            return (self.photo,)
+        return self.attention_tuning if ARMS[arm].attention else self.tuning

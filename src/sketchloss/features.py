@@ -1,0 +1,203 @@
+"""From many sketches to one matrix of features, computed once and kept on disk for the next time.
+
+A cached file is named by a digest of the weights, of every pixel, and of how the one was applied to the other. So
+changed weights or pictures never meet an older file, and a file that is not whole has another name.
+"""
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Float16
+from torch import Tensor
+from tqdm import tqdm
+
+from sketchloss.backbone import Backbone
+from sketchloss.data.loading import HeldSketches, load_batches, to_unit_range
+from sketchloss.data.sources import Sketches
+from sketchloss.files import write_atomic, write_json
+from sketchloss.weights import weights_digest
+
+Precision = Literal["no", "bf16"]
+
+# Raise when what is computed from the same weights and pixels changes, so that older files are not met again.
+FORMAT = 1
+# What a killed run left behind is removed after so long; until then somebody may be writing to it.
+STALE_SECONDS = 24 * 3600
+
+
+@torch.inference_mode()
+def embed_sketches(
+    backbone: Backbone,
+    sketches: Sketches | HeldSketches,
+    *,
+    layer: str = "relu5_3",
+    batch_size: int = 64,
+    workers: int | None = None,
+    progress: bool = False,
+) -> Float[Tensor, "n d"]:
+    """Return one L2-normalised float32 row per sketch, on the CPU, in their order.
+
+    Args:
+        backbone: on the device to compute on.
+        sketches: at their own image size.
+        layer: whose features are averaged over positions, as for `Backbone.embed`.
+        batch_size: images at once.
+        workers: as for `load_batches`.
+        progress: show a bar.
+
+    Raises:
+        ValueError: if the sketches are too small for the layer, or a file is unreadable.
+    """
+    batches = _evaluate(backbone, sketches, layer, True, "no", batch_size, workers, progress)
+    return F.normalize(torch.cat(list(batches)), dim=1)
+
+
+def cached_features(
+    backbone: Backbone,
+    sketches: Sketches | HeldSketches,
+    *,
+    layer: str = "relu5_3",
+    pooled: bool = True,
+    folder: str | Path | None = None,
+    precision: Precision = "no",
+    batch_size: int = 64,
+    workers: int | None = None,
+    progress: bool = False,
+    name: str = "",
+) -> Float16[np.ndarray, "n f"]:
+    """Return the features of sketches, from the disk if they were computed before.
+
+    Args:
+        backbone: on the device to compute on.
+        sketches: at their own image size. Their pixels are looked at each time, to see that they are the same; what is
+            held in memory is quicker.
+        layer: any layer name.
+        pooled: average over positions: f is the layer's channels. Otherwise its flattened map.
+        folder: where the files are kept; by default as `cache_folder` says. It may be emptied at any time.
+        precision: `bf16`: under autocast, about three times as fast on CPUs that have it.
+        batch_size: images at once.
+        workers: as for `load_batches`.
+        progress: show a bar on a terminal while computing.
+        name: what the bar calls them.
+
+    Returns:
+        A read-only array that is mapped into memory, not read.
+
+    Raises:
+        ValueError: if the sketches are too small for the layer, a file is unreadable, or a feature is beyond float16.
+        OSError: if the folder cannot be written to.
+    """
+    folder = cache_folder() if folder is None else Path(folder)
+    recipe = {
+        "format": FORMAT,
+        "weights": weights_digest(backbone),
+        "pixels": pixels_digest(sketches, workers=workers),
+        "layer": layer,
+        "pooled": pooled,
+        "precision": precision,
+    }
+    key = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:32]
+    path = folder / f"{key}.npy"
+    found = _read(path, len(sketches))
+    if found is not None:
+        return found
+    folder.mkdir(parents=True, exist_ok=True)
+    _remove_stale(folder)
+    rows = _evaluate(backbone, sketches, layer, pooled, precision, batch_size, workers, progress, name)
+    with write_atomic(path) as temporary, temporary.open("wb") as file:
+        _write_rows(file, rows, len(sketches), folder)
+    write_json(path.with_suffix(".json"), {"sketches": len(sketches), "name": name, **recipe})  # for people
+    found = _read(path, len(sketches))
+    assert found is not None
+    return found
+
+
+def cache_folder() -> Path:
+    """Return where features are kept: `$SKETCHLOSS_CACHE/features`, else `~/.cache/sketchloss/features`."""
+    base = os.environ.get("SKETCHLOSS_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "sketchloss")
+    return Path(base).expanduser() / "features"
+
+
+def pixels_digest(sketches: Sketches | HeldSketches, *, workers: int | None = None) -> str:
+    """Return the SHA-256 of every sketch's pixels, in order: what a network gets to see, whatever it came from."""
+    digest = hashlib.sha256()
+    for batch in load_batches(sketches, batch_size=256, workers=workers):
+        digest.update(str(tuple(batch["image"].shape)).encode() + batch["image"].contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+@torch.inference_mode()
+def _evaluate(
+    backbone: Backbone,
+    sketches: Sketches | HeldSketches,
+    layer: str,
+    pooled: bool,
+    precision: Precision,
+    batch_size: int,
+    workers: int | None,
+    progress: bool,
+    name: str = "",
+) -> Iterator[Tensor]:
+    """Yield float32 rows on the CPU, a batch at a time."""
+    device = next(backbone.buffers()).device
+    batches = load_batches(sketches, batch_size=batch_size, workers=workers)
+    bar = tqdm(total=len(sketches), desc=f"features {name}".rstrip(), unit=" sketches", disable=None if progress else True)
+    with bar:
+        for batch in batches:
+            images = to_unit_range(batch["image"].to(device))
+            with torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext():
+                features = backbone(images, (layer,))[layer].float()
+            yield (features.mean((2, 3)) if pooled else features.flatten(1)).cpu()
+            bar.update(len(images))
+
+
+def _write_rows(file: BinaryIO, batches: Iterator[Tensor], count: int, folder: Path) -> None:
+    # note: written, not mapped: a full disk is then an error and not a bus error.
+    try:
+        written = 0
+        for rows in batches:
+            halves = rows.half()
+            if not halves.isfinite().all():
+                raise ValueError(f"a feature is {rows.abs().max():g}, which float16 cannot hold: check the weights")
+            if not written:
+                shape = (count, halves.shape[1])
+                np.lib.format.write_array_header_1_0(
+                    file,
+                    {
+                        "descr": np.lib.format.dtype_to_descr(np.dtype(np.float16)),
+                        "fortran_order": False,
+                        "shape": shape,
+                    },
+                )
+            file.write(halves.contiguous().numpy().tobytes())
+            written += len(halves)
+    except OSError as error:
+        error.filename = error.filename or str(folder)
+        raise
+
+
+def _read(path: Path, count: int) -> np.ndarray | None:
+    """Map a cached file, or return None if there is none that is whole."""
+    try:
+        rows = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return rows if rows.ndim == 2 and len(rows) == count and rows.dtype == np.float16 else None
+
+
+def _remove_stale(folder: Path) -> None:
+    for path in folder.glob(".*.npy"):
+        if time.time() - path.stat().st_mtime > STALE_SECONDS:
+            path.unlink(missing_ok=True)

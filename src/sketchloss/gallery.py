@@ -1,0 +1,407 @@
+"""Search a folder of sketches by sketch: embeddings of many pictures on disk, and the pictures most like a given one.
+
+    from sketchloss.gallery import Gallery
+
+    gallery, report = Gallery.build("my-gallery", ["drawings"])
+    for match in gallery.search("query.png", k=5)[0]:
+        print(match.similarity, match.label, match.path)
+
+A gallery is one folder: a LanceDB table with a row for each picture, and `gallery.json`, which says what embedded them.
+Paths are kept absolute, so a gallery can be used from anywhere. Where pictures were moved to another place, `add` that
+place: they are known by their content.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32
+from PIL import Image
+from torch import Tensor
+
+from sketchloss.backbone import Backbone
+from sketchloss.gallery_adding import BATCH_PIXELS, Adding, AddReport, Labels, Walk, as_text, is_below, walk
+from sketchloss.gallery_settings import (
+    Device,
+    Settings,
+    Weights,
+    fingerprint,
+    is_gallery,
+    load_matching,
+    load_weights,
+    name_weights,
+    read_settings,
+    write_settings,
+)
+from sketchloss.gallery_table import Known, PictureTable, check_place, writing
+from sketchloss.images import fit_square, read_picture, to_tensor
+
+Picture = str | Path | Image.Image
+
+EXACT_BELOW = 50_000
+
+
+@dataclass(frozen=True)
+class Match:
+    """A picture of the gallery that was found."""
+
+    path: Path
+    """Absolute; where it was when it was added."""
+    similarity: float
+    """Cosine of the angle between the embeddings, in [-1, 1]; 1 for the same picture."""
+    label: str | None
+    size: int
+    """Of the file, in bytes."""
+    hash: str
+    """SHA-256 of the file."""
+
+
+@dataclass(frozen=True)
+class Info:
+    """What is in a gallery."""
+
+    folder: Path
+    rows: int
+    labels: dict[str | None, int]
+    """Label -> how many pictures, the most frequent first; None: pictures without a label."""
+    weights: str
+    fingerprint: str
+    image_size: int
+    layer: str
+    dimension: int
+    """Numbers in an embedding."""
+    exact: bool
+    """Whether a search compares all rows; otherwise it goes by an approximate index."""
+    disk_bytes: int
+    missing: tuple[Path, ...]
+    """Pictures whose files are gone."""
+    built: bool
+    """False if `Gallery.build` was interrupted."""
+
+
+class Gallery:
+    """A folder with the embeddings of many pictures; made by `create` or `build`, opened by `open`.
+
+    Several processes may search it at once, also while one adds; several that write take turns.
+    """
+
+    def __init__(self, folder: Path, settings: Settings, weights: Weights | None, device: Device) -> None:
+        self.folder, self.settings = folder, settings
+        self.table = PictureTable(folder, settings.exact_below)
+        self._weights = weights
+        self._device: Device = device
+
+    def __len__(self) -> int:
+        return self.table.count()
+
+    def holds(self, path: str | Path) -> bool:
+        """Tell whether a file is one of the gallery's pictures, by its path."""
+        return bool(self.table.at(_to_bytes(path)))
+
+    # Making and opening ----------------------------------------------------------------------------------------------
+
+    @classmethod
+    def create(
+        cls,
+        folder: str | Path,
+        *,
+        weights: Weights = "sketch",
+        image_size: int = 128,
+        layer: str = "relu5_3",
+        exact_below: int = EXACT_BELOW,
+        device: Device = "auto",
+    ) -> "Gallery":
+        """Make an empty gallery.
+
+        Args:
+            folder: new or empty.
+            weights: as for `load_backbone`, or a backbone.
+            image_size: side in pixels of the square that pictures are fitted into.
+            layer: whose features, averaged over positions, are the embedding.
+            exact_below: from so many rows on an approximate index is made and used.
+            device: what computes; `auto`: the GPU if there is one.
+
+        Raises:
+            ValueError: if the folder holds a gallery or anything else, or a setting is out of range.
+        """
+        folder = Path(os.path.abspath(folder))  # noqa: PTH100 (not resolved: links keep their names)
+        check_place(folder)
+        if exact_below < 1:
+            raise ValueError(f"exact_below is {exact_below}: it must be at least 1")
+        if is_gallery(folder):
+            raise ValueError(f"{folder} is a gallery already: open it, or name a new folder")
+        if folder.exists() and not PictureTable.can_be_made_in(folder):
+            raise ValueError(f"{folder} is there and is no empty folder: name a new folder for the gallery")
+        backbone = load_weights(weights, device)
+        minimum = backbone.minimum_size((layer,))
+        if image_size < minimum:
+            raise ValueError(f"image_size is {image_size}: {layer} needs at least {minimum} pixels")
+        dimension = int(_embed(backbone, torch.ones(1, 3, minimum, minimum), layer).shape[1])
+        settings = Settings(name_weights(weights), fingerprint(backbone), image_size, layer, exact_below, built=False)
+        folder.mkdir(parents=True, exist_ok=True)
+        with writing(folder, wait=None):
+            if is_gallery(folder):
+                raise ValueError(f"{folder} has just become a gallery by another process: add to that one")
+            PictureTable.create(folder, dimension, exact_below)
+            write_settings(folder, settings)  # last: a folder without it is no gallery yet
+        gallery = cls(folder, settings, weights, device)
+        gallery.__dict__["backbone"] = backbone  # so that it is not loaded twice
+        return gallery
+
+    @classmethod
+    def open(cls, folder: str | Path, *, weights: Weights | None = None, device: Device = "auto") -> "Gallery":
+        """Open a gallery.
+
+        Args:
+            folder: as given to `create`.
+            weights: those it was made with; by default they are found by the name in its settings. Loaded, and held to
+                the gallery's fingerprint, when a picture is to be embedded.
+            device: as for `create`.
+
+        Raises:
+            ValueError: if the folder is no gallery, or a damaged one.
+            FileNotFoundError: if it does not exist.
+        """
+        folder = Path(os.path.abspath(folder))  # noqa: PTH100 (not resolved: links keep their names)
+        return cls(folder, read_settings(folder), weights, device)
+
+    @classmethod
+    def build(
+        cls,
+        folder: str | Path,
+        pictures: Sequence[str | Path],
+        *,
+        labels: Labels = "folder",
+        progress: bool = False,
+        **settings,
+    ) -> tuple["Gallery", AddReport]:
+        """Make a gallery of the pictures in some folders; go on where an earlier call was interrupted.
+
+        Args:
+            folder: new, empty, or a gallery whose building was interrupted.
+            pictures: folders.
+            labels: as for `add`.
+            progress: as for `add`.
+            settings: as for `create`.
+
+        Raises:
+            ValueError: if the gallery is there already, as `create`, as `add`, or if no picture can be read.
+        """
+        found = walk(pictures, labels)  # a mistake here leaves nothing behind
+        if is_gallery(Path(folder)):
+            gallery = cls.open(folder, weights=settings.get("weights"), device=settings.get("device", "auto"))
+            if gallery.settings.built:
+                raise ValueError(
+                    f"{folder} is a gallery of {len(gallery):,} pictures already: use `sketchloss gallery add` to add "
+                    "to it, or name a new folder"
+                )
+            for name in ("image_size", "layer", "exact_below"):
+                if settings.get(name, getattr(gallery.settings, name)) != getattr(gallery.settings, name):
+                    raise ValueError(
+                        f"{folder} was begun with {name} {getattr(gallery.settings, name)}, not {settings[name]}: "
+                        "use that, or name a new folder"
+                    )
+        else:
+            gallery = cls.create(folder, **settings)
+        report = gallery._add(found, prune=False, wait=None, progress=progress)
+        if not report.rows:
+            raise ValueError(f"none of the {len(found.labels):,} pictures can be read, first: {report.unreadable[0]}")
+        return gallery, report
+
+    # Adding and removing ---------------------------------------------------------------------------------------------
+
+    def add(
+        self,
+        folders: Sequence[str | Path],
+        *,
+        labels: Labels = "folder",
+        prune: bool = False,
+        wait: float | int | None = None,
+        progress: bool = False,
+        workers: int | None = None,
+        commit_rows: int = 1024,
+    ) -> AddReport:
+        """Bring the gallery up to date with the pictures in some folders and their subfolders.
+
+        What is there already is known by its content and not embedded again. A picture whose content the gallery has
+        under a path that is gone was moved; one whose content is also elsewhere is a copy, with a row of its own.
+        Unreadable files are listed and left out.
+
+        Args:
+            folders: at least one.
+            labels: `folder`: a picture's label is the name of the folder directly below the given one that holds it;
+                pictures directly in the given one have none. `none`: no labels. Labels given earlier stay where now
+                there is none.
+            prune: take out pictures below these folders whose files are gone; otherwise they are only reported.
+            wait: seconds to wait for another process that is writing; None: as long as it takes.
+            progress: show a bar on stderr, if that is a terminal.
+            workers: threads that read; None: one for each core, 8 at most.
+            commit_rows: rows written at once, at most; also after 10 seconds. What was committed outlives the process.
+
+        Raises:
+            ValueError: if a folder holds no pictures, the weights are others than the gallery's, another process still
+                writes after `wait`, or the gallery is damaged or not to be written to.
+            FileNotFoundError: if a folder does not exist.
+        """
+        if commit_rows < 1:
+            raise ValueError(f"commit_rows is {commit_rows}: it must be at least 1")
+        found = walk(folders, labels)
+        return self._add(found, prune=prune, wait=wait, progress=progress, workers=workers, commit_rows=commit_rows)
+
+    def _add(
+        self,
+        found: Walk,
+        *,
+        prune: bool,
+        wait: float | int | None,
+        progress: bool,
+        workers: int | None = None,
+        commit_rows: int = 1024,
+    ) -> AddReport:
+        assert self.backbone is not None  # refused here, before anybody waits
+        with writing(self.folder, wait=wait, tell=progress):
+            adding = Adding(self.table, self.embed, self.settings.image_size, commit_rows)
+            report = adding.run(found, prune=prune, progress=progress, workers=workers)
+            if not self.settings.built and report.rows:
+                self.settings = replace(self.settings, built=True)
+                write_settings(self.folder, self.settings)
+        return report
+
+    def remove(
+        self, paths: Sequence[str | Path] = (), *, label: str | None = None, wait: float | int | None = None
+    ) -> list[Path]:
+        """Take pictures out of the gallery; their files stay.
+
+        Args:
+            paths: pictures, and folders with all that is below them; the files may be gone.
+            label: also all pictures with this label.
+            wait: as for `add`.
+
+        Returns:
+            What was taken out.
+
+        Raises:
+            ValueError: if a path or the label is not in the gallery, in which case nothing is taken out.
+        """
+        if not paths and label is None:
+            raise ValueError("nothing is named: give paths or a label to take out of the gallery")
+        with writing(self.folder, wait=wait):
+            rows = self.table.known()
+            if label is not None:
+                self.table.check_label(label)
+            taken = {row.id: row for row in rows if label is not None and row.label == label}
+            for path in paths:
+                root = _to_bytes(path)
+                below = [row for row in rows if is_below(row.path, (root,))]
+                if not below:
+                    raise ValueError(f"{as_text(root)} is not in the gallery {self.folder}: check the path")
+                taken |= {row.id: row for row in below}
+            self.table.delete(list(taken))
+            self.table.tidy()
+        return [_to_path(row) for row in taken.values()]
+
+    # Searching -------------------------------------------------------------------------------------------------------
+
+    def search(
+        self,
+        pictures: Picture | Sequence[Picture],
+        k: int = 10,
+        *,
+        label: str | None = None,
+        min_similarity: float | int | None = None,
+        exact: bool = False,
+    ) -> list[list[Match]]:
+        """Return for each picture the k most similar of the gallery, the most similar first.
+
+        Args:
+            pictures: one or several: paths, or pictures in memory; dark ink on light paper.
+            k: at least 1; there may be fewer.
+            label: only pictures with this label.
+            min_similarity: in [-1, 1]; only pictures at least so similar.
+            exact: compare all rows even where there is an index.
+
+        Raises:
+            ValueError: for a k or similarity out of range, an unknown label, a query that is no picture
+                (`UnreadablePicture`), weights that are not the gallery's, an empty or damaged gallery.
+        """
+        if k < 1:
+            raise ValueError(f"k is {k}: it must be at least 1")
+        if min_similarity is not None and not -1 <= min_similarity <= 1:
+            raise ValueError(f"min_similarity is {min_similarity}: a cosine is in [-1, 1], 1 for the same picture")
+        if not len(self):
+            raise ValueError(f"the gallery {self.folder} is empty: add pictures first")
+        if label is not None:
+            self.table.check_label(label)
+        queries = [pictures] if isinstance(pictures, str | Path | Image.Image) else list(pictures)
+        batch = max(1, BATCH_PIXELS // self.settings.image_size**2)
+        found = []
+        for start in range(0, len(queries), batch):
+            images = torch.stack([self._read(query) for query in queries[start : start + batch]])
+            for vector in self.embed(images):
+                pairs = self.table.nearest(vector, k, label=label, exact=exact)
+                matches = [Match(_to_path(row), value, row.label, row.size, row.hash) for row, value in pairs]
+                found.append([m for m in matches if min_similarity is None or m.similarity >= min_similarity])
+        return found
+
+    def _read(self, query: Picture) -> Float[Tensor, "3 s s"]:
+        picture = query.convert("RGB") if isinstance(query, Image.Image) else read_picture(query)
+        return to_tensor(fit_square(picture, self.settings.image_size))
+
+    def info(self) -> Info:
+        """Return what is in the gallery; looks for every picture's file, and embeds nothing."""
+        rows = self.table.known()
+        labels = self.table.labels()
+        settings = self.settings
+        return Info(
+            folder=self.folder,
+            rows=len(rows),
+            labels=dict(sorted(labels.items(), key=lambda item: (-item[1], item[0] or ""))),
+            weights=settings.weights,
+            fingerprint=settings.fingerprint,
+            image_size=settings.image_size,
+            layer=settings.layer,
+            built=settings.built,
+            dimension=self.table.dimension,
+            exact=not self.table.uses_index(),
+            disk_bytes=sum(file.stat().st_size for file in self.folder.rglob("*") if file.is_file()),
+            missing=tuple(sorted(_to_path(row) for row in rows if not os.path.lexists(row.path))),
+        )
+
+    # Embedding -------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def backbone(self) -> Backbone:
+        """The gallery's weights, loaded when first asked for.
+
+        Raises:
+            ValueError: if they are not those that the gallery was made with.
+        """
+        return load_matching(self.settings, self._weights, self._device, self.folder)
+
+    def embed(self, images: Float[Tensor, "n 3 h w"]) -> Float32[np.ndarray, "n d"]:
+        """Return the embeddings of pictures that are fitted to the gallery's image size, unit rows.
+
+        Raises:
+            ValueError: if they are not finite, or the weights are not the gallery's.
+        """
+        return _embed(self.backbone, images, self.settings.layer)
+
+
+@torch.inference_mode()
+def _embed(backbone: Backbone, images: Tensor, layer: str) -> Float32[np.ndarray, "n d"]:
+    vectors = backbone.embed(images.to(backbone.mean.device), layer).float().cpu().numpy()
+    if not np.isfinite(vectors).all():
+        raise ValueError("the embedding of a picture is not finite: are these weights from a diverged run?")
+    return vectors
+
+
+def _to_bytes(path: str | Path) -> bytes:
+    return os.fsencode(os.path.abspath(path))  # noqa: PTH100 (not resolved: links keep their names)
+
+
+def _to_path(row: Known) -> Path:
+    return Path(os.fsdecode(row.path))

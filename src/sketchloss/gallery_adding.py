@@ -1,0 +1,321 @@
+"""One walk over folders of pictures that brings a gallery up to date: what is new, moved, changed, missing, unreadable.
+
+Files are read, hashed and decoded in threads while the network embeds those before them; rows are committed as they
+come, so that a run that is stopped loses seconds.
+"""
+
+import hashlib
+import os
+import stat
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32
+from torch import Tensor
+from tqdm import tqdm
+
+from sketchloss.gallery_table import Known, PictureTable, Row
+from sketchloss.images import UnreadablePicture, find_pictures, fit_square, read_picture, to_tensor
+
+Labels = Literal["folder", "none"]
+Embed = Callable[[Float[Tensor, "n 3 h w"]], Float32[np.ndarray, "n d"]]
+
+# Pixels embedded at once: 64 pictures at 128.
+BATCH_PIXELS = 64 * 128**2
+COMMIT_SECONDS = 10.0
+COUNTED = ("added", "unchanged", "moved", "changed", "embedded", "relabelled")
+
+
+@dataclass(frozen=True)
+class AddReport:
+    """What an `add` did. Every picture found is counted in one of the first five."""
+
+    added: int
+    """Pictures that are new; copies of pictures under another path among them."""
+    unchanged: int
+    """There already, with the same content under the same path."""
+    moved: int
+    """There already under a path that is gone: the row has the new path."""
+    changed: int
+    """Other content than before under the same path."""
+    unreadable: tuple[str, ...]
+    """A line for each file that cannot be read: which, why, and what to do."""
+    embedded: int
+    """How often the network ran: copies and moved files need no second time."""
+    relabelled: int
+    """Of the unchanged, how many have another label than before."""
+    missing: tuple[Path, ...]
+    """Pictures of the gallery below the walked folders whose files are gone."""
+    pruned: int
+    """How many of the missing were taken out of the gallery: none, or all."""
+    rows: int
+    """Pictures in the gallery now."""
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Walk:
+    """The pictures of some folders."""
+
+    roots: tuple[bytes, ...]
+    """The folders, absolute, as the operating system has them."""
+    labels: dict[bytes, str | None]
+    """Of each picture, by absolute path, the name of the folder directly below the root that holds it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """A file that was looked at."""
+
+    path: bytes
+    hash: str = ""
+    size: int = 0
+    image: Float[Tensor, "3 s s"] | None = None
+    """None if the content is known already."""
+    unreadable: str = ""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A row to be written, once its embedding is there."""
+
+    row: Known
+    why: Literal["added", "moved", "changed", "relabelled"]
+
+
+def walk(folders: Sequence[str | Path], labels: Labels) -> Walk:
+    """Find the pictures of folders and their subfolders, as `find_pictures` does.
+
+    Args:
+        folders: at least one. Paths are made absolute, links are kept.
+        labels: `folder`: the name of the folder directly below the given one; pictures directly in the given one have
+            none. `none`: no picture has a label.
+
+    Raises:
+        ValueError: if none or no folder is given, or one holds no pictures.
+    """
+    if not folders:
+        raise ValueError("no folder is given: name at least one folder of pictures")
+    roots, found = [], {}
+    for folder in folders:
+        root = Path(os.path.abspath(folder))  # noqa: PTH100 (not resolved: links keep the names that people gave them)
+        if not root.exists():
+            raise FileNotFoundError(f"{folder} does not exist: check the path")
+        pictures = find_pictures(root)
+        if not pictures:
+            raise ValueError(f"{folder} holds no pictures (.png, .jpg and the like): check the path")
+        roots.append(os.fsencode(root))
+        for picture in pictures:
+            parts = picture.relative_to(root).parts
+            found[os.fsencode(picture)] = as_text(parts[0]) if labels == "folder" and len(parts) > 1 else None
+    return Walk(tuple(roots), found)
+
+
+def as_text(name: str | bytes | Path) -> str:
+    r"""Return a file's name as text in one line: bytes that are no UTF-8 as `\xe9`, a newline as `\n`."""
+    text = os.fsencode(name).decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def is_below(path: bytes, roots: Iterable[bytes]) -> bool:
+    """Tell whether a path is one of some files or folders, or lies below one of them."""
+    return any(
+        path == root or path.startswith(root.rstrip(os.fsencode(os.sep)) + os.fsencode(os.sep)) for root in roots
+    )
+
+
+# Reading -------------------------------------------------------------------------------------------------------------
+
+
+def look(
+    paths: Iterable[bytes], is_known: Callable[[str], bool], *, image_size: int, ahead: int, workers: int | None = None
+) -> Iterator[Seen]:
+    """Read, hash and decode files in threads, in their order.
+
+    Args:
+        paths: of files.
+        is_known: whether the picture with a hash needs no decoding; asked from the threads.
+        image_size: side of the square that each picture is fitted into.
+        ahead: at most so many are held decoded.
+        workers: threads; None: one for each core, 8 at most.
+    """
+    if workers is None:
+        workers = min(8, os.cpu_count() or 1)
+    waiting: deque[Future[Seen]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for path in paths:
+                waiting.append(pool.submit(look_at, path, is_known, image_size))
+                if len(waiting) >= ahead:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def look_at(path: bytes, is_known: Callable[[str], bool], image_size: int) -> Seen:
+    """Read, hash and, if its content is not known, decode one file."""
+    name = os.fsdecode(path)
+    try:
+        with _open(name) as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+            size = file.tell()
+            if is_known(found):
+                return Seen(path, found, size)
+            file.seek(0)
+            picture = read_picture(file, name=name)
+        return Seen(path, found, size, to_tensor(fit_square(picture, image_size)))
+    except UnreadablePicture as error:
+        return Seen(path, unreadable=as_text(str(error)))
+    except OSError as error:
+        return Seen(path, unreadable=f"{as_text(path)}: {(error.strerror or str(error)).lower()}; check the file")
+
+
+def _open(name: str):
+    # Not blocking, because to open a pipe for reading waits for somebody who writes.
+    descriptor = os.open(name, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise UnreadablePicture(f"{name}: no regular file; remove it, or give it another suffix")
+    return os.fdopen(descriptor, "rb")
+
+
+# Adding --------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(eq=False)
+class Adding:
+    """The state of one `add`: what the gallery holds, what waits to be embedded, what waits to be committed."""
+
+    table: PictureTable
+    embed: Embed
+    image_size: int
+    commit_rows: int
+    by_path: dict[bytes, Known] = field(default_factory=dict)
+    by_hash: dict[str, list[Known]] = field(default_factory=dict)
+    hashes: set[str] = field(default_factory=set)
+    """All content met so far, also what was overwritten since; asked from the threads."""
+    planned: list[Planned] = field(default_factory=list)
+    embeddings: dict[str, Float32[np.ndarray, " d"]] = field(default_factory=dict)
+    """Of what is planned, by content."""
+    images: dict[str, Tensor] = field(default_factory=dict)
+    """Likewise, of what is still to be embedded."""
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTED, 0))
+    unreadable: list[str] = field(default_factory=list)
+
+    def run(self, found: Walk, *, prune: bool, progress: bool, workers: int | None) -> AddReport:
+        """Bring the gallery up to date with these pictures; the caller holds the right to write."""
+        start = committed = time.monotonic()
+        for row in self.table.known():
+            self._know(row)
+        batch = max(1, BATCH_PIXELS // self.image_size**2)
+        looked = look(
+            found.labels, self.hashes.__contains__, image_size=self.image_size, ahead=2 * batch, workers=workers
+        )
+        for seen in tqdm(looked, "adding", len(found.labels), unit=" images", disable=None if progress else True):
+            self._plan(seen, found)
+            if len(self.images) >= batch:
+                self._embed()
+            if len(self.planned) >= self.commit_rows or time.monotonic() - committed > COMMIT_SECONDS:
+                self._commit()
+                committed = time.monotonic()
+        self._commit()
+        missing = self._missing(found)
+        if prune:
+            self.table.delete([row.id for row in missing])
+        self.table.tidy()
+        return AddReport(
+            **self.counts,
+            unreadable=tuple(self.unreadable),
+            missing=tuple(Path(os.fsdecode(row.path)) for row in missing),
+            pruned=len(missing) if prune else 0,
+            rows=self.table.count(),
+            seconds=time.monotonic() - start,
+        )
+
+    def _know(self, row: Known) -> None:
+        self.by_path[row.path] = row
+        self.by_hash.setdefault(row.hash, []).append(row)
+        self.hashes.add(row.hash)
+
+    def _forget(self, row: Known) -> None:
+        del self.by_path[row.path]
+        self.by_hash[row.hash].remove(row)
+
+    def _plan(self, seen: Seen, found: Walk) -> None:
+        if seen.unreadable:
+            self.unreadable.append(seen.unreadable)
+            return
+        label, before, why = found.labels[seen.path], self.by_path.get(seen.path), "changed"
+        if before and before.hash == seen.hash:
+            self.counts["unchanged"] += 1
+            if label in (None, before.label):  # a walk that knows no label takes none away
+                return
+            why = "relabelled"
+        elif before is None:
+            before = next((row for row in self.by_hash.get(seen.hash, ()) if _is_gone(row, found)), None)
+            why = "moved" if before else "added"
+        if before:
+            self._forget(before)
+            label = before.label if label is None else label
+        row = Known(before.id if before else uuid.uuid4().hex, seen.path, seen.hash, seen.size, label)
+        self._know(row)
+        self.planned.append(Planned(row, why))
+        if seen.image is not None and seen.hash not in self.embeddings:
+            self.images[seen.hash] = seen.image
+
+    def _embed(self) -> None:
+        if self.images:
+            vectors = self.embed(torch.stack(list(self.images.values())))
+            self.embeddings |= dict(zip(self.images, vectors, strict=True))
+            self.counts["embedded"] += len(self.images)
+            self.images.clear()
+
+    def _commit(self) -> None:
+        self._embed()
+        self.embeddings |= self.table.embeddings(
+            sorted({plan.row.hash for plan in self.planned} - self.embeddings.keys())
+        )
+        rows: dict[bool, list[Row]] = {True: [], False: []}
+        for plan in self.planned:
+            vector = self._embedding_of(plan.row)
+            if vector is not None:
+                rows[plan.why == "added"].append(Row(**vars(plan.row), embedding=vector))
+                self.counts[plan.why] += 1
+        self.table.write(rows[True], rows[False])
+        self.planned.clear()
+        self.embeddings.clear()
+
+    def _embedding_of(self, row: Known) -> Float32[np.ndarray, " d"] | None:
+        if row.hash not in self.embeddings:
+            # It was known when it was looked at, and the last row that had it has been overwritten since.
+            seen = look_at(row.path, lambda _: False, self.image_size)
+            if seen.image is None or seen.hash != row.hash:
+                self.unreadable.append(
+                    seen.unreadable or f"{as_text(row.path)}: changed while it was read; add it again"
+                )
+                return None
+            self.images[row.hash] = seen.image
+            self._embed()
+        vector = self.embeddings[row.hash]
+        if not vector.any():
+            self.unreadable.append(f"{as_text(row.path)}: the weights see nothing in it; remove it")
+            return None
+        return vector
+
+    def _missing(self, found: Walk) -> list[Known]:
+        return [row for row in self.by_path.values() if is_below(row.path, found.roots) and _is_gone(row, found)]
+
+
+def _is_gone(row: Known, found: Walk) -> bool:
+    # note: what the walk does not list may be there all the same, in a hidden folder that was added by its own name.
+    return row.path not in found.labels and not os.path.lexists(row.path)

@@ -1,0 +1,312 @@
+"""The commands of a gallery of drawings: make one, keep it up to date, search it.
+
+    sketchloss gallery build my-gallery drawings/
+    sketchloss gallery search my-gallery query.png --sheet found.png
+    sketchloss gallery add my-gallery drawings/ more/ --prune
+    sketchloss gallery remove my-gallery drawings/old --label cat
+    sketchloss gallery info my-gallery
+
+In Python, see `sketchloss.gallery`.
+"""
+
+import json
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+from PIL import Image
+
+from sketchloss.gallery import Gallery, Match
+from sketchloss.gallery_adding import AddReport, Labels, as_text
+from sketchloss.images import UnreadablePicture, find_pictures, picture_suffixes, read_picture, save_picture
+from sketchloss.report.contact_sheet import Tile, draw_contact_sheet
+
+Device = Literal["auto", "cpu", "cuda"]
+LISTED = 20  # lines of a list that is only looked at
+
+
+@dataclass(frozen=True)
+class Build:
+    """Make a gallery of the drawings in some folders, to search it by drawings.
+
+    If it is interrupted, the same command goes on where it was.
+    """
+
+    gallery: Annotated[Path, tyro.conf.Positional]
+    """The folder to make."""
+    folders: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Folders of drawings; their subfolders are walked too."""
+    weights: str = "sketch"
+    """What looks at them: `sketch`, `photo`, `imagenet`, a weights folder or file, or a hub repo."""
+    image_size: int = 128
+    """Side in pixels of the square that drawings are fitted into."""
+    labels: Labels = "folder"
+    """`folder`: a drawing's label is the name of the folder directly below the given one that holds it."""
+    json: bool = False
+    """Print JSON and nothing else."""
+    device: Device = "auto"
+    """`auto`: the GPU if there is one."""
+
+
+@dataclass(frozen=True)
+class Add:
+    """Bring a gallery up to date with the drawings in some folders: new, moved and changed ones."""
+
+    gallery: Annotated[Path, tyro.conf.Positional]
+    """As made by `sketchloss gallery build`."""
+    folders: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Folders of drawings; what is there already is not embedded again."""
+    prune: bool = False
+    """Take out drawings below these folders whose files are gone."""
+    labels: Labels = "folder"
+    """`folder`: a drawing's label is the name of the folder directly below the given one that holds it."""
+    weights: Annotated[str | None, tyro.conf.DisallowNone] = None
+    """Those that the gallery was made with, if they are elsewhere now."""
+    json: bool = False
+    """Print JSON and nothing else."""
+    device: Device = "auto"
+    """`auto`: the GPU if there is one."""
+
+
+@dataclass(frozen=True)
+class Remove:
+    """Take drawings out of a gallery; their files stay."""
+
+    gallery: Annotated[Path, tyro.conf.Positional]
+    """As made by `sketchloss gallery build`."""
+    paths: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
+    """Drawings, and folders with all that is below them; the files may be gone."""
+    label: Annotated[str | None, tyro.conf.DisallowNone] = None
+    """Also all drawings with this label."""
+    json: bool = False
+    """Print JSON and nothing else."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """Find the drawings of a gallery that look most like others."""
+
+    gallery: Annotated[Path, tyro.conf.Positional]
+    """As made by `sketchloss gallery build`."""
+    queries: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Drawings to look for, or folders of them."""
+    k: Annotated[int, tyro.conf.arg(aliases=("-k",))] = 10
+    """How many to find for each."""
+    label: Annotated[str | None, tyro.conf.DisallowNone] = None
+    """Only drawings with this label."""
+    min_similarity: Annotated[float | None, tyro.conf.DisallowNone] = None
+    """Only drawings at least so similar: a cosine in [-1, 1], 1 for the same drawing."""
+    sheet: Annotated[Path | None, tyro.conf.DisallowNone] = None
+    """Picture to write: each query with what was found."""
+    exact: bool = False
+    """Compare all drawings even where the gallery has an index."""
+    weights: Annotated[str | None, tyro.conf.DisallowNone] = None
+    """Those that the gallery was made with, if they are elsewhere now."""
+    json: bool = False
+    """Print JSON and nothing else."""
+    device: Device = "auto"
+    """`auto`: the GPU if there is one."""
+
+
+@dataclass(frozen=True)
+class Show:
+    """Say what is in a gallery, what made it, and which drawings' files are gone."""
+
+    gallery: Annotated[Path, tyro.conf.Positional]
+    """As made by `sketchloss gallery build`."""
+    json: bool = False
+    """Print JSON and nothing else."""
+
+
+# Build, add, remove --------------------------------------------------------------------------------------------------
+
+
+def build(config: Build) -> None:
+    """Run `sketchloss gallery build`; raises as `Gallery.build`."""
+    gallery, report = Gallery.build(
+        config.gallery,
+        config.folders,
+        weights=config.weights,
+        image_size=config.image_size,
+        labels=config.labels,
+        device=config.device,
+        progress=True,
+    )
+    _print_report(gallery, report, config.json)
+
+
+def add(config: Add) -> None:
+    """Run `sketchloss gallery add`; raises as `Gallery.add`."""
+    gallery = Gallery.open(config.gallery, weights=config.weights, device=config.device)
+    report = gallery.add(config.folders, prune=config.prune, labels=config.labels, progress=True)
+    _print_report(gallery, report, config.json)
+
+
+def remove(config: Remove) -> None:
+    """Run `sketchloss gallery remove`; raises as `Gallery.remove`."""
+    gallery = Gallery.open(config.gallery)
+    removed = gallery.remove(config.paths, label=config.label)
+    if config.json:
+        _print_json({"gallery": str(gallery.folder), "removed": [str(path) for path in removed], "rows": len(gallery)})
+        return
+    _print([*_listed([as_text(path) for path in removed]), f"{len(removed):,} taken out, {_count(len(gallery))} left"])
+
+
+def _print_report(gallery: Gallery, report: AddReport, as_json: bool) -> None:
+    if as_json:
+        missing = [str(path) for path in report.missing]
+        exact = not gallery.table.uses_index()
+        _print_json({"gallery": str(gallery.folder), **asdict(report), "missing": missing, "exact": exact})
+        return
+    lines = [f"{_count(report.rows)} in {as_text(gallery.folder)}, {_search_mode(not gallery.table.uses_index())}"]
+    rate = f" ({report.embedded / report.seconds:,.1f} a second)" if report.embedded else ""
+    lines.append(f"  {report.added:,} added, {report.unchanged:,} there already; {report.embedded:,} embedded{rate}")
+    if report.moved or report.changed or report.relabelled:
+        lines.append(f"  {report.moved:,} moved, {report.changed:,} changed, {report.relabelled:,} with another label")
+    if report.pruned:
+        lines += [f"{report.pruned:,} whose files are gone taken out:", *_listed(map(as_text, report.missing))]
+    elif report.missing:
+        gone = f"{len(report.missing):,} whose files are gone (--prune takes them out):"
+        lines += [gone, *_listed(map(as_text, report.missing))]
+    if report.unreadable:
+        lines += [f"{len(report.unreadable):,} left out:", *(f"  {line}" for line in report.unreadable)]
+    _print(lines)
+
+
+# Search --------------------------------------------------------------------------------------------------------------
+
+
+def search(config: Search) -> None:
+    """Run `sketchloss gallery search`; raises as `Gallery.search`, and for a sheet that cannot be written."""
+    gallery = Gallery.open(config.gallery, weights=config.weights, device=config.device)
+    if config.sheet:
+        _check_sheet(config.sheet, config, gallery)
+    if not config.queries:
+        raise ValueError("no query is given: name a picture to look for, or a folder of them")
+    queries = [path for given in config.queries for path in (find_pictures(given) if given.is_dir() else [given])]
+    if not queries:
+        raise ValueError(f"{config.queries[0]} holds no pictures (.png, .jpg and the like): name pictures to look for")
+    found = gallery.search(
+        queries, config.k, label=config.label, min_similarity=config.min_similarity, exact=config.exact
+    )
+    if config.sheet:
+        title = f"{gallery.folder.name}: {_count(len(gallery))}, {Path(gallery.settings.weights).name} weights"
+        rows = [(_query_tile(path), [_tile(m) for m in ms]) for path, ms in zip(queries, found, strict=True)]
+        save_picture(draw_contact_sheet(rows, title=title), config.sheet)
+    if config.json:
+        _print_json(_as_values(config, gallery, queries, found))
+        return
+    lines = []
+    for query, matches in zip(queries, found, strict=True):
+        lines += [f"query: {as_text(query)}", *_table(matches, config.min_similarity), ""]
+    _print([*lines, f"sheet: {as_text(config.sheet)}"] if config.sheet else lines[:-1])
+
+
+def _table(matches: list[Match], least: float | None) -> list[str]:
+    if not matches:
+        return [f"  nothing as similar as {least:g}"]
+    labels = [as_text(match.label or "-") for match in matches]
+    width = max(len("label"), *map(len, labels))
+    lines = [f"  rank  similarity  {'label':{width}}  path"]
+    for rank, (match, label) in enumerate(zip(matches, labels, strict=True), start=1):
+        lines.append(f"  {rank:4}  {match.similarity:10.4f}  {label:{width}}  {as_text(match.path)}")
+    return lines
+
+
+def _as_values(config: Search, gallery: Gallery, queries: list[Path], found: list[list[Match]]) -> dict[str, Any]:
+    return {
+        "gallery": str(gallery.folder),
+        "weights": gallery.settings.weights,
+        "exact": config.exact or config.label is not None or not gallery.table.uses_index(),
+        "queries": [
+            {
+                "query": str(query),
+                "matches": [
+                    {"rank": rank, **asdict(match), "path": str(match.path)}
+                    for rank, match in enumerate(matches, start=1)
+                ],
+            }
+            for query, matches in zip(queries, found, strict=True)
+        ],
+        "sheet": None if config.sheet is None else str(config.sheet),
+    }
+
+
+def _query_tile(path: Path) -> Tile:
+    return Tile(read_picture(path), path.name)
+
+
+def _tile(match: Match) -> Tile:
+    caption = f"{match.similarity:.3f} {match.label or match.path.name}"
+    try:
+        return Tile(read_picture(match.path), caption)
+    except UnreadablePicture:  # moved or damaged since it was added
+        return Tile(Image.new("L", (8, 8), 225), f"{caption} (file gone)")
+
+
+def _check_sheet(sheet: Path, config: Search, gallery: Gallery) -> None:
+    """Find out before the work is done, not after."""
+    if sheet.is_dir():
+        raise ValueError(f"{sheet} is a folder: name a picture for --sheet, such as {sheet / 'sheet.png'}")
+    if sheet.suffix.lower() not in picture_suffixes():
+        raise ValueError(f"{sheet} has no picture's suffix: name a picture for --sheet, such as sheet.png")
+    if not sheet.parent.is_dir():
+        raise ValueError(f"cannot write {sheet}: the folder {sheet.parent} does not exist; make it first")
+    if sheet.exists():
+        if any(query.exists() and sheet.samefile(query) for query in config.queries):
+            raise ValueError(f"{sheet} is one of the queries: write elsewhere")
+        if gallery.holds(sheet):
+            raise ValueError(f"{sheet} is a picture of the gallery: write elsewhere")
+
+
+# Info ----------------------------------------------------------------------------------------------------------------
+
+
+def info(config: Show) -> None:
+    """Run `sketchloss gallery info`; raises as `Gallery.open`."""
+    found = Gallery.open(config.gallery).info()
+    if config.json:
+        # JSON has no key for what has no name.
+        labels = [{"label": label, "rows": count} for label, count in found.labels.items()]
+        missing = [str(path) for path in found.missing]
+        _print_json({**asdict(found), "folder": str(found.folder), "labels": labels, "missing": missing})
+        return
+    named = {label: count for label, count in found.labels.items() if label is not None}
+    most = ", ".join(f"{as_text(label)} ({count:,})" for label, count in list(named.items())[:LISTED])
+    without = f"; {found.labels[None]:,} drawings without" if None in found.labels else ""
+    lines = [
+        f"gallery     {as_text(found.folder)}" + ("" if found.built else " (building it was interrupted)"),
+        f"drawings    {found.rows:,}",
+        f"labels      {len(named):,}{without}" + (f": {most}{', ...' if len(named) > LISTED else ''}" if most else ""),
+        f"weights     {found.weights} (fingerprint {found.fingerprint[:12]})",
+        f"embedding   {found.dimension} numbers from {found.layer} at {found.image_size} pixels",
+        f"search      {_search_mode(found.exact)}",
+        f"on disk     {found.disk_bytes / 2**20:,.2f} MiB",
+        f"files gone  {len(found.missing):,}",
+    ]
+    _print([*lines, *_listed(map(as_text, found.missing))])
+
+
+def _search_mode(exact: bool) -> str:
+    return "searched exactly" if exact else "searched by an approximate index"
+
+
+def _count(rows: int) -> str:
+    return f"{rows:,} drawing{'s' * (rows != 1)}"
+
+
+def _listed(lines: Any) -> list[str]:
+    lines = list(lines)
+    more = [f"  and {len(lines) - LISTED:,} more"] if len(lines) > LISTED else []
+    return [f"  {line}" for line in lines[:LISTED]] + more
+
+
+def _print(lines: list[str]) -> None:
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+def _print_json(values: dict[str, Any]) -> None:
+    # In ASCII: a file name need not be UTF-8, and its stray bytes come back from their escapes (os.fsencode).
+    sys.stdout.write(json.dumps(values, indent=2, allow_nan=False) + "\n")

@@ -1,0 +1,149 @@
+"""What embedded the pictures of a gallery: its settings file, and the weights that they name."""
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from sketchloss.backbone import Backbone
+from sketchloss.files import write_json
+from sketchloss.weights import load_backbone
+
+Weights = str | Path | Backbone
+Device = Literal["auto", "cpu", "cuda"]
+
+FILE = "gallery.json"
+# The settings file's first key: tells a gallery from another program's folder.
+FORMAT = "sketchloss gallery"
+VERSION = 1
+IN_PYTHON = "a backbone given in Python"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `gallery.json` says."""
+
+    weights: str
+    """A name as `load_backbone` takes it; paths are absolute."""
+    fingerprint: str
+    """SHA-256 of the weights and of how the backbone is built, whatever their name."""
+    image_size: int
+    """Side in pixels of the square that pictures are fitted into."""
+    layer: str
+    """Whose features, averaged over positions, are the embedding."""
+    exact_below: int
+    """From so many rows on an index is made and used."""
+    built: bool
+    """False until the first `add` of `Gallery.build` has ended."""
+
+
+def is_gallery(folder: Path) -> bool:
+    """Tell whether a folder holds a gallery, whole or damaged."""
+    return (folder / FILE).is_file()
+
+
+def write_settings(folder: Path, settings: Settings) -> None:
+    """Write the settings file, whole or not at all."""
+    write_json(folder / FILE, {"format": FORMAT, "version": VERSION, **asdict(settings)})
+
+
+def read_settings(folder: Path) -> Settings:
+    """Read the settings file of a gallery.
+
+    Raises:
+        FileNotFoundError: if the folder does not exist.
+        ValueError: if it is no gallery, one of another version, or a damaged one.
+    """
+    if not folder.exists():
+        raise FileNotFoundError(f"{folder} does not exist: check the path, or make it with `sketchloss gallery build`")
+    if not is_gallery(folder):
+        raise ValueError(f"{folder} is no gallery: check the path, or make one with `sketchloss gallery build`")
+    try:
+        values = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        found, version = values.pop("format"), values.pop("version")
+        settings = Settings(**values) if (found, version) == (FORMAT, VERSION) else None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{folder / FILE} is damaged ({' '.join(str(error).split())}): copy it again, or build the gallery anew"
+        ) from None
+    if settings is None:
+        raise ValueError(
+            f"{folder} is no gallery: its {FILE} is another program's"
+            if found != FORMAT
+            else f"{folder} is a gallery of version {version}: update sketchloss to open it"
+        )
+    return settings
+
+
+def load_weights(weights: Weights, device: Device) -> Backbone:
+    """Return a backbone without a classifier on a device.
+
+    Raises:
+        ValueError: as `load_backbone`, or if there is no such device.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device is cuda: torch finds no GPU here; use --device cpu")
+    if isinstance(weights, Backbone):
+        return weights  # as it is, where it is
+    backbone = load_backbone(weights, classes=())
+    return backbone.to("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def load_matching(settings: Settings, given: Weights | None, device: Device, folder: Path) -> Backbone:
+    """Return the weights that a gallery was made with.
+
+    Args:
+        settings: of the gallery.
+        given: what to use; None: what the settings name.
+        device: as for `load_weights`.
+        folder: of the gallery, for the errors.
+
+    Raises:
+        ValueError: if they are others; names both.
+    """
+    if given is None and settings.weights == IN_PYTHON:
+        raise ValueError(f"the gallery {folder} was made with {IN_PYTHON}: open it with weights=...")
+    try:
+        backbone = load_weights(settings.weights if given is None else given, device)
+    except FileNotFoundError as error:
+        if given is not None:
+            raise
+        raise FileNotFoundError(f"the gallery {folder} was made with weights that are gone: {error}") from None
+    found = fingerprint(backbone)
+    if found != settings.fingerprint:
+        name = settings.weights if given is None else name_weights(given)
+        mend = (
+            "the weights of that name have changed; bring the old ones back, or build a new gallery"
+            if name == settings.weights
+            else f"use the former, or build a new gallery with {name}"
+        )
+        raise ValueError(
+            f"the gallery {folder} was made with the weights {settings.weights} "
+            f"(fingerprint {settings.fingerprint[:12]}), these are {name} ({found[:12]}): {mend}"
+        )
+    return backbone
+
+
+def name_weights(weights: Weights) -> str:
+    """Return what to call weights: their path, absolute, or their name."""
+    if isinstance(weights, Backbone):
+        return IN_PYTHON
+    is_path = str(weights) not in ("sketch", "photo", "imagenet") and Path(weights).exists()
+    return os.path.abspath(weights) if is_path else str(weights)  # noqa: PTH100 (not resolved: links keep their names)
+
+
+def fingerprint(backbone: Backbone) -> str:
+    """Return the SHA-256 of everything that decides a backbone's features: its tensors and its settings.
+
+    The classifier and the classes, which decide none, are left out.
+    """
+    settings = {name: value for name, value in backbone.describe().items() if name not in ("classes", "head")}
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    tensors = {**dict(backbone.named_parameters()), **dict(backbone.named_buffers())}  # frozen weights are buffers
+    for name in sorted(name for name in tensors if name.startswith("features.")):
+        digest.update(name.encode() + tensors[name].detach().float().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

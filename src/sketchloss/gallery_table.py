@@ -1,0 +1,349 @@
+"""The rows of a gallery on disk: one LanceDB table, written by one process at a time, its damage told in one line.
+
+Every write is one atomic commit of whole rows: a process killed in the middle leaves what it had committed.
+"""
+
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from difflib import get_close_matches
+from pathlib import Path
+from typing import cast
+
+import lancedb
+import numpy as np
+import pyarrow as pa
+from filelock import FileLock, Timeout
+from jaxtyping import Float32
+from lancedb.index import IvfFlat
+from lancedb.query import LanceVectorQueryBuilder
+from lancedb.table import Table
+from tqdm import tqdm
+
+NAME = "pictures"
+LOCK = "writing.lock"
+VECTOR = "embedding"
+INDEX = f"{VECTOR}_idx"
+# Share of the index's partitions that a search looks into; benchmarks/gallery.py measures what that finds.
+PROBED = 1 / 8
+LEAST_PROBED = 16
+# Small commits are merged when there are so many; more only slow down searching.
+MOST_FRAGMENTS = 32
+# Rows that the index does not have are searched one by one; beyond this share of all, the index is made anew.
+UNINDEXED = 0.05
+# What older versions of the table alone need is removed after this time; a search takes seconds.
+KEPT = timedelta(hours=1)
+IDS_AT_ONCE = 1000
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a row without reading its embedding."""
+
+    id: str
+    """Stays the same when a file is moved or changed."""
+    path: bytes
+    """Absolute, as the operating system has it: file names need not be text."""
+    hash: str
+    """SHA-256 of the file."""
+    size: int
+    """Of the file, in bytes."""
+    label: str | None
+
+
+@dataclass(frozen=True, eq=False)
+class Row(Known):
+    """A whole row."""
+
+    embedding: Float32[np.ndarray, " d"]
+
+
+class PictureTable:
+    """The rows of one gallery.
+
+    Args:
+        folder: of the gallery; holds the table.
+        exact_below: with fewer rows, every search compares all of them; from there on an index is made and used.
+
+    Raises:
+        ValueError: from every method, if the table is damaged or the disk refuses, in one line.
+    """
+
+    def __init__(self, folder: Path, exact_below: int) -> None:
+        self.folder, self.exact_below = folder, exact_below
+        with _told(folder):
+            # Searches see what other processes have written since.
+            database = lancedb.connect(str(folder), read_consistency_interval=timedelta(0))
+            self.table: Table = database.open_table(NAME)
+            self.count()
+
+    @classmethod
+    def create(cls, folder: Path, dimension: int, exact_below: int) -> "PictureTable":
+        """Make an empty table for embeddings of this many numbers."""
+        fields = [
+            pa.field("id", pa.string(), nullable=False),
+            pa.field("path", pa.binary(), nullable=False),
+            pa.field("hash", pa.string(), nullable=False),
+            pa.field("size", pa.int64(), nullable=False),
+            pa.field("label", pa.string()),
+            pa.field(VECTOR, pa.list_(pa.float32(), dimension), nullable=False),
+        ]
+        with _told(folder):
+            database = lancedb.connect(str(folder))
+            shutil.rmtree(folder / f"{NAME}.lance", ignore_errors=True)
+            database.create_table(NAME, schema=pa.schema(fields))
+        return cls(folder, exact_below)
+
+    @staticmethod
+    def can_be_made_in(folder: Path) -> bool:
+        """Tell whether a folder is empty, or holds only what is left where making a gallery was interrupted."""
+        if not folder.is_dir() or {entry.name for entry in folder.iterdir()} - {f"{NAME}.lance", LOCK}:
+            return False
+        if not (folder / f"{NAME}.lance").exists():
+            return True
+        try:
+            return PictureTable(folder, 1).count() == 0
+        except GalleryError:
+            return not any((folder / f"{NAME}.lance").glob("data/*"))
+
+    @property
+    def dimension(self) -> int:
+        """How many numbers an embedding has."""
+        return self.table.schema.field(VECTOR).type.list_size
+
+    # Reading ---------------------------------------------------------------------------------------------------------
+
+    def count(self) -> int:
+        """Return the number of rows."""
+        with _told(self.folder):
+            return self.table.count_rows()
+
+    def known(self, where: str | None = None) -> list[Known]:
+        """Return all rows, or those that an SQL condition holds for, without their embeddings."""
+        columns = ["id", "path", "hash", "size", "label"]
+        return [Known(**row) for row in self._read(columns, where).to_pylist()]
+
+    def at(self, path: bytes) -> list[Known]:
+        """Return the row of a file: one or none."""
+        return self.known(f"path = X'{path.hex()}'")  # in hexadecimal nothing needs a quote
+
+    def labels(self) -> Counter[str | None]:
+        """Return how many rows have each label."""
+        return Counter(self._read(["label"], None).column("label").to_pylist())
+
+    def check_label(self, label: str) -> None:
+        """Refuse a label that no row has, and name the closest."""
+        known = sorted(name for name in self.labels() if name is not None)
+        if label in known:
+            return
+        near = get_close_matches(label, known, n=1) or get_close_matches(label.lower(), known, n=1)
+        listed = f"choose from {', '.join(known[:10])}" + (", ..." if len(known) > 10 else "")
+        mend = f"did you mean {near[0]!r}?" if near else listed if known else "its pictures have no labels"
+        raise ValueError(f"no picture of the gallery {self.folder} has the label {label!r}: {mend}")
+
+    def embeddings(self, hashes: Sequence[str]) -> dict[str, Float32[np.ndarray, " d"]]:
+        """Return the embeddings of these file contents, of those that are in the table."""
+        found: dict[str, np.ndarray] = {}
+        for some in _in_parts(hashes):
+            rows = self._read(["hash", VECTOR], f"hash IN ({_listed(some)})")
+            vectors = _to_matrix(rows.column(VECTOR))
+            found |= dict(zip(rows.column("hash").to_pylist(), vectors, strict=True))
+        return found
+
+    def rows(self) -> list[Row]:
+        """Return every row whole; for small tables."""
+        rows = self._read(["id", "path", "hash", "size", "label", VECTOR], None)
+        vectors = _to_matrix(rows.column(VECTOR))
+        plain = rows.drop_columns([VECTOR]).to_pylist()
+        return [Row(**row, embedding=vector) for row, vector in zip(plain, vectors, strict=True)]
+
+    def _read(self, columns: Sequence[str], where: str | None) -> pa.Table:
+        with _told(self.folder):
+            query = self.table.search().select(list(columns)).limit(max(1, self.table.count_rows()))
+            return (query.where(where) if where else query).to_arrow()
+
+    # Searching -------------------------------------------------------------------------------------------------------
+
+    def nearest(
+        self, vector: Float32[np.ndarray, " d"], k: int, *, label: str | None = None, exact: bool = False
+    ) -> list[tuple[Known, float]]:
+        """Return the k rows most similar to a vector and their cosine similarity, the greatest first.
+
+        Args:
+            vector: of unit length.
+            k: at least 1; a smaller table gives all its rows.
+            label: only rows with this label. They are always compared one by one.
+            exact: compare all rows even where there is an index.
+        """
+        columns = ["id", "path", "hash", "size", "label", "_distance"]
+        with _told(self.folder):
+            query = self.table.search(vector, vector_column_name=VECTOR)
+            assert isinstance(query, LanceVectorQueryBuilder)
+            query = query.distance_type("cosine").limit(k)
+            if label is not None:
+                query = query.where(f"label = {_quoted(label)}", prefilter=True)
+            if exact or label is not None or not self.uses_index():
+                query = query.bypass_vector_index()
+            else:
+                query = query.nprobes(max(LEAST_PROBED, round(_partitions(self.count()) * PROBED)))
+            found = query.select(columns).to_arrow().to_pylist()
+        pairs = [(row, 1.0 - row.pop("_distance")) for row in found]
+        # Copies of a picture are equally similar: by path, so that two searches list them alike.
+        pairs.sort(key=lambda pair: (-pair[1], pair[0]["path"]))
+        return [(Known(**row), min(1.0, max(-1.0, similarity))) for row, similarity in pairs]
+
+    def uses_index(self) -> bool:
+        """Tell whether searches go by the index: there is one, and the rows are many enough."""
+        return self.count() >= self.exact_below and self._indexed() is not None
+
+    def _indexed(self) -> int | None:
+        with _told(self.folder):
+            statistics = self.table.index_stats(INDEX)
+        return None if statistics is None else statistics.num_indexed_rows
+
+    # Writing; the caller holds `writing` -----------------------------------------------------------------------------
+
+    def write(self, new: Sequence[Row], replaced: Sequence[Row] = ()) -> None:
+        """Commit rows: new ones, and others in place of those with their id."""
+        with _told(self.folder):
+            if replaced:
+                self.table.merge_insert("id").when_matched_update_all().execute(self._to_arrow(replaced))
+            if new:
+                self.table.add(self._to_arrow(new))
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Remove the rows with these ids."""
+        with _told(self.folder):
+            for some in _in_parts(ids):
+                self.table.delete(f"id IN ({_listed(some)})")
+
+    def tidy(self) -> bool:
+        """Merge small commits, and make the index where the rows are many enough for one.
+
+        Returns:
+            Whether an index was made.
+        """
+        count, indexed = self.count(), self._indexed()
+        wants_index = count >= self.exact_below
+        with _told(self.folder):
+            fragments = cast(dict, self.table.stats())["fragment_stats"]["num_fragments"]
+            outdated = wants_index and (indexed is None or count - indexed > UNINDEXED * count)
+            if fragments <= MOST_FRAGMENTS and not outdated:
+                return False
+            self.table.optimize(cleanup_older_than=KEPT)
+            # note: made anew after every optimize, which takes new rows into the index but merges its partitions, so
+            # that a search would look into all of them.
+            if wants_index:
+                config = IvfFlat(distance_type="cosine", num_partitions=_partitions(count))
+                self.table.create_index(VECTOR, config=config, replace=True)
+        return wants_index
+
+    def _to_arrow(self, rows: Sequence[Row]) -> pa.Table:
+        columns: Mapping[str, list] = {name: [getattr(row, name) for row in rows] for name in self.table.schema.names}
+        vectors = np.stack(columns[VECTOR]).astype(np.float32, copy=False)
+        arrays = [
+            pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
+            if field.name == VECTOR
+            else pa.array(columns[field.name], type=field.type)
+            for field in self.table.schema
+        ]
+        return pa.Table.from_arrays(arrays, schema=self.table.schema)
+
+
+@contextmanager
+def writing(folder: Path, *, wait: float | int | None, tell: bool = False) -> Iterator[None]:
+    """Hold the right to write to a gallery; it ends with the process, however that ends.
+
+    Args:
+        folder: of the gallery.
+        wait: seconds to wait for another writer; None: as long as it takes.
+        tell: say on stderr that it waits.
+
+    Raises:
+        ValueError: if another process still writes after that time, or the folder may not be written to.
+    """
+    lock = FileLock(folder / LOCK)
+    try:
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            if tell:
+                tqdm.write(f"{folder}: another process is writing to this gallery; waiting for it", file=sys.stderr)
+            lock.acquire(timeout=-1 if wait is None else wait)
+    except Timeout:
+        raise ValueError(f"{folder}: another process is writing to this gallery; try again when it is done") from None
+    except OSError as error:
+        raise ValueError(f"{folder}: {_reason(error)}") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def check_place(folder: Path) -> None:
+    """Refuse a folder that LanceDB cannot open: its name must be text without control characters.
+
+    Raises:
+        ValueError: naming the folder.
+    """
+    text = str(folder.absolute())
+    if not all(character.isprintable() or character.isspace() for character in text) or "\n" in text or "\r" in text:
+        raise ValueError(f"{text!r} cannot hold a gallery, because of the characters in its name: choose another")
+
+
+def _partitions(count: int) -> int:
+    return max(1, round(count**0.5))
+
+
+def _to_matrix(column: pa.ChunkedArray) -> Float32[np.ndarray, "n d"]:
+    size = column.type.list_size
+    parts = [chunk.flatten().to_numpy(zero_copy_only=False).reshape(-1, size) for chunk in column.chunks]
+    return np.concatenate(parts) if parts else np.zeros((0, size), np.float32)
+
+
+def _in_parts(values: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(values), IDS_AT_ONCE):
+        yield values[start : start + IDS_AT_ONCE]
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _listed(texts: Sequence[str]) -> str:
+    return ", ".join(map(_quoted, texts))
+
+
+@contextmanager
+def _told(folder: Path) -> Iterator[None]:
+    """Say in one line what LanceDB says in several, or with the place in its own source."""
+    try:
+        yield
+    except GalleryError:
+        raise
+    except (RuntimeError, ValueError, OSError) as error:
+        raise GalleryError(f"{folder}: {_reason(error)}") from error
+
+
+class GalleryError(ValueError):
+    """The table of a gallery that is damaged or out of reach. The text is one line: which, why, and what to do."""
+
+
+def _reason(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    for sign, reason in _REFUSALS.items():
+        if sign in text.lower():
+            return reason
+    detail = text.partition(", /")[0]
+    return f"the gallery is damaged ({detail[:200]}); copy it again, or build it anew in another folder"
+
+
+_REFUSALS = {
+    "permission denied": "no permission for this; change the folder's permissions, or copy the gallery elsewhere",
+    "read-only file system": "the disk is read-only; copy the gallery elsewhere to write to it",
+    "no space left": "no space left on the disk; free some and run this again, what was committed is kept",
+}

@@ -1,0 +1,1 @@
+"""Networks that are trained on top of the backbone, or against the loss."""

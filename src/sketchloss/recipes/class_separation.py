@@ -1,0 +1,416 @@
+"""How far apart the paper's four arms keep the classes: Table 4 and Figure 4 (Seo 2025, section 4.3).
+
+    sketchloss separation --data doodles --out runs/separation --per-class 20          a minute or two on two cores
+    sketchloss separation --data FOLDER --out runs/separation --tuning runs/tuning --attention-tuning runs/attention
+    sketchloss separation --heads runs/retrieval --out runs/separation                 of the trained 512-d embedding
+
+Mean cosine distance within and across classes, exactly (`sketchloss.separation`), their ratio, and beside it how often
+a sketch's nearest neighbour is of its class.
+"""
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import torch
+import tyro
+from jaxtyping import Float32, Int64
+
+from sketchloss.arms import ArmWeights
+from sketchloss.backbone import ARMS, Backbone, tap_index
+from sketchloss.data.loading import HeldSketches, hold_if_small
+from sketchloss.data.sources import Sketches, open_sketches
+from sketchloss.features import Precision, cached_features
+from sketchloss.files import claim_folder, write_atomic, write_json
+from sketchloss.models.embedder import Embedder, load_embedder
+from sketchloss.ranking import top_k_accuracy
+from sketchloss.report.separation_figures import (
+    RatioBar,
+    Sample,
+    choose_sample,
+    draw_distances,
+    draw_map,
+    draw_ratios,
+    map_to_plane,
+)
+from sketchloss.report.separation_table import CSV_HEADER, PAPER, QUANTITIES, separation_report, separation_rows
+from sketchloss.report.tables import write_csv
+from sketchloss.separation import DistanceHistogram, Separation, distance_histogram, separation
+from sketchloss.statistics import Spread, format_spread, paired_t_test, spread
+from sketchloss.weights import weights_digest
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassSeparation(ArmWeights):
+    """Measure how far apart the four arms keep the classes of a set of sketches.
+
+    Raises:
+        ValueError: for a setting outside its range, naming it.
+    """
+
+    out: Path
+    """Folder to make, for the table and the figures."""
+    data: str = "doodles"
+    """Sketches: `doodles`, a folder of class folders, a folder of QuickDraw .ndjson, or a hub data set."""
+    heads: Annotated[Path | None, tyro.conf.DisallowNone] = None
+    """Run of `sketchloss retrieval`: measure its trained embeddings, with its data, sizes, weights and seeds."""
+    layer: str = "relu5_3"
+    """Without `heads`: whose features, averaged over positions, are measured."""
+    part: Literal["whole", "held-out"] = "whole"
+    """Which sketches: all of them, as the paper, or of each seed those that its split holds out."""
+    held_out: float = 0.1
+    """Share of each class that a split holds out."""
+    duplicates: Literal["ignore", "together"] = "ignore"
+    """`together`: flipped or rotated copies of one picture stay on one side of a split."""
+    image_size: int = 64
+    """Side of the images in pixels."""
+    per_class: Annotated[int | None, tyro.conf.DisallowNone] = None
+    """Use at most this many sketches of a class."""
+    seeds: int = 5
+    """How many repeats."""
+    seed: int = 0
+    """Of the first repeat; the following count up. Also of the sample of each class and the line widths of strokes."""
+    hardest: int = 5
+    """How many pairs of classes to name that are hardest to tell apart."""
+    precision: Precision = "no"
+    """Arithmetic of the backbone without `heads`: float32 (`no`), or mixed with bfloat16."""
+    cache: Annotated[Path | None, tyro.conf.DisallowNone] = None
+    """Folder that keeps features between runs; by default `$SKETCHLOSS_CACHE` or `~/.cache/sketchloss`."""
+    workers: Annotated[int | None, tyro.conf.DisallowNone] = None
+    """Decoding processes; by default one for each core but one, 8 at most."""
+    again: bool = False
+    """Throw away what an earlier run of this left in `out`."""
+
+    def __post_init__(self) -> None:
+        for name in ("image_size", "seeds"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}: it must be at least 1")
+        for name in ("seed", "hardest", "workers"):
+            if (getattr(self, name) or 0) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}: it must be 0 or more")
+        if self.per_class is not None and self.per_class < 2:
+            raise ValueError(f"per_class is {self.per_class}: distances within a class need at least 2")
+        if self.part not in ("whole", "held-out"):
+            raise ValueError(f"part {self.part!r} is unknown: use whole or held-out")
+        if not 0 < self.held_out < 1:
+            raise ValueError(f"held_out is {self.held_out}: it must lie between 0 and 1")
+        tap_index(self.layer)
+        if self.heads is not None and self.layer != "relu5_3":
+            raise ValueError(
+                f"layer is {self.layer}, but --heads measures the trained embedding: leave one of them out"
+            )
+
+
+KIND = "separation"
+#: All that this leaves in its folder.
+MADE = {"config.json", "results.json", "table.md", "table.csv", "ratio.png", "distances.png", "map.png"}
+#: What each preset changes of the defaults above.
+PRESETS: dict[str, dict[str, Any]] = {
+    "paper": {"photo": "imagenet", "downsample": "none", "image_size": 224},
+    "small": {},
+    "demo": {"per_class": 20},
+}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was found of one arm."""
+
+    varies: str
+    """What differs from repeat to repeat; empty: nothing, and there is one repeat only."""
+    runs: list[dict[str, float]]
+    """Of each repeat, the quantities."""
+    result: Separation
+    """Of the first repeat, as is what follows."""
+    histogram: DistanceHistogram
+    positions: np.ndarray | None
+    """Of the sketches on the map."""
+
+    def values(self, quantity: str) -> list[float]:
+        """Return a quantity of each repeat; empty if one of them has none (its features have collapsed)."""
+        values = [run[quantity] for run in self.runs]
+        return values if all(map(math.isfinite, values)) else []
+
+
+def class_separation(config: ClassSeparation) -> dict[str, Any]:
+    """Run the recipe; return what `results.json` holds.
+
+    Raises:
+        ValueError: for weights, heads or a layer that do not fit, embeddings that are zero, or an `out` that is in use.
+        FileNotFoundError: for weights or heads that are not there.
+    """
+    # Set-up: mistakes are found before anything is written or takes long ---------------------------------------------
+    if config.heads is not None:
+        config = take_settings_of_run(config, config.heads)
+    arms = _arms_to_measure(config)
+    _check_weights(config, arms)
+
+    # Data ------------------------------------------------------------------------------------------------------------
+    sketches = open_sketches(config.data, config.image_size, per_class=config.per_class, seed=config.seed)
+    parts = _choose_parts(config, sketches)
+    claim_folder(config.out, kind=KIND, made=MADE, again=config.again)
+    write_json(config.out / "config.json", json.loads(json.dumps(asdict(config), default=str)))
+    which = "all of them" if config.part == "whole" else f"{len(parts[0]):,} held out"
+    print(f"{config.data}: {len(sketches):,} sketches of {len(sketches.classes)} classes, {which}")
+    held = hold_if_small(sketches, workers=config.workers)
+
+    # Arms ------------------------------------------------------------------------------------------------------------
+    found: dict[str, Measured] = {}
+    sample = choose_sample(sketches.labels[parts[0]])
+    for arm in arms:
+        found[arm] = _measure_arm(config, arm, held, parts, sample)
+        print(f"{arm}: {_in_short(found[arm])}")
+
+    # Report ----------------------------------------------------------------------------------------------------------
+    results = _results(config, sketches, found)
+    text = separation_report(results)
+    write_csv(config.out / "table.csv", CSV_HEADER, separation_rows(results))
+    with write_atomic(config.out / "table.md") as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+    _draw(config, sketches.classes, results, found, sample)
+    write_json(config.out / "results.json", results)
+    print(f"\n{text}\n\nIn {config.out}: {', '.join(sorted(MADE))}")
+    return results
+
+
+# What is measured ----------------------------------------------------------------------------------------------------
+
+
+def take_settings_of_run(config: ClassSeparation, run: Path) -> ClassSeparation:
+    """Take over what a run of `sketchloss retrieval` has settled: its data, sizes, weights and seeds.
+
+    Raises:
+        ValueError: if the folder is no such run, or a setting of the config is neither the default nor the run's.
+    """
+    mend = "--heads takes the folder of a finished `sketchloss retrieval` run"
+    try:
+        stored = json.loads((run / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise ValueError(f"{run} holds no readable config.json: {mend}") from None
+    if not isinstance(stored, dict) or not (run / "heads").is_dir():
+        raise ValueError(f"{run} holds no heads: {mend}")
+    settled = {}
+    for item in dataclasses.fields(config):
+        if item.name not in stored or item.name in OWN:
+            continue
+        value, given = stored[item.name], getattr(config, item.name)
+        settled[item.name] = value = tuple(value) if isinstance(value, list) else value
+        if given not in (item.default, value):
+            flag = f"--{item.name.replace('_', '-')}"
+            raise ValueError(f"{item.name} is {given!r}, but the heads in {run} have {value!r}: leave {flag} out")
+    try:
+        return replace(config, **settled)
+    except TypeError as error:
+        raise ValueError(f"{run}/config.json is damaged ({error}): {mend}") from None
+
+
+#: What a config says for itself, whatever the run with the heads says.
+OWN = {"out", "again", "heads", "layer", "part", "hardest", "precision", "cache", "workers"}
+
+
+def what_varies(config: ClassSeparation, arm: str) -> str:
+    """Say what differs between the repeats of an arm; empty if nothing does."""
+    names = {config.weights_of(arm, run) for run in range(config.seeds)}
+    found = {
+        "the split": config.part == "held-out",
+        "the tuned weights": ARMS[arm].tuning and len(names) > 1,
+        "the untrained gates": ARMS[arm].attention and not ARMS[arm].tuning,
+        "the trained head": config.heads is not None,
+    }
+    return " and ".join(name for name, varies in found.items() if varies) if config.seeds > 1 else ""
+
+
+def _arms_to_measure(config: ClassSeparation) -> list[str]:
+    if config.heads is None:
+        return config.arms()
+    arms = [arm for arm in config.arms() if (config.heads / "heads" / arm).is_dir()]
+    if not arms:
+        raise ValueError(f"{config.heads}/heads has none of {', '.join(config.arms())}: is the run finished?")
+    return arms
+
+
+def _check_weights(config: ClassSeparation, arms: Sequence[str]) -> None:
+    for name in ("tuning", "attention_tuning"):
+        count = len(getattr(config, name))
+        # Else some weights would count twice, as if they were another sample.
+        if config.heads is None and 1 < count != config.seeds:
+            raise ValueError(f"{name} has {count} weights for {config.seeds} seeds: give one, or one for each seed")
+    for arm in arms:
+        for run in range(config.seeds if what_varies(config, arm) else 1):
+            backbone = config.load(arm, run)
+            layer = config.layer if config.heads is None else _load_head(config, arm, run, backbone).config.layer
+            minimum = backbone.minimum_size((layer,))
+            if config.image_size < minimum:
+                raise ValueError(f"image_size is {config.image_size}: {layer} of {arm} needs {minimum} at least")
+
+
+def _load_head(config: ClassSeparation, arm: str, run: int, backbone: Backbone) -> Embedder:
+    assert config.heads is not None
+    folder = config.heads / "heads" / arm / str(config.seed + run)
+    head = load_embedder(folder)
+    if head.config.image_size != config.image_size:
+        raise ValueError(f"{folder} was trained at {head.config.image_size} pixels and not {config.image_size}")
+    if head.config.weights != weights_digest(backbone):
+        weights = config.weights_of(arm, run)
+        raise ValueError(f"{folder} was trained on other weights than {weights} is now: run the retrieval again")
+    return head
+
+
+def _choose_parts(config: ClassSeparation, sketches: Sketches) -> list[np.ndarray]:
+    """Return of each repeat which sketches are measured."""
+    if config.part == "whole":
+        parts = [np.arange(len(sketches))] * config.seeds
+    else:
+        together = config.duplicates == "together"
+        parts = [
+            sketches.split_indices(config.held_out, seed=config.seed + run, duplicates=together)[1]
+            for run in range(config.seeds)
+        ]
+    for part in parts:
+        counts = np.bincount(sketches.labels[part], minlength=2)
+        if (counts > 0).sum() < 2 or counts.max() < 2:
+            mend = "it needs more a class" if config.part == "whole" else "hold out more, or measure the whole"
+            raise ValueError(f"{config.data}: no class has two sketches in the {config.part} part: {mend}")
+    return parts
+
+
+def _measure_arm(
+    config: ClassSeparation, arm: str, sketches: Sketches | HeldSketches, parts: Sequence[np.ndarray], sample: Sample
+) -> Measured:
+    varies, labels = what_varies(config, arm), sketches.labels
+    first, *others = parts if varies else parts[:1]
+    rows = _embed(config, arm, 0, sketches)[first]
+    result, quantities = _measure(arm, rows, labels[first], config.hardest)
+    runs = [quantities]
+    for run, part in enumerate(others, start=1):
+        runs.append(_measure(arm, _embed(config, arm, run, sketches)[part], labels[part], 0)[1])
+    return Measured(varies, runs, result, distance_histogram(rows, labels[first]), map_to_plane(rows[sample.rows]))
+
+
+def _embed(
+    config: ClassSeparation, arm: str, run: int, sketches: Sketches | HeldSketches
+) -> Float32[np.ndarray, "n d"]:
+    """Return the embeddings of all sketches, in their order."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    backbone = config.load(arm, run)
+    settings = {"folder": config.cache, "workers": config.workers, "progress": True, "name": arm}
+    if config.heads is None:
+        how = {"layer": config.layer, "precision": config.precision}
+        return np.asarray(cached_features(backbone.to(device), sketches, **how, **settings), dtype=np.float32)
+    head = _load_head(config, arm, run, backbone)
+    how = {name: getattr(head.config, name) for name in ("layer", "pooled", "precision")}
+    return head.to(device).embed(cached_features(backbone.to(device), sketches, **how, **settings)).numpy()
+
+
+def _measure(
+    arm: str, rows: Float32[np.ndarray, "n d"], labels: Int64[np.ndarray, " n"], hardest: int
+) -> tuple[Separation, dict[str, float]]:
+    try:
+        found = separation(rows, labels, hardest=hardest)
+    except ValueError as error:
+        raise ValueError(f"{arm}: {error}") from None
+    vectors, classes = torch.from_numpy(rows), torch.from_numpy(labels)
+    near = (1, min(5, len(rows) - 1))
+    accuracy = top_k_accuracy(vectors, classes, vectors, classes, near, exclude_self=True)
+    distances = {name: getattr(found, name) for name in QUANTITIES if not name.startswith("top_")}
+    return found, {**distances, "top_1": accuracy[1], "top_5": accuracy[near[1]]}
+
+
+# Report --------------------------------------------------------------------------------------------------------------
+
+
+def _results(config: ClassSeparation, sketches: Sketches, found: Mapping[str, Measured]) -> dict[str, Any]:
+    first = next(iter(found.values()))
+    return {
+        "format": f"sketchloss {KIND}",
+        "data": config.data,
+        "part": config.part,
+        "held_out": config.held_out,
+        "sketches": len(sketches),
+        "measured": first.result.n,
+        "classes": first.result.classes,
+        "singletons": first.result.singletons,
+        "unreadable": len(sketches.unreadable),
+        "image_size": config.image_size,
+        "seeds": config.seeds,
+        "heads": config.heads and str(config.heads),
+        "embedding": "the embedding of trained heads" if config.heads else f"{config.layer}, averaged over positions",
+        "in_histogram": first.histogram.rows,
+        "arms": {arm: _results_of_arm(config, sketches.classes, arm, found) for arm in found},
+        "left_out": [arm for arm in ARMS if arm not in found],
+        "paper": PAPER,
+    }  # fmt: skip
+
+
+def _results_of_arm(
+    config: ClassSeparation, classes: Sequence[str], arm: str, found: Mapping[str, Measured]
+) -> dict[str, Any]:
+    measured = found[arm]
+    return {
+        "weights": list(dict.fromkeys(config.weights_of(arm, run) for run in range(len(measured.runs)))),
+        "varies": measured.varies or None,
+        "runs": [
+            {"seed": config.seed + run, **{name: _finite(value) for name, value in quantities.items()}}
+            for run, quantities in enumerate(measured.runs)
+        ],
+        "spread": {name: asdict(spread(values)) if (values := measured.values(name)) else None for name in QUANTITIES},
+        "p_against_tuning": {name: _p(name, arm, found) for name in QUANTITIES},
+        # Of the first repeat.
+        "hardest": [
+            {"first": classes[pair.first], "second": classes[pair.second], "cosine": pair.cosine}
+            for pair in measured.result.hardest
+        ],
+        "per_class": {
+            classes[label]: {**asdict(one), "ratio": _finite(one.ratio)}
+            for label, one in measured.result.per_class.items()
+        },
+    }
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _p(quantity: str, arm: str, found: Mapping[str, Measured]) -> float | None:
+    if arm == "tuning" or "tuning" not in found:
+        return None
+    values, reference = found[arm].values(quantity), found["tuning"].values(quantity)
+    # Where one of them was measured once for all repeats, nothing is paired.
+    return paired_t_test(values, reference) if len(values) == len(reference) else None
+
+
+def _in_short(measured: Measured) -> str:
+    values = measured.values("ratio")
+    repeats = f", {len(values)} seeds" if len(values) > 1 else ""
+    return f"ratio {format_spread(spread(values))}{repeats}" if values else "no ratio, its features have collapsed"
+
+
+def _draw(
+    config: ClassSeparation,
+    classes: Sequence[str],
+    results: dict[str, Any],
+    found: Mapping[str, Measured],
+    sample: Sample,
+) -> None:
+    name, measured = Path(config.data).name, results["measured"]
+    layer = "trained embedding" if config.heads else config.layer
+    what = f"{name}: {measured:,} sketches of {results['classes']} classes, {config.image_size} pixels, {layer}"
+    bars = [
+        RatioBar(arm, Spread(**values), of_arm["p_against_tuning"]["ratio"], PAPER[arm]["ratio"][0])
+        for arm, of_arm in results["arms"].items()
+        if (values := of_arm["spread"]["ratio"])
+    ]
+    draw_ratios(bars, config.out / "ratio.png", title=f"Class separation\n{what}")
+    rows = results["in_histogram"]
+    pairs = "all pairs" if rows == measured else f"pairs of a random sample of {rows:,}"
+    histograms = {arm: one.histogram for arm, one in found.items()}
+    draw_distances(histograms, config.out / "distances.png", title=f"Distances of pairs ({pairs})\n{what}")
+    positions = {arm: one.positions for arm, one in found.items()}
+    shown = "all" if len(sample.rows) == measured else f"{len(sample.rows):,}"
+    title = f"Maps of the embedding (t-SNE of {shown})\n{what}"
+    draw_map(positions, sample, classes, config.out / "map.png", title=title)

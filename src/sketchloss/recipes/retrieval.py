@@ -1,0 +1,443 @@
+"""Sketch retrieval: train a 512-d head on each arm's frozen features, then let held-out sketches look for their class
+among those trained on (Seo 2025, section 4.2, Table 3).
+
+    sketchloss retrieval --data doodles --out runs/retrieval --preset demo        a minute on two cores
+    sketchloss retrieval --data FOLDER --out runs/mine --tuning runs/tuning --attention-tuning runs/attention
+    sketchloss retrieval --preset paper --data songweig/imagenet_sketch --out runs/paper \\
+        --tuning runs/paper-tuning --attention-tuning runs/paper-attention
+
+A backbone's features do not change while a head is trained, so they are computed once and kept (`features.py`).
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+import tyro
+from accelerate.utils import set_seed
+from jaxtyping import Float16, Int64
+from PIL import Image
+from pytorch_metric_learning.losses import TripletMarginLoss
+from pytorch_metric_learning.miners import BatchHardMiner, TripletMarginMiner
+from pytorch_metric_learning.samplers import MPerClassSampler
+from torch import Tensor
+from tqdm import tqdm
+
+from sketchloss.arms import ArmWeights
+from sketchloss.backbone import ARMS, Backbone, tap_index
+from sketchloss.data.loading import hold_if_small
+from sketchloss.data.sources import Sketches, open_sketches
+from sketchloss.features import Precision, cached_features, pixels_digest
+from sketchloss.files import write_atomic, write_json
+from sketchloss.images import save_picture
+from sketchloss.models.embedder import Embedder, EmbedderConfig, load_embedder, save_embedder
+from sketchloss.ranking import nearest, top_k_accuracy
+from sketchloss.report.contact_sheet import Tile, draw_contact_sheet
+from sketchloss.report.tables import SIGNIFICANT, markdown_table, starred, write_csv
+from sketchloss.statistics import Spread, format_spread, paired_t_test, spread
+from sketchloss.training.guards import require_finite
+from sketchloss.training.run import check_run_folder, open_run_folder
+from sketchloss.weights import weights_digest
+
+RANKS = (1, 3, 5)
+MEASURES = (*(f"top_{k}" for k in RANKS), "untrained_top_1")
+SHOWN_QUERIES, SHOWN_SIDE = 8, 112
+
+#: Table 3 of the paper: arm -> top-1, top-3, top-5 in percent.
+PAPER = {
+    "attention+tuning": ("74.90 ± 0.31 *", "83.51 ± 0.28 *", "87.75 ± 0.24 *"),
+    "tuning": ("73.74 ± 0.29", "82.71 ± 0.34", "85.36 ± 0.27"),
+    "attention": ("59.01 ± 0.52", "65.44 ± 0.48", "70.10 ± 0.43"),
+    "original": ("73.05 ± 0.33", "81.13 ± 0.36", "83.87 ± 0.31"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retrieval(ArmWeights):
+    """Train a retrieval head on the frozen features of each arm and measure what its nearest neighbours are.
+
+    Raises:
+        ValueError: for a setting outside its range, naming it.
+    """
+
+    data: str
+    """Sketches: `doodles`, a folder of class folders, a folder of QuickDraw .ndjson, or a hub data set."""
+    out: Path
+    """Run folder to make."""
+    image_size: int = 64
+    """Side of the images in pixels."""
+    per_class: Annotated[int | None, tyro.conf.DisallowNone] = None
+    """Use at most this many sketches of a class."""
+    held_out: float = 0.1
+    """Share of each class that is never trained on: the queries."""
+    duplicates: Literal["ignore", "together"] = "ignore"
+    """`together`: flipped or rotated copies of one picture stay on one side of the split."""
+    layer: str = "pool5"
+    """Whose features the head is trained on."""
+    pooled: bool = False
+    """Average them over positions; by default the head sees the whole map."""
+    precision: Precision = "bf16"
+    """Arithmetic of the backbone: float32 (`no`), or mixed with bfloat16."""
+    hidden: int = 512
+    """Width of the head's layer before the 512 numbers of the embedding."""
+    scale: float = 16.0
+    """The cross-entropy's classifier sees the unit embedding times this; 1: as it is."""
+    epochs: int = 20
+    """Passes over the training part."""
+    lr: float = 1e-4
+    """Adam's learning rate at the start."""
+    lr_every: int = 7
+    """Epochs after which it falls to a tenth, again and again."""
+    triplet_weight: float = 0.01
+    """What the triplet loss counts beside the cross-entropy."""
+    margin: float = 0.2
+    """How much nearer than another class the own class must be, in Euclidean distance of unit vectors."""
+    mining: Literal["batch-hard", "semi-hard", "batch-all"] = "batch-hard"
+    """Which triplets of a batch count."""
+    classes_per_batch: int = 8
+    """P of the PK batches: classes drawn for each (all of them where there are fewer)."""
+    sketches_per_class: int = 4
+    """K of the PK batches: sketches drawn of each class."""
+    seeds: int = 5
+    """Repeats; split, start and order differ together."""
+    seed: int = 0
+    """Of the first repeat; the next is one more."""
+    cache: Annotated[Path | None, tyro.conf.DisallowNone] = None
+    """Folder that keeps features between runs; by default `$SKETCHLOSS_CACHE` or `~/.cache/sketchloss`."""
+    workers: Annotated[int | None, tyro.conf.DisallowNone] = None
+    """Decoding processes; by default one for each core but one, 8 at most."""
+    resume: bool = False
+    """Continue the run in `out`: heads that are trained already are not trained again."""
+
+    def __post_init__(self) -> None:
+        positive = ("image_size", "hidden", "scale", "epochs", "lr", "lr_every", "classes_per_batch", "seeds")
+        for name in positive:
+            if not 0 < getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} is {getattr(self, name)}: it must be positive")
+        if not 0 < self.held_out < 1:
+            raise ValueError(f"held_out is {self.held_out}: it must lie between 0 and 1")
+        for name in ("triplet_weight", "margin", "seed", "workers"):
+            if not 0 <= (getattr(self, name) or 0) < float("inf"):
+                raise ValueError(f"{name} is {getattr(self, name)}: it must not be negative")
+        for name in ("classes_per_batch", "sketches_per_class"):
+            if getattr(self, name) < 2:
+                raise ValueError(f"{name} is {getattr(self, name)}: a triplet needs two classes and two of a class")
+        tap_index(self.layer)
+
+    def all_seeds(self) -> range:
+        """Return the seed of each repeat."""
+        return range(self.seed, self.seed + self.seeds)
+
+
+#: What each preset changes of the defaults above.
+PRESETS: dict[str, dict[str, Any]] = {
+    # Section 4.2.1 as printed, with our reading of its gaps.
+    "paper": {
+        **{"photo": "imagenet", "downsample": "none", "image_size": 224, "precision": "no", "hidden": 4096},
+        "scale": 1.0,
+    },
+    "small": {},
+    "demo": {"per_class": 40, "held_out": 0.2, "epochs": 10, "seeds": 3},
+}
+
+
+def retrieval(config: Retrieval) -> dict[str, Any]:
+    """Run the recipe.
+
+    Returns:
+        What `results.json` holds: `arms`, each with its `runs` (a dictionary for each seed, accuracies in [0, 1]).
+
+    Raises:
+        ValueError: as `Retrieval`, `open_sketches`, `load_backbone` and `check_run_folder`.
+        TrainingStopped: if a loss is not finite.
+    """
+    # Set-up ----------------------------------------------------------------------------------------------------------
+    check_run_folder(config.out, config, config.resume)
+    for arm in config.arms():
+        for run in range(config.seeds if ARMS[arm].tuning else 1):
+            config.load(arm, run)  # a mistyped name is said before the first hour, not after
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+    # Data ------------------------------------------------------------------------------------------------------------
+    sketches = open_sketches(config.data, config.image_size, per_class=config.per_class, seed=config.seed)
+    for line in sketches.unreadable[:5]:
+        print(f"skipped {line}")
+    parts = [
+        sketches.split_indices(config.held_out, seed=seed, duplicates=config.duplicates == "together")
+        for seed in config.all_seeds()
+    ]
+    gallery, queries = (len(part) for part in parts[0])
+    if gallery < max(RANKS):
+        raise ValueError(f"{config.data} leaves {gallery} sketches to learn from: at least {max(RANKS)} are needed")
+    print(f"{config.data}: {len(sketches.classes)} classes, gallery of {gallery:,} sketches, {queries:,} queries")
+    pictures = hold_if_small(sketches, workers=config.workers)
+    open_run_folder(config.out, config, config.resume, data=pixels_digest(pictures, workers=config.workers))
+
+    # Features and heads ----------------------------------------------------------------------------------------------
+    labels = torch.from_numpy(sketches.labels)
+    arms: list[dict[str, Any]] = []
+    shown = None
+    for arm in config.arms():
+        features: dict[str, tuple[Backbone, np.ndarray]] = {}
+        runs = []
+        for run, (seed, (learnt, asked)) in enumerate(zip(config.all_seeds(), parts, strict=True)):
+            weights = config.weights_of(arm, run)
+            if weights not in features:
+                # note: one start of the gates for all repeats, because features are computed once an arm.
+                backbone = config.load(arm, run if ARMS[arm].tuning else 0).to(device)
+                features[weights] = (
+                    backbone,
+                    cached_features(
+                        backbone,
+                        pictures,
+                        **{"layer": config.layer, "pooled": config.pooled, "precision": config.precision},
+                        **{"folder": config.cache, "workers": config.workers, "progress": True, "name": arm},
+                    ),
+                )
+            backbone, rows = features[weights]
+            folder = config.out / "heads" / arm / str(seed)
+            result = _trained(folder, backbone)
+            if result is None:
+                embedder = _new_embedder(config, sketches, backbone, rows.shape[1], seed).to(device)
+                losses = train_head(config, embedder, rows, labels, learnt, seed, name=f"{arm}, seed {seed}")
+                embeddings = embedder.embed(rows)
+                result = {
+                    "seed": seed,
+                    "weights": weights,
+                    **_accuracy(embeddings, labels, learnt, asked),
+                    "untrained_top_1": _accuracy(torch.from_numpy(rows.copy()), labels, learnt, asked)["top_1"],
+                    "losses": losses,
+                }
+                save_embedder(embedder, folder)
+                write_json(folder / "result.json", result)  # last: it says that the head is done
+            runs.append(result)
+            if shown is None:  # the picture shows the first arm's first repeat
+                shown = load_embedder(folder).embed(rows)
+        arms.append({"arm": arm, "runs": runs})
+
+    # Report ----------------------------------------------------------------------------------------------------------
+    results = {
+        **{"format": "sketchloss retrieval", "data": config.data, "image_size": config.image_size},
+        **{"classes": len(sketches.classes), "gallery": gallery, "queries": queries, "seeds": [*config.all_seeds()]},
+        "arms": _compared(arms),
+    }
+    write_json(config.out / "results.json", results)
+    text = f"{_caption(config, results)}\n\n{_table(results['arms'])}"
+    with write_atomic(config.out / "table.md") as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+    write_csv(config.out / "table.csv", *_csv(results["arms"]))
+    assert shown is not None
+    save_picture(_picture(config, sketches, shown, *parts[0]), config.out / "nearest.png")
+    print(f"\n{text}\n")
+    for what, file in (("Table", "table.md"), ("Numbers", "results.json and table.csv"), ("Picture", "nearest.png")):
+        print(f"{what + ':':8} {config.out}/{file}")
+    return results
+
+
+# Training a head -----------------------------------------------------------------------------------------------------
+
+
+def train_head(
+    config: Retrieval,
+    embedder: Embedder,
+    features: Float16[np.ndarray, "n f"],
+    labels: Int64[Tensor, " n"],
+    learnt: Int64[np.ndarray, " m"],
+    seed: int,
+    *,
+    name: str = "",
+) -> list[float]:
+    """Train an embedder in place on some rows of the features.
+
+    Args:
+        config: the settings of the loss, the batches and the optimiser.
+        embedder: on the device to train on.
+        features: of all sketches; may be mapped from disk.
+        labels: of all sketches.
+        learnt: which of them to train on.
+        seed: of dropout and of the order.
+        name: what the bar calls it.
+
+    Returns:
+        The mean loss of each epoch.
+
+    Raises:
+        TrainingStopped: if the loss is not finite.
+    """
+    set_seed(seed)  # NumPy's too, from which the sampler draws
+    device = embedder.classifier.weight.device
+    batch_size = min(config.classes_per_batch, len(labels[learnt].unique())) * config.sketches_per_class
+    # As many PK batches as show each sketch once on average.
+    batches = MPerClassSampler(
+        labels[learnt], config.sketches_per_class, batch_size, length_before_new_iter=max(batch_size, len(learnt))
+    )
+    optimizer = torch.optim.Adam(embedder.parameters(), lr=config.lr, fused=True)
+    schedule = torch.optim.lr_scheduler.StepLR(optimizer, step_size=config.lr_every, gamma=0.1)
+    triplet = TripletMarginLoss(margin=config.margin)
+    miner = _miner(config)
+    embedder.train()
+    losses, step = [], 0
+    for _ in tqdm(range(config.epochs), desc=name, unit=" epochs", disable=None):
+        total = torch.zeros((), device=device)
+        order = torch.tensor(list(batches)).view(-1, batch_size)
+        for chosen in order.numpy():
+            rows = learnt[chosen]
+            inputs = torch.from_numpy(features[rows]).to(device).float()
+            classes = labels[rows].to(device)
+            embeddings, logits = embedder(inputs)
+            loss = F.cross_entropy(logits, classes)
+            if config.triplet_weight:
+                mined = miner(embeddings, classes) if miner else None
+                loss = loss + config.triplet_weight * triplet(embeddings, classes, mined)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            total += loss.detach()
+            step += 1
+        losses.append(total.item() / len(order))
+        require_finite(losses[-1], step, optimizer.param_groups[0]["lr"])
+        schedule.step()
+    embedder.eval()
+    return losses
+
+
+def _miner(config: Retrieval) -> BatchHardMiner | TripletMarginMiner | None:
+    if config.mining == "batch-hard":
+        return BatchHardMiner()
+    return TripletMarginMiner(config.margin, type_of_triplets="semihard") if config.mining == "semi-hard" else None
+
+
+def _new_embedder(config: Retrieval, sketches: Sketches, backbone: Backbone, features: int, seed: int) -> Embedder:
+    torch.manual_seed(seed)
+    return Embedder(
+        EmbedderConfig(
+            features=features,
+            classes=tuple(sketches.classes),
+            hidden=config.hidden,
+            scale=config.scale,
+            weights=weights_digest(backbone),
+            layer=config.layer,
+            pooled=config.pooled,
+            image_size=config.image_size,
+            precision=config.precision,
+        )
+    )
+
+
+def _trained(folder: Path, backbone: Backbone) -> dict[str, Any] | None:
+    """Return the result of a head that an interrupted run trained, or None if it has to be trained."""
+    if not (folder / "result.json").is_file():
+        return None
+    if load_embedder(folder).config.weights != weights_digest(backbone):
+        raise ValueError(f"{folder} was trained on other weights than are given now: start a new run")
+    return json.loads((folder / "result.json").read_text(encoding="utf-8"))
+
+
+def _accuracy(rows: Tensor, labels: Tensor, learnt: np.ndarray, asked: np.ndarray) -> dict[str, float]:
+    scores = top_k_accuracy(rows[asked], labels[asked], rows[learnt], labels[learnt], k=RANKS)
+    return {f"top_{k}": value for k, value in scores.items()}
+
+
+# Report --------------------------------------------------------------------------------------------------------------
+
+
+def _compared(arms: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Add to each arm its mean and deviation over the repeats, and p of the paired t-test against `tuning`."""
+    reference = next((arm["runs"] for arm in arms if arm["arm"] == "tuning"), None)
+    compared = []
+    for arm in arms:
+        summary: dict[str, Any] = {"arm": arm["arm"]}
+        for name in MEASURES:
+            values = [run[name] for run in arm["runs"]]
+            p = None
+            if reference is not None and arm["arm"] != "tuning":
+                p = paired_t_test(values, [run[name] for run in reference])
+            summary[name] = {**asdict(spread(values)), "p": p}
+        compared.append({**summary, "runs": arm["runs"]})
+    return compared
+
+
+def _table(arms: Sequence[dict[str, Any]]) -> str:
+    tuning = next((arm for arm in arms if arm["arm"] == "tuning"), None)
+    rows = []
+    for arm in arms:
+        cells = []
+        for name in MEASURES:
+            found = arm[name]
+            text = format_spread(Spread(found["mean"], found["deviation"], found["count"]), percent=True)
+            better = tuning is not None and found["mean"] > tuning[name]["mean"]
+            cells.append(starred(text, found["p"]) if better else text + _worse(found["p"]))
+        rows.append([arm["arm"], *cells[:3], *PAPER[arm["arm"]], *cells[3:]])
+    header = [f"top-{k}" for k in RANKS]
+    return markdown_table(["arm", *header, *(f"paper {name}" for name in header), "no head: top-1"], rows)
+
+
+def _worse(p: float | None) -> str:
+    return " †" if p is not None and p < SIGNIFICANT else ""
+
+
+def _csv(arms: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[object]]]:
+    header = ["arm", "seed", "weights", *MEASURES]
+    return header, [[arm["arm"], *(run[name] for name in header[1:])] for arm in arms for run in arm["runs"]]
+
+
+def _caption(config: Retrieval, results: dict[str, Any]) -> str:
+    smaller = [
+        *([] if config.image_size >= 224 else [f"{config.image_size} pixels (224 there)"]),
+        *(
+            []
+            if results["gallery"] >= 45_000
+            else [f"{results['gallery']:,} sketches to learn from (about 45,800 there)"]
+        ),
+        *([] if config.hidden >= 4096 else [f"a head {config.hidden} wide (4,096 there)"]),
+        *([] if config.epochs >= 20 else [f"{config.epochs} epochs (20 there)"]),
+        *([] if config.seeds >= 5 else [f"{config.seeds} seeds (5 there)"]),
+    ]
+    lines = [
+        f"Retrieval on {config.data}: {results['classes']} classes, {results['queries']:,} queries against "
+        f"{results['gallery']:,} sketches that the heads were trained on, in percent, mean ± standard deviation over "
+        f"seeds {config.seed} to {config.all_seeds()[-1]}.",
+        "Top-k: a sketch of the query's class is among the k nearest by cosine similarity.",
+        f"Weights: {'; '.join(f'{arm} {_weights(config, arm)}' for arm in config.arms())}.",
+        "Split, start and order differ from seed to seed; the weights "
+        + ("do where several are given." if max(len(config.tuning), len(config.attention_tuning)) > 1 else "do not."),
+    ]
+    if "tuning" in config.arms():
+        lines.append("* better and † worse than `tuning` with p < 0.05 in a paired t-test.")
+    else:
+        lines.append("No weights were given for `tuning` (--tuning), so nothing is tested against it.")
+    lines.append("No head: the same features compared as they are.")
+    if smaller:
+        lines.append(f"Smaller than the paper, whose numbers stand beside: {', '.join(smaller)}; other sketches.")
+    return " ".join(lines)
+
+
+def _weights(config: Retrieval, arm: str) -> str:
+    return ", ".join(dict.fromkeys(config.weights_of(arm, run) for run in range(config.seeds)))
+
+
+def _picture(
+    config: Retrieval, sketches: Sketches, embeddings: Tensor, learnt: np.ndarray, asked: np.ndarray
+) -> Image.Image:
+    """Draw some queries with their five nearest, as the first arm's first head finds them."""
+    chosen = np.random.default_rng(config.seed).permutation(asked)[:SHOWN_QUERIES]
+    _, found = nearest(embeddings[chosen], embeddings[learnt], 5)
+    large = sketches.with_size(SHOWN_SIDE)
+    rows = []
+    for query, places in zip(chosen, found.tolist(), strict=True):
+        label = sketches.labels[query]
+        tiles = [
+            Tile(
+                large.picture(index),
+                sketches.classes[sketches.labels[index]],
+                "right" if sketches.labels[index] == label else "wrong",
+            )
+            for index in learnt[places].tolist()
+        ]
+        rows.append((Tile(large.picture(int(query)), sketches.classes[label]), tiles))
+    return draw_contact_sheet(rows, title=f"Held-out sketches and their five nearest: {config.arms()[0]}")

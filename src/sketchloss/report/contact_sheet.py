@@ -1,0 +1,144 @@
+"""A contact sheet: each query with the pictures found for it, row by row. Drawn with Pillow."""
+
+import re
+import unicodedata
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from PIL import Image, ImageDraw, ImageFont
+
+from sketchloss.images import fit_square
+
+TEXT, FRAME, RULE = (40, 40, 40), (200, 200, 200), (120, 120, 120)
+# Bluish green and vermilion (Okabe & Ito 2008), told apart by the colour-blind as well; a solid frame with a tick and
+# a dashed one with a cross say the same without colour.
+RIGHT, WRONG = (0, 158, 115), (213, 94, 0)
+THICK = 3
+DASH, GAP = 7, 5
+FONT_SIZE, LINE = 12, 18
+MARGIN, SPACE = 16, 10
+LEAST_SIDE = 32
+
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A picture on the sheet."""
+
+    picture: Image.Image
+    """Of any mode and proportions; it is fitted into a square on white paper."""
+    caption: str = ""
+    """Below it, one line; shortened to fit."""
+    verdict: Literal["right", "wrong"] | None = None
+    """Its frame: green with a tick, red and dashed with a cross, or thin and grey."""
+
+
+def draw_contact_sheet(rows: Sequence[tuple[Tile, Sequence[Tile]]], *, title: str = "", side: int = 112) -> Image.Image:
+    """Draw one row for each query: the query at the left, set apart by a line, then what was found for it.
+
+    Args:
+        rows: queries, each with its neighbours, the nearest first; rows may be of different lengths.
+        title: a line above.
+        side: of each picture in pixels, at least 32.
+
+    Returns:
+        An `RGB` picture.
+
+    Raises:
+        ValueError: for no rows, a side that is too small, or more pixels than Pillow would open again.
+    """
+    if not rows:
+        raise ValueError("a contact sheet needs at least one row")
+    if side < LEAST_SIDE:
+        raise ValueError(f"side is {side}: tiles need at least {LEAST_SIDE} pixels")
+    across = max(len(found) for _, found in rows)
+    top = MARGIN + (LINE + SPACE if title else 0)
+    height = side + LINE + SPACE
+    # A row: the query, a gap with the line in its middle, the neighbours.
+    start = MARGIN + side + 3 * SPACE
+    size = (start + max(across, 1) * (side + SPACE) - SPACE + MARGIN, top + len(rows) * height - SPACE + MARGIN)
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is not None and size[0] * size[1] > limit:
+        raise ValueError(
+            f"a sheet of {len(rows):,} rows with {across:,} pictures would be {size[0]:,} by {size[1]:,} pixels, more "
+            f"than {limit:,} in all: draw fewer rows"
+        )
+    canvas = Image.new("RGB", size, "white")
+    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(size=FONT_SIZE)
+    if title:
+        bigger = ImageFont.load_default(size=FONT_SIZE + 3)
+        draw.text((MARGIN, MARGIN), _shorten(_drawable(title), bigger, size[0] - 2 * MARGIN), fill=TEXT, font=bigger)
+    for index, (query, found) in enumerate(rows):
+        y = top + index * height
+        _draw_tile(canvas, draw, query, (MARGIN, y), side, font)
+        x = MARGIN + side + (3 * SPACE) // 2
+        draw.line((x, y, x, y + side - 1), fill=RULE, width=2)
+        for place, tile in enumerate(found):
+            _draw_tile(canvas, draw, tile, (start + place * (side + SPACE), y), side, font)
+    return canvas
+
+
+def _draw_tile(
+    canvas: Image.Image, draw: ImageDraw.ImageDraw, tile: Tile, at: tuple[int, int], side: int, font: Font
+) -> None:
+    x, y = at
+    # The frame lies around the picture, not on it.
+    inner = side - 2 * THICK
+    picture = tile.picture if tile.picture.mode in ("L", "RGB") else tile.picture.convert("RGB")
+    canvas.paste(fit_square(picture, inner), (x + THICK, y + THICK))
+    box = (x, y, x + side - 1, y + side - 1)
+    if tile.verdict is None:
+        draw.rectangle((x + THICK - 1, y + THICK - 1, x + side - THICK, y + side - THICK), outline=FRAME)
+    elif tile.verdict == "right":
+        draw.rectangle(box, outline=RIGHT, width=THICK)
+    else:
+        _draw_dashed(draw, box)
+    if tile.verdict is not None:
+        _draw_mark(draw, x + side - 1, y, right=tile.verdict == "right")
+    if tile.caption:
+        text = _shorten(_drawable(tile.caption), font, side)
+        draw.text((x + side / 2, y + side + 2), text, fill=TEXT, font=font, anchor="ma")
+
+
+def _draw_dashed(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int]) -> None:
+    left, top, right, bottom = box
+    for start in range(left, right + 1, DASH + GAP):
+        end = min(start + DASH - 1, right)
+        draw.rectangle((start, top, end, top + THICK - 1), fill=WRONG)
+        draw.rectangle((start, bottom - THICK + 1, end, bottom), fill=WRONG)
+    for start in range(top, bottom + 1, DASH + GAP):
+        end = min(start + DASH - 1, bottom)
+        draw.rectangle((left, start, left + THICK - 1, end), fill=WRONG)
+        draw.rectangle((right - THICK + 1, start, right, end), fill=WRONG)
+
+
+def _draw_mark(draw: ImageDraw.ImageDraw, right_edge: int, top: int, *, right: bool) -> None:
+    """Draw a tick or a cross on a disc in the corner."""
+    x, y, radius = right_edge - 9, top + 9, 8
+    draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=RIGHT if right else WRONG)
+    if right:
+        draw.line((x - 4, y, x - 1, y + 3, x + 4, y - 3), fill="white", width=2)
+    else:
+        draw.line((x - 3, y - 3, x + 3, y + 3), fill="white", width=2)
+        draw.line((x - 3, y + 3, x + 3, y - 3), fill="white", width=2)
+
+
+def _drawable(text: str) -> str:
+    """Return a text in the letters that the built-in font has, which are ASCII's; `?` for each run of others."""
+    # Accents are taken off their letter: é becomes e.
+    parted = unicodedata.normalize("NFKD", " ".join(text.split()).translate(_ALIKE))
+    plain = "".join(character for character in parted if not unicodedata.combining(character))
+    return re.sub(r"[^ -~]+", "?", plain)
+
+
+_ALIKE = str.maketrans("\u2010\u2013\u2014\u2018\u2019\u00d7", "---''x")
+
+
+def _shorten(text: str, font: Font, width: int) -> str:
+    if font.getlength(text) <= width:
+        return text
+    kept = bisect_right(range(len(text)), width, key=lambda length: font.getlength(text[:length] + "..."))
+    return text[: max(0, kept - 1)] + "..."

@@ -1,0 +1,217 @@
+"""Figures of class separation: ratios side by side (Seo 2025, Figure 4), distances, and a map of the embedding."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Int
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import PercentFormatter
+
+from sketchloss.files import write_atomic
+from sketchloss.report.tables import starred
+from sketchloss.separation import DistanceHistogram
+from sketchloss.statistics import Spread, format_spread
+
+# Told apart by the colour-blind as well (Okabe & Ito 2008), and by their lightness when printed in grey.
+OURS, PAPER = "#0072B2", "#C9C9C9"
+WITHIN, ACROSS = "#D55E00", "#0072B2"
+OTHERS = "#DADADA"
+# Seven markers and ten colours: only every seventieth class would have both alike.
+COLOURS = ("#1F77B4", "#FF7F0E", "#2CA02C", "#D62728", "#9467BD", "#8C564B", "#E377C2", "#222222", "#A6A614", "#17BECF")
+MARKERS = "osD^vPX"
+
+
+@dataclass(frozen=True)
+class RatioBar:
+    """What Figure 4 shows of one arm."""
+
+    arm: str
+    ratio: Spread
+    p: float | None = None
+    """Against the arm `tuning`; None: no test."""
+    paper: float | None = None
+    """The paper's ratio."""
+
+
+def draw_ratios(bars: Sequence[RatioBar], path: str | Path, *, title: str) -> None:
+    """Draw the ratio of each arm, inter / intra, with its standard deviation, beside the paper's.
+
+    Args:
+        bars: the arms, from left to right; a star marks p < 0.05.
+        path: of the picture; its suffix names the format.
+        title: above the figure.
+    """
+    figure = Figure(figsize=(2.4 + 1.5 * len(bars), 4.3), layout="constrained")
+    axes = figure.subplots()
+    width = 0.38
+    for place, bar in enumerate(bars):
+        left, right, error = place - width / 2, place + width / 2, bar.ratio.deviation
+        axes.bar(left, bar.ratio.mean, width, color=OURS)
+        if error is not None:
+            axes.errorbar(left, bar.ratio.mean, error, color="#222222", capsize=4, linewidth=1.2)
+        _write_above(axes, left, bar.ratio.mean + (error or 0), starred(format_spread(bar.ratio), bar.p))
+        if bar.paper is not None:
+            axes.bar(right, bar.paper, width, color=PAPER)
+            _write_above(axes, right, bar.paper, f"{bar.paper:.2f}", color="#666666")
+    axes.axhline(1, color="#222222", linewidth=0.8, linestyle=":")
+    axes.set_xticks(range(len(bars)), [bar.arm for bar in bars])
+    axes.set_ylabel("distance across / within classes")
+    axes.margins(y=0.1)
+    axes.spines[["top", "right"]].set_visible(False)
+    keys = [Patch(color=OURS, label="here, mean ± standard deviation over seeds")]
+    if any(bar.paper is not None for bar in bars):
+        keys.append(Patch(color=PAPER, label="Seo 2025, Table 4"))
+    figure.legend(handles=keys, loc="outside lower center", ncols=2, frameon=False)
+    _finish(figure, title, path)
+
+
+def draw_distances(histograms: Mapping[str, DistanceHistogram], path: str | Path, *, title: str) -> None:
+    """Draw how the cosine distances of pairs within and across classes are spread, a panel for each arm.
+
+    Args:
+        histograms: arm -> its histogram.
+        path: of the picture.
+        title: above the figure.
+    """
+    figure = Figure(figsize=(8, 0.9 + 1.75 * len(histograms)), layout="constrained")
+    panels = figure.subplots(len(histograms), 1, squeeze=False)[:, 0]
+    for axes, (arm, found) in zip(panels, histograms.items(), strict=True):
+        middles = (found.edges[1:] + found.edges[:-1]) / 2
+        for name, counts, colour in (
+            ("within a class", found.within, WITHIN),
+            ("across classes", found.across, ACROSS),
+        ):
+            if not counts.sum():
+                continue
+            shares = counts / counts.sum()
+            mean = float((shares * middles).sum())
+            axes.stairs(shares, found.edges, fill=True, alpha=0.35, color=colour)
+            axes.stairs(shares, found.edges, color=colour, linewidth=1, label=f"{name}, mean {mean:.3g}")
+            axes.axvline(mean, color=colour, linewidth=1.2, linestyle="--")
+        axes.set_title(arm, loc="left", fontsize="medium")
+        axes.set_xlim(0, _almost_all(found))
+        axes.set_ylim(0, None)
+        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(loc="lower right", bbox_to_anchor=(1, 0.98), ncols=2, frameon=False, fontsize="small")
+    panels[-1].set_xlabel("cosine distance of a pair (each arm has its own scale)")
+    figure.supylabel("share of pairs", fontsize="medium")
+    _finish(figure, title, path)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The sketches on a map."""
+
+    rows: Int[np.ndarray, " m"]
+    """Which rows of the embeddings, in order."""
+    labels: Int[np.ndarray, " m"]
+    coloured: tuple[int, ...]
+    """Labels that get a colour; the others are grey."""
+
+
+def choose_sample(labels: Int[np.ndarray, " n"], *, classes: int = 10, most: int = 1200) -> Sample:
+    """Choose sketches for a map, always the same: all of some classes (of `most` / 2 at most), and others at random.
+
+    Args:
+        labels: n integers.
+        classes: how many get a colour: those with most members, spread over the alphabet where many have as many.
+        most: how many sketches in all.
+    """
+    values, counts = np.unique(labels, return_counts=True)
+    largest = values[counts >= np.sort(counts)[-min(classes, len(values))]]
+    coloured = largest[np.linspace(0, len(largest) - 1, min(classes, len(largest))).round().astype(int)]
+    rng = np.random.default_rng(0)
+    mine = rng.permutation(np.flatnonzero(np.isin(labels, coloured)))[: most // 2]
+    others = rng.permutation(np.flatnonzero(~np.isin(labels, coloured)))[: most - len(mine)]
+    rows = np.sort(np.concatenate([mine, others]))
+    return Sample(rows, labels[rows], tuple(coloured.tolist()))
+
+
+def map_to_plane(rows: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "m 2"] | None:
+    """Lay rows out in the plane so that near ones (by cosine) stay near: t-SNE, always the same.
+
+    Returns:
+        Positions; None if there are fewer than four rows, or all are alike.
+    """
+    from sklearn.manifold import TSNE  # takes a second to load
+
+    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    if len(rows) < 4 or np.ptp(unit, axis=0).max() < 1e-6:
+        return None
+    perplexity = min(30.0, (len(rows) - 1) / 3)
+    # Of unit rows, the squared distance in space is twice the cosine distance.
+    return TSNE(2, perplexity=perplexity, init="pca", random_state=0).fit_transform(unit.astype(np.float32))
+
+
+def draw_map(
+    positions: Mapping[str, Float[np.ndarray, "m 2"] | None],
+    sample: Sample,
+    classes: Sequence[str],
+    path: str | Path,
+    *,
+    title: str,
+) -> None:
+    """Draw maps of the embedding, a panel for each arm; some classes in colour, the others grey.
+
+    Args:
+        positions: arm -> where each sketch of the sample lies, as `map_to_plane` says.
+        sample: as chosen.
+        classes: names; a label is an index into them.
+        path: of the picture.
+        title: above the figure.
+    """
+    columns = 2 if len(positions) == 4 else min(3, len(positions))
+    lines = -(-len(positions) // columns)
+    figure = Figure(figsize=(4.3 * columns + 2, 4.1 * lines + 0.5), layout="constrained")
+    panels = figure.subplots(lines, columns, squeeze=False).flatten()
+    for axes, (arm, places) in zip(panels, positions.items(), strict=False):
+        axes.set_title(arm, loc="left", fontsize="medium")
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.spines[:].set_color(OTHERS)
+        if places is None:
+            axes.text(0.5, 0.5, "all embeddings are alike", ha="center", va="center", transform=axes.transAxes)
+            continue
+        grey = ~np.isin(sample.labels, sample.coloured)
+        if grey.any():
+            axes.scatter(*places[grey].T, s=7, color=OTHERS, linewidths=0, label="other classes")
+        for number, label in enumerate(sample.coloured):
+            mine = sample.labels == label
+            axes.scatter(
+                *places[mine].T,
+                s=30,
+                color=[COLOURS[number % len(COLOURS)]],
+                marker=MARKERS[number % len(MARKERS)],
+                edgecolors="white",
+                linewidths=0.5,
+                label=classes[label],
+            )
+    for axes in panels[len(positions) :]:
+        axes.set_axis_off()
+    drawn = next((axes for axes in panels if axes.get_legend_handles_labels()[0]), None)
+    if drawn is not None:
+        figure.legend(*drawn.get_legend_handles_labels(), loc="outside right center", frameon=False, markerscale=1.3)
+    _finish(figure, title, path)
+
+
+def _almost_all(found: DistanceHistogram, share: float = 0.999) -> float:
+    """Return the distance below which nearly all pairs lie; a long tail would press the rest to the left."""
+    counts = [part.cumsum() / max(1, part.sum()) for part in (found.within, found.across)]
+    return float(found.edges[1 + max(int(np.searchsorted(part, share)) for part in counts if part[-1] > 0)])
+
+
+def _write_above(axes: Axes, x: float, y: float, text: str, color: str = "#222222") -> None:
+    axes.annotate(
+        text, (x, y), (0, 3), textcoords="offset points", ha="center", va="bottom", fontsize="small", color=color
+    )
+
+
+def _finish(figure: Figure, title: str, path: str | Path) -> None:
+    figure.suptitle(title, fontsize="medium")
+    with write_atomic(path) as temporary:
+        figure.savefig(temporary, dpi=130)

@@ -1,0 +1,127 @@
+"""Table 4 (Seo 2025) in words: what `results.json` of class separation holds, as Markdown and as rows for CSV."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from sketchloss.report.tables import format_p, markdown_table, starred
+from sketchloss.statistics import Spread, format_spread
+
+#: Quantity -> its heading.
+QUANTITIES = {
+    "intra": "intra",
+    "inter": "inter",
+    "ratio": "ratio",
+    "macro_intra": "macro intra",
+    "macro_inter": "macro inter",
+    "macro_ratio": "macro ratio",
+    "top_1": "1-NN",
+    "top_5": "in 5-NN",
+}
+SHOWN = ("intra", "inter", "ratio", "macro_ratio", "top_1")
+#: Table 4 of the paper: mean, and standard deviation where it gives one.
+PAPER: dict[str, dict[str, tuple[float, float | None]]] = {
+    "original": {"intra": (0.551, 0.015), "inter": (0.695, 0.013), "ratio": (1.26, None)},
+    "tuning": {"intra": (0.198, 0.014), "inter": (0.762, 0.018), "ratio": (3.85, None)},
+    "attention": {"intra": (0.426, 0.017), "inter": (0.912, 0.020), "ratio": (2.14, None)},
+    "attention+tuning": {"intra": (0.132, 0.012), "inter": (1.000, 0.041), "ratio": (7.59, None)},
+}
+CSV_HEADER = ("arm", "quantity", "mean", "deviation", "seeds", "p_against_tuning", "paper_mean", "paper_deviation")
+# What makes an arm's weights; the others need none of their own.
+_FLAGS = {"tuning": "--tuning", "attention+tuning": "--attention-tuning"}
+
+
+def separation_report(results: dict[str, Any]) -> str:
+    """Return the caption, the table beside the paper's, notes, and the hardest classes, as Markdown."""
+    notes = "\n".join(f"- {note}" for note in _notes(results))
+    return "\n\n".join([_caption(results), _table(results), notes, _hardest(results)])
+
+
+def separation_rows(results: dict[str, Any]) -> list[tuple[object, ...]]:
+    """Return a row for each arm and quantity, under `CSV_HEADER`."""
+    rows = []
+    for arm, of_arm in results["arms"].items():
+        for name in QUANTITIES:
+            found = of_arm["spread"][name] or {"mean": None, "deviation": None}
+            paper = PAPER[arm].get(name, (None, None))
+            p = of_arm["p_against_tuning"][name]
+            rows.append((arm, name, found["mean"], found["deviation"], len(of_arm["runs"]), p, *paper))
+    return rows
+
+
+def _table(results: dict[str, Any]) -> str:
+    papers = [f"paper's {name}" for name in ("intra", "inter", "ratio")]
+    header = ["arm", *(QUANTITIES[name] for name in SHOWN), "p (ratio)", *papers]
+    rows = []
+    for arm, of_arm in results["arms"].items():
+        cells = [_cell(name, of_arm) for name in SHOWN]
+        rows.append([arm, *cells, format_p(of_arm["p_against_tuning"]["ratio"]), *_paper_cells(arm)])
+    return markdown_table(header, rows)
+
+
+def _cell(name: str, of_arm: dict[str, Any]) -> str:
+    if of_arm["spread"][name] is None:
+        return "-"
+    found = Spread(**of_arm["spread"][name])
+    if name.startswith("top_"):
+        text = format_spread(found, digits=1, percent=True) + " %"
+    else:
+        text = format_spread(found, digits=2 if "ratio" in name else _digits(found.mean))
+    return starred(text, of_arm["p_against_tuning"][name])
+
+
+def _digits(distance: float) -> int:
+    # Untrained gates leave distances of a thousandth.
+    return 3 if distance >= 0.01 else 5
+
+
+def _paper_cells(arm: str) -> list[str]:
+    # The paper's * is against `tuning`, too.
+    star = " *" if arm == "attention+tuning" else ""
+    return [
+        f"{mean:.2f}" if deviation is None else format_spread(Spread(mean, deviation, 5), digits=3) + star
+        for mean, deviation in PAPER[arm].values()
+    ]
+
+
+def _caption(results: dict[str, Any]) -> str:
+    held_out = f"of each split the {results['held_out']:.0%} held out ({results['measured']:,} sketches)"
+    which = "the whole set" if results["part"] == "whole" else held_out
+    return (
+        f"Class separation on {results['data']}: {results['sketches']:,} sketches of {results['classes']} classes, "
+        f"{which}, {results['image_size']} pixels; {results['embedding']}. Mean cosine distance within (intra) and "
+        "across (inter) classes over all pairs, and their ratio inter / intra; macro: every class counts alike; 1-NN: "
+        "the nearest other sketch is of the same class. Mean ± standard deviation over seeds; * p < 0.05 against "
+        "tuning (paired t-test). The paper's: ImageNet-Sketch, 50,889 sketches of 1,000 classes, 224 pixels, five runs."
+    )
+
+
+def _notes(results: dict[str, Any]) -> Iterator[str]:
+    for arm, of_arm in results["arms"].items():
+        seeds = len(of_arm["runs"])
+        if of_arm["varies"]:
+            yield f"{arm}: {seeds} seeds, which differ in {of_arm['varies']}."
+        elif results["seeds"] > 1:
+            yield f"{arm}: nothing differs between seeds (one weights file, the whole set): measured once, no ±, no p."
+        if of_arm["spread"]["ratio"] is None:
+            yield f"{arm}: the distances within classes are 0, its features have collapsed: no ratio."
+    if results["seeds"] == 1:
+        yield "One seed: no ±, no p."
+    for arm in results["left_out"]:
+        reason = f"no weights given ({_FLAGS[arm]})" if results["heads"] is None else "not in the run of the heads"
+        yield f"{arm}: left out, {reason}{'; so there is no t-test' if arm == 'tuning' else ''}."
+    if results["heads"] is not None and results["part"] == "whole":
+        yield "The heads were trained on most of these sketches; --part held-out measures those that they never saw."
+    if results["singletons"]:
+        classes = f"{results['singletons']} of {results['classes']} classes have"
+        yield f"{classes} one sketch only: nothing within them is measured, and no neighbour of theirs is right."
+    if results["unreadable"]:
+        yield f"{results['unreadable']} unreadable files or lines were left out."
+
+
+def _hardest(results: dict[str, Any]) -> str:
+    lines = ["Hardest to tell apart (cosine between the means of two classes, first seed):", ""]
+    for arm, of_arm in results["arms"].items():
+        pairs = [f"{pair['first']} and {pair['second']} ({pair['cosine']:.4f})" for pair in of_arm["hardest"]]
+        if pairs:
+            lines.append(f"- {arm}: {', '.join(pairs)}")
+    return "\n".join(lines) if len(lines) > 2 else ""
