@@ -93,7 +93,11 @@ def embed_drawings(folder: Path | None, count: int, weights: str) -> np.ndarray:
         pictures = (doodle(KINDS[seed % len(KINDS)], seed).sketch(SIZE) for seed in range(count))
     rows = []
     for picture in pictures:
-        image = to_tensor(fit_square(picture, SIZE))[None].expand(1, 3, SIZE, SIZE)
+        image = (
+            to_tensor(fit_square(picture, SIZE))[None]
+            .expand(1, 3, SIZE, SIZE)
+            .contiguous(memory_format=torch.channels_last)
+        )
         rows.append(backbone.embed(image).numpy())
     return np.concatenate(rows)
 

@@ -281,6 +281,11 @@ def test_content_overwritten_between_commits_is_embedded_again(build, tmp_path):
         assert row.embedding == pytest.approx(expected[row.path], abs=1e-5)
 
 
+def test_folders_that_overlap_count_each_picture_once(build, drawings):
+    gallery = build(drawings, drawings / "cat", drawings)
+    assert gallery.info().labels == {"cat": 8, "fish": 8, "house": 8}
+
+
 def test_what_is_still_there_is_neither_moved_nor_missing(build, drawings, tmp_path):
     gallery = build(drawings / "cat")
     shutil.copy(drawings / "cat" / "0.png", draw(tmp_path / "other" / "copy.png", 1))
@@ -576,8 +581,6 @@ plain_write, plain_tidy = PictureTable.write, PictureTable.tidy
 def write(self, new, replaced=()):
     global writes
     writes += 1
-    if moment == f"before write {writes}":
-        die()
     if moment == f"during write {writes}":
         threading.Timer(0.002, die).start()
     plain_write(self, new, replaced)
@@ -595,15 +598,12 @@ def tidy(self):
     plain_tidy(self)
     time.sleep(60)
 
-if moment == "before the settings":
-    import sketchloss.gallery
-    sketchloss.gallery.write_settings = lambda *_: die()
 PictureTable.write, PictureTable.tidy = write, tidy
 settings = dict(weights=weights, image_size=32, exact_below=30)
 if moment == "never":
     print("ready", flush=True)
     sys.stdin.readline()
-if os.path.exists(f"{folder}/gallery.json") and moment != "build":
+if os.path.exists(f"{folder}/gallery.json"):
     report = Gallery.open(folder).add(pictures, commit_rows=4)
 else:
     _, report = Gallery.build(folder, pictures, **settings)
@@ -621,7 +621,15 @@ def start_adding(moment: str, gallery: Path, weights: Path, *pictures: Path) -> 
     )
 
 
-def test_a_killed_add_leaves_whole_rows_and_another_completes_it(weights, drawings, tmp_path):
+def kill(moment: str, gallery: Path, weights: Path, *pictures: Path) -> dict[bytes, tuple[str, int, str | None]]:
+    """Run a process that dies at a moment, and return what it leaves, after a check that every row is whole."""
+    process = start_adding(moment, gallery, weights, *pictures)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == -signal.SIGKILL, err
+    return contents(Gallery.open(gallery))
+
+
+def test_what_a_killed_process_leaves_is_whole_and_another_completes_it(weights, drawings, tmp_path):
     more = tmp_path / "more"
     shutil.copytree(drawings, more)
     for seed in range(24, 40):
@@ -631,27 +639,41 @@ def test_a_killed_add_leaves_whole_rows_and_another_completes_it(weights, drawin
     expected = contents(whole)
 
     folder = tmp_path / "killed"
-    Gallery.build(folder, [drawings], **settings)
-    moments = ("before write 1", "during write 2", "after write 1", "during the index")
-    rows = [24]
-    for moment in moments:
-        process = start_adding(moment, folder, weights, more)
-        _, err = process.communicate(timeout=120)
-        assert process.returncode == -signal.SIGKILL, err
-        gallery = Gallery.open(folder)
-        found = contents(gallery)
-        assert found.items() <= expected.items()
-        rows.append(len(found))
-    assert rows == sorted(rows)
-    assert rows[1] == 24
-    assert 24 < rows[3] < rows[4] == len(expected)
+    built = kill("before the index", folder, weights, drawings)
+    assert len(built) == 24
+    assert not Gallery.open(folder).info().built
+    with pytest.raises(ValueError, match="was begun with image_size 32, not 64"):
+        Gallery.build(folder, [drawings], **settings | {"image_size": 64})
+    gallery, report = Gallery.build(folder, [drawings], **settings)  # the same command goes on
+    assert (report.added, report.unchanged) == (0, 24)
+    assert gallery.info().built
 
+    left = [built]
+    for moment in ("during write 2", "after write 1", "during the index"):
+        left.append(kill(moment, folder, weights, more))
+        assert left[-2].items() < left[-1].items() <= expected.items()
+    assert left[1] != expected
+    assert left[3] == expected
     report = gallery.add([drawings, more])
     assert (report.added, report.unchanged) == (0, 64)
     assert contents(gallery) == expected
     assert not gallery.info().exact
     for row in gallery.table.rows():
         assert gallery.table.nearest(row.embedding, 1)[0][1] == pytest.approx(1, abs=1e-5)
+
+
+def test_a_gallery_that_was_never_finished_making_is_made_anew(build, drawings, tmp_path, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("sketchloss.gallery.write_settings", stop)
+        with pytest.raises(KeyboardInterrupt):
+            build(drawings / "cat")
+    assert (tmp_path / "gallery" / "pictures.lance").is_dir()
+    with pytest.raises(ValueError, match="is no gallery"):
+        Gallery.open(tmp_path / "gallery")
+    assert len(build(drawings / "cat")) == 8
 
 
 def test_every_version_that_was_ever_committed_holds_whole_rows(build, tmp_path):
@@ -672,27 +694,6 @@ def test_every_version_that_was_ever_committed_holds_whole_rows(build, tmp_path)
         gallery.table.table.checkout(version)
         contents(gallery)
     assert contents(gallery) == last
-
-
-def test_a_killed_build_is_taken_up_by_the_same_command(weights, drawings, tmp_path):
-    folder = tmp_path / "killed"
-    process = start_adding("before the settings", folder, weights, drawings)
-    process.communicate(timeout=120)
-    assert process.returncode == -signal.SIGKILL
-    with pytest.raises(ValueError, match="is no gallery"):
-        Gallery.open(folder)
-    process = start_adding("before the index", folder, weights, drawings)
-    process.communicate(timeout=120)
-    assert process.returncode == -signal.SIGKILL
-    settings = {"weights": weights, "image_size": SIZE, "exact_below": 30}
-    assert not Gallery.open(folder).info().built
-    with pytest.raises(ValueError, match="was begun with image_size 32, not 64"):
-        Gallery.build(folder, [drawings], **settings | {"image_size": 64})
-    gallery, report = Gallery.build(folder, [drawings], **settings)
-    assert (report.added, report.unchanged) == (0, 24)
-    assert gallery.info().built
-    with pytest.raises(ValueError, match="use `sketchloss gallery add`"):
-        Gallery.build(folder, [drawings], **settings)
 
 
 def test_two_processes_that_add_at_once_lose_nothing(weights, drawings, tmp_path):

@@ -15,7 +15,7 @@ from sketchloss.data.doodles import doodle
 from sketchloss.gallery import Gallery
 from sketchloss.images import read_picture
 
-NEWLINE, STRAY = "new\nline.png", os.fsdecode(b"stray \xe9.png")
+NEWLINE, STRAY = "new\nliné.png", os.fsdecode(b"stray \xe9.png")
 
 
 @pytest.fixture(scope="module")
@@ -59,10 +59,10 @@ def refuse(capsys, line: str, *said: str) -> None:
 
 
 def test_search_prints_a_table(place, capsys):
-    out = run(capsys, "search gallery drawings/dog/1.png 'drawings/new\nline.png' -k 3")
+    out = run(capsys, "search gallery drawings/dog/1.png 'drawings/new\nliné.png' -k 3")
     first, second = out.split("\n\n")
     assert first.startswith("query: drawings/dog/1.png\n  rank  similarity  label")
-    assert second.startswith("query: drawings/new\\nline.png\n")
+    assert second.startswith("query: drawings/new\\nliné.png\n")
     queries = [Path("drawings/dog/1.png"), Path("drawings", NEWLINE)]
     for text, matches in zip((first, second), Gallery.open("gallery").search(queries, k=3), strict=True):
         rows = text.splitlines()[2:]
@@ -72,7 +72,7 @@ def test_search_prints_a_table(place, capsys):
             assert int(number) == rank
             assert float(similarity) == pytest.approx(match.similarity, abs=1e-4)
             assert rest.startswith(match.label or "-")
-    assert second.splitlines()[2].endswith("drawings/new\\nline.png")
+    assert second.splitlines()[2].endswith("drawings/new\\nliné.png")
     doodle("tree", 5).sketch(40).save(place / "tree.png")
     assert "  nothing as similar as 1\n" in run(capsys, "search gallery tree.png --min-similarity 1")
 
@@ -132,8 +132,8 @@ def test_build_makes_a_gallery(place, weights, capsys):
 
 
 def test_remove_says_what_it_took_out(place, capsys):
-    out = run(capsys, "remove gallery 'drawings/new\nline.png' --label dog")
-    assert "drawings/new\\nline.png\n" in out
+    out = run(capsys, "remove gallery 'drawings/new\nliné.png' --label dog")
+    assert "drawings/new\\nliné.png\n" in out
     assert out.endswith("4 taken out, 4 drawings left\n")
     found = json.loads(run(capsys, "remove gallery drawings --json"))
     assert (len(found["removed"]), found["rows"]) == (4, 0)

@@ -52,7 +52,7 @@ COMMANDS = (
         *("separation", "how far apart the arms keep the classes"),
         *("sketchloss.recipes.class_separation", "class_separation", "eval"),
     ),
-    Command("study", "the paper's four arms side by side", "sketchloss.recipes.study", "study", "train"),
+    Command("study", "the paper's four arms side by side", "sketchloss.recipes.study", "study", "eval"),
     Command("gallery build", "make a gallery of drawings to search", "sketchloss.gallery_commands", "build", "gallery"),
     Command("gallery add", "bring a gallery up to date", "sketchloss.gallery_commands", "add", "gallery"),
     Command("gallery remove", "take drawings out of a gallery", "sketchloss.gallery_commands", "remove", "gallery"),

@@ -34,7 +34,6 @@ FORMAT = 1
 STALE_SECONDS = 24 * 3600
 
 
-@torch.inference_mode()
 def embed_sketches(
     backbone: Backbone,
     sketches: Sketches | HeldSketches,
@@ -113,8 +112,11 @@ def cached_features(
     folder.mkdir(parents=True, exist_ok=True)
     _remove_stale(folder)
     rows = _evaluate(backbone, sketches, layer, pooled, precision, batch_size, workers, progress, name)
-    with write_atomic(path) as temporary, temporary.open("wb") as file:
-        _write_rows(file, rows, len(sketches), folder)
+    try:
+        with write_atomic(path) as temporary, temporary.open("wb") as file:
+            _write_rows(file, rows, len(sketches))
+    except OSError as error:  # of a full disk, say, which does not tell where
+        raise OSError(error.errno, error.strerror, error.filename or str(folder)) from error
     write_json(path.with_suffix(".json"), {"sketches": len(sketches), "name": name, **recipe})  # for people
     found = _read(path, len(sketches))
     assert found is not None
@@ -138,7 +140,6 @@ def pixels_digest(sketches: Sketches | HeldSketches, *, workers: int | None = No
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-@torch.inference_mode()
 def _evaluate(
     backbone: Backbone,
     sketches: Sketches | HeldSketches,
@@ -153,45 +154,38 @@ def _evaluate(
     """Yield float32 rows on the CPU, a batch at a time."""
     device = next(backbone.buffers()).device
     batches = load_batches(sketches, batch_size=batch_size, workers=workers)
-    bar = tqdm(total=len(sketches), desc=f"features {name}".rstrip(), unit=" sketches", disable=None if progress else True)
-    with bar:
+    hidden = None if progress else True  # None: shown on a terminal only
+    with tqdm(total=len(sketches), desc=f"features {name}".rstrip(), unit=" sketches", disable=hidden) as bar:
         for batch in batches:
             images = to_unit_range(batch["image"].to(device))
-            with torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext():
+            # note: inside the loop, since what is around a `yield` also holds for the caller
+            with (
+                torch.inference_mode(),
+                torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext(),
+            ):
                 features = backbone(images, (layer,))[layer].float()
-            yield (features.mean((2, 3)) if pooled else features.flatten(1)).cpu()
+                rows = features.mean((2, 3)) if pooled else features.flatten(1)
+            yield rows.cpu()
             bar.update(len(images))
 
 
-def _write_rows(file: BinaryIO, batches: Iterator[Tensor], count: int, folder: Path) -> None:
+def _write_rows(file: BinaryIO, batches: Iterator[Tensor], count: int) -> None:
     # note: written, not mapped: a full disk is then an error and not a bus error.
-    try:
-        written = 0
-        for rows in batches:
-            halves = rows.half()
-            if not halves.isfinite().all():
-                raise ValueError(f"a feature is {rows.abs().max():g}, which float16 cannot hold: check the weights")
-            if not written:
-                shape = (count, halves.shape[1])
-                np.lib.format.write_array_header_1_0(
-                    file,
-                    {
-                        "descr": np.lib.format.dtype_to_descr(np.dtype(np.float16)),
-                        "fortran_order": False,
-                        "shape": shape,
-                    },
-                )
-            file.write(halves.contiguous().numpy().tobytes())
-            written += len(halves)
-    except OSError as error:
-        error.filename = error.filename or str(folder)
-        raise
+    for number, rows in enumerate(batches):
+        halves = rows.half()
+        if not halves.isfinite().all():
+            raise ValueError(f"a feature is {rows.abs().max():g}, which float16 cannot hold: check the weights")
+        if not number:
+            kind = np.lib.format.dtype_to_descr(np.dtype(np.float16))
+            header = {"descr": kind, "fortran_order": False, "shape": (count, rows.shape[1])}
+            np.lib.format.write_array_header_1_0(file, header)
+        file.write(halves.contiguous().numpy().tobytes())
 
 
 def _read(path: Path, count: int) -> np.ndarray | None:
     """Map a cached file, or return None if there is none that is whole."""
     try:
-        rows = np.load(path, mmap_mode="r", allow_pickle=False)
+        rows = np.lib.format.open_memmap(path, mode="r")
     except (OSError, ValueError, EOFError):
         return None
     return rows if rows.ndim == 2 and len(rows) == count and rows.dtype == np.float16 else None

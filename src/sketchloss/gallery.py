@@ -24,7 +24,7 @@ from PIL import Image
 from torch import Tensor
 
 from sketchloss.backbone import Backbone
-from sketchloss.gallery_adding import BATCH_PIXELS, Adding, AddReport, Labels, Walk, as_text, is_below, walk
+from sketchloss.gallery_adding import Adding, AddReport, Labels, Walk, as_text, is_below, walk
 from sketchloss.gallery_settings import (
     Device,
     Settings,
@@ -43,6 +43,8 @@ from sketchloss.images import fit_square, read_picture, to_tensor
 Picture = str | Path | Image.Image
 
 EXACT_BELOW = 50_000
+# Pixels embedded at once, on a CPU and on a GPU: 16 pictures at 128, and 256. More are no faster.
+BATCH_PIXELS = (16 * 128**2, 256 * 128**2)
 
 
 @dataclass(frozen=True)
@@ -264,7 +266,7 @@ class Gallery:
     ) -> AddReport:
         assert self.backbone is not None  # refused here, before anybody waits
         with writing(self.folder, wait=wait, tell=progress):
-            adding = Adding(self.table, self.embed, self.settings.image_size, commit_rows)
+            adding = Adding(self.table, self.embed, self.settings.image_size, self._batch(), commit_rows)
             report = adding.run(found, prune=prune, progress=progress, workers=workers)
             if not self.settings.built and report.rows:
                 self.settings = replace(self.settings, built=True)
@@ -337,8 +339,7 @@ class Gallery:
         if label is not None:
             self.table.check_label(label)
         queries = [pictures] if isinstance(pictures, str | Path | Image.Image) else list(pictures)
-        batch = max(1, BATCH_PIXELS // self.settings.image_size**2)
-        found = []
+        batch, found = self._batch(), []
         for start in range(0, len(queries), batch):
             images = torch.stack([self._read(query) for query in queries[start : start + batch]])
             for vector in self.embed(images):
@@ -382,6 +383,10 @@ class Gallery:
         """
         return load_matching(self.settings, self._weights, self._device, self.folder)
 
+    def _batch(self) -> int:
+        pixels = BATCH_PIXELS[self.backbone.mean.device.type == "cuda"]
+        return max(1, pixels // self.settings.image_size**2)
+
     def embed(self, images: Float[Tensor, "n 3 h w"]) -> Float32[np.ndarray, "n d"]:
         """Return the embeddings of pictures that are fitted to the gallery's image size, unit rows.
 
@@ -393,7 +398,9 @@ class Gallery:
 
 @torch.inference_mode()
 def _embed(backbone: Backbone, images: Tensor, layer: str) -> Float32[np.ndarray, "n d"]:
-    vectors = backbone.embed(images.to(backbone.mean.device), layer).float().cpu().numpy()
+    # Channels last: about half as fast again on a CPU.
+    images = images.to(backbone.mean.device).contiguous(memory_format=torch.channels_last)
+    vectors = backbone.embed(images, layer).cpu().numpy()
     if not np.isfinite(vectors).all():
         raise ValueError("the embedding of a picture is not finite: are these weights from a diverged run?")
     return vectors

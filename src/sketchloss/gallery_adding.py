@@ -28,8 +28,6 @@ from sketchloss.images import UnreadablePicture, find_pictures, fit_square, read
 Labels = Literal["folder", "none"]
 Embed = Callable[[Float[Tensor, "n 3 h w"]], Float32[np.ndarray, "n d"]]
 
-# Pixels embedded at once: 64 pictures at 128.
-BATCH_PIXELS = 64 * 128**2
 COMMIT_SECONDS = 10.0
 COUNTED = ("added", "unchanged", "moved", "changed", "embedded", "relabelled")
 
@@ -115,7 +113,9 @@ def walk(folders: Sequence[str | Path], labels: Labels) -> Walk:
         roots.append(os.fsencode(root))
         for picture in pictures:
             parts = picture.relative_to(root).parts
-            found[os.fsencode(picture)] = as_text(parts[0]) if labels == "folder" and len(parts) > 1 else None
+            label = as_text(parts[0]) if labels == "folder" and len(parts) > 1 else None
+            path = os.fsencode(picture)
+            found[path] = found.get(path) if label is None else label  # where folders overlap, no label takes none away
     return Walk(tuple(roots), found)
 
 
@@ -199,6 +199,8 @@ class Adding:
     table: PictureTable
     embed: Embed
     image_size: int
+    batch: int
+    """Pictures embedded at once."""
     commit_rows: int
     by_path: dict[bytes, Known] = field(default_factory=dict)
     by_hash: dict[str, list[Known]] = field(default_factory=dict)
@@ -217,13 +219,12 @@ class Adding:
         start = committed = time.monotonic()
         for row in self.table.known():
             self._know(row)
-        batch = max(1, BATCH_PIXELS // self.image_size**2)
         looked = look(
-            found.labels, self.hashes.__contains__, image_size=self.image_size, ahead=2 * batch, workers=workers
+            found.labels, self.hashes.__contains__, image_size=self.image_size, ahead=2 * self.batch, workers=workers
         )
         for seen in tqdm(looked, "adding", len(found.labels), unit=" images", disable=None if progress else True):
             self._plan(seen, found)
-            if len(self.images) >= batch:
+            if len(self.images) >= self.batch:
                 self._embed()
             if len(self.planned) >= self.commit_rows or time.monotonic() - committed > COMMIT_SECONDS:
                 self._commit()

@@ -25,7 +25,7 @@ from sketchloss.arms import ArmWeights
 from sketchloss.backbone import ARMS, Backbone, tap_index
 from sketchloss.data.loading import HeldSketches, hold_if_small
 from sketchloss.data.sources import Sketches, open_sketches
-from sketchloss.features import Precision, cached_features
+from sketchloss.features import Precision, cached_features, pixels_digest
 from sketchloss.files import claim_folder, write_atomic, write_json
 from sketchloss.models.embedder import Embedder, load_embedder
 from sketchloss.ranking import top_k_accuracy
@@ -42,6 +42,7 @@ from sketchloss.report.separation_table import CSV_HEADER, PAPER, QUANTITIES, se
 from sketchloss.report.tables import write_csv
 from sketchloss.separation import DistanceHistogram, Separation, distance_histogram, separation
 from sketchloss.statistics import Spread, format_spread, paired_t_test, spread
+from sketchloss.training.run import check_data
 from sketchloss.weights import weights_digest
 
 
@@ -153,6 +154,8 @@ def class_separation(config: ClassSeparation) -> dict[str, Any]:
     # Data ------------------------------------------------------------------------------------------------------------
     sketches = open_sketches(config.data, config.image_size, per_class=config.per_class, seed=config.seed)
     parts = _choose_parts(config, sketches)
+    if config.heads is not None:  # else the parts held out would be others
+        check_data(config.heads, pixels_digest(sketches, workers=config.workers))
     claim_folder(config.out, kind=KIND, made=MADE, again=config.again)
     write_json(config.out / "config.json", json.loads(json.dumps(asdict(config), default=str)))
     which = "all of them" if config.part == "whole" else f"{len(parts[0]):,} held out"
@@ -219,7 +222,8 @@ def what_varies(config: ClassSeparation, arm: str) -> str:
     found = {
         "the split": config.part == "held-out",
         "the tuned weights": ARMS[arm].tuning and len(names) > 1,
-        "the untrained gates": ARMS[arm].attention and not ARMS[arm].tuning,
+        # Heads are trained on one start of the gates.
+        "the untrained gates": ARMS[arm].attention and not ARMS[arm].tuning and config.heads is None,
         "the trained head": config.heads is not None,
     }
     return " and ".join(name for name, varies in found.items() if varies) if config.seeds > 1 else ""
@@ -242,23 +246,28 @@ def _check_weights(config: ClassSeparation, arms: Sequence[str]) -> None:
             raise ValueError(f"{name} has {count} weights for {config.seeds} seeds: give one, or one for each seed")
     for arm in arms:
         for run in range(config.seeds if what_varies(config, arm) else 1):
-            backbone = config.load(arm, run)
-            layer = config.layer if config.heads is None else _load_head(config, arm, run, backbone).config.layer
+            backbone, head = _load(config, arm, run)
+            layer = head.config.layer if head else config.layer
             minimum = backbone.minimum_size((layer,))
             if config.image_size < minimum:
                 raise ValueError(f"image_size is {config.image_size}: {layer} of {arm} needs {minimum} at least")
 
 
-def _load_head(config: ClassSeparation, arm: str, run: int, backbone: Backbone) -> Embedder:
-    assert config.heads is not None
+def _load(config: ClassSeparation, arm: str, run: int) -> tuple[Backbone, Embedder | None]:
+    """Load an arm's backbone for one repeat, and the head that was trained on its features if heads are measured."""
+    if config.heads is None:
+        return config.load(arm, run), None
     folder = config.heads / "heads" / arm / str(config.seed + run)
     head = load_embedder(folder)
     if head.config.image_size != config.image_size:
         raise ValueError(f"{folder} was trained at {head.config.image_size} pixels and not {config.image_size}")
-    if head.config.weights != weights_digest(backbone):
-        weights = config.weights_of(arm, run)
-        raise ValueError(f"{folder} was trained on other weights than {weights} is now: run the retrieval again")
-    return head
+    # The heads of `attention` may all have been trained on the gates of the first repeat.
+    for number in dict.fromkeys((run, 0)):
+        backbone = config.load(arm, number)
+        if head.config.weights == weights_digest(backbone):
+            return backbone, head
+    weights = config.weights_of(arm, run)
+    raise ValueError(f"{folder} was trained on other weights than {weights} is now: run the retrieval again")
 
 
 def _choose_parts(config: ClassSeparation, sketches: Sketches) -> list[np.ndarray]:
@@ -297,12 +306,11 @@ def _embed(
 ) -> Float32[np.ndarray, "n d"]:
     """Return the embeddings of all sketches, in their order."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    backbone = config.load(arm, run)
+    backbone, head = _load(config, arm, run)
     settings = {"folder": config.cache, "workers": config.workers, "progress": True, "name": arm}
-    if config.heads is None:
+    if head is None:
         how = {"layer": config.layer, "precision": config.precision}
         return np.asarray(cached_features(backbone.to(device), sketches, **how, **settings), dtype=np.float32)
-    head = _load_head(config, arm, run, backbone)
     how = {name: getattr(head.config, name) for name in ("layer", "pooled", "precision")}
     return head.to(device).embed(cached_features(backbone.to(device), sketches, **how, **settings)).numpy()
 
@@ -377,10 +385,10 @@ def _finite(value: float | None) -> float | None:
 
 
 def _p(quantity: str, arm: str, found: Mapping[str, Measured]) -> float | None:
-    if arm == "tuning" or "tuning" not in found:
+    if "tuning" not in found:
         return None
     values, reference = found[arm].values(quantity), found["tuning"].values(quantity)
-    # Where one of them was measured once for all repeats, nothing is paired.
+    # Where one of them was measured once for all repeats nothing is paired, and of `tuning` itself nothing differs.
     return paired_t_test(values, reference) if len(values) == len(reference) else None
 
 

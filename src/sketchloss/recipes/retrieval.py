@@ -160,7 +160,10 @@ def retrieval(config: Retrieval) -> dict[str, Any]:
     check_run_folder(config.out, config, config.resume)
     for arm in config.arms():
         for run in range(config.seeds if ARMS[arm].tuning else 1):
-            config.load(arm, run)  # a mistyped name is said before the first hour, not after
+            # A mistake is said before the first hour, not after.
+            least = config.load(arm, run).minimum_size([config.layer])
+            if config.image_size < least:
+                raise ValueError(f"image_size is {config.image_size}: {config.layer} of {arm} needs {least} pixels")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
     # Data ------------------------------------------------------------------------------------------------------------
@@ -203,7 +206,9 @@ def retrieval(config: Retrieval) -> dict[str, Any]:
             folder = config.out / "heads" / arm / str(seed)
             result = _trained(folder, backbone)
             if result is None:
-                embedder = _new_embedder(config, sketches, backbone, rows.shape[1], seed).to(device)
+                embedder = new_embedder(config, sketches.classes, weights_digest(backbone), rows.shape[1], seed).to(
+                    device
+                )
                 losses = train_head(config, embedder, rows, labels, learnt, seed, name=f"{arm}, seed {seed}")
                 embeddings = embedder.embed(rows)
                 result = {
@@ -312,15 +317,24 @@ def _miner(config: Retrieval) -> BatchHardMiner | TripletMarginMiner | None:
     return TripletMarginMiner(config.margin, type_of_triplets="semihard") if config.mining == "semi-hard" else None
 
 
-def _new_embedder(config: Retrieval, sketches: Sketches, backbone: Backbone, features: int, seed: int) -> Embedder:
+def new_embedder(config: Retrieval, classes: Sequence[str], weights: str, features: int, seed: int) -> Embedder:
+    """Return an untrained head.
+
+    Args:
+        config: its width and scale, and how the features are made.
+        classes: their names.
+        weights: digest of the backbone.
+        features: how many numbers come in.
+        seed: of its start.
+    """
     torch.manual_seed(seed)
     return Embedder(
         EmbedderConfig(
             features=features,
-            classes=tuple(sketches.classes),
+            classes=tuple(classes),
             hidden=config.hidden,
             scale=config.scale,
-            weights=weights_digest(backbone),
+            weights=weights,
             layer=config.layer,
             pooled=config.pooled,
             image_size=config.image_size,

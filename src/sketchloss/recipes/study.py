@@ -12,6 +12,7 @@ import numpy as np
 import torch
 import tyro
 
+from sketchloss.arms import ArmWeights
 from sketchloss.backbone import ARMS
 from sketchloss.compare import Pair, measure, picture_differences
 from sketchloss.data.sources import Sketches, open_sketches
@@ -20,10 +21,12 @@ from sketchloss.files import claim_folder, write_atomic, write_json
 from sketchloss.images import save_picture
 from sketchloss.loss import SketchLoss
 from sketchloss.ranking import top_k_accuracy
+from sketchloss.recipes.class_separation import ClassSeparation, class_separation
 from sketchloss.recipes.finetune import PRESETS as FINETUNE_PRESETS
 from sketchloss.recipes.finetune import Finetune, finetune
+from sketchloss.recipes.retrieval import PRESETS as RETRIEVAL_PRESETS
+from sketchloss.recipes.retrieval import Retrieval, retrieval
 from sketchloss.report.tables import markdown_table
-from sketchloss.weights import load_backbone
 
 
 @dataclass(frozen=True)
@@ -49,12 +52,14 @@ class Study:
     held_out: float = 0.2
     """Share of each class that is never trained on: the queries."""
     seed: int = 0
-    """Of the split, the order and the crops."""
+    """Of the split, the order and the crops; the first of `seeds`."""
+    seeds: int = 3
+    """Repeats of the retrieval and the separation."""
     again: bool = False
     """Throw away what an earlier study left in `out`."""
 
     def __post_init__(self) -> None:
-        for name in ("image_size", "epochs"):
+        for name in ("image_size", "epochs", "seeds"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be at least 1")
         if not 0 < self.held_out < 1:
@@ -63,9 +68,11 @@ class Study:
 
 PRESETS: dict[str, dict[str, Any]] = {"demo": {}}
 FORMAT = "sketchloss study"
+TUNED = tuple(arm for arm, kind in ARMS.items() if kind.tuning)
 #: All that a study leaves in its folder.
-MADE = {"results.json", "results.md", "compare.png", "compare_a.png", "compare_b.png"} | {
-    arm for arm, kind in ARMS.items() if kind.tuning
+MADE = {"results.json", "results.md", "compare.png", "compare_a.png", "compare_b.png", "features", *TUNED} | {
+    "retrieval",
+    "separation",
 }
 
 
@@ -82,10 +89,12 @@ def study(config: Study) -> dict[str, Any]:
     print(f"{config.data}: {len(sketches.classes)} classes, {sizes}")
 
     # Set-up ----------------------------------------------------------------------------------------------------------
-    torch.manual_seed(config.seed)  # untuned gates are random
-    backbones = {
-        arm: load_backbone(config.weights, attention=kind.attention) for arm, kind in ARMS.items() if not kind.tuning
+    weights: dict[str, Any] = {
+        **{"photo": config.weights, "tuning": (str(config.out / "tuning"),)},
+        "attention_tuning": (str(config.out / "attention+tuning"),),
     }
+    arms = ArmWeights(**weights)
+    untuned = {arm: arms.load(arm) for arm, kind in ARMS.items() if not kind.tuning}
     claim_folder(config.out, kind="study", made=MADE, again=config.again)
 
     # Arms ------------------------------------------------------------------------------------------------------------
@@ -95,9 +104,7 @@ def study(config: Study) -> dict[str, Any]:
         if kind.tuning:
             print(f"\n{arm}: tuning")
             accuracy = finetune(_tuning(config, arm))["best_validation_accuracy"]
-            backbone = load_backbone(config.out / arm, classes=())
-        else:
-            backbone = backbones[arm]
+        backbone = arms.load(arm) if kind.tuning else untuned[arm]
         scores = top_k_accuracy(
             embed_sketches(backbone, queries),
             torch.from_numpy(queries.labels),
@@ -105,6 +112,17 @@ def study(config: Study) -> dict[str, Any]:
             torch.from_numpy(gallery.labels),
         )
         rows.append({"arm": arm, "classification": accuracy, **{f"top_{k}": value for k, value in scores.items()}})
+
+    # Retrieval and separation: Tables 3 and 4 ------------------------------------------------------------------------
+    same: dict[str, Any] = {
+        **{name: getattr(config, name) for name in ("data", "image_size", "per_class", "held_out", "seed", "seeds")},
+        **weights,
+        "cache": config.out / "features",
+    }
+    print("\nRetrieval: training heads")
+    retrieval(Retrieval(out=config.out / "retrieval", **{**RETRIEVAL_PRESETS["demo"], **same}))
+    print("\nSeparation of the classes by the trained embeddings")
+    class_separation(ClassSeparation(out=config.out / "separation", heads=config.out / "retrieval", **same))
 
     # Report ----------------------------------------------------------------------------------------------------------
     results = {
@@ -123,13 +141,20 @@ def study(config: Study) -> dict[str, Any]:
     text = f"{_caption(results)}\n\n{_table(rows)}"
     with write_atomic(config.out / "results.md") as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
-    print(
-        f"\n{text}\n\nTwo held-out sketches compared by the attention+tuning arm: {_compare_two(queries, config.out)}"
-    )
-    for arm, kind in ARMS.items():
-        if kind.tuning:
-            print(f"Training curves of {arm}: {config.out / arm / 'curves.png'}")
-    print(f"The table: {config.out / 'results.md'}")
+    compared = _compare_two(queries, config.out)
+    print(f"\nThe backbones as they are, without a trained head\n\n{text}\n\nTo look at, in {config.out}:")
+    for file, what in (
+        ("results.md", "the table above"),
+        (compared.name, "two held-out sketches compared by the attention+tuning arm"),
+        *((f"{arm}/curves.png", f"training curves of {arm}") for arm in TUNED),
+        ("retrieval/table.md", "Table 3 in small"),
+        ("retrieval/nearest.png", "queries with their five nearest"),
+        ("separation/table.md", "Table 4 in small"),
+        ("separation/ratio.png", "Figure 4 in small"),
+        ("separation/distances.png", "distances within and across classes"),
+        ("separation/map.png", "maps of the embeddings"),
+    ):
+        print(f"  {file:28} {what}")
     return results
 
 

@@ -24,21 +24,21 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def write_csv(path: str | Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Write a table as UTF-8 CSV, whole or not at all: numbers in full, None as an empty cell.
+    """Write a table as UTF-8 CSV (RFC 4180), whole or not at all: numbers in full, None as an empty cell.
 
     Raises:
         ValueError: for a row that is longer or shorter than the header.
         FileNotFoundError: if the folder does not exist.
     """
     text = StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(text)  # with its line ends, \r\n: with others it leaves a \r in a cell unquoted
     writer.writerow(header)
     for number, row in enumerate(rows):
         if len(row) != len(header):
             raise ValueError(f"row {number} has {len(row)} cells, the header {len(header)}: they must match")
         writer.writerow(row)
     with write_atomic(path) as temporary:
-        temporary.write_text(text.getvalue(), encoding="utf-8")
+        temporary.write_text(text.getvalue(), encoding="utf-8", newline="")
 
 
 def starred(text: str, p: float | None) -> str:

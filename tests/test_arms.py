@@ -1,0 +1,78 @@
+"""Which weights stand for which arm. Oracle: the tensors of the files themselves."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from sketchloss import Backbone, save_backbone
+from sketchloss.arms import ArmWeights
+from sketchloss.weights import weights_digest
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    place = tmp_path_factory.mktemp("weights")
+    torch.manual_seed(0)
+    for name, attention in (("plain", False), ("tuned", False), ("tuned2", False), ("gates", True)):
+        save_backbone(Backbone(width=0.1, attention=attention), place / name)
+    return place
+
+
+def gates(backbone: Backbone) -> list[Tensor]:
+    return [tensor for name, tensor in backbone.state_dict().items() if name.startswith(("features.4.", "features.9."))]
+
+
+def test_arms_without_weights_are_left_out():
+    assert ArmWeights().arms() == ["attention+tuning", "attention", "original"]
+    assert ArmWeights(tuning=("x",), attention_tuning=()).arms() == ["tuning", "attention", "original"]
+
+
+def test_several_weights_take_turns(folder):
+    weights = ArmWeights(photo=str(folder / "plain"), tuning=(str(folder / "tuned"), str(folder / "tuned2")))
+    assert [weights.weights_of("tuning", run) for run in range(3)] == [
+        str(folder / "tuned"),
+        str(folder / "tuned2"),
+        str(folder / "tuned"),
+    ]
+    first, second, third = (weights_digest(weights.load("tuning", run)) for run in range(3))
+    assert first == third != second
+
+
+def test_untrained_gates_are_drawn_from_the_repeat_and_nothing_else(folder):
+    weights = ArmWeights(photo=str(folder / "plain"))
+    before = torch.get_rng_state()
+    one, again, other = (gates(weights.load("attention", run)) for run in (0, 0, 1))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(torch.equal(a, b) for a, b in zip(one, again, strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+    assert not gates(weights.load("original"))
+    # The convolutions are the file's.
+    loaded, plain = weights.load("attention").state_dict(), weights.load("original").state_dict()
+    assert all(torch.equal(loaded[name], plain[name]) for name in plain)
+
+
+def test_gate_settings_reach_the_untrained_arm_only(folder):
+    weights = ArmWeights(
+        photo=str(folder / "plain"), attention_tuning=(str(folder / "gates"),), gate_init="open", downsample="none"
+    )
+    assert weights.load("attention").config.downsample == "none"
+    assert weights.load("attention").config.gate_init == "open"
+    assert weights.load("attention+tuning").config.downsample == "max"
+
+
+@pytest.mark.parametrize(
+    ("settings", "arm", "message"),
+    [
+        ({"tuning": ("gates",)}, "tuning", "have attention gates: give them as --attention-tuning"),
+        ({"attention_tuning": ("plain",)}, "attention+tuning", "have no attention gates: give them as --tuning"),
+        ({"photo": "gates"}, "original", "--photo takes weights without any"),
+        ({"photo": "gates"}, "attention", "--photo takes weights without any"),
+    ],
+)
+def test_weights_given_for_the_wrong_arm_are_refused(folder, settings, arm, message):
+    settings = {
+        name: tuple(str(folder / one) for one in value) if isinstance(value, tuple) else str(folder / value)
+        for name, value in settings.items()
+    }
+    with pytest.raises(ValueError, match=message):
+        ArmWeights(**settings).load(arm)

@@ -1,0 +1,356 @@
+"""The recipe on a few doodles with narrow backbones. Oracles: brute force over pairs of embeddings computed apart from
+the recipe, scipy's t-test on the numbers of the runs, and the files themselves."""
+
+import csv
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from scipy import stats
+
+from sketchloss import ARMS, Backbone, cli, load_backbone, save_backbone
+from sketchloss.data.sources import open_sketches
+from sketchloss.features import embed_sketches
+from sketchloss.models.embedder import load_embedder
+from sketchloss.recipes import class_separation as recipe
+from sketchloss.recipes.class_separation import MADE, ClassSeparation, class_separation, what_varies
+from sketchloss.recipes.retrieval import Retrieval, retrieval
+from sketchloss.report.separation_table import PAPER, separation_report
+
+SIZE, PER_CLASS, SEEDS = 32, 4, 3
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """Weights of the four arms, of which one is tuned anew for each seed."""
+    folder = tmp_path_factory.mktemp("weights")
+    torch.manual_seed(0)
+    names = ["photo", "attention_tuning", *(f"tuning_{seed}" for seed in range(SEEDS))]
+    for name in names:
+        save_backbone(Backbone(width=0.1, attention=name.startswith("attention")), folder / name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def settings(place) -> dict:
+    return {
+        **{"photo": str(place / "photo"), "attention_tuning": (str(place / "attention_tuning"),)},
+        "tuning": tuple(str(place / f"tuning_{seed}") for seed in range(SEEDS)),
+        **{"image_size": SIZE, "per_class": PER_CLASS, "seeds": SEEDS, "cache": place / "cache", "workers": 0},
+    }
+
+
+@pytest.fixture(scope="module")
+def whole(place, settings):
+    """The config and the results of a run on the whole set."""
+    config = ClassSeparation(out=place / "whole", **settings)
+    return config, class_separation(config)
+
+
+@pytest.fixture
+def without_map(monkeypatch):
+    """Maps take half of the time, and have tests of their own."""
+    monkeypatch.setattr(recipe, "map_to_plane", lambda rows: None)
+
+
+def brute_force(unit, labels):
+    distance = 1 - unit @ unit.T
+    one, other = np.triu_indices(len(unit), 1)
+    same = labels[one] == labels[other]
+    near = np.where(np.eye(len(unit), dtype=bool), np.inf, distance).argmin(1)
+    return distance[one, other][same].mean(), distance[one, other][~same].mean(), (labels[near] == labels).mean()
+
+
+# The whole set -------------------------------------------------------------------------------------------------------
+
+
+def test_distances_agree_with_brute_force_over_pairs(whole, place):
+    _, results = whole
+    sketches = open_sketches("doodles", SIZE, per_class=PER_CLASS)
+    cases = (("original", 0, "photo"), ("attention+tuning", 0, "attention_tuning"), ("tuning", 2, "tuning_2"))
+    for arm, run, weights in cases:
+        unit = embed_sketches(load_backbone(place / weights), sketches, workers=0).double().numpy()
+        intra, inter, top_1 = brute_force(unit, sketches.labels)
+        found = results["arms"][arm]["runs"][run]
+        assert found["intra"] == pytest.approx(intra, rel=1e-3)  # features are kept in float16
+        assert found["inter"] == pytest.approx(inter, rel=1e-3)
+        assert found["ratio"] == pytest.approx(inter / intra, rel=1e-3)
+        assert found["top_1"] == pytest.approx(top_1, abs=1.5 / len(sketches))
+
+
+def test_an_arm_without_variation_says_so_and_has_neither_spread_nor_p(whole):
+    _, results = whole
+    assert list(results["arms"]) == list(ARMS)
+    counts = {arm: len(of_arm["runs"]) for arm, of_arm in results["arms"].items()}
+    assert counts == {"attention+tuning": 1, "tuning": SEEDS, "attention": SEEDS, "original": 1}
+    report = separation_report(results)
+    for arm in ("attention+tuning", "original"):
+        assert f"- {arm}: nothing differs between seeds" in report
+        assert results["arms"][arm]["spread"]["ratio"]["deviation"] is None
+        assert results["arms"][arm]["p_against_tuning"]["ratio"] is None
+    assert "- tuning: 3 seeds, which differ in the tuned weights." in report
+    assert "- attention: 3 seeds, which differ in the untrained gates." in report
+    assert len({run["ratio"] for run in results["arms"]["attention"]["runs"]}) == SEEDS
+    row = next(line for line in report.splitlines() if line.startswith("| original"))
+    assert "±" not in row.rpartition(f"{results['arms']['original']['spread']['top_1']['mean']:.1%}"[:-1])[0]
+
+
+def test_spread_and_p_are_those_of_the_runs(whole):
+    _, results = whole
+    attention, tuning = ([run["ratio"] for run in results["arms"][arm]["runs"]] for arm in ("attention", "tuning"))
+    found = results["arms"]["attention"]
+    assert found["p_against_tuning"]["ratio"] == pytest.approx(stats.ttest_rel(attention, tuning).pvalue)
+    assert found["spread"]["ratio"]["mean"] == pytest.approx(np.mean(attention))
+    assert found["spread"]["ratio"]["deviation"] == pytest.approx(np.std(attention, ddof=1))
+    assert results["arms"]["tuning"]["p_against_tuning"]["ratio"] is None
+
+
+def test_files_hold_what_was_found(whole):
+    config, results = whole
+    assert {path.name for path in config.out.iterdir()} == MADE
+    assert json.loads((config.out / "results.json").read_text()) == json.loads(json.dumps(results))
+    assert json.loads((config.out / "config.json").read_text())["per_class"] == PER_CLASS
+    assert (config.out / "table.md").read_text() == separation_report(results) + "\n"
+    with (config.out / "table.csv").open(newline="") as file:
+        rows = {(row["arm"], row["quantity"]): row for row in csv.DictReader(file)}
+    for arm, of_arm in results["arms"].items():
+        assert float(rows[arm, "ratio"]["mean"]) == of_arm["spread"]["ratio"]["mean"]
+        assert float(rows[arm, "intra"]["paper_mean"]) == PAPER[arm]["intra"][0]
+    assert rows["original", "ratio"]["deviation"] == rows["original", "ratio"]["p_against_tuning"] == ""
+    for name in ("ratio.png", "distances.png", "map.png"):
+        with Image.open(config.out / name) as picture:
+            assert min(picture.size) > 400
+            assert len(set(picture.convert("L").resize((64, 64)).get_flattened_data())) > 10
+
+
+def test_the_report_tells_sizes_and_the_papers_numbers(whole):
+    report = separation_report(whole[1])
+    for words in ("140 sketches of 35 classes, the whole set, 32 pixels", "7.59", "0.132 ± 0.012 *", "50,889 sketches"):
+        assert words in report
+    assert "Hardest to tell apart" in report
+
+
+def test_hardest_pairs_are_those_of_the_class_means(whole, place):
+    _, results = whole
+    sketches = open_sketches("doodles", SIZE, per_class=PER_CLASS)
+    unit = embed_sketches(load_backbone(place / "photo"), sketches, workers=0).double().numpy()
+    means = np.stack([unit[sketches.labels == label].mean(0) for label in range(len(sketches.classes))])
+    means /= np.linalg.norm(means, axis=1, keepdims=True)
+    cosines = np.triu(means @ means.T, 1)
+    first, second = np.unravel_index(cosines.argmax(), cosines.shape)
+    hardest = results["arms"]["original"]["hardest"]
+    assert len(hardest) == 5
+    assert {hardest[0]["first"], hardest[0]["second"]} == {sketches.classes[first], sketches.classes[second]}
+    assert hardest[0]["cosine"] == pytest.approx(cosines.max(), abs=1e-4)
+
+
+def test_the_same_again(whole):
+    config, results = whole
+    with pytest.raises(ValueError, match="add --again"):
+        class_separation(config)
+    assert class_separation(replace(config, again=True)) == results
+
+
+# Held-out part, and arms that are missing ----------------------------------------------------------------------------
+
+
+def test_the_held_out_part_is_that_of_each_seed(settings, tmp_path, without_map):
+    changes = {"tuning": (), "attention_tuning": (), "part": "held-out", "held_out": 0.5, "seeds": 2, "seed": 7}
+    results = class_separation(ClassSeparation(out=tmp_path / "out", **settings | changes))
+    assert list(results["arms"]) == ["attention", "original"]
+    sketches = open_sketches("doodles", SIZE, per_class=PER_CLASS, seed=7)
+    unit = embed_sketches(load_backbone(settings["photo"]), sketches, workers=0).double().numpy()
+    for run, seed in zip(results["arms"]["original"]["runs"], (7, 8), strict=True):
+        held = sketches.split_indices(0.5, seed=seed)[1]
+        assert run["seed"] == seed
+        assert run["intra"] == pytest.approx(brute_force(unit[held], sketches.labels[held])[0], rel=1e-3)
+    report = separation_report(results)
+    assert "of each split the 50% held out (70 sketches)" in report
+    assert "- tuning: left out, no weights given (--tuning); so there is no t-test." in report
+    assert "- original: 2 seeds, which differ in the split." in report
+
+
+def test_what_varies(settings, tmp_path):
+    config = ClassSeparation(out=tmp_path, **settings)
+    assert {arm: what_varies(config, arm) for arm in ARMS} == {
+        **{"attention+tuning": "", "tuning": "the tuned weights"},
+        **{"attention": "the untrained gates", "original": ""},
+    }
+    assert what_varies(replace(config, part="held-out"), "attention") == "the split and the untrained gates"
+    assert what_varies(replace(config, seeds=1, tuning=()), "attention") == ""
+
+
+def test_collapsed_features_have_no_ratio_and_spoil_nothing(settings, tmp_path):
+    backbone = Backbone(width=0.1)
+    with torch.no_grad():
+        for name, values in backbone.named_parameters():
+            values.fill_(1.0 if name.endswith("bias") else 0.0)
+    save_backbone(backbone, tmp_path / "constant")
+    changes = {"tuning": (str(tmp_path / "constant"),), "attention_tuning": (), "seeds": 1}
+    results = class_separation(ClassSeparation(out=tmp_path / "out", **settings | changes))
+    found = results["arms"]["tuning"]
+    assert found["runs"][0]["intra"] == 0
+    assert found["runs"][0]["ratio"] is found["spread"]["ratio"] is None
+    report = separation_report(results)
+    assert "- tuning: the distances within classes are 0, its features have collapsed: no ratio." in report
+    assert "- One seed: no ±, no p." in report
+    assert {path.name for path in (tmp_path / "out").iterdir()} == MADE
+
+    with torch.no_grad():
+        for values in backbone.parameters():
+            values.zero_()
+    save_backbone(backbone, tmp_path / "dead")
+    changes["tuning"] = (str(tmp_path / "dead"),)
+    with pytest.raises(ValueError, match="tuning: row 0 of the embeddings is zero"):
+        class_separation(ClassSeparation(out=tmp_path / "dead_out", **settings | changes))
+
+
+# Heads of a retrieval run --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def run(place, settings) -> Path:
+    shared = {name: value for name, value in settings.items() if name != "seeds"}
+    out = place / "retrieval"
+    retrieval(Retrieval(data="doodles", out=out, seeds=2, epochs=1, held_out=0.5, hidden=16, **shared | {"tuning": ()}))
+    return out
+
+
+def test_heads_are_measured_as_the_run_made_them(run, place, tmp_path, without_map):
+    common = {"heads": run, "cache": place / "cache", "workers": 0}
+    results = class_separation(ClassSeparation(out=tmp_path / "out", part="held-out", **common))
+    sketches = open_sketches("doodles", SIZE, per_class=PER_CLASS)
+    assert list(results["arms"]) == ["attention+tuning", "attention", "original"]
+    for seed in range(2):
+        head = load_embedder(run / "heads" / "original" / str(seed))
+        backbone = load_backbone(place / "photo")
+        with torch.inference_mode():
+            images = torch.stack([item["image"] for item in sketches]) / 255
+            unit = head.embed(backbone(images, ("pool5",))["pool5"].flatten(1)).double().numpy()
+        held = sketches.split_indices(0.5, seed=seed)[1]
+        intra, inter, _ = brute_force(unit[held], sketches.labels[held])
+        found = results["arms"]["original"]["runs"][seed]
+        assert (found["intra"], found["inter"]) == pytest.approx((intra, inter), rel=0.02)  # bfloat16 in the run
+    report = separation_report(results)
+    assert "- original: 2 seeds, which differ in the split and the trained head." in report
+    assert "- tuning: left out, not in the run of the heads; so there is no t-test." in report
+    assert "trained on most of these sketches" not in report
+    assert "trained on most of these sketches" in separation_report(results | {"part": "whole"})
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"image_size": 48}, r"image_size is 48, but the heads in .* have 32: leave --image-size out"),
+        ({"data": "elsewhere"}, r"data is 'elsewhere', but the heads in .* have 'doodles': leave --data out"),
+        ({"seeds": 3}, "leave --seeds out"),
+    ],
+)
+def test_what_the_run_settles_cannot_be_changed(run, tmp_path, change, words):
+    with pytest.raises(ValueError, match=words):
+        class_separation(ClassSeparation(out=tmp_path / "out", heads=run, **change))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_that_is_none_or_no_longer_fits_is_named(run, place, tmp_path):
+    config = ClassSeparation(out=tmp_path / "out", heads=tmp_path)
+    with pytest.raises(ValueError, match=r"holds no readable config\.json: --heads takes the folder"):
+        class_separation(config)
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(ValueError, match="holds no heads"):
+        class_separation(config)
+    (tmp_path / "heads").mkdir()
+    with pytest.raises(ValueError, match="is the run finished"):
+        class_separation(config)
+    stored = json.loads((run / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(stored | {"photo": str(place / "tuning_0")}))
+    (tmp_path / "heads").rmdir()
+    (tmp_path / "heads").symlink_to(run / "heads")
+    with pytest.raises(ValueError, match=r"attention/0 was trained on other weights than .*tuning_0 is now"):
+        class_separation(replace(config, photo=str(place / "tuning_0")))
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "config.json").write_text(json.dumps(stored | {"held_out": "half"}))
+    with pytest.raises(ValueError, match="is damaged"):
+        class_separation(config)
+
+
+# Mistakes ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"image_size": 0}, "image_size is 0: it must be at least 1"),
+        ({"seeds": 0}, "seeds is 0"),
+        ({"seed": -1}, "seed is -1: it must be 0 or more"),
+        ({"hardest": -1}, "hardest is -1"),
+        ({"workers": -1}, "workers is -1"),
+        ({"per_class": 1}, "per_class is 1: distances within a class need at least 2"),
+        ({"held_out": 1.0}, r"held_out is 1\.0"),
+        ({"layer": "relu6_1"}, "layer 'relu6_1' is unknown"),
+        ({"heads": Path("run"), "layer": "pool1"}, "layer is pool1, but --heads measures the trained embedding"),
+    ],
+)
+def test_settings_out_of_range_are_named(change, words):
+    with pytest.raises(ValueError, match=words):
+        ClassSeparation(out=Path("out"), **change)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"tuning": ("a", "b")}, "tuning has 2 weights for 3 seeds: give one, or one for each seed"),
+        ({"photo": "typo"}, "typo"),
+        ({"image_size": 8, "layer": "pool5"}, "image_size is 8: pool5 of attention.tuning needs 32 at least"),
+        ({"data": "no/such/folder/"}, "no/such/folder/ does not exist"),
+        ({"part": "held-out", "held_out": 0.1}, "no class has two sketches in the held-out part: hold out more"),
+    ],
+)
+def test_a_mistake_costs_nothing(settings, tmp_path, change, words):
+    with pytest.raises((ValueError, FileNotFoundError), match=words):
+        class_separation(ClassSeparation(out=tmp_path / "out", **settings | change))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("separation", "missing --out PATH"),
+        ("separation --out o --part hold-out", "did you mean held-out?"),
+        ("separation --out o --seeds five", "--seeds takes a whole number, not 'five'"),
+        ("separation --out o --layr pool1", "did you mean --layer?"),
+        ("separation --out o --layer conv1", "layer 'conv1' is unknown"),
+        ("separation --out o --held-out 2", "held_out is 2.0"),
+        ("separation --out o --data nowhere", "nowhere does not exist"),
+        ("separation --out o --heads nowhere", "nowhere holds no readable config.json"),
+        ("separation --out o --preset papper", "did you mean paper?"),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_one_line(line, said, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(line.split()) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert captured.err.startswith("sketchloss separation: ")
+    assert said in captured.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_help_names_every_option(capsys):
+    assert cli.main(["separation", "--help"]) == 0
+    shown = capsys.readouterr().out
+    for flag in ("--data", "--heads", "--layer", "--part", "--seeds", "--tuning", "--attention-tuning", "--again"):
+        assert flag in shown
+
+
+def test_papers_table_is_consistent():
+    # The printed ratios are inter / intra of the printed means, but for rounding.
+    for row in PAPER.values():
+        assert row["ratio"][0] == pytest.approx(row["inter"][0] / row["intra"][0], abs=0.02)
+        assert math.isfinite(row["ratio"][0])

@@ -1,0 +1,190 @@
+"""Features kept on disk. Oracle: the backbone asked directly, image by image, and which files are there."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sketchloss import Backbone
+from sketchloss.data.loading import hold_if_small
+from sketchloss.data.sources import Sketches, open_sketches
+from sketchloss.features import STALE_SECONDS, cache_folder, cached_features, pixels_digest
+from sketchloss.weights import weights_digest
+
+# What a process of its own runs: features of doodles, slowly, so that it can be killed in the middle.
+SLOW = """
+import sys, time
+import torch
+from sketchloss import Backbone
+from sketchloss.data.sources import open_sketches
+from sketchloss.features import cached_features
+torch.manual_seed(0)
+backbone = Backbone(width=0.1).eval()
+backbone.register_forward_hook(lambda *_: time.sleep(0.2))
+print("ready", flush=True)
+cached_features(backbone, open_sketches("doodles", 32, per_class=2), folder=sys.argv[1], batch_size=4, workers=0)
+"""
+
+
+@pytest.fixture
+def backbone() -> Backbone:
+    torch.manual_seed(0)
+    return Backbone(width=0.1).eval()
+
+
+@pytest.fixture(scope="module")
+def sketches() -> Sketches:
+    return open_sketches("doodles", 32, per_class=2)
+
+
+def directly(backbone: Backbone, sketches: Sketches, layer: str) -> list[torch.Tensor]:
+    with torch.inference_mode():
+        return [backbone(sketches[i]["image"][None].float() / 255, (layer,))[layer][0] for i in range(len(sketches))]
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("[!.]*.npy"))
+
+
+@pytest.mark.parametrize(("layer", "pooled"), [("relu5_3", True), ("pool4", False)])
+def test_features_are_those_of_each_sketch_in_order(backbone, sketches, tmp_path, layer, pooled):
+    found = cached_features(backbone, sketches, layer=layer, pooled=pooled, folder=tmp_path, batch_size=16, workers=0)
+    maps = directly(backbone, sketches, layer)
+    expected = torch.stack([one.mean((1, 2)) if pooled else one.flatten() for one in maps])
+    assert found.shape == expected.shape
+    torch.testing.assert_close(torch.from_numpy(found.copy()).float(), expected, rtol=2e-3, atol=1e-3)
+    assert not found.flags.writeable
+    assert isinstance(found, np.memmap)
+
+
+def test_the_second_time_nothing_is_evaluated(backbone, sketches, tmp_path):
+    first = cached_features(backbone, sketches, folder=tmp_path, workers=0)
+
+    def refuse(*_):
+        raise AssertionError("evaluated again")
+
+    backbone.register_forward_pre_hook(refuse)
+    # Held in memory or decoded anew, they are the same pixels.
+    np.testing.assert_array_equal(cached_features(backbone, hold_if_small(sketches), folder=tmp_path), first)
+    with pytest.raises(AssertionError, match="evaluated again"):
+        cached_features(backbone, sketches, layer="relu4_3", folder=tmp_path, workers=0)
+
+
+def test_other_weights_pixels_order_or_transform_never_meet_the_same_file(backbone, sketches, tmp_path):
+    def count(backbone=backbone, sketches=sketches, **settings) -> int:
+        cached_features(backbone, sketches, folder=tmp_path, workers=0, **settings)
+        return len(files(tmp_path))
+
+    assert count() == 1
+    assert count(layer="relu5_2") == 2
+    assert count(pooled=False) == 3
+    assert count(precision="bf16") == 4
+    assert count(sketches=sketches.with_size(33)) == 5
+    assert count(sketches=sketches.select(range(len(sketches))[::-1])) == 6
+
+    def with_one_byte_more(row, size, width):
+        picture = sketches.paint(row, size, width).convert("RGB")
+        if row["seed"] == 1 and row["kind"] == sketches.classes[3]:
+            red, green, blue = picture.getpixel((5, 7))
+            picture.putpixel((5, 7), (red, green, blue ^ 1))
+        return picture
+
+    assert count(sketches=replace(sketches, paint=with_one_byte_more)) == 7
+    with torch.no_grad():
+        backbone.features[0].weight[0, 0, 0, 0] += 1e-7
+    assert count() == 8
+    torch.manual_seed(0)
+    same = Backbone(width=0.1, mean=(0.5, 0.4, 0.4)).eval()
+    same.features.load_state_dict(backbone.features.state_dict())
+    assert count(backbone=same) == 9, "the same tensors, but another normalisation"
+    assert count() == 9
+
+
+def test_classifier_and_frozen_copies_do_not_matter_to_the_digest(backbone):
+    from sketchloss.backbone import freeze
+
+    torch.manual_seed(0)
+    tuned = Backbone(width=0.1, classes=("a", "b")).eval()
+    tuned.features.load_state_dict(backbone.features.state_dict())
+    assert weights_digest(tuned) == weights_digest(backbone)
+    digest = weights_digest(backbone)
+    assert weights_digest(freeze(backbone)) == digest
+
+
+@pytest.mark.parametrize("moment", [0.1, 0.7, 1.6])
+def test_a_killed_process_leaves_nothing_that_is_read(backbone, sketches, tmp_path, moment):
+    command = [sys.executable, "-c", SLOW, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(moment)
+        process.send_signal(signal.SIGKILL)
+    assert not files(tmp_path), "it should have been killed before its end"
+    found = cached_features(backbone, sketches, folder=tmp_path, workers=0)
+    expected = torch.stack([one.mean((1, 2)) for one in directly(backbone, sketches, "relu5_3")])
+    torch.testing.assert_close(torch.from_numpy(found.copy()).float(), expected, rtol=2e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[:-1], lambda data: data[:40], lambda _: b"", lambda _: b"PK\3\4no"]
+)
+def test_a_damaged_file_is_computed_anew(backbone, sketches, tmp_path, damage):
+    first = cached_features(backbone, sketches, folder=tmp_path, workers=0).copy()
+    (path,) = files(tmp_path)
+    whole = path.read_bytes()
+    path.unlink()  # a new file: the old one is still mapped
+    path.write_bytes(damage(whole))
+    np.testing.assert_array_equal(cached_features(backbone, sketches, folder=tmp_path, workers=0), first)
+    assert path.read_bytes() == whole
+
+
+def test_what_killed_runs_left_is_removed_a_day_later(backbone, sketches, tmp_path):
+    old, new = tmp_path / ".a.123.npy", tmp_path / ".b.456.npy"
+    for path in (old, new):
+        path.write_bytes(b"half")
+    os.utime(old, (time.time() - STALE_SECONDS - 60,) * 2)
+    cached_features(backbone, sketches, folder=tmp_path, workers=0)
+    assert not old.exists()
+    assert new.exists()
+
+
+def test_features_beyond_float16_are_refused_and_leave_nothing(backbone, sketches, tmp_path):
+    with torch.no_grad():
+        backbone.features[0].weight *= 1e9
+    with pytest.raises(ValueError, match="which float16 cannot hold"):
+        cached_features(backbone, sketches, folder=tmp_path, workers=0)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_is_an_error_that_names_the_folder(tmp_path):
+    code = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))" + SLOW.replace("0.2", "0")
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert f"File too large: '{tmp_path}'" in done.stderr.splitlines()[-1]
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_note_beside_each_file_says_what_it_is(backbone, sketches, tmp_path):
+    cached_features(backbone, sketches, folder=tmp_path, workers=0, name="original")
+    (note,) = tmp_path.glob("*.json")
+    said = json.loads(note.read_text())
+    assert (said["sketches"], said["layer"], said["name"]) == (len(sketches), "relu5_3", "original")
+    assert said["pixels"] == pixels_digest(sketches, workers=0)
+
+
+def test_the_folder_is_the_users_to_choose(monkeypatch):
+    monkeypatch.setenv("SKETCHLOSS_CACHE", "/somewhere")
+    assert cache_folder() == Path("/somewhere/features")
+    monkeypatch.delenv("SKETCHLOSS_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/elsewhere")
+    assert cache_folder() == Path("/elsewhere/sketchloss/features")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert cache_folder() == Path.home() / ".cache" / "sketchloss" / "features"

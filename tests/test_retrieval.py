@@ -1,0 +1,321 @@
+"""The retrieval experiment in small. Oracles: accuracy recomputed with NumPy from the saved heads and the backbones'
+own features, scipy's t-test, and an unbroken run beside an interrupted one."""
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from scipy.stats import ttest_rel
+
+from sketchloss import Backbone, save_backbone, separation
+from sketchloss.cli import main
+from sketchloss.data.sources import open_sketches
+from sketchloss.models.embedder import load_embedder
+from sketchloss.recipes import retrieval as recipe
+from sketchloss.recipes.retrieval import Retrieval, retrieval
+
+ARMS = ["attention+tuning", "tuning", "attention", "original"]
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("weights")
+    torch.manual_seed(0)
+    for name, attention in (("photo", False), ("tuning", False), ("both", True)):
+        save_backbone(Backbone(width=0.125, attention=attention, gate_init="open"), folder / name)
+    return folder
+
+
+@pytest.fixture
+def config(weights, tmp_path) -> Retrieval:
+    return Retrieval(
+        **{"data": "doodles", "out": tmp_path / "out", "cache": tmp_path / "cache", "precision": "no"},
+        **{"photo": str(weights / "photo"), "tuning": (str(weights / "tuning"),)},
+        **{"attention_tuning": (str(weights / "both"),), "image_size": 32, "per_class": 5, "held_out": 0.2},
+        **{"epochs": 12, "seeds": 2, "hidden": 32, "lr": 3e-3, "workers": 0},
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(weights, tmp_path_factory) -> Retrieval:
+    place = tmp_path_factory.mktemp("finished")
+    done = config.__wrapped__(weights, place)  # pyright: ignore[reportFunctionMemberAccess]
+    retrieval(done)
+    return done
+
+
+def results(config: Retrieval) -> dict:
+    return json.loads((config.out / "results.json").read_text())
+
+
+def nearest_by_hand(queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
+    queries, gallery = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (queries, gallery))
+    return np.argsort(-(queries @ gallery.T), axis=1, kind="stable")
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_accuracies_are_those_of_the_saved_heads_on_the_backbones_own_features(finished, arm):
+    sketches = open_sketches("doodles", 32, per_class=5)
+    images = torch.stack([sketches[index]["image"] for index in range(len(sketches))]).float() / 255
+    with torch.inference_mode():
+        maps = finished.load(arm)(images, ("pool5",))["pool5"].flatten(1).numpy().astype(np.float64)
+    entry = next(entry for entry in results(finished)["arms"] if entry["arm"] == arm)
+    for run, seed in zip(entry["runs"], (0, 1), strict=True):
+        learnt, asked = sketches.split_indices(0.2, seed=seed)
+        assert (len(learnt), len(asked)) == (140, 35)
+        tensors = {name: t.double().numpy() for name, t in load_head(finished, arm, seed).state_dict().items()}
+        hidden = np.maximum(maps @ tensors["layers.0.weight"].T + tensors["layers.0.bias"], 0)
+        rows = hidden @ tensors["layers.3.weight"].T + tensors["layers.3.bias"]
+        for given, names in ((rows, {1: "top_1", 3: "top_3", 5: "top_5"}), (maps, {1: "untrained_top_1"})):
+            order = nearest_by_hand(given[asked], given[learnt])
+            hits = sketches.labels[learnt][order] == sketches.labels[asked][:, None]
+            for k, name in names.items():
+                # Heads and features are kept in float16: a neighbour or two may change places.
+                assert run[name] == pytest.approx(hits[:, :k].any(1).mean(), abs=2 / 35 + 1e-9)
+
+
+def load_head(config: Retrieval, arm: str, seed: int):
+    return load_embedder(config.out / "heads" / arm / str(seed))
+
+
+def planted(classes: int = 35, each: int = 5, size: int = 16) -> tuple[np.ndarray, torch.Tensor]:
+    """Features that scatter around a centre for each class, and their labels."""
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(classes), each)
+    rows = rng.normal(size=(classes, size))[labels] + 0.5 * rng.normal(size=(len(labels), size))
+    return rows.astype(np.float16), torch.from_numpy(labels)
+
+
+def test_a_head_learns_what_it_is_shown_and_nothing_else(config):
+    features, labels = planted()
+    learnt = np.flatnonzero(labels.numpy() < 20)
+    settings = replace(config, epochs=40, lr_every=100)
+    head = recipe.new_embedder(settings, [str(label) for label in range(35)], "", 16, seed=0)
+    losses = recipe.train_head(settings, head, features, labels, learnt, seed=0)
+    assert losses[-1] < 0.3 * losses[0]
+    with torch.inference_mode():
+        said = head(torch.from_numpy(features).float())[1].argmax(1)
+    assert (said == labels)[learnt].double().mean() > 0.95
+    assert not (said == labels)[labels >= 20].any(), "classes that it was never shown"
+
+
+def test_mean_deviation_and_p_are_over_the_seeds_and_against_tuning(finished):
+    arms = {entry["arm"]: entry for entry in results(finished)["arms"]}
+    assert list(arms) == ARMS
+    reference = [run["top_3"] for run in arms["tuning"]["runs"]]
+    for arm, entry in arms.items():
+        values = [run["top_3"] for run in entry["runs"]]
+        assert [run["seed"] for run in entry["runs"]] == [0, 1]
+        assert entry["top_3"]["mean"] == pytest.approx(np.mean(values))
+        assert entry["top_3"]["deviation"] == pytest.approx(np.std(values, ddof=1))
+        if arm == "tuning" or np.ptp(np.subtract(values, reference)) < 1e-12:
+            assert entry["top_3"]["p"] is None
+        else:
+            assert entry["top_3"]["p"] == pytest.approx(ttest_rel(values, reference).pvalue)
+
+
+def test_table_csv_and_picture(finished):
+    table = (finished.out / "table.md").read_text()
+    assert "35 classes, 35 queries against 140 sketches" in table
+    assert "32 pixels (224 there), 140 sketches to learn from (about 45,800 there), a head 32 wide" in table
+    rows = {line.split("|")[1].strip(): line for line in table.splitlines() if line.startswith("|")}
+    assert "74.90 ± 0.31 *" in rows["attention+tuning"]
+    mean = results(finished)["arms"][3]["top_1"]["mean"]
+    assert f"{100 * mean:.2f} ±" in rows["original"]
+    with (finished.out / "table.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert [(line["arm"], line["seed"]) for line in lines] == [(arm, seed) for arm in ARMS for seed in "01"]
+    assert float(lines[0]["top_5"]) == results(finished)["arms"][0]["runs"][0]["top_5"]
+    with Image.open(finished.out / "nearest.png") as picture:
+        pixels = np.asarray(picture.convert("RGB")).reshape(-1, 3)
+    assert picture.height > 8 * 112
+    wrong = (pixels == (213, 94, 0)).all(1).sum()
+    right = (pixels == (0, 158, 115)).all(1).sum()
+    assert right + wrong > 40 * 4 * 50, "forty frames"
+
+
+def test_the_picture_frames_what_is_right_and_what_is_wrong(finished, monkeypatch):
+    drawn = {}
+    draw = recipe.draw_contact_sheet
+    monkeypatch.setattr(recipe, "draw_contact_sheet", lambda rows, **k: draw(drawn.setdefault("rows", rows), **k))
+    sketches = open_sketches("doodles", 32, per_class=5)
+    learnt, asked = sketches.split_indices(0.2, seed=0)
+    # Embeddings that say the class, except that the last classes' queries lie among the first's.
+    embeddings = torch.eye(len(sketches.classes))[torch.from_numpy(sketches.labels)]
+    lost = asked[sketches.labels[asked] >= 20]
+    embeddings[lost] = embeddings[0].clone()
+    recipe._picture(finished, sketches, embeddings, learnt, asked)
+    assert len(drawn["rows"]) == 8
+    for query, tiles in drawn["rows"]:
+        wanted = "right" if sketches.classes.index(query.caption) < 20 else "wrong"
+        # Four sketches of a class are in the gallery; the fifth nearest is another's.
+        assert [tile.verdict for tile in tiles[:4]] == [wanted] * 4
+        assert all((tile.verdict == "right") == (tile.caption == query.caption) for tile in tiles)
+
+
+def test_an_interrupted_run_resumes_to_the_results_of_an_unbroken_one(config, finished, monkeypatch):
+    train, trained = recipe.train_head, []
+
+    def train_and_stop(*arguments, **keywords):
+        if len(trained) == 3:
+            raise KeyboardInterrupt
+        trained.append(keywords["name"])
+        return train(*arguments, **keywords)
+
+    monkeypatch.setattr(recipe, "train_head", train_and_stop)
+    with pytest.raises(KeyboardInterrupt):
+        retrieval(config)
+    with pytest.raises(ValueError, match="add --resume"):
+        retrieval(config)
+    monkeypatch.setattr(recipe, "train_head", lambda *a, **k: (trained.append(k["name"]), train(*a, **k))[1])
+    retrieval(replace(config, resume=True))
+    assert len(trained) == len(set(trained)) == 8, "a head was trained twice"
+    assert results(config) == results(finished)
+    retrieval(replace(config, resume=True))
+    assert len(trained) == 8
+
+
+def test_resuming_with_other_settings_weights_or_data_is_refused(config, weights, tmp_path, monkeypatch):
+    moved = tmp_path / "tuned"
+    save_backbone(Backbone(width=0.125), moved)
+    config = replace(config, tuning=(str(moved),), attention_tuning=(), epochs=1, seeds=1)
+    retrieval(config)
+    with pytest.raises(ValueError, match=r"started with margin=0\.2, now it is 0\.3"):
+        retrieval(replace(config, resume=True, margin=0.3))
+    save_backbone(Backbone(width=0.125), moved)
+    with pytest.raises(ValueError, match="was trained on other weights than are given now"):
+        retrieval(replace(config, resume=True))
+    monkeypatch.setattr(recipe, "open_sketches", lambda *a, **k: open_sketches(*a, **k | {"seed": 7}))
+    with pytest.raises(ValueError, match=r"the data of .* has changed"):
+        retrieval(replace(config, resume=True))
+
+
+def test_features_are_computed_once_an_arm(config, monkeypatch):
+    computed = []
+    cached = recipe.cached_features
+
+    def counted(*arguments, **keywords):
+        computed.append(keywords["name"])
+        return cached(*arguments, **keywords)
+
+    monkeypatch.setattr(recipe, "cached_features", counted)
+    retrieval(replace(config, epochs=1))
+    assert computed == ARMS
+
+
+def test_several_weights_take_turns_with_the_seeds(config, weights):
+    tuned = (str(weights / "tuning"), str(weights / "photo"))
+    retrieval(replace(config, tuning=tuned, attention_tuning=(), epochs=1))
+    entry = results(config)["arms"][0]
+    assert [run["weights"] for run in entry["runs"]] == list(tuned)
+
+
+@pytest.mark.parametrize("mining", ["batch-hard", "semi-hard", "batch-all"])
+def test_every_mining_pulls_classes_apart(config, mining):
+    """With the triplet loss alone in effect, own classes come nearer than others, each way of mining."""
+    features, labels = planted()
+    ratios = []
+    for weight in (0.0, 50.0):
+        settings = replace(config, mining=mining, triplet_weight=weight, epochs=30, lr_every=100, scale=1e-6)
+        embedder = recipe.new_embedder(settings, [str(label) for label in range(35)], "", 16, seed=0)
+        recipe.train_head(settings, embedder, features, labels, np.arange(175), seed=0)
+        ratios.append(separation(embedder.embed(features), labels).ratio)
+    assert ratios[1] > 1.2 * ratios[0]
+
+
+def test_fewer_classes_than_a_batch_wants(config, tmp_path):
+    folder = tmp_path / "two"
+    sketches = open_sketches("doodles", 32, per_class=6)
+    for index in range(12):  # the first two kinds
+        place = folder / sketches.classes[sketches.labels[index]]
+        place.mkdir(parents=True, exist_ok=True)
+        sketches.picture(index).save(place / f"{index}.png")
+    found = retrieval(replace(config, data=str(folder), seeds=1, epochs=1))
+    assert (found["classes"], found["gallery"], found["queries"]) == (2, 8, 2)
+
+
+def test_without_tuned_weights_nothing_is_tested_and_it_says_so(config, capsys):
+    retrieval(replace(config, tuning=(), epochs=1, seeds=1))
+    assert [entry["arm"] for entry in results(config)["arms"]] == ["attention+tuning", "attention", "original"]
+    assert all(entry["top_1"]["p"] is None for entry in results(config)["arms"])
+    said = capsys.readouterr().out
+    assert "No weights were given for `tuning` (--tuning), so nothing is tested against it." in said
+    assert "†" not in said.partition("\n| arm")[2]
+
+
+def test_stars_and_daggers_say_which_way_the_difference_goes():
+    def arm(name: str, *values: float) -> dict:
+        return {"arm": name, "runs": [dict.fromkeys(recipe.MEASURES, value) for value in values]}
+
+    better, worse = arm("attention+tuning", 0.9, 0.92, 0.91), arm("attention", 0.1, 0.12, 0.11)
+    arms = recipe._compared([better, arm("tuning", 0.5, 0.51, 0.52), worse, arm("original", 0.5, 0.52, 0.51)])
+    lines = recipe._table(arms).splitlines()[2:]
+    assert [line.split("|")[2].strip() for line in lines] == [
+        "91.00 ± 1.00 *",
+        "51.00 ± 1.00",
+        "11.00 ± 1.00 †",
+        "51.00 ± 1.00",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"image_size": 0}, "image_size is 0: it must be positive"),
+        ({"lr": float("nan")}, "lr is nan"),
+        ({"epochs": 0}, "epochs is 0"),
+        ({"seeds": 0}, "seeds is 0"),
+        ({"seed": -1}, "seed is -1: it must not be negative"),
+        ({"margin": -0.2}, "margin is -0.2"),
+        ({"held_out": 1.0}, "held_out is 1.0: it must lie between 0 and 1"),
+        ({"classes_per_batch": 1}, "classes_per_batch is 1: a triplet needs two classes"),
+        ({"sketches_per_class": 1}, "sketches_per_class is 1"),
+        ({"layer": "relu9"}, "layer 'relu9' is unknown"),
+    ],
+)
+def test_settings_out_of_range_are_named(change, message):
+    with pytest.raises(ValueError, match=message):
+        Retrieval(data="doodles", out=Path("never"), **change)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"tuning": ("no/such/run",)}, "no/such/run"),
+        ({"data": "no/such/folder/"}, "does not exist"),
+        ({"image_size": 16}, "image_size is 16: pool5 of .* needs 32 pixels"),
+    ],
+)
+def test_a_mistake_leaves_nothing(config, change, message):
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        retrieval(replace(config, **change))
+    assert not config.out.exists()
+
+
+def test_too_few_sketches_to_rank_are_refused(config, tmp_path):
+    for kind in "ab":
+        (tmp_path / "few" / kind).mkdir(parents=True)
+        for number in range(2):
+            Image.new("RGB", (40, 40), (100 * number, 0, 0)).save(tmp_path / "few" / kind / f"{number}.png")
+    with pytest.raises(ValueError, match="leaves 2 sketches to learn from: at least 5 are needed"):
+        retrieval(replace(config, data=str(tmp_path / "few")))
+    assert not config.out.exists()
+
+
+def test_the_command_line_says_mistakes_in_one_line(tmp_path, capsys):
+    for arguments, message in (
+        (["--data", "doodles"], "--out"),
+        (["--data", "doodles", "--out", str(tmp_path / "o"), "--minning", "batch-hard"], "--mining"),
+        (["--data", "doodles", "--out", str(tmp_path / "o"), "--seeds", "five"], "five"),
+        (["--data", "doodles", "--out", str(tmp_path / "o"), "--tuning", "typo"], "typo"),
+    ):
+        assert main(["retrieval", *arguments]) == 2
+        said = capsys.readouterr().err
+        assert message in said
+        assert said.count("\n") == 1
+    assert not (tmp_path / "o").exists()

@@ -1,0 +1,122 @@
+"""Oracles: what the figures were given, read back from the figures themselves; clusters that stay clusters."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from PIL import Image
+
+from sketchloss.report import separation_figures as figures
+from sketchloss.report.separation_figures import RatioBar, Sample, choose_sample, map_to_plane
+from sketchloss.separation import DistanceHistogram
+from sketchloss.statistics import Spread
+
+BARS = [
+    RatioBar("attention+tuning", Spread(7.0, 0.5, 5), p=0.01, paper=7.59),
+    RatioBar("original", Spread(1.5, None, 1), paper=1.26),
+]
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The figures, kept from being written."""
+    kept = []
+    monkeypatch.setattr(figures, "_finish", lambda figure, title, path: kept.append(figure))
+    return kept
+
+
+def test_bars_error_bars_and_stars_are_what_was_given(drawn, tmp_path):
+    figures.draw_ratios(BARS, tmp_path / "ratio.png", title="")
+    axes = drawn[0].axes[0]
+    assert sorted(patch.get_height() for patch in axes.patches) == [1.26, 1.5, 7.0, 7.59]
+    errors = [line.get_segments()[0][:, 1].tolist() for line in axes.collections]
+    assert errors == [[6.5, 7.5]]  # a single repeat has none
+    assert [text.get_text() for text in axes.texts] == ["7.00 ± 0.50 *", "7.59", "1.50", "1.26"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["attention+tuning", "original"]
+
+
+def test_histograms_are_shares_of_the_pairs(drawn, tmp_path):
+    edges = np.linspace(0, 1, 6)
+    found = DistanceHistogram(edges, np.array([3, 1, 0, 0, 0]), np.array([0, 0, 0, 1, 7]), 10)
+    figures.draw_distances({"original": found}, tmp_path / "distances.png", title="")
+    axes = drawn[0].axes[0]
+    filled = [patch.get_data().values.tolist() for patch in axes.patches if patch.get_fill()]
+    assert filled == [[0.75, 0.25, 0, 0, 0], [0, 0, 0, 0.125, 0.875]]
+    means = [0.1 * 0.75 + 0.3 * 0.25, 0.7 * 0.125 + 0.9 * 0.875]
+    assert [line.get_xdata()[0] for line in axes.lines] == pytest.approx(means)
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == [
+        "within a class, mean 0.15",
+        "across classes, mean 0.875",
+    ]
+
+
+def test_a_long_tail_is_cut_off_and_a_set_without_pairs_within_is_drawn(drawn, tmp_path):
+    across = np.zeros(100, np.int64)
+    across[[10, 99]] = 100_000, 1
+    found = DistanceHistogram(np.linspace(0, 1, 101), np.zeros(100, np.int64), across, 10)
+    figures.draw_distances({"original": found}, tmp_path / "distances.png", title="")
+    assert drawn[0].axes[0].get_xlim() == (0, pytest.approx(0.11))
+    assert len(drawn[0].axes[0].get_legend().get_texts()) == 1
+
+
+def test_a_map_has_every_sketch_once_and_names_the_coloured_classes(drawn, tmp_path):
+    sample = Sample(np.arange(6), np.array([0, 0, 1, 2, 2, 2]), coloured=(0, 2))
+    places = np.arange(12.0).reshape(6, 2)
+    figures.draw_map(
+        {"tuning": places, "original": None}, sample, ["cat", "dog", "owl"], tmp_path / "map.png", title=""
+    )
+    one, other = drawn[0].axes
+    points = np.concatenate([part.get_offsets() for part in one.collections])
+    assert sorted(points.tolist()) == places.tolist()
+    assert [part.get_label() for part in one.collections] == ["other classes", "cat", "owl"]
+    assert one.collections[2].get_offsets().tolist() == places[3:].tolist()
+    assert [text.get_text() for text in drawn[0].legends[0].get_texts()] == ["other classes", "cat", "owl"]
+    assert [text.get_text() for text in other.texts] == ["all embeddings are alike"]
+
+
+def test_a_figure_is_written_and_not_blank(tmp_path):
+    figures.draw_ratios(BARS, tmp_path / "ratio.png", title="Class separation")
+    with Image.open(tmp_path / "ratio.png") as picture:
+        assert min(picture.size) > 400
+        colours = {colour for _, colour in picture.convert("RGB").getcolors(1 << 20)}
+    assert {(0x00, 0x72, 0xB2), (0xC9, 0xC9, 0xC9)} <= colours
+    assert [path.name for path in tmp_path.iterdir()] == ["ratio.png"]
+
+
+@settings(deadline=None)
+@given(labels=arrays(np.int64, st.integers(1, 80), elements=st.integers(0, 12)), classes=st.integers(1, 10))
+def test_a_sample_is_within_its_bounds_and_colours_the_largest(labels, classes):
+    found = choose_sample(labels, classes=classes, most=30)
+    assert len(found.rows) <= 30
+    assert (np.diff(found.rows) > 0).all()
+    assert (labels[found.rows] == found.labels).all()
+    if len(labels) <= 30 and np.isin(labels, found.coloured).sum() <= 15:
+        assert len(found.rows) == len(labels)
+    values, counts = np.unique(labels, return_counts=True)
+    assert len(set(found.coloured)) == min(classes, len(values))
+    least = min(counts[values == label] for label in found.coloured)
+    assert (np.sort(counts)[::-1][: len(found.coloured)][-1] <= least).all()
+
+
+def test_a_map_keeps_neighbours_together_and_stays_the_same():
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1, 2], 12)
+    # Lengths differ a hundredfold: only directions may count.
+    rows = (np.eye(8)[labels] + 0.05 * rng.normal(size=(36, 8))) * rng.uniform(0.1, 10, size=(36, 1))
+    places = map_to_plane(rows)
+    assert places is not None
+    distances = np.linalg.norm(places[:, None] - places[None], axis=2) + np.diag(np.full(36, np.inf))
+    assert (labels[distances.argmin(1)] == labels).all()
+    assert (places == map_to_plane(rows)).all()
+
+
+@pytest.mark.parametrize("rows", [np.ones((3, 4)) * np.arange(1, 4)[:, None], np.ones((50, 4)), np.eye(3)])
+def test_rows_without_a_map(rows):
+    assert map_to_plane(rows) is None
+
+
+def test_the_smallest_map():
+    places = map_to_plane(np.eye(4))
+    assert places is not None
+    assert np.isfinite(places).all()
