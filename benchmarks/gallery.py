@@ -21,7 +21,7 @@ import torch
 
 from sketchloss import load_backbone
 from sketchloss.data.doodles import KINDS, doodle
-from sketchloss.gallery_table import PictureTable, Row
+from sketchloss.gallery.table import PictureTable, Row
 from sketchloss.images import find_pictures, fit_square, read_picture, to_tensor
 from sketchloss.report.tables import markdown_table
 

@@ -1,6 +1,6 @@
 """Time of the closed form of class separation against brute force over all pairs, and its memory over a long stream.
 
-    python benchmarks/separation.py [--rows 20000] [--size 512] [--classes 125] [--rounds 3] [--threads N]
+    python benchmarks/separation.py [--rows 20000] [--size 512] [--classes 125] [--rounds 3] [--threads 1]
 
 Brute force: unit rows, their products in chunks of 256 rows (the fastest tried), added up within and across classes. In
 float64 it is as exact as the closed form, in float32 faster; both are shown. All are timed in turn, round after round,
@@ -69,7 +69,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--classes", type=int, default=125)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
 

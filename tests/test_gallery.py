@@ -18,8 +18,8 @@ from PIL import Image
 from sketchloss import Backbone, load_backbone, save_backbone
 from sketchloss.data.doodles import KINDS, doodle
 from sketchloss.gallery import Gallery
-from sketchloss.gallery_adding import AddReport
-from sketchloss.gallery_table import LOCK, PictureTable, Row, writing
+from sketchloss.gallery.adding import AddReport
+from sketchloss.gallery.table import LOCK, PictureTable, Row, writing
 from sketchloss.images import UnreadablePicture, fit_square, read_picture, to_tensor
 from sketchloss.ranking import nearest
 
@@ -570,7 +570,7 @@ ADD = """
 import os, signal, sys, threading, time
 import torch
 from sketchloss.gallery import Gallery
-from sketchloss.gallery_table import PictureTable
+from sketchloss.gallery.table import PictureTable
 
 torch.set_num_threads(1)
 moment, folder, weights, *pictures = sys.argv[1:]
@@ -667,7 +667,7 @@ def test_a_gallery_that_was_never_finished_making_is_made_anew(build, drawings, 
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("sketchloss.gallery.write_settings", stop)
+        patch.setattr("sketchloss.gallery.gallery.write_settings", stop)
         with pytest.raises(KeyboardInterrupt):
             build(drawings / "cat")
     assert (tmp_path / "gallery" / "pictures.lance").is_dir()

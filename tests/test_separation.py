@@ -125,6 +125,14 @@ def test_chunks_and_order_change_nothing(data, seed, cuts):
     assert [one.count for one in cut.per_class.values()] == [one.count for one in whole.per_class.values()]
 
 
+@no_deadline
+@given(labels=st.lists(st.integers(-(2**63), 2**63 - 1) | st.integers(-5, 5), max_size=20))
+def test_labels_are_numbered_in_order(labels):
+    values, places = module._distinct(torch.tensor(labels, dtype=torch.int64))
+    assert values.tolist() == sorted(set(labels))
+    assert values[places].tolist() == labels
+
+
 def test_a_meter_goes_on_after_a_result():
     rows, labels = torch.randn(60, 5, generator=torch.Generator().manual_seed(0)), torch.arange(60) % 7
     meter = SeparationMeter()

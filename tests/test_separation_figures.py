@@ -32,7 +32,7 @@ def test_bars_error_bars_and_stars_are_what_was_given(drawn, tmp_path):
     assert sorted(patch.get_height() for patch in axes.patches) == [1.26, 1.5, 7.0, 7.59]
     errors = [line.get_segments()[0][:, 1].tolist() for line in axes.collections]
     assert errors == [[6.5, 7.5]]  # a single repeat has none
-    assert [text.get_text() for text in axes.texts] == ["7.00 ± 0.50 *", "7.59", "1.50", "1.26"]
+    assert [text.get_text() for text in axes.texts] == ["*\n7.00 ± 0.50", "7.59", "1.50", "1.26"]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["attention+tuning", "original"]
 
 

@@ -53,11 +53,11 @@ COMMANDS = (
         *("sketchloss.recipes.class_separation", "class_separation", "eval"),
     ),
     Command("study", "the paper's four arms side by side", "sketchloss.recipes.study", "study", "eval"),
-    Command("gallery build", "make a gallery of drawings to search", "sketchloss.gallery_commands", "build", "gallery"),
-    Command("gallery add", "bring a gallery up to date", "sketchloss.gallery_commands", "add", "gallery"),
-    Command("gallery remove", "take drawings out of a gallery", "sketchloss.gallery_commands", "remove", "gallery"),
-    Command("gallery search", "find drawings by drawing", "sketchloss.gallery_commands", "search", "gallery"),
-    Command("gallery info", "what is in a gallery", "sketchloss.gallery_commands", "info", "gallery"),
+    Command("gallery build", "make a gallery of drawings to search", "sketchloss.gallery.commands", "build", "gallery"),
+    Command("gallery add", "bring a gallery up to date", "sketchloss.gallery.commands", "add", "gallery"),
+    Command("gallery remove", "take drawings out of a gallery", "sketchloss.gallery.commands", "remove", "gallery"),
+    Command("gallery search", "find drawings by drawing", "sketchloss.gallery.commands", "search", "gallery"),
+    Command("gallery info", "what is in a gallery", "sketchloss.gallery.commands", "info", "gallery"),
     Command("doctor", "check this installation", "sketchloss.doctor", "doctor"),
 )
 

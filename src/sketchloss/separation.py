@@ -283,14 +283,15 @@ def _blocks(embeddings: Tensor | np.ndarray) -> Iterator[tuple[int, Float64[Tens
     for start in range(0, len(embeddings), max(1, rows)):
         part = embeddings[start : start + rows]
         block = buffer[: len(part)]
-        if isinstance(part, Tensor) and (part.is_cuda or part.dtype == torch.bfloat16 or part.device.type != "cpu"):
+        if isinstance(part, Tensor) and (part.device.type != "cpu" or part.dtype == torch.bfloat16):
             block.copy_(part)
         else:
             np.copyto(block.numpy(), part.numpy() if isinstance(part, Tensor) else part)
         yield start, block
 
 
-# note: not `torch.linalg.vector_norm`, whose threads gain nothing here and on a busy machine wait for one another.
+# note: NumPy here and in `_blocks`, because torch's threads gain little on blocks this small, and on a busy machine
+# each of its steps waits for them.
 _dot_rows = getattr(np, "vecdot", None) or partial(np.einsum, "ij,ij->i")  # NumPy 2 has the faster one
 
 

@@ -1,8 +1,5 @@
 """A contact sheet: each query with the pictures found for it, row by row. Drawn with Pillow."""
 
-import re
-import unicodedata
-from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -10,6 +7,7 @@ from typing import Literal
 from PIL import Image, ImageDraw, ImageFont
 
 from sketchloss.images import fit_square
+from sketchloss.report.lettering import Font, drawable, shorten
 
 TEXT, FRAME, RULE = (40, 40, 40), (200, 200, 200), (120, 120, 120)
 # Bluish green and vermilion (Okabe & Ito 2008), told apart by the colour-blind as well; a solid frame with a tick and
@@ -20,8 +18,6 @@ DASH, GAP = 7, 5
 FONT_SIZE, LINE = 12, 18
 MARGIN, SPACE = 16, 10
 LEAST_SIDE = 32
-
-Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 @dataclass(frozen=True)
@@ -70,7 +66,7 @@ def draw_contact_sheet(rows: Sequence[tuple[Tile, Sequence[Tile]]], *, title: st
     draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(size=FONT_SIZE)
     if title:
         bigger = ImageFont.load_default(size=FONT_SIZE + 3)
-        draw.text((MARGIN, MARGIN), _shorten(_drawable(title), bigger, size[0] - 2 * MARGIN), fill=TEXT, font=bigger)
+        draw.text((MARGIN, MARGIN), shorten(drawable(title), bigger, size[0] - 2 * MARGIN), fill=TEXT, font=bigger)
     for index, (query, found) in enumerate(rows):
         y = top + index * height
         _draw_tile(canvas, draw, query, (MARGIN, y), side, font)
@@ -99,7 +95,7 @@ def _draw_tile(
     if tile.verdict is not None:
         _draw_mark(draw, x + side - 1, y, right=tile.verdict == "right")
     if tile.caption:
-        text = _shorten(_drawable(tile.caption), font, side)
+        text = shorten(drawable(tile.caption), font, side)
         draw.text((x + side / 2, y + side + 2), text, fill=TEXT, font=font, anchor="ma")
 
 
@@ -124,21 +120,3 @@ def _draw_mark(draw: ImageDraw.ImageDraw, right_edge: int, top: int, *, right: b
     else:
         draw.line((x - 3, y - 3, x + 3, y + 3), fill="white", width=2)
         draw.line((x - 3, y + 3, x + 3, y - 3), fill="white", width=2)
-
-
-def _drawable(text: str) -> str:
-    """Return a text in the letters that the built-in font has, which are ASCII's; `?` for each run of others."""
-    # Accents are taken off their letter: é becomes e.
-    parted = unicodedata.normalize("NFKD", " ".join(text.split()).translate(_ALIKE))
-    plain = "".join(character for character in parted if not unicodedata.combining(character))
-    return re.sub(r"[^ -~]+", "?", plain)
-
-
-_ALIKE = str.maketrans("\u2010\u2013\u2014\u2018\u2019\u00d7", "---''x")
-
-
-def _shorten(text: str, font: Font, width: int) -> str:
-    if font.getlength(text) <= width:
-        return text
-    kept = bisect_right(range(len(text)), width, key=lambda length: font.getlength(text[:length] + "..."))
-    return text[: max(0, kept - 1)] + "..."

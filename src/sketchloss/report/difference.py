@@ -1,6 +1,5 @@
 """A picture of where two drawings differ: both of them, and the loss's map laid over their ink. Drawn with Pillow."""
 
-from bisect import bisect_right
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +7,7 @@ from jaxtyping import Float
 from PIL import Image, ImageDraw, ImageFont
 
 from sketchloss.images import fit_square
+from sketchloss.report.lettering import Font, drawable, shorten
 
 # Where the drawings differ most the paper turns deep orange. It stays lighter than any ink, so that lines can be read
 # on it, and blue and dark red are told apart from each other and from it by the colour-blind as well.
@@ -69,7 +69,7 @@ def draw_difference(
     lefts = [MARGIN + index * (size[0] + MARGIN) for index in range(3)]
     titles = (_title("A", caption.a), _title("B", caption.b), "difference")
     for left, panel, title in zip(lefts, panels, titles, strict=True):
-        draw.text((left, MARGIN - 4), _shorten(title, font, size[0]), fill=TEXT, font=font)
+        draw.text((left, MARGIN - 4), shorten(title, font, size[0]), fill=TEXT, font=font)
         canvas.paste(panel, (left, top))
         draw.rectangle((left - 1, top - 1, left + size[0], top + size[1]), outline=FRAME)
 
@@ -78,7 +78,7 @@ def draw_difference(
         draw.text((left + 34, below), words, fill=TEXT, font=font)
     _draw_scale(draw, lefts[2], below, size[0], greatest, caption.unit, font)
     room = lefts[2] - 2 * MARGIN
-    draw.text((MARGIN, below + 2 * LINE), _shorten(caption.text, font, room), fill=TEXT, font=font)
+    draw.text((MARGIN, below + 2 * LINE), shorten(caption.text, font, room), fill=TEXT, font=font)
     return canvas
 
 
@@ -110,7 +110,7 @@ def _draw_scale(
     width: int,
     greatest: float,
     unit: str,
-    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
+    font: Font,
 ) -> None:
     if greatest <= 0:
         draw.text((left, top), "no difference anywhere", fill=TEXT, font=font)
@@ -123,20 +123,10 @@ def _draw_scale(
     draw.text((left, top + LINE - 4), low, fill=TEXT, font=font)
     draw.text((left + width, top + LINE - 4), high, fill=TEXT, font=font, anchor="ra")
     room = width - 2 * round(font.getlength(high)) - 16
-    draw.text((left + width // 2, top + LINE - 4), _shorten(unit, font, room), fill=TEXT, font=font, anchor="ma")
+    draw.text((left + width // 2, top + LINE - 4), shorten(unit, font, room), fill=TEXT, font=font, anchor="ma")
 
 
 def _title(letter: str, name: str) -> str:
-    # The built-in font knows Latin letters only; a row of empty boxes says less than the letter alone.
-    try:
-        name.encode("latin-1")
-    except UnicodeEncodeError:
-        return letter
-    return letter if name == letter else f"{letter}: {name}"
-
-
-def _shorten(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
-    if font.getlength(text) <= width:
-        return text
-    kept = bisect_right(range(len(text)), width, key=lambda length: font.getlength(text[:length] + "..."))
-    return text[: max(0, kept - 1)] + "..."
+    plain = drawable(name)
+    # A row of question marks says less than the letter alone.
+    return letter if name == letter or plain.count("?") > name.count("?") else f"{letter}: {plain}"

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import PercentFormatter
 
@@ -45,7 +47,7 @@ def draw_ratios(bars: Sequence[RatioBar], path: str | Path, *, title: str) -> No
         path: of the picture; its suffix names the format.
         title: above the figure.
     """
-    figure = Figure(figsize=(2.4 + 1.5 * len(bars), 4.3), layout="constrained")
+    figure = Figure(figsize=(2.4 + 1.7 * len(bars), 4.3), layout="constrained")
     axes = figure.subplots()
     width = 0.38
     for place, bar in enumerate(bars):
@@ -53,7 +55,8 @@ def draw_ratios(bars: Sequence[RatioBar], path: str | Path, *, title: str) -> No
         axes.bar(left, bar.ratio.mean, width, color=OURS)
         if error is not None:
             axes.errorbar(left, bar.ratio.mean, error, color="#222222", capsize=4, linewidth=1.2)
-        _write_above(axes, left, bar.ratio.mean + (error or 0), starred(format_spread(bar.ratio), bar.p))
+        star = starred("", bar.p).strip()
+        _write_above(axes, left, bar.ratio.mean + (error or 0), f"{star}\n{format_spread(bar.ratio)}".strip())
         if bar.paper is not None:
             axes.bar(right, bar.paper, width, color=PAPER)
             _write_above(axes, right, bar.paper, f"{bar.paper:.2f}", color="#666666")
@@ -62,10 +65,12 @@ def draw_ratios(bars: Sequence[RatioBar], path: str | Path, *, title: str) -> No
     axes.set_ylabel("distance across / within classes")
     axes.margins(y=0.1)
     axes.spines[["top", "right"]].set_visible(False)
-    keys = [Patch(color=OURS, label="here, mean ± standard deviation over seeds")]
+    keys: list[Artist] = [Patch(color=OURS, label="here, mean ± standard deviation over seeds")]
     if any(bar.paper is not None for bar in bars):
         keys.append(Patch(color=PAPER, label="Seo 2025, Table 4"))
-    figure.legend(handles=keys, loc="outside lower center", ncols=2, frameon=False)
+    if any(starred("", bar.p) for bar in bars):
+        keys.append(Line2D([], [], linestyle="", marker="$*$", color="#222222", label="p < 0.05 against tuning"))
+    figure.legend(handles=keys, loc="outside lower center", ncols=3 if len(bars) > 3 else 2, frameon=False)
     _finish(figure, title, path)
 
 

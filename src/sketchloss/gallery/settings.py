@@ -1,6 +1,5 @@
 """What embedded the pictures of a gallery: its settings file, and the weights that they name."""
 
-import hashlib
 import json
 import os
 from dataclasses import asdict, dataclass
@@ -11,7 +10,7 @@ import torch
 
 from sketchloss.backbone import Backbone
 from sketchloss.files import write_json
-from sketchloss.weights import load_backbone
+from sketchloss.weights import load_backbone, weights_digest
 
 Weights = str | Path | Backbone
 Device = Literal["auto", "cpu", "cuda"]
@@ -113,7 +112,7 @@ def load_matching(settings: Settings, given: Weights | None, device: Device, fol
         if given is not None:
             raise
         raise FileNotFoundError(f"the gallery {folder} was made with weights that are gone: {error}") from None
-    found = fingerprint(backbone)
+    found = weights_digest(backbone)
     if found != settings.fingerprint:
         name = settings.weights if given is None else name_weights(given)
         mend = (
@@ -134,16 +133,3 @@ def name_weights(weights: Weights) -> str:
         return IN_PYTHON
     is_path = str(weights) not in ("sketch", "photo", "imagenet") and Path(weights).exists()
     return os.path.abspath(weights) if is_path else str(weights)  # noqa: PTH100 (not resolved: links keep their names)
-
-
-def fingerprint(backbone: Backbone) -> str:
-    """Return the SHA-256 of everything that decides a backbone's features: its tensors and its settings.
-
-    The classifier and the classes, which decide none, are left out.
-    """
-    settings = {name: value for name, value in backbone.describe().items() if name not in ("classes", "head")}
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-    tensors = {**dict(backbone.named_parameters()), **dict(backbone.named_buffers())}  # frozen weights are buffers
-    for name in sorted(name for name in tensors if name.startswith("features.")):
-        digest.update(name.encode() + tensors[name].detach().float().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()

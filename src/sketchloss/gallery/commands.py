@@ -19,7 +19,7 @@ import tyro
 from PIL import Image
 
 from sketchloss.gallery import Gallery, Match
-from sketchloss.gallery_adding import AddReport, Labels, as_text
+from sketchloss.gallery.adding import AddReport, Labels, as_text
 from sketchloss.images import UnreadablePicture, find_pictures, picture_suffixes, read_picture, save_picture
 from sketchloss.report.contact_sheet import Tile, draw_contact_sheet
 

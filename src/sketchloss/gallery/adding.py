@@ -22,7 +22,7 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 from tqdm import tqdm
 
-from sketchloss.gallery_table import Known, PictureTable, Row
+from sketchloss.gallery.table import Known, PictureTable, Row
 from sketchloss.images import UnreadablePicture, find_pictures, fit_square, read_picture, to_tensor
 
 Labels = Literal["folder", "none"]

@@ -1,10 +1,4 @@
-"""Search a folder of sketches by sketch: embeddings of many pictures on disk, and the pictures most like a given one.
-
-    from sketchloss.gallery import Gallery
-
-    gallery, report = Gallery.build("my-gallery", ["drawings"])
-    for match in gallery.search("query.png", k=5)[0]:
-        print(match.similarity, match.label, match.path)
+"""A gallery: embeddings of many pictures on disk, and the pictures most like a given one.
 
 A gallery is one folder: a LanceDB table with a row for each picture, and `gallery.json`, which says what embedded them.
 Paths are kept absolute, so a gallery can be used from anywhere. Where pictures were moved to another place, `add` that
@@ -24,12 +18,11 @@ from PIL import Image
 from torch import Tensor
 
 from sketchloss.backbone import Backbone
-from sketchloss.gallery_adding import Adding, AddReport, Labels, Walk, as_text, is_below, walk
-from sketchloss.gallery_settings import (
+from sketchloss.gallery.adding import Adding, AddReport, Labels, Walk, as_text, is_below, walk
+from sketchloss.gallery.settings import (
     Device,
     Settings,
     Weights,
-    fingerprint,
     is_gallery,
     load_matching,
     load_weights,
@@ -37,8 +30,9 @@ from sketchloss.gallery_settings import (
     read_settings,
     write_settings,
 )
-from sketchloss.gallery_table import Known, PictureTable, check_place, writing
+from sketchloss.gallery.table import Known, PictureTable, check_place, writing
 from sketchloss.images import fit_square, read_picture, to_tensor
+from sketchloss.weights import weights_digest
 
 Picture = str | Path | Image.Image
 
@@ -143,7 +137,9 @@ class Gallery:
         if image_size < minimum:
             raise ValueError(f"image_size is {image_size}: {layer} needs at least {minimum} pixels")
         dimension = int(_embed(backbone, torch.ones(1, 3, minimum, minimum), layer).shape[1])
-        settings = Settings(name_weights(weights), fingerprint(backbone), image_size, layer, exact_below, built=False)
+        settings = Settings(
+            name_weights(weights), weights_digest(backbone), image_size, layer, exact_below, built=False
+        )
         folder.mkdir(parents=True, exist_ok=True)
         with writing(folder, wait=None):
             if is_gallery(folder):
