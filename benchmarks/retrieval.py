@@ -50,7 +50,7 @@ def main() -> None:
                 features = cached_features(
                     backbone,
                     pictures,
-                    **{"layer": config.layer, "pooled": config.pooled, "precision": config.precision},
+                    **{"layer": config.layer, "grid": config.grid, "precision": config.precision},
                     folder=Path(folder),
                 )
                 seconds.append(time.perf_counter() - start)

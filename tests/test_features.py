@@ -50,15 +50,23 @@ def directly(backbone: Backbone, sketches: Sketches, layer: str) -> list[torch.T
         return [backbone(sketches[i]["image"][None].float() / 255, (layer,))[layer][0] for i in range(len(sketches))]
 
 
+def on_grid(one: torch.Tensor, grid: int) -> torch.Tensor:
+    """Average a map onto fewer positions by hand: cells overlap where its side is no multiple."""
+    side = one.shape[1]
+    count = min(grid, side)
+    cells = [(cell * side // count, -(-(cell + 1) * side // count)) for cell in range(count)]
+    return torch.stack([one[:, a:b, c:d].mean((1, 2)) for a, b in cells for c, d in cells], dim=1).flatten()
+
+
 def files(folder: Path) -> list[Path]:
     return sorted(folder.glob("[!.]*.npy"))
 
 
-@pytest.mark.parametrize(("layer", "pooled"), [("relu5_3", True), ("pool4", False)])
-def test_features_are_those_of_each_sketch_in_order(backbone, sketches, tmp_path, layer, pooled):
-    found = cached_features(backbone, sketches, layer=layer, pooled=pooled, folder=tmp_path, batch_size=16, workers=0)
+@pytest.mark.parametrize(("layer", "grid"), [("relu5_3", 1), ("pool4", 7), ("relu3_3", 3)])
+def test_features_are_those_of_each_sketch_in_order(backbone, sketches, tmp_path, layer, grid):
+    found = cached_features(backbone, sketches, layer=layer, grid=grid, folder=tmp_path, batch_size=16, workers=0)
     maps = directly(backbone, sketches, layer)
-    expected = torch.stack([one.mean((1, 2)) if pooled else one.flatten() for one in maps])
+    expected = torch.stack([on_grid(one, grid) for one in maps])
     assert found.shape == expected.shape
     torch.testing.assert_close(torch.from_numpy(found.copy()).float(), expected, rtol=2e-3, atol=1e-3)
     assert not found.flags.writeable
@@ -85,7 +93,7 @@ def test_other_weights_pixels_order_or_transform_never_meet_the_same_file(backbo
 
     assert count() == 1
     assert count(layer="relu5_2") == 2
-    assert count(pooled=False) == 3
+    assert count(grid=2) == 3
     assert count(precision="bf16") == 4
     assert count(sketches=sketches.with_size(33)) == 5
     assert count(sketches=sketches.select(range(len(sketches))[::-1])) == 6

@@ -275,6 +275,7 @@ def test_stars_and_daggers_say_which_way_the_difference_goes():
         ({"held_out": 1.0}, "held_out is 1.0: it must lie between 0 and 1"),
         ({"classes_per_batch": 1}, "classes_per_batch is 1: a triplet needs two classes"),
         ({"sketches_per_class": 1}, "sketches_per_class is 1"),
+        ({"grid": 0}, "grid is 0"),
         ({"layer": "relu9"}, "layer 'relu9' is unknown"),
     ],
 )

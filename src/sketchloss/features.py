@@ -56,7 +56,7 @@ def embed_sketches(
     Raises:
         ValueError: if the sketches are too small for the layer, or a file is unreadable.
     """
-    batches = _evaluate(backbone, sketches, layer, True, "no", batch_size, workers, progress)
+    batches = _evaluate(backbone, sketches, layer, 1, "no", batch_size, workers, progress)
     return F.normalize(torch.cat(list(batches)), dim=1)
 
 
@@ -65,7 +65,7 @@ def cached_features(
     sketches: Sketches | HeldSketches,
     *,
     layer: str = "relu5_3",
-    pooled: bool = True,
+    grid: int = 1,
     folder: str | Path | None = None,
     precision: Precision = "no",
     batch_size: int = 64,
@@ -80,7 +80,8 @@ def cached_features(
         sketches: at their own image size. Their pixels are looked at each time, to see that they are the same; what is
             held in memory is quicker.
         layer: any layer name.
-        pooled: average over positions: f is the layer's channels. Otherwise its flattened map.
+        grid: average the layer's map onto at most so many positions each way, and flatten it: f is channels x grid x
+            grid at most; with 1, the channels.
         folder: where the files are kept; by default as `cache_folder` says. It may be emptied at any time.
         precision: `bf16`: under autocast, about three times as fast on CPUs that have it.
         batch_size: images at once.
@@ -92,16 +93,19 @@ def cached_features(
         A read-only array that is mapped into memory, not read.
 
     Raises:
-        ValueError: if the sketches are too small for the layer, a file is unreadable, or a feature is beyond float16.
+        ValueError: if the sketches are too small for the layer, the grid is below 1, a file is unreadable, or a feature
+            is beyond float16.
         OSError: if the folder cannot be written to.
     """
+    if grid < 1:
+        raise ValueError(f"grid is {grid}: it must be at least 1")
     folder = cache_folder() if folder is None else Path(folder)
     recipe = {
         "format": FORMAT,
         "weights": weights_digest(backbone),
         "pixels": pixels_digest(sketches, workers=workers),
         "layer": layer,
-        "pooled": pooled,
+        "grid": grid,
         "precision": precision,
     }
     key = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:32]
@@ -111,7 +115,7 @@ def cached_features(
         return found
     folder.mkdir(parents=True, exist_ok=True)
     _remove_stale(folder)
-    rows = _evaluate(backbone, sketches, layer, pooled, precision, batch_size, workers, progress, name)
+    rows = _evaluate(backbone, sketches, layer, grid, precision, batch_size, workers, progress, name)
     try:
         with write_atomic(path) as temporary, temporary.open("wb") as file:
             _write_rows(file, rows, len(sketches))
@@ -144,7 +148,7 @@ def _evaluate(
     backbone: Backbone,
     sketches: Sketches | HeldSketches,
     layer: str,
-    pooled: bool,
+    grid: int,
     precision: Precision,
     batch_size: int,
     workers: int | None,
@@ -164,7 +168,8 @@ def _evaluate(
                 torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext(),
             ):
                 features = backbone(images, (layer,))[layer].float()
-                rows = features.mean((2, 3)) if pooled else features.flatten(1)
+                height, width = (min(grid, side) for side in features.shape[2:])
+                rows = F.adaptive_avg_pool2d(features, (height, width)).flatten(1)
             yield rows.cpu()
             bar.update(len(images))
 

@@ -44,8 +44,8 @@ class EmbedderConfig:
     """Digest of the backbone whose features it was trained on (`features.weights_digest`)."""
     layer: str = "pool5"
     """Where the features were taken."""
-    pooled: bool = False
-    """Whether they were averaged over positions."""
+    grid: int = 7
+    """The map was averaged onto at most so many positions each way."""
     image_size: int = 0
     """Side in pixels of the images that it was trained on."""
     precision: str = "no"

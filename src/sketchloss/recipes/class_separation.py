@@ -311,7 +311,7 @@ def _embed(
     if head is None:
         how = {"layer": config.layer, "precision": config.precision}
         return np.asarray(cached_features(backbone.to(device), sketches, **how, **settings), dtype=np.float32)
-    how = {name: getattr(head.config, name) for name in ("layer", "pooled", "precision")}
+    how = {name: getattr(head.config, name) for name in ("layer", "grid", "precision")}
     return head.to(device).embed(cached_features(backbone.to(device), sketches, **how, **settings)).numpy()
 
 

@@ -79,8 +79,8 @@ class Retrieval(ArmWeights):
     """`together`: flipped or rotated copies of one picture stay on one side of the split."""
     layer: str = "pool5"
     """Whose features the head is trained on."""
-    pooled: bool = False
-    """Average them over positions; by default the head sees the whole map."""
+    grid: int = 7
+    """Their map is averaged onto at most so many positions each way, as in VGG; 1: the head sees their average."""
     precision: Precision = "bf16"
     """Arithmetic of the backbone: float32 (`no`), or mixed with bfloat16."""
     hidden: int = 512
@@ -115,7 +115,7 @@ class Retrieval(ArmWeights):
     """Continue the run in `out`: heads that are trained already are not trained again."""
 
     def __post_init__(self) -> None:
-        positive = ("image_size", "hidden", "scale", "epochs", "lr", "lr_every", "classes_per_batch", "seeds")
+        positive = ("image_size", "grid", "hidden", "scale", "epochs", "lr", "lr_every", "classes_per_batch", "seeds")
         for name in positive:
             if not 0 < getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be positive")
@@ -198,7 +198,7 @@ def retrieval(config: Retrieval) -> dict[str, Any]:
                     cached_features(
                         backbone,
                         pictures,
-                        **{"layer": config.layer, "pooled": config.pooled, "precision": config.precision},
+                        **{"layer": config.layer, "grid": config.grid, "precision": config.precision},
                         **{"folder": config.cache, "workers": config.workers, "progress": True, "name": arm},
                     ),
                 )
@@ -336,7 +336,7 @@ def new_embedder(config: Retrieval, classes: Sequence[str], weights: str, featur
             scale=config.scale,
             weights=weights,
             layer=config.layer,
-            pooled=config.pooled,
+            grid=config.grid,
             image_size=config.image_size,
             precision=config.precision,
         )
