@@ -23,6 +23,7 @@ from sketchloss.features import cached_features
 from sketchloss.recipes import retrieval as recipe
 from sketchloss.recipes.retrieval import Retrieval
 from sketchloss.report.tables import markdown_table
+from sketchloss.training.memory import reuse_freed_memory
 
 STEPS = 20
 
@@ -35,6 +36,8 @@ def main() -> None:
     options, others = parser.parse_known_args()
     arguments = ["--data", options.data, "--out", "unused", "--tuning", "photo", *others]
     config: Retrieval = parse(Retrieval, arguments, program="retrieval", presets=recipe.PRESETS)
+
+    reuse_freed_memory()  # as the recipe does
 
     sketches = open_sketches(config.data, config.image_size)
     chosen = np.random.default_rng(0).permutation(len(sketches))[: options.sample]

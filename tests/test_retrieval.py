@@ -18,6 +18,7 @@ from sketchloss.data.sources import open_sketches
 from sketchloss.models.embedder import load_embedder
 from sketchloss.recipes import retrieval as recipe
 from sketchloss.recipes.retrieval import Retrieval, retrieval
+from sketchloss.report.retrieval_table import MEASURES, retrieval_report
 
 ARMS = ["attention+tuning", "tuning", "attention", "original"]
 
@@ -64,14 +65,15 @@ def test_accuracies_are_those_of_the_saved_heads_on_the_backbones_own_features(f
     images = torch.stack([sketches[index]["image"] for index in range(len(sketches))]).float() / 255
     with torch.inference_mode():
         maps = finished.load(arm)(images, ("pool5",))["pool5"].flatten(1).numpy().astype(np.float64)
-    entry = next(entry for entry in results(finished)["arms"] if entry["arm"] == arm)
+        averaged = finished.load(arm)(images, ("pool5",))["pool5"].mean((2, 3)).numpy().astype(np.float64)
+    entry = results(finished)["arms"][arm]
     for run, seed in zip(entry["runs"], (0, 1), strict=True):
         learnt, asked = sketches.split_indices(0.2, seed=seed)
         assert (len(learnt), len(asked)) == (140, 35)
         tensors = {name: t.double().numpy() for name, t in load_head(finished, arm, seed).state_dict().items()}
         hidden = np.maximum(maps @ tensors["layers.0.weight"].T + tensors["layers.0.bias"], 0)
         rows = hidden @ tensors["layers.3.weight"].T + tensors["layers.3.bias"]
-        for given, names in ((rows, {1: "top_1", 3: "top_3", 5: "top_5"}), (maps, {1: "untrained_top_1"})):
+        for given, names in ((rows, {1: "top_1", 3: "top_3", 5: "top_5"}), (averaged, {1: "untrained_top_1"})):
             order = nearest_by_hand(given[asked], given[learnt])
             hits = sketches.labels[learnt][order] == sketches.labels[asked][:, None]
             for k, name in names.items():
@@ -105,32 +107,32 @@ def test_a_head_learns_what_it_is_shown_and_nothing_else(config):
 
 
 def test_mean_deviation_and_p_are_over_the_seeds_and_against_tuning(finished):
-    arms = {entry["arm"]: entry for entry in results(finished)["arms"]}
+    arms = results(finished)["arms"]
     assert list(arms) == ARMS
     reference = [run["top_3"] for run in arms["tuning"]["runs"]]
     for arm, entry in arms.items():
         values = [run["top_3"] for run in entry["runs"]]
         assert [run["seed"] for run in entry["runs"]] == [0, 1]
-        assert entry["top_3"]["mean"] == pytest.approx(np.mean(values))
-        assert entry["top_3"]["deviation"] == pytest.approx(np.std(values, ddof=1))
+        assert entry["spread"]["top_3"]["mean"] == pytest.approx(np.mean(values))
+        assert entry["spread"]["top_3"]["deviation"] == pytest.approx(np.std(values, ddof=1))
         if arm == "tuning" or np.ptp(np.subtract(values, reference)) < 1e-12:
-            assert entry["top_3"]["p"] is None
+            assert entry["p_against_tuning"]["top_3"] is None
         else:
-            assert entry["top_3"]["p"] == pytest.approx(ttest_rel(values, reference).pvalue)
+            assert entry["p_against_tuning"]["top_3"] == pytest.approx(ttest_rel(values, reference).pvalue)
 
 
 def test_table_csv_and_picture(finished):
     table = (finished.out / "table.md").read_text()
-    assert "35 classes, 35 queries against 140 sketches" in table
-    assert "32 pixels (224 there), 140 sketches to learn from (about 45,800 there), a head 32 wide" in table
+    assert "35 classes, 35 held-out queries against the 140 sketches" in table
+    assert "32 pixels, heads 32 wide, 12 epochs" in table
     rows = {line.split("|")[1].strip(): line for line in table.splitlines() if line.startswith("|")}
     assert "74.90 ± 0.31 *" in rows["attention+tuning"]
-    mean = results(finished)["arms"][3]["top_1"]["mean"]
+    mean = results(finished)["arms"]["original"]["spread"]["top_1"]["mean"]
     assert f"{100 * mean:.2f} ±" in rows["original"]
     with (finished.out / "table.csv").open(newline="") as file:
         lines = list(csv.DictReader(file))
     assert [(line["arm"], line["seed"]) for line in lines] == [(arm, seed) for arm in ARMS for seed in "01"]
-    assert float(lines[0]["top_5"]) == results(finished)["arms"][0]["runs"][0]["top_5"]
+    assert float(lines[0]["top_5"]) == results(finished)["arms"]["attention+tuning"]["runs"][0]["top_5"]
     with Image.open(finished.out / "nearest.png") as picture:
         pixels = np.asarray(picture.convert("RGB")).reshape(-1, 3)
     assert picture.height > 8 * 112
@@ -211,7 +213,7 @@ def test_features_are_computed_once_an_arm(config, monkeypatch):
 def test_several_weights_take_turns_with_the_seeds(config, weights):
     tuned = (str(weights / "tuning"), str(weights / "photo"))
     retrieval(replace(config, tuning=tuned, attention_tuning=(), epochs=1))
-    entry = results(config)["arms"][0]
+    entry = results(config)["arms"]["tuning"]
     assert [run["weights"] for run in entry["runs"]] == list(tuned)
 
 
@@ -241,20 +243,25 @@ def test_fewer_classes_than_a_batch_wants(config, tmp_path):
 
 def test_without_tuned_weights_nothing_is_tested_and_it_says_so(config, capsys):
     retrieval(replace(config, tuning=(), epochs=1, seeds=1))
-    assert [entry["arm"] for entry in results(config)["arms"]] == ["attention+tuning", "attention", "original"]
-    assert all(entry["top_1"]["p"] is None for entry in results(config)["arms"])
+    assert list(results(config)["arms"]) == ["attention+tuning", "attention", "original"]
+    assert all(set(of_arm["p_against_tuning"].values()) == {None} for of_arm in results(config)["arms"].values())
     said = capsys.readouterr().out
-    assert "No weights were given for `tuning` (--tuning), so nothing is tested against it." in said
+    assert "tuning: left out, no weights given (--tuning); so there is no t-test." in said
     assert "†" not in said.partition("\n| arm")[2]
 
 
-def test_stars_and_daggers_say_which_way_the_difference_goes():
-    def arm(name: str, *values: float) -> dict:
-        return {"arm": name, "runs": [dict.fromkeys(recipe.MEASURES, value) for value in values]}
+def test_stars_and_daggers_say_which_way_the_difference_goes(config):
+    def runs(*values: float) -> list[dict]:
+        return [{"weights": "w", **dict.fromkeys(MEASURES, value)} for value in values]
 
-    better, worse = arm("attention+tuning", 0.9, 0.92, 0.91), arm("attention", 0.1, 0.12, 0.11)
-    arms = recipe._compared([better, arm("tuning", 0.5, 0.51, 0.52), worse, arm("original", 0.5, 0.52, 0.51)])
-    lines = recipe._table(arms).splitlines()[2:]
+    arms = {
+        "attention+tuning": runs(0.9, 0.92, 0.91),
+        "tuning": runs(0.5, 0.51, 0.52),
+        "attention": runs(0.1, 0.12, 0.11),
+        "original": runs(0.5, 0.52, 0.51),
+    }
+    report = retrieval_report(recipe._results(config, open_sketches("doodles", 32, per_class=2), (3, 3), arms))
+    lines = [line for line in report.splitlines() if line.startswith("| ")][2:]
     assert [line.split("|")[2].strip() for line in lines] == [
         "91.00 ± 1.00 *",
         "51.00 ± 1.00",

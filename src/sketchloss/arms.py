@@ -31,6 +31,10 @@ class ArmWeights:
         """Return the arms that have weights, in the order of the paper's tables."""
         return [arm for arm in ARMS if self._names(arm)]
 
+    def count(self, arm: str) -> int:
+        """Return how many weights an arm has."""
+        return len(self._names(arm))
+
     def weights_of(self, arm: str, run: int = 0) -> str:
         """Return the name or path of an arm's weights in the given repeat of the experiment, counted from 0."""
         names = self._names(arm)

@@ -13,14 +13,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 import tyro
 from accelerate.utils import set_seed
-from jaxtyping import Float16, Int64
+from jaxtyping import Float, Float16, Int64
 from PIL import Image
 from pytorch_metric_learning.losses import TripletMarginLoss
 from pytorch_metric_learning.miners import BatchHardMiner, TripletMarginMiner
@@ -29,8 +29,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from sketchloss.arms import ArmWeights
-from sketchloss.backbone import ARMS, Backbone, tap_index
-from sketchloss.data.loading import hold_if_small
+from sketchloss.backbone import ARMS, tap_index
+from sketchloss.data.loading import HeldSketches, hold_if_small
 from sketchloss.data.sources import Sketches, open_sketches
 from sketchloss.features import Precision, cached_features, pixels_digest
 from sketchloss.files import write_atomic, write_json
@@ -38,23 +38,15 @@ from sketchloss.images import save_picture
 from sketchloss.models.embedder import Embedder, EmbedderConfig, load_embedder, save_embedder
 from sketchloss.ranking import nearest, top_k_accuracy
 from sketchloss.report.contact_sheet import Tile, draw_contact_sheet
-from sketchloss.report.tables import SIGNIFICANT, markdown_table, starred, write_csv
-from sketchloss.statistics import Spread, format_spread, paired_t_test, spread
+from sketchloss.report.retrieval_table import CSV_HEADER, MEASURES, PAPER, RANKS, retrieval_report, retrieval_rows
+from sketchloss.report.tables import write_csv
+from sketchloss.statistics import paired_t_test, spread
 from sketchloss.training.guards import require_finite
+from sketchloss.training.memory import reuse_freed_memory
 from sketchloss.training.run import check_run_folder, open_run_folder
 from sketchloss.weights import weights_digest
 
-RANKS = (1, 3, 5)
-MEASURES = (*(f"top_{k}" for k in RANKS), "untrained_top_1")
 SHOWN_QUERIES, SHOWN_SIDE = 8, 112
-
-#: Table 3 of the paper: arm -> top-1, top-3, top-5 in percent.
-PAPER = {
-    "attention+tuning": ("74.90 ± 0.31 *", "83.51 ± 0.28 *", "87.75 ± 0.24 *"),
-    "tuning": ("73.74 ± 0.29", "82.71 ± 0.34", "85.36 ± 0.27"),
-    "attention": ("59.01 ± 0.52", "65.44 ± 0.48", "70.10 ± 0.43"),
-    "original": ("73.05 ± 0.33", "81.13 ± 0.36", "83.87 ± 0.31"),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,12 +151,13 @@ def retrieval(config: Retrieval) -> dict[str, Any]:
     # Set-up ----------------------------------------------------------------------------------------------------------
     check_run_folder(config.out, config, config.resume)
     for arm in config.arms():
-        for run in range(config.seeds if ARMS[arm].tuning else 1):
+        for run in range(min(config.seeds, config.count(arm))):
             # A mistake is said before the first hour, not after.
             least = config.load(arm, run).minimum_size([config.layer])
             if config.image_size < least:
                 raise ValueError(f"image_size is {config.image_size}: {config.layer} of {arm} needs {least} pixels")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    reuse_freed_memory()
 
     # Data ------------------------------------------------------------------------------------------------------------
     sketches = open_sketches(config.data, config.image_size, per_class=config.per_class, seed=config.seed)
@@ -183,65 +176,80 @@ def retrieval(config: Retrieval) -> dict[str, Any]:
 
     # Features and heads ----------------------------------------------------------------------------------------------
     labels = torch.from_numpy(sketches.labels)
-    arms: list[dict[str, Any]] = []
+    runs: dict[str, list[dict[str, Any]]] = {}
     shown = None
     for arm in config.arms():
-        features: dict[str, tuple[Backbone, np.ndarray]] = {}
-        runs = []
+        known: dict[str, _Features] = {}
+        runs[arm] = []
         for run, (seed, (learnt, asked)) in enumerate(zip(config.all_seeds(), parts, strict=True)):
             weights = config.weights_of(arm, run)
-            if weights not in features:
-                # note: one start of the gates for all repeats, because features are computed once an arm.
-                backbone = config.load(arm, run if ARMS[arm].tuning else 0).to(device)
-                features[weights] = (
-                    backbone,
-                    cached_features(
-                        backbone,
-                        pictures,
-                        **{"layer": config.layer, "grid": config.grid, "precision": config.precision},
-                        **{"folder": config.cache, "workers": config.workers, "progress": True, "name": arm},
-                    ),
-                )
-            backbone, rows = features[weights]
+            if weights not in known:
+                known[weights] = _features(config, arm, run, pictures, device)
+            features = known[weights]
             folder = config.out / "heads" / arm / str(seed)
-            result = _trained(folder, backbone)
+            result = _trained(folder, features.digest)
             if result is None:
-                embedder = new_embedder(config, sketches.classes, weights_digest(backbone), rows.shape[1], seed).to(
-                    device
-                )
-                losses = train_head(config, embedder, rows, labels, learnt, seed, name=f"{arm}, seed {seed}")
-                embeddings = embedder.embed(rows)
+                embedder = new_embedder(config, sketches.classes, features.digest, features.rows.shape[1], seed)
+                embedder.to(device)
+                losses = train_head(config, embedder, features.rows, labels, learnt, seed, name=f"{arm}, seed {seed}")
                 result = {
                     "seed": seed,
                     "weights": weights,
-                    **_accuracy(embeddings, labels, learnt, asked),
-                    "untrained_top_1": _accuracy(torch.from_numpy(rows.copy()), labels, learnt, asked)["top_1"],
+                    **_accuracy(embedder.embed(features.rows), labels, learnt, asked),
+                    "untrained_top_1": _accuracy(features.averaged, labels, learnt, asked)["top_1"],
                     "losses": losses,
                 }
                 save_embedder(embedder, folder)
                 write_json(folder / "result.json", result)  # last: it says that the head is done
-            runs.append(result)
+            runs[arm].append(result)
             if shown is None:  # the picture shows the first arm's first repeat
-                shown = load_embedder(folder).embed(rows)
-        arms.append({"arm": arm, "runs": runs})
+                shown = load_embedder(folder).embed(features.rows)
 
     # Report ----------------------------------------------------------------------------------------------------------
-    results = {
-        **{"format": "sketchloss retrieval", "data": config.data, "image_size": config.image_size},
-        **{"classes": len(sketches.classes), "gallery": gallery, "queries": queries, "seeds": [*config.all_seeds()]},
-        "arms": _compared(arms),
-    }
+    results = _results(config, sketches, (gallery, queries), runs)
     write_json(config.out / "results.json", results)
-    text = f"{_caption(config, results)}\n\n{_table(results['arms'])}"
+    text = retrieval_report(results)
     with write_atomic(config.out / "table.md") as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
-    write_csv(config.out / "table.csv", *_csv(results["arms"]))
+    write_csv(config.out / "table.csv", CSV_HEADER, retrieval_rows(results))
     assert shown is not None
     save_picture(_picture(config, sketches, shown, *parts[0]), config.out / "nearest.png")
     print(f"\n{text}\n")
     for what, file in (("Table", "table.md"), ("Numbers", "results.json and table.csv"), ("Picture", "nearest.png")):
         print(f"{what + ':':8} {config.out}/{file}")
     return results
+
+
+# Features ------------------------------------------------------------------------------------------------------------
+
+
+class _Features(NamedTuple):
+    digest: str
+    """Of the backbone."""
+    rows: Float16[np.ndarray, "n f"]
+    """What heads are trained on."""
+    averaged: Float[Tensor, "n c"]
+    """The same, averaged over positions."""
+
+
+def _features(
+    config: Retrieval, arm: str, run: int, pictures: Sketches | HeldSketches, device: torch.device
+) -> _Features:
+    # note: one start of the untrained gates for all repeats, because features are computed once an arm.
+    backbone = config.load(arm, run if ARMS[arm].tuning else 0).to(device)
+    rows = cached_features(
+        backbone,
+        pictures,
+        **{"layer": config.layer, "grid": config.grid, "precision": config.precision},
+        **{"folder": config.cache, "workers": config.workers, "progress": True, "name": arm},
+    )
+    smallest = torch.ones(1, 3, *[backbone.minimum_size([config.layer])] * 2, device=device)
+    channels = backbone(smallest, [config.layer])[config.layer].shape[1]
+    averaged = [
+        torch.from_numpy(rows[start : start + 1024].astype(np.float32)).unflatten(1, (channels, -1)).mean(2)
+        for start in range(0, len(rows), 1024)
+    ]
+    return _Features(weights_digest(backbone), rows, torch.cat(averaged))
 
 
 # Training a head -----------------------------------------------------------------------------------------------------
@@ -343,11 +351,11 @@ def new_embedder(config: Retrieval, classes: Sequence[str], weights: str, featur
     )
 
 
-def _trained(folder: Path, backbone: Backbone) -> dict[str, Any] | None:
+def _trained(folder: Path, digest: str) -> dict[str, Any] | None:
     """Return the result of a head that an interrupted run trained, or None if it has to be trained."""
     if not (folder / "result.json").is_file():
         return None
-    if load_embedder(folder).config.weights != weights_digest(backbone):
+    if load_embedder(folder).config.weights != digest:
         raise ValueError(f"{folder} was trained on other weights than are given now: start a new run")
     return json.loads((folder / "result.json").read_text(encoding="utf-8"))
 
@@ -360,79 +368,35 @@ def _accuracy(rows: Tensor, labels: Tensor, learnt: np.ndarray, asked: np.ndarra
 # Report --------------------------------------------------------------------------------------------------------------
 
 
-def _compared(arms: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Add to each arm its mean and deviation over the repeats, and p of the paired t-test against `tuning`."""
-    reference = next((arm["runs"] for arm in arms if arm["arm"] == "tuning"), None)
-    compared = []
-    for arm in arms:
-        summary: dict[str, Any] = {"arm": arm["arm"]}
-        for name in MEASURES:
-            values = [run[name] for run in arm["runs"]]
-            p = None
-            if reference is not None and arm["arm"] != "tuning":
-                p = paired_t_test(values, [run[name] for run in reference])
-            summary[name] = {**asdict(spread(values)), "p": p}
-        compared.append({**summary, "runs": arm["runs"]})
-    return compared
-
-
-def _table(arms: Sequence[dict[str, Any]]) -> str:
-    tuning = next((arm for arm in arms if arm["arm"] == "tuning"), None)
-    rows = []
-    for arm in arms:
-        cells = []
-        for name in MEASURES:
-            found = arm[name]
-            text = format_spread(Spread(found["mean"], found["deviation"], found["count"]), percent=True)
-            better = tuning is not None and found["mean"] > tuning[name]["mean"]
-            cells.append(starred(text, found["p"]) if better else text + _worse(found["p"]))
-        rows.append([arm["arm"], *cells[:3], *PAPER[arm["arm"]], *cells[3:]])
-    header = [f"top-{k}" for k in RANKS]
-    return markdown_table(["arm", *header, *(f"paper {name}" for name in header), "no head: top-1"], rows)
-
-
-def _worse(p: float | None) -> str:
-    return " †" if p is not None and p < SIGNIFICANT else ""
-
-
-def _csv(arms: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[object]]]:
-    header = ["arm", "seed", "weights", *MEASURES]
-    return header, [[arm["arm"], *(run[name] for name in header[1:])] for arm in arms for run in arm["runs"]]
-
-
-def _caption(config: Retrieval, results: dict[str, Any]) -> str:
-    smaller = [
-        *([] if config.image_size >= 224 else [f"{config.image_size} pixels (224 there)"]),
-        *(
-            []
-            if results["gallery"] >= 45_000
-            else [f"{results['gallery']:,} sketches to learn from (about 45,800 there)"]
-        ),
-        *([] if config.hidden >= 4096 else [f"a head {config.hidden} wide (4,096 there)"]),
-        *([] if config.epochs >= 20 else [f"{config.epochs} epochs (20 there)"]),
-        *([] if config.seeds >= 5 else [f"{config.seeds} seeds (5 there)"]),
-    ]
-    lines = [
-        f"Retrieval on {config.data}: {results['classes']} classes, {results['queries']:,} queries against "
-        f"{results['gallery']:,} sketches that the heads were trained on, in percent, mean ± standard deviation over "
-        f"seeds {config.seed} to {config.all_seeds()[-1]}.",
-        "Top-k: a sketch of the query's class is among the k nearest by cosine similarity.",
-        f"Weights: {'; '.join(f'{arm} {_weights(config, arm)}' for arm in config.arms())}.",
-        "Split, start and order differ from seed to seed; the weights "
-        + ("do where several are given." if max(len(config.tuning), len(config.attention_tuning)) > 1 else "do not."),
-    ]
-    if "tuning" in config.arms():
-        lines.append("* better and † worse than `tuning` with p < 0.05 in a paired t-test.")
-    else:
-        lines.append("No weights were given for `tuning` (--tuning), so nothing is tested against it.")
-    lines.append("No head: the same features compared as they are.")
-    if smaller:
-        lines.append(f"Smaller than the paper, whose numbers stand beside: {', '.join(smaller)}; other sketches.")
-    return " ".join(lines)
-
-
-def _weights(config: Retrieval, arm: str) -> str:
-    return ", ".join(dict.fromkeys(config.weights_of(arm, run) for run in range(config.seeds)))
+def _results(
+    config: Retrieval, sketches: Sketches, parts: Sequence[int], arms: dict[str, list[dict]]
+) -> dict[str, Any]:
+    gallery, queries = parts
+    reference = arms.get("tuning")
+    return {
+        "format": "sketchloss retrieval",
+        "data": config.data,
+        "classes": len(sketches.classes),
+        "gallery": gallery,
+        "queries": queries,
+        "unreadable": len(sketches.unreadable),
+        **{name: getattr(config, name) for name in ("image_size", "hidden", "epochs", "seed", "seeds")},
+        "arms": {
+            arm: {
+                "weights": list(dict.fromkeys(run["weights"] for run in runs)),
+                "spread": {name: asdict(spread([run[name] for run in runs])) for name in MEASURES},
+                "p_against_tuning": {
+                    name: paired_t_test([run[name] for run in runs], [run[name] for run in reference])
+                    if reference and arm != "tuning"
+                    else None
+                    for name in MEASURES
+                },
+                "runs": runs,
+            }
+            for arm, runs in arms.items()
+        },
+        "paper": PAPER,
+    }
 
 
 def _picture(

@@ -1,0 +1,81 @@
+"""Table 3 (Seo 2025) in words: what `results.json` of retrieval holds, as Markdown and as rows for CSV."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from sketchloss.report.tables import SIGNIFICANT, markdown_table
+from sketchloss.statistics import Spread, format_spread
+
+RANKS = (1, 3, 5)
+#: What is measured of each head: accuracy at each rank, and of the features as they are, without a head.
+MEASURES = (*(f"top_{k}" for k in RANKS), "untrained_top_1")
+#: Table 3 of the paper: arm -> mean and standard deviation at each rank, in percent.
+PAPER = {
+    "attention+tuning": ((74.90, 0.31), (83.51, 0.28), (87.75, 0.24)),
+    "tuning": ((73.74, 0.29), (82.71, 0.34), (85.36, 0.27)),
+    "attention": ((59.01, 0.52), (65.44, 0.48), (70.10, 0.43)),
+    "original": ((73.05, 0.33), (81.13, 0.36), (83.87, 0.31)),
+}
+CSV_HEADER = ("arm", "seed", "weights", *MEASURES)
+
+
+def retrieval_report(results: dict[str, Any]) -> str:
+    """Return the caption, the table beside the paper's, and notes, as Markdown."""
+    return "\n\n".join([_caption(results), _table(results), "\n".join(f"- {note}" for note in _notes(results))])
+
+
+def retrieval_rows(results: dict[str, Any]) -> list[tuple[object, ...]]:
+    """Return a row for each arm and seed, under `CSV_HEADER`."""
+    return [
+        (arm, *(run[name] for name in CSV_HEADER[1:]))
+        for arm, of_arm in results["arms"].items()
+        for run in of_arm["runs"]
+    ]
+
+
+def _caption(results: dict[str, Any]) -> str:
+    seeds = f"{results['seeds']} seeds" if results["seeds"] > 1 else "one seed"
+    return (
+        f"Retrieval on {results['data']}: {results['classes']} classes, {results['queries']:,} held-out queries "
+        f"against the {results['gallery']:,} sketches that the heads were trained on; {results['image_size']} pixels, "
+        f"heads {results['hidden']:,} wide, {results['epochs']} epochs. Top-k: a sketch of the query's class is among "
+        f"the k nearest by cosine similarity; in percent, mean ± standard deviation over {seeds}. * better and † worse "
+        "than tuning with p < 0.05 (paired t-test). No head: the same features, averaged over positions, compared as "
+        "they are. The paper's: ImageNet-Sketch, about 45,800 sketches of 1,000 classes, 224 pixels, heads 4,096 wide, "
+        "20 epochs, five seeds."
+    )
+
+
+def _table(results: dict[str, Any]) -> str:
+    rows = []
+    for arm, of_arm in results["arms"].items():
+        cells = [_cell(name, of_arm, results["arms"].get("tuning")) for name in MEASURES]
+        paper = [format_spread(Spread(mean, deviation, 5)) for mean, deviation in PAPER[arm]]
+        star = " *" if arm == "attention+tuning" else ""
+        rows.append([arm, *cells[:-1], *(f"{cell}{star}" for cell in paper), cells[-1]])
+    ranks = [f"top-{k}" for k in RANKS]
+    return markdown_table(["arm", *ranks, *(f"paper's {rank}" for rank in ranks), "no head: top-1"], rows)
+
+
+def _cell(name: str, of_arm: dict[str, Any], tuning: dict[str, Any] | None) -> str:
+    found, p = Spread(**of_arm["spread"][name]), of_arm["p_against_tuning"][name]
+    text = format_spread(found, percent=True)
+    if tuning is None or p is None or p >= SIGNIFICANT:
+        return text
+    return f"{text} {'*' if found.mean > tuning['spread'][name]['mean'] else '†'}"
+
+
+def _notes(results: dict[str, Any]) -> Iterator[str]:
+    if results["seeds"] > 1:
+        yield "Seeds differ in the split, the head's start and the order."
+    else:
+        yield "One seed: no ±, no p."
+    for arm, of_arm in results["arms"].items():
+        several = len(of_arm["weights"]) > 1
+        yield f"{arm}: the weights {', '.join(of_arm['weights'])}{', by turns' if several else ''}" + (
+            "; one random start of the gates for all seeds." if arm == "attention" else "."
+        )
+    if "tuning" not in results["arms"]:
+        yield "tuning: left out, no weights given (--tuning); so there is no t-test."
+    if results["unreadable"]:
+        yield f"{results['unreadable']} unreadable files or lines were left out."
