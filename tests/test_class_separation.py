@@ -15,12 +15,19 @@ from scipy import stats
 
 from sketchloss import ARMS, Backbone, cli, load_backbone, save_backbone
 from sketchloss.data.sources import open_sketches
-from sketchloss.features import embed_sketches
+from sketchloss.features import cached_features, embed_sketches
 from sketchloss.models.embedder import load_embedder
 from sketchloss.recipes import class_separation as recipe
-from sketchloss.recipes.class_separation import MADE, ClassSeparation, class_separation, what_varies
+from sketchloss.recipes.class_separation import (
+    MADE,
+    PRESETS,
+    ClassSeparation,
+    class_separation,
+    take_settings_of_run,
+    what_varies,
+)
 from sketchloss.recipes.retrieval import Retrieval, retrieval
-from sketchloss.report.separation_table import PAPER, separation_report
+from sketchloss.report.separation_table import PAPER, mark, separation_report
 
 SIZE, PER_CLASS, SEEDS = 32, 4, 3
 
@@ -170,9 +177,89 @@ def test_the_held_out_part_is_that_of_each_seed(settings, tmp_path, without_map)
         assert run["seed"] == seed
         assert run["intra"] == pytest.approx(brute_force(unit[held], sketches.labels[held])[0], rel=1e-3)
     report = separation_report(results)
-    assert "of each split the 50% held out (70 sketches)" in report
+    words = "of which 70 held out by the first split (asked for 50 % of each class; one at least, and related sketches"
+    assert words in report
+    assert "than tuning with p" not in report  # there is no test
+    assert "Mean ± standard deviation over seeds." in report
     assert "- tuning: left out, no weights given (--tuning); so there is no t-test." in report
     assert "- original: 2 seeds, which differ in the split." in report
+
+
+def test_the_caption_tells_how_many_were_held_out_and_not_the_share_asked_for(settings, tmp_path, without_map):
+    changes = {"tuning": (), "attention_tuning": (), "part": "held-out", "held_out": 0.125, "seeds": 1}
+    changes |= {"data": str(_photos_with_copies(tmp_path / "data")), "per_class": None}
+    results = class_separation(ClassSeparation(out=tmp_path / "out", **settings | changes))
+    assert results["measured"] == 4
+    report = separation_report(results)
+    assert "16 sketches of 2 classes, of which 4 held out by the split (asked for 12.5 % of each class;" in report
+    assert "standard deviation over seeds" not in report
+
+
+def _photos_with_copies(folder: Path) -> Path:
+    """Two classes of eight sketches, each class of four photos with two sketches (Sketchy's names)."""
+    rng = np.random.default_rng(0)
+    for number, name in enumerate(("cat", "dog")):
+        (folder / name).mkdir(parents=True)
+        for photo in range(4):
+            for sketch in range(2):
+                picture = Image.fromarray(rng.integers(256, size=(SIZE, SIZE), dtype=np.uint8))
+                picture.save(folder / name / f"n0000000{number}_{photo}-{sketch + 1}.png")
+    return folder
+
+
+def test_seed_reaches_the_untrained_gates(whole, settings, tmp_path, without_map):
+    changes = {"tuning": (), "attention_tuning": (), "seeds": 2, "seed": 1}
+    # Seeds 1 and 2 here are the second and third of 0, 1 and 2; line widths and the choice of doodles differ, too, so
+    # the backbones are compared.
+    config = ClassSeparation(out=tmp_path / "out", **settings | changes)
+    for run in range(2):
+        mine = recipe._load(config, "attention", run)[0].state_dict()
+        same, other = (recipe._load(whole[0], "attention", run + more)[0].state_dict() for more in (1, 0))
+        assert all(mine[name].equal(same[name]) for name in mine)
+        assert not all(mine[name].equal(other[name]) for name in mine)
+
+
+def test_marks_tell_better_from_worse(whole):
+    _, results = whole
+    changed = json.loads(json.dumps(results))
+    arms = changed["arms"]
+    for name in recipe.QUANTITIES:
+        for arm, factor in (("attention", 0.5), ("original", 2.0)):
+            arms[arm]["spread"][name]["mean"] = arms["tuning"]["spread"][name]["mean"] * factor
+            arms[arm]["p_against_tuning"][name] = 0.01
+            better = factor < 1 if name in ("intra", "macro_intra") else factor > 1
+            expected = "*" if better else "†"
+            assert mark(name, arms[arm], arms["tuning"]) == expected
+            arms[arm]["p_against_tuning"][name] = 0.05
+            assert mark(name, arms[arm], arms["tuning"]) == ""
+            arms[arm]["p_against_tuning"][name] = 0.01
+    report = separation_report(changed)
+    assert "* better and † worse than tuning with p < 0.05" in report
+    row = next(line for line in report.splitlines() if line.startswith("| attention "))
+    assert [cell.strip()[-1] for cell in row.split("|")[2:7]] == ["*", "†", "†", "†", "†"]
+
+
+def test_pictures_of_one_seed_say_so(settings, tmp_path, monkeypatch, without_map):
+    titles = []
+    for name in ("draw_distances", "draw_map"):
+        monkeypatch.setattr(recipe, name, lambda *_, title: titles.append(title))
+    changes = {"tuning": (), "attention_tuning": ()}
+    for seeds in (2, 1):
+        class_separation(ClassSeparation(out=tmp_path / str(seeds), **settings | changes | {"seeds": seeds}))
+    assert ["first seed" in title for title in titles] == [True, True, False, False]
+
+
+def test_features_are_looked_up_once_for_the_same_weights(settings, tmp_path, monkeypatch, without_map):
+    asked = []
+
+    def counted(*arguments, name, **settings):
+        asked.append(name)
+        return cached_features(*arguments, name=name, **settings)
+
+    monkeypatch.setattr(recipe, "cached_features", counted)
+    changes = {"tuning": (), "attention_tuning": (), "part": "held-out", "held_out": 0.5}
+    class_separation(ClassSeparation(out=tmp_path / "out", **settings | changes))
+    assert asked == ["attention"] * SEEDS + ["original"]
 
 
 def test_what_varies(settings, tmp_path):
@@ -217,16 +304,17 @@ def test_collapsed_features_have_no_ratio_and_spoil_nothing(settings, tmp_path):
 def run(place, settings) -> Path:
     shared = {name: value for name, value in settings.items() if name != "seeds"}
     out = place / "retrieval"
-    retrieval(Retrieval(data="doodles", out=out, seeds=2, epochs=1, held_out=0.5, hidden=16, **shared | {"tuning": ()}))
+    changes = {"tuning": (), "seeds": 2, "seed": 3}
+    retrieval(Retrieval(data="doodles", out=out, epochs=1, held_out=0.5, hidden=16, **shared | changes))
     return out
 
 
 def test_heads_are_measured_as_the_run_made_them(run, place, tmp_path, without_map):
     common = {"heads": run, "cache": place / "cache", "workers": 0}
     results = class_separation(ClassSeparation(out=tmp_path / "out", part="held-out", **common))
-    sketches = open_sketches("doodles", SIZE, per_class=PER_CLASS)
+    sketches = open_sketches("doodles", SIZE, per_class=PER_CLASS, seed=3)
     assert list(results["arms"]) == ["attention+tuning", "attention", "original"]
-    for seed in range(2):
+    for number, seed in enumerate((3, 4)):
         head = load_embedder(run / "heads" / "original" / str(seed))
         backbone = load_backbone(place / "photo")
         with torch.inference_mode():
@@ -234,13 +322,20 @@ def test_heads_are_measured_as_the_run_made_them(run, place, tmp_path, without_m
             unit = head.embed(backbone(images, ("pool5",))["pool5"].flatten(1)).double().numpy()
         held = sketches.split_indices(0.5, seed=seed)[1]
         intra, inter, _ = brute_force(unit[held], sketches.labels[held])
-        found = results["arms"]["original"]["runs"][seed]
+        found = results["arms"]["original"]["runs"][number]
         assert (found["intra"], found["inter"]) == pytest.approx((intra, inter), rel=0.02)  # bfloat16 in the run
     report = separation_report(results)
+    assert "the embedding of trained heads (16 wide, 1 epoch)" in report
     assert "- original: 2 seeds, which differ in the split and the trained head." in report
     assert "- tuning: left out, not in the run of the heads; so there is no t-test." in report
     assert "trained on most of these sketches" not in report
     assert "trained on most of these sketches" in separation_report(results | {"part": "whole"})
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_what_a_preset_sets_gives_way_to_the_run(run, tmp_path, preset):
+    config = take_settings_of_run(ClassSeparation(out=tmp_path, heads=run, **PRESETS[preset]), run)
+    assert (config.image_size, config.per_class) == (SIZE, PER_CLASS)
 
 
 @pytest.mark.parametrize(
@@ -262,16 +357,16 @@ def test_a_run_that_is_none_or_no_longer_fits_is_named(run, place, tmp_path):
     with pytest.raises(ValueError, match=r"holds no readable config\.json: --heads takes the folder"):
         class_separation(config)
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(ValueError, match="holds no heads"):
+    with pytest.raises(ValueError, match=r"holds no heads: .* finish it with `sketchloss retrieval --resume`"):
         class_separation(config)
     (tmp_path / "heads").mkdir()
-    with pytest.raises(ValueError, match="is the run finished"):
+    with pytest.raises(ValueError, match="finish the run with `sketchloss retrieval --resume`"):
         class_separation(config)
     stored = json.loads((run / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(stored | {"photo": str(place / "tuning_0")}))
     (tmp_path / "heads").rmdir()
     (tmp_path / "heads").symlink_to(run / "heads")
-    with pytest.raises(ValueError, match=r"attention/0 was trained on other weights than .*tuning_0 is now"):
+    with pytest.raises(ValueError, match=r"attention/3 was trained on other weights than .*tuning_0 is now"):
         class_separation(replace(config, photo=str(place / "tuning_0")))
     assert not (tmp_path / "out").exists()
     (tmp_path / "config.json").write_text(json.dumps(stored | {"held_out": "half"}))

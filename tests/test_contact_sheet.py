@@ -2,9 +2,18 @@
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFont
 
-from sketchloss.report.contact_sheet import FRAME, RIGHT, WRONG, Tile, draw_contact_sheet
+from sketchloss.report.contact_sheet import (
+    FRAME,
+    RIGHT,
+    WRONG,
+    Tile,
+    draw_contact_sheet,
+    fit_tile,
+    sheet_size,
+    shorten_in_middle,
+)
 
 SIDE = 40
 COLOURS = [(10 * i, 0, 255 - 10 * i) for i in range(8)]
@@ -85,6 +94,31 @@ def test_captions_are_shortened_to_their_tile():
     assert caption("猫の絵.png").tolist() == caption("?.png").tolist()
     assert caption("two\nlines").tolist() == caption("two lines").tolist()
     assert caption("stray \udce9").tolist() == caption("stray ?").tolist()
+
+
+def test_a_querys_name_is_shortened_in_the_middle():
+    font = ImageFont.load_default(size=12)
+    text = "n02691156_airplane_sketch-17.png"
+    short = shorten_in_middle(text, font, 100)
+    start, end = short.split("...")
+    assert text.startswith(start)
+    assert text.endswith(end)
+    assert 0 <= len(end) - len(start) <= 1
+    wider = text[: (len(start) + len(end) + 1) // 2] + "..." + text[-((len(start) + len(end) + 2) // 2) :]
+    assert font.getlength(short) <= 100 < font.getlength(wider)
+    assert shorten_in_middle("cat.png", font, 100) == "cat.png"
+    white = Image.new("L", (9, 9), "white")
+    one, other = (
+        draw_contact_sheet([(Tile(white, text.replace("17", number)), [Tile(white, text)])]) for number in ("17", "24")
+    )
+    assert one != other
+
+
+def test_a_picture_fitted_beforehand_gives_the_same_sheet():
+    picture = Image.linear_gradient("L").resize((300, 200))
+    whole, fitted = (draw_contact_sheet([(Tile(some), [])], side=SIDE) for some in (picture, fit_tile(picture, SIDE)))
+    assert whole == fitted
+    assert whole.size == sheet_size([0], side=SIDE)
 
 
 def test_a_title_stands_above():

@@ -155,13 +155,16 @@ def test_a_damaged_file_is_computed_anew(backbone, sketches, tmp_path, damage):
 
 
 def test_what_killed_runs_left_is_removed_a_day_later(backbone, sketches, tmp_path):
-    old, new = tmp_path / ".a.123.npy", tmp_path / ".b.456.npy"
-    for path in (old, new):
+    left = f".{'a' * 32}.{'1' * 16}.npy"
+    old, new, foreign = tmp_path / left, tmp_path / left.replace("1", "2"), tmp_path / ".mine.npy"
+    for path in (old, new, foreign):
         path.write_bytes(b"half")
-    os.utime(old, (time.time() - STALE_SECONDS - 60,) * 2)
+    for path in (old, foreign):
+        os.utime(path, (time.time() - STALE_SECONDS - 60,) * 2)
     cached_features(backbone, sketches, folder=tmp_path, workers=0)
     assert not old.exists()
     assert new.exists()
+    assert foreign.exists(), "somebody else's"
 
 
 def test_features_beyond_float16_are_refused_and_leave_nothing(backbone, sketches, tmp_path):
@@ -196,3 +199,30 @@ def test_the_folder_is_the_users_to_choose(monkeypatch):
     assert cache_folder() == Path("/elsewhere/sketchloss/features")
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert cache_folder() == Path.home() / ".cache" / "sketchloss" / "features"
+
+
+def test_weights_of_another_precision_have_a_file_of_their_own(backbone, sketches, tmp_path):
+    cached_features(backbone.half().float(), sketches, folder=tmp_path, workers=0)
+    assert len(files(tmp_path)) == 1
+    cached_features(backbone.double(), replace(sketches, image_size=32), folder=tmp_path, workers=0)
+    assert len(files(tmp_path)) == 2
+
+
+def test_sketches_changed_meanwhile_are_not_kept_under_the_old_name(backbone, sketches, tmp_path):
+    painted = []
+
+    def changing(row, size, width):
+        painted.append(row)
+        picture = sketches.paint(row, size, width)
+        return picture.point(lambda _: 0) if len(painted) == len(sketches) + 3 else picture
+
+    with pytest.raises(ValueError, match="changed while their features were computed: run this again"):
+        cached_features(backbone, replace(sketches, paint=changing), folder=tmp_path, workers=0)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_in_the_place_of_the_folder_is_left_alone(backbone, sketches, tmp_path):
+    (tmp_path / "notes").write_text("precious")
+    with pytest.raises(ValueError, match="notes is a file: give a folder to keep features in"):
+        cached_features(backbone, sketches, folder=tmp_path / "notes", workers=0)
+    assert (tmp_path / "notes").read_text() == "precious"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sketchloss.files import write_atomic, write_json
+from sketchloss.files import claim_folder, write_atomic, write_json
 
 
 def names(folder: Path) -> list[str]:
@@ -121,3 +121,22 @@ def test_json_has_no_nan(tmp_path, value):
         write_json(path, value)
     assert path.read_text() == "1\n"
     assert names(tmp_path) == ["value.json"]
+
+
+def test_a_folder_is_claimed_made_anew_only_when_asked_and_only_of_its_own(tmp_path):
+    out = tmp_path / "out"
+    claim_folder(out, kind="study", made={"results.json", "table.md", "runs"}, again=False)
+    with pytest.raises(ValueError, match="add --again to do a study over"):
+        claim_folder(out, kind="study", made={"results.json"}, again=False)
+    with pytest.raises(ValueError, match="not empty and not a separation"):
+        claim_folder(out, kind="separation", made={"results.json"}, again=True)
+    (out / "runs").mkdir()
+    (out / "runs" / "deep.txt").write_text("made by it")
+    # What a killed process left of a file that was being written.
+    (out / ".table.0123456789abcdef.md").write_text("half")
+    claim_folder(out, kind="study", made={"results.json", "table.md", "runs"}, again=True)
+    assert names(out) == ["results.json"]
+    (out / ".mine.0123456789abcdef.md").write_text("precious")
+    with pytest.raises(ValueError, match=r"holds \.mine\.0123456789abcdef\.md, which no study made"):
+        claim_folder(out, kind="study", made={"results.json", "table.md", "runs"}, again=True)
+    assert names(out) == [".mine.0123456789abcdef.md", "results.json"]

@@ -18,7 +18,7 @@ from PIL import Image
 from sketchloss import Backbone, load_backbone, save_backbone
 from sketchloss.data.doodles import KINDS, doodle
 from sketchloss.gallery import Gallery
-from sketchloss.gallery.adding import AddReport
+from sketchloss.gallery.adding import Adding, AddReport
 from sketchloss.gallery.table import LOCK, PictureTable, Row, writing
 from sketchloss.images import UnreadablePicture, fit_square, read_picture, to_tensor
 from sketchloss.ranking import nearest
@@ -131,6 +131,18 @@ def test_copies_are_all_found_by_path(weights, tmp_path):
     (matches,) = gallery.search(original)
     assert [match.path.name for match in matches] == ["x.png", "y.png"]
     assert matches[0].similarity == matches[1].similarity
+
+
+def test_a_smaller_k_gives_the_beginning_of_a_greater_one(tmp_path):
+    table = PictureTable.create(tmp_path, 32, exact_below=1000)
+    (vector, *others) = clustered(20)
+    equal = [Row(f"{i:032x}", b"/%03d" % (199 - i), "0" * 64, 1, None, vector) for i in range(200)]
+    table.write([*equal, *(Row(f"x{i}", b"/x%d" % i, f"{i:064x}", 1, None, other) for i, other in enumerate(others))])
+    everything = table.nearest(vector, 2**40)
+    assert len(everything) == 219
+    for k in (1, 3, 13, 199, 201, 219):
+        assert table.nearest(vector, k) == everything[:k]
+    assert [row.path for row, _ in everything[:200]] == [b"/%03d" % i for i in range(200)]
 
 
 def clustered(count: int, dimension: int = 32, seed: int = 0) -> np.ndarray:
@@ -281,6 +293,80 @@ def test_content_overwritten_between_commits_is_embedded_again(build, tmp_path):
         assert row.embedding == pytest.approx(expected[row.path], abs=1e-5)
 
 
+def test_each_copy_elsewhere_is_looked_for_once(build, tmp_path, monkeypatch):
+    original = draw(tmp_path / "old" / "0.png", 0)
+    for place in ("old", "new"):
+        for i in range(1, 30):
+            (tmp_path / place).mkdir(exist_ok=True)
+            shutil.copy(original, tmp_path / place / f"{i}.png")
+    gallery = build(tmp_path / "old")
+    looked, plain = [], os.path.lexists
+    monkeypatch.setattr(os.path, "lexists", lambda path: looked.append(path) or plain(path))
+    report = gallery.add([tmp_path / "new"])
+    assert (report.added, report.copies, report.embedded) == (29, 29, 0)
+    assert len(looked) <= 2 * 30
+
+
+def test_a_build_that_stores_nothing_leaves_nothing_it_made(weights, tmp_path, drawings):
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "x.png").write_bytes(b"no picture")
+    settings = {"weights": weights, "image_size": SIZE}
+    (tmp_path / "there").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    for folder in ("deep/new", "there"):
+        with pytest.raises(ValueError, match="none of the 1 drawing can be read"):
+            Gallery.build(tmp_path / folder, [tmp_path / "bad"], **settings)
+        assert sorted(tmp_path.rglob("*")) == before
+    gallery, _ = Gallery.build(tmp_path / "there", [drawings], **settings | {"image_size": 64})
+    assert gallery.info().image_size == 64
+
+
+def interrupt(folder: Path, pictures: Path, patch, after: int, **settings) -> None:
+    """Build a gallery, and stop before it writes for the time after so many."""
+    writes, plain = [], PictureTable.write
+
+    def write(table, *rows) -> None:
+        if len(writes) == after:
+            raise KeyboardInterrupt
+        writes.append(plain(table, *rows))
+
+    def often(adding, *args, **settings):
+        adding.commit_rows = 2
+        return run(adding, *args, **settings)
+
+    run = Adding.run
+    with patch.context() as during:
+        during.setattr(PictureTable, "write", write)
+        during.setattr(Adding, "run", often)
+        with pytest.raises(KeyboardInterrupt):
+            Gallery.build(folder, [pictures], **settings)
+
+
+def test_a_gallery_begun_without_rows_is_begun_anew_with_other_settings(weights, tmp_path, drawings, monkeypatch):
+    folder, settings = tmp_path / "gallery", {"weights": weights, "image_size": SIZE}
+    interrupt(folder, drawings, monkeypatch, 0, **settings)
+    with pytest.raises(ValueError, match="is empty, building it was interrupted: run `sketchloss gallery build` again"):
+        Gallery.open(folder).search(drawings / "cat" / "0.png")
+    with pytest.raises(ValueError, match="image_size is 4: relu5_3 needs at least 16"):
+        Gallery.build(folder, [drawings], weights=weights, image_size=4)
+    gallery, report = Gallery.build(folder, [drawings], weights=weights, image_size=64)
+    assert (gallery.info().image_size, gallery.info().built, report.added) == (64, True, 24)
+
+
+def test_adding_leaves_an_interrupted_gallery_to_be_built(weights, tmp_path, drawings, monkeypatch):
+    folder, settings = tmp_path / "gallery", {"weights": weights, "image_size": SIZE}
+    interrupt(folder, drawings, monkeypatch, 1, **settings)
+    assert 0 < len(Gallery.open(folder)) < 24
+    with pytest.raises(ValueError, match="image_size is 4: relu5_3 needs at least 16"):
+        Gallery.build(folder, [drawings], weights=weights, image_size=4)
+    Gallery.open(folder).add([drawings / "house"])
+    assert not Gallery.open(folder).info().built
+    gallery, report = Gallery.build(folder, [drawings], **settings)
+    assert report.rows == 24
+    assert gallery.info().built
+    assert Gallery.create(tmp_path / "created", **settings).info().built
+
+
 def test_folders_that_overlap_count_each_picture_once(build, drawings):
     gallery = build(drawings, drawings / "cat", drawings)
     assert gallery.info().labels == {"cat": 8, "fish": 8, "house": 8}
@@ -369,7 +455,7 @@ def test_a_picture_the_weights_see_nothing_in_is_named(tmp_path, drawings):
     with torch.no_grad():
         backbone.features[28].weight.fill_(-1)  # relu5_3 is zero everywhere
         backbone.features[28].bias.fill_(-1)
-    with pytest.raises(ValueError, match=r"none of the 24 pictures can be read.*the weights see nothing in it"):
+    with pytest.raises(ValueError, match=r"none of the 24 drawings can be read.*the weights see nothing in it"):
         Gallery.build(tmp_path / "g", [drawings], weights=backbone, image_size=SIZE)
     with torch.no_grad():
         backbone.features[28].bias.fill_(torch.nan)
@@ -471,7 +557,7 @@ def test_mistakes_are_named(build, drawings, weights, tmp_path):
         (ValueError, "empty is no gallery", lambda: Gallery.open(tmp_path / "empty")),
         (ValueError, "is a gallery already", lambda: Gallery.create(gallery.folder, **small)),
         (ValueError, "full is there and is no empty folder", lambda: Gallery.create(tmp_path / "full", **small)),
-        (ValueError, "24 pictures already: use `sketchloss gallery add`", lambda: build(drawings)),
+        (ValueError, "24 drawings already: use `sketchloss gallery add`", lambda: build(drawings)),
         (ValueError, "image_size is 8: relu5_3 needs", lambda: build(drawings, name="x", image_size=8)),
         (ValueError, "layer 'relu9' is unknown", lambda: build(drawings, name="x", layer="relu9")),
         (ValueError, "exact_below is 0", lambda: build(drawings, name="x", exact_below=0)),
@@ -484,7 +570,7 @@ def test_mistakes_are_named(build, drawings, weights, tmp_path):
             call()
         assert "\n" not in str(caught.value)
     assert not (tmp_path / "x").exists()  # a mistake leaves nothing behind
-    with pytest.raises(ValueError, match="is empty: add pictures first"):
+    with pytest.raises(ValueError, match="is empty: add drawings first"):
         Gallery.create(tmp_path / "x", **small).search(query)
 
 

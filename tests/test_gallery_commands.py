@@ -14,6 +14,7 @@ from sketchloss.cli import main
 from sketchloss.data.doodles import doodle
 from sketchloss.gallery import Gallery
 from sketchloss.images import read_picture
+from sketchloss.report.contact_sheet import draw_contact_sheet
 
 NEWLINE, STRAY = "new\nliné.png", os.fsdecode(b"stray \xe9.png")
 
@@ -99,6 +100,69 @@ def test_search_prints_json_and_draws_a_sheet(place, capsys):
     assert sheet.width > 5 * 112
 
 
+def test_a_sheet_overwrites_no_query_and_no_drawing(place, capsys):
+    (place / "queries").mkdir()
+    (place / "drawings" / "dog" / "1.png").rename(place / "queries" / "q1.png")
+    (place / "link").symlink_to(place / "drawings")
+    refuse(capsys, "search gallery queries/ --sheet queries/q1.png", "queries/q1.png is one of the queries")
+    refuse(capsys, "search gallery queries --sheet link/dog/3.png", "link/dog/3.png is a drawing of the gallery")
+    run(capsys, "search gallery queries --sheet queries/sheet.png")
+
+
+def test_a_sheet_holds_its_pictures_small_and_is_refused_before_they_are_read(place, capsys, monkeypatch):
+    held, read = [], []
+
+    def draw(rows, **settings):
+        held.extend(tile.picture.size for query, found in rows for tile in (query, *found))
+        return draw_contact_sheet(rows, **settings)
+
+    monkeypatch.setattr("sketchloss.gallery.commands.draw_contact_sheet", draw)
+    doodle("cat", 1).sketch(400).save(place / "large.png")
+    run(capsys, "search gallery large.png --sheet sheet.png")
+    assert len(held) == 9
+    assert max(held) <= (112, 112)
+
+    monkeypatch.setattr(
+        "sketchloss.gallery.commands.read_picture", lambda path: read.append(path) or read_picture(path)
+    )
+    monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", 400 * 400)
+    refuse(capsys, "search gallery large.png --sheet sheet.png", "a sheet of 1 rows with 8 pictures", "draw fewer rows")
+    assert read == [Path("large.png")]  # as a query
+
+
+def test_a_bad_file_in_a_folder_of_queries_is_left_out_and_named(place, capsys):
+    assert main(["gallery", "search", "gallery", "drawings", "--json"]) == 0
+    out, err = capsys.readouterr()
+    found = json.loads(out)
+    assert len(found["queries"]) == 8
+    assert "drawings/bad.png" not in {query["query"] for query in found["queries"]}
+    assert len(found["unreadable"]) == 1
+    assert found["unreadable"][0].startswith("drawings/bad.png: not a picture")
+    assert err == f"1 of 9 queries left out:\n  {found['unreadable'][0]}\n"
+    refuse(capsys, "search gallery drawings drawings/bad.png", "bad.png: not a picture")
+
+
+def test_add_tells_of_labels_and_of_an_interrupted_build(place, weights, capsys):
+    assert "6 had a label before and keep it\n" in run(capsys, "add gallery drawings --labels none")
+    assert "keep it" not in run(capsys, "add gallery drawings")
+    settings = json.loads((place / "gallery" / "gallery.json").read_text())
+    (place / "gallery" / "gallery.json").write_text(json.dumps(settings | {"built": False}))
+    out = run(capsys, "add gallery drawings")
+    assert "building it was interrupted: run `sketchloss gallery build` again for the rest\n" in out
+    assert json.loads(run(capsys, "add gallery drawings --json"))["built"] is False
+
+    (place / "drawings" / "dog" / "copy.png").write_bytes((place / "drawings" / "dog" / "1.png").read_bytes())
+    out = run(capsys, f"build flat drawings/dog --weights {weights} --image-size 32")
+    assert "  4 added (1 is a copy of another), 0 there already; 3 embedded (" in out
+    assert "no labels: the drawings lie directly in the given folders" in out
+
+
+@pytest.mark.parametrize(("command", "name"), [("build", "FOLDERS"), ("add", "FOLDERS"), ("search", "QUERIES")])
+def test_what_must_be_given_does_not_look_optional(command, name, capsys):
+    assert main(["gallery", command, "--help"]) == 0
+    assert f" GALLERY {name}\n" in capsys.readouterr().out
+
+
 def test_labels_with_quotes_are_searched(place, capsys):
     found = json.loads(run(capsys, 'search gallery drawings/dog/1.png --label "it\'s a cat" --json'))
     assert {match["label"] for match in found["queries"][0]["matches"]} == {"it's a cat"}
@@ -137,7 +201,7 @@ def test_remove_says_what_it_took_out(place, capsys):
     assert out.endswith("4 taken out, 4 drawings left\n")
     found = json.loads(run(capsys, "remove gallery drawings --json"))
     assert (len(found["removed"]), found["rows"]) == (4, 0)
-    refuse(capsys, "search gallery drawings/dog/1.png", "is empty: add pictures first")
+    refuse(capsys, "search gallery drawings/dog/1.png", "is empty: add drawings first")
 
 
 def test_info_says_what_is_there(place, weights, capsys):
@@ -145,7 +209,8 @@ def test_info_says_what_is_there(place, weights, capsys):
     out = run(capsys, "info gallery")
     lines = {line.split(maxsplit=1)[0]: line.split(maxsplit=1)[-1] for line in out.splitlines()}
     assert lines["drawings"] == "8"
-    assert lines["labels"] == "2; 2 drawings without: dog (3), it's a cat (3)"
+    assert lines["labels"] == "2: dog (3), it's a cat (3); 2 drawings have none"
+    assert lines["search"] == "compares all drawings (an index from 50,000 on)"
     assert lines["weights"].startswith(f"{weights} (fingerprint ")
     assert lines["embedding"] == "51 numbers from relu5_3 at 32 pixels"
     assert out.endswith(f"files gone  1\n  {place}/drawings/dog/1.png\n")
@@ -157,7 +222,7 @@ def test_info_says_what_is_there(place, weights, capsys):
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("build gallery drawings", ("gallery is a gallery of 8 pictures already", "`sketchloss gallery add`")),
+        ("build gallery drawings", ("gallery is a gallery of 8 drawings already", "`sketchloss gallery add`")),
         ("build new nowhere", ("nowhere does not exist", "check the path")),
         ("build new", ("no folder is given",)),
         ("build new empty", ("empty holds no pictures",)),
@@ -182,7 +247,7 @@ def test_info_says_what_is_there(place, weights, capsys):
         ("search gallery drawings/dog/1.png --sheet no/sheet.png", ("the folder no does not exist",)),
         ("search gallery drawings/dog/1.png --sheet empty", ("empty is a folder", "empty/sheet.png")),
         ("search gallery drawings/dog/1.png --sheet drawings/dog/1.png", ("is one of the queries",)),
-        ("search gallery drawings/dog/1.png --sheet drawings/dog/3.png", ("is a picture of the gallery",)),
+        ("search gallery drawings/dog/1.png --sheet drawings/dog/3.png", ("is a drawing of the gallery",)),
         ("info drawings", ("drawings is no gallery",)),
     ],
 )

@@ -74,3 +74,41 @@ def test_labels_must_match_rows():
         top_k_accuracy(torch.ones(2, 2), torch.zeros(2), torch.ones(3, 2), torch.zeros(2), k=(1,))
     with pytest.raises(ValueError, match="k is empty"):
         top_k_accuracy(torch.ones(2, 2), torch.zeros(2), torch.ones(3, 2), torch.zeros(3), k=())
+
+
+@pytest.mark.parametrize("length", [1.0, 1 + 5e-7, 1 + 1e-4, 3.0, 1e-30, 1e30])
+def test_rows_of_any_length_and_with_gradients_stay_as_they_are_and_give_cosines(length):
+    unit = torch.nn.functional.normalize(torch.randn(30, 16, generator=torch.Generator().manual_seed(0)), dim=1)
+    rows = (unit * length).requires_grad_()
+    before = rows.detach().clone()
+    similarity, indices = nearest(rows, rows, 3)
+    assert torch.equal(rows.detach(), before)
+    assert not similarity.requires_grad
+    expected_similarity, expected = brute_force(before, before, 3)
+    assert (indices.numpy() == expected).all()
+    np.testing.assert_allclose(similarity.numpy(), expected_similarity, atol=2e-6)
+
+
+@pytest.mark.parametrize("size", [25, 512])
+@pytest.mark.parametrize("queries", [1, 2, 13, 33])
+@pytest.mark.parametrize("copies", [7, 33, 1001, 4099])
+def test_copies_of_one_row_tie_wherever_they_stand(copies, queries, size):
+    generator = torch.Generator().manual_seed(copies)
+    row = torch.nn.functional.normalize(torch.randn(1, size, generator=generator), dim=1)
+    others = torch.randn(queries, size, generator=generator)
+    _, indices = nearest(others, row.repeat(copies, 1), 5)
+    assert (indices == torch.arange(5)).all()
+    similarity, indices = nearest(row.repeat(queries, 1), row.repeat(copies, 1), 5)
+    assert (indices == torch.arange(5)).all()
+    assert similarity.max() <= 1
+
+
+def test_copies_among_others_come_in_their_order_and_a_longer_list_begins_with_the_shorter():
+    generator = torch.Generator().manual_seed(0)
+    gallery = torch.randn(300, 64, generator=generator)
+    copies = torch.tensor([3, 50, 51, 120, 299])
+    gallery[copies] = gallery[3].clone()
+    query = gallery[3:4] + 0.1 * torch.randn(1, 64, generator=generator)
+    longest = nearest(query, gallery, 20)[1][0].tolist()
+    assert longest[:5] == copies.tolist()
+    assert all(nearest(query, gallery, k)[1][0].tolist() == longest[:k] for k in range(1, 20))

@@ -19,6 +19,7 @@ from sketchloss.models.embedder import load_embedder
 from sketchloss.recipes import retrieval as recipe
 from sketchloss.recipes.retrieval import Retrieval, retrieval
 from sketchloss.report.retrieval_table import MEASURES, retrieval_report
+from sketchloss.training.guards import TrainingStopped
 
 ARMS = ["attention+tuning", "tuning", "attention", "original"]
 
@@ -283,6 +284,8 @@ def test_stars_and_daggers_say_which_way_the_difference_goes(config):
         ({"classes_per_batch": 1}, "classes_per_batch is 1: a triplet needs two classes"),
         ({"sketches_per_class": 1}, "sketches_per_class is 1"),
         ({"grid": 0}, "grid is 0"),
+        ({"tuning": ("a", "b")}, "tuning has 2 weights for 5 seeds: give one, or one for each seed"),
+        ({"attention_tuning": ("a",) * 6}, "attention_tuning has 6 weights for 5 seeds"),
         ({"layer": "relu9"}, "layer 'relu9' is unknown"),
     ],
 )
@@ -310,9 +313,46 @@ def test_too_few_sketches_to_rank_are_refused(config, tmp_path):
         (tmp_path / "few" / kind).mkdir(parents=True)
         for number in range(2):
             Image.new("RGB", (40, 40), (100 * number, 0, 0)).save(tmp_path / "few" / kind / f"{number}.png")
-    with pytest.raises(ValueError, match="leaves 2 sketches to learn from: at least 5 are needed"):
+    with pytest.raises(ValueError, match="leaves 2 sketches to learn from and 2 queries: at least 5 and one"):
         retrieval(replace(config, data=str(tmp_path / "few")))
     assert not config.out.exists()
+
+
+def test_no_query_is_said_before_anything_is_made(config):
+    with pytest.raises(ValueError, match="and 0 queries: at least 5 and one are needed; use more sketches a class"):
+        retrieval(replace(config, per_class=1))
+    assert not config.out.exists()
+
+
+def test_a_file_given_as_cache_is_named_and_left_alone(config, tmp_path):
+    (tmp_path / "notes").write_text("precious")
+    with pytest.raises(ValueError, match="notes, a file: give a folder"):
+        replace(config, cache=tmp_path / "notes")
+    assert (tmp_path / "notes").read_text() == "precious"
+
+
+def test_a_diverged_head_is_blamed_on_the_learning_rate(config):
+    with pytest.raises(TrainingStopped, match=r"diverged at lr 1e\+30|loss is"):
+        retrieval(replace(config, lr=1e30, epochs=1, seeds=1))
+    assert not list(config.out.rglob("result.json"))
+
+
+def test_one_seed_has_no_spread_and_no_stars(config, capsys):
+    retrieval(replace(config, seeds=1, epochs=1))
+    said = capsys.readouterr().out.partition("paper's:")[0]
+    assert "±" not in said
+    assert "†" not in said
+    assert "1 epoch." in said
+
+
+def test_the_gates_come_from_the_seed(config, monkeypatch):
+    digests = []
+    monkeypatch.setattr(recipe, "_require_embeddings", lambda *_: None)
+    for seed in (0, 3):
+        out = config.out / str(seed)
+        retrieval(replace(config, seed=seed, seeds=1, epochs=1, tuning=(), attention_tuning=(), out=out))
+        digests.append(load_embedder(out / "heads" / "attention" / str(seed)).config.weights)
+    assert digests[0] != digests[1]
 
 
 def test_the_command_line_says_mistakes_in_one_line(tmp_path, capsys):

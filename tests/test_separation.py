@@ -242,6 +242,36 @@ def test_gradients_are_left_alone():
     assert found == separation(rows.detach(), torch.tensor([0, 0, 0, 1, 1, 1]))
 
 
+def test_a_meter_may_be_filled_inside_and_outside_inference_mode():
+    rows, labels = torch.randn(60, 5, generator=torch.Generator().manual_seed(0)), torch.arange(60) % 7
+    with torch.inference_mode():
+        meter = SeparationMeter()
+        meter.add(rows[:20] * 1, labels[:20] * 1)
+    check(meter.result(), rows[:20], labels[:20])
+    meter.add(rows[20:40], labels[20:40])
+    with torch.inference_mode():
+        check(meter.result(), rows[:40], labels[:40])
+        meter.add(rows[40:] * 1, labels[40:])
+    check(meter.result(), rows, labels)
+    with torch.inference_mode():
+        empty = SeparationMeter()
+    with pytest.raises(ValueError, match="there are no rows"):
+        empty.result()
+
+
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e5m2])
+def test_float8_is_taken_as_the_numbers_it_holds(dtype):
+    rows = torch.rand(40, 8, generator=torch.Generator().manual_seed(0)).add(0.1).to(dtype)
+    labels = torch.arange(40) % 4
+    assert separation(rows, labels) == separation(rows.double(), labels)
+
+
+def test_labels_may_be_a_list():
+    rows, labels = torch.randn(6, 3, generator=torch.Generator().manual_seed(0)), [0, 0, 1, 1, 1, 5]
+    assert separation(rows, labels) == separation(rows, torch.tensor(labels))
+    assert distance_histogram(rows, labels).within.sum() == 4
+
+
 # Mistakes -----------------------------------------------------------------------------------------------------------
 
 GOOD = torch.tensor([[1.0, 2], [2, 1], [3, 1], [1, 1]])
@@ -350,6 +380,20 @@ def test_the_histogram_of_many_rows_is_of_a_sample_that_stays_the_same():
     assert (sample.within == again.within).all()
     means = [(part.within * part.edges[1:]).sum() / part.within.sum() for part in (all_rows, sample)]
     assert means[1] == pytest.approx(means[0], abs=0.05)
+
+
+def test_the_histogram_leaves_gradients_alone():
+    rows = torch.randn(9, 3, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    found, expected = (distance_histogram(part, torch.arange(9) % 2, bins=7) for part in (rows, rows.detach()))
+    assert (found.within == expected.within).all()
+    assert (found.edges == expected.edges).all()
+
+
+# Pairs within: 10·1 = 10, 10·(10·9/2) = 450 of which the root is 21.2, and 2·(200·199/2) = 39,800.
+@pytest.mark.parametrize(("classes", "members", "bins"), [(10, 2, 10), (10, 10, 21), (2, 200, 100)])
+def test_few_pairs_within_get_few_bins(classes, members, bins):
+    rows = torch.randn(classes * members, 4, generator=torch.Generator().manual_seed(0))
+    assert len(distance_histogram(rows, torch.arange(len(rows)) % classes).within) == bins
 
 
 def test_a_histogram_needs_pairs():

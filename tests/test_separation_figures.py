@@ -13,7 +13,7 @@ from sketchloss.separation import DistanceHistogram
 from sketchloss.statistics import Spread
 
 BARS = [
-    RatioBar("attention+tuning", Spread(7.0, 0.5, 5), p=0.01, paper=7.59),
+    RatioBar("attention+tuning", Spread(7.0, 0.5, 5), mark="*", paper=7.59),
     RatioBar("original", Spread(1.5, None, 1), paper=1.26),
 ]
 
@@ -34,6 +34,34 @@ def test_bars_error_bars_and_stars_are_what_was_given(drawn, tmp_path):
     assert errors == [[6.5, 7.5]]  # a single repeat has none
     assert [text.get_text() for text in axes.texts] == ["*\n7.00 ± 0.50", "7.59", "1.50", "1.26"]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["attention+tuning", "original"]
+    assert keys(drawn[0]) == [
+        "here, mean ± standard deviation over seeds",
+        "Seo 2025, Table 4 (on ImageNet-Sketch)",
+        "* better than tuning, p < 0.05",
+    ]
+
+
+def keys(figure):
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_a_worse_arm_has_a_dagger_and_a_single_repeat_no_deviation(drawn, tmp_path):
+    figures.draw_ratios([RatioBar("original", Spread(1.5, 0.1, 3), mark="†")], tmp_path / "ratio.png", title="")
+    assert [text.get_text() for text in drawn[0].axes[0].texts] == ["†\n1.50 ± 0.10"]
+    assert keys(drawn[0]) == ["here, mean ± standard deviation over seeds", "† worse than tuning, p < 0.05"]
+    figures.draw_ratios([RatioBar("original", Spread(1.5, None, 1))], tmp_path / "ratio.png", title="")
+    assert keys(drawn[1]) == ["here"]
+
+
+def test_shares_on_the_axis_are_written_as_they_are(drawn, tmp_path):
+    counts = np.full(6, 10)
+    found = DistanceHistogram(np.linspace(0, 1, 7), counts, counts, 10)
+    figures.draw_distances({"original": found}, tmp_path / "distances.png", title="")
+    drawn[0].canvas.draw()
+    axes = drawn[0].axes[0]
+    assert any(tick * 100 % 1 for tick in axes.get_yticks())  # 2.5 %, say
+    for tick, label in zip(axes.get_yticks(), axes.get_yticklabels(), strict=True):
+        assert float(label.get_text().rstrip("%")) == pytest.approx(tick * 100)
 
 
 def test_histograms_are_shares_of_the_pairs(drawn, tmp_path):

@@ -173,7 +173,7 @@ def test_sources_that_are_not_there_are_refused_in_one_line(source, reason):
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"image_size": 0}, "image_size must be at least 1 pixel, got 0"),
+        ({"image_size": 0}, "image_size must be 1 to 8192 pixels, got 0"),
         ({"per_class": 0}, "per_class must be at least 1, got 0"),
         ({"line_width": (0.1, 0.01)}, r"line_width must be .*got \(0\.1, 0\.01\)"),
         ({"line_width": (2.0, 5.0)}, "fractions of the side"),

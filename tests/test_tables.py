@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sketchloss.report.tables import format_p, markdown_table, starred, write_csv
+from sketchloss.report.tables import format_p, markdown_table, write_csv
 
 text = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=12)
 
@@ -41,8 +41,7 @@ def test_a_row_that_does_not_fit_leaves_no_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("p", "star", "cell"), [(None, "", "-"), (0.05, "", "0.050"), (0.0314, " *", "0.031"), (1e-9, " *", "<0.001")]
+    ("p", "cell"), [(None, "-"), (0.05, "0.050"), (0.0314, "0.031"), (0.001, "0.001"), (1e-9, "<0.001")]
 )
-def test_a_star_stands_for_p_below_a_twentieth(p, star, cell):
-    assert starred("7.59", p) == f"7.59{star}"
+def test_a_probability_has_three_places(p, cell):
     assert format_p(p) == cell

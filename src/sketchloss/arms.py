@@ -40,12 +40,13 @@ class ArmWeights:
         names = self._names(arm)
         return names[run % len(names)]
 
-    def load(self, arm: str, run: int = 0) -> Backbone:
+    def load(self, arm: str, run: int = 0, *, gates: int | None = None) -> Backbone:
         """Load an arm's backbone for one repeat of the experiment.
 
         Args:
             arm: one of `arms()`.
-            run: which repeat, from 0: of several weights it takes the next, and untrained gates are drawn from it.
+            run: which repeat, from 0: of several weights it takes the next.
+            gates: seed that untrained gates are drawn from; by default `run`.
 
         Raises:
             ValueError: as `load_backbone`, or if the weights have gates where the arm has none, or none where it has.
@@ -54,7 +55,7 @@ class ArmWeights:
         if not kind.tuning:
             settings = {"gate_init": self.gate_init, "downsample": self.downsample} if kind.attention else {}
             with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(run)
+                torch.manual_seed(run if gates is None else gates)
                 backbone = load_backbone(weights, attention=kind.attention, classes=(), **settings)
             report = backbone.load_report
             assert report is not None

@@ -168,6 +168,8 @@ def _explain(error: BaseException, command: Command | None) -> tuple[str | None,
             return f"{missing} is not installed; this needs the extra: pip install 'sketchloss[{extra}]'", 2
         case torch.OutOfMemoryError():
             return f"{_one_line(error).partition('. ')[0]}: use smaller pictures or batches, or --device cpu", 2
+        case RuntimeError() if "DataLoader worker" in str(error) and "killed" in str(error):
+            return "a process that decodes pictures was killed, most likely for memory: use a smaller image size", 2
         case OSError(strerror=str(reason)) if error.filename is not None:
             mend = _MENDS.get(type(error), "check the path and the disk")
             return f"{error.filename}: {reason[:1].lower()}{reason[1:]}; {mend}", 2

@@ -7,9 +7,10 @@ changed weights or pictures never meet an older file, and a file that is not who
 import hashlib
 import json
 import os
+import re
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -32,6 +33,8 @@ Precision = Literal["no", "bf16"]
 FORMAT = 1
 # What a killed run left behind is removed after so long; until then somebody may be writing to it.
 STALE_SECONDS = 24 * 3600
+# The temporary name that `write_atomic` gives a file whose name is a key.
+UNFINISHED = re.compile(r"\.[0-9a-f]{32}\.[0-9a-f]{16}\.(npy|json)")
 
 
 def embed_sketches(
@@ -100,10 +103,14 @@ def cached_features(
     if grid < 1:
         raise ValueError(f"grid is {grid}: it must be at least 1")
     folder = cache_folder() if folder is None else Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder} is a file: give a folder to keep features in")
+    pixels = pixels_digest(sketches, workers=workers)
     recipe = {
         "format": FORMAT,
         "weights": weights_digest(backbone),
-        "pixels": pixels_digest(sketches, workers=workers),
+        "dtype": str(backbone.mean.dtype),
+        "pixels": pixels,
         "layer": layer,
         "grid": grid,
         "precision": precision,
@@ -115,10 +122,13 @@ def cached_features(
         return found
     folder.mkdir(parents=True, exist_ok=True)
     _remove_stale(folder)
-    rows = _evaluate(backbone, sketches, layer, grid, precision, batch_size, workers, progress, name)
+    seen = _start_digest(sketches)
+    rows = _evaluate(backbone, sketches, layer, grid, precision, batch_size, workers, progress, name, seen)
     try:
         with write_atomic(path) as temporary, temporary.open("wb") as file:
             _write_rows(file, rows, len(sketches))
+            if seen.hexdigest() != pixels:
+                raise ValueError("some sketches were changed while their features were computed: run this again")
     except OSError as error:  # of a full disk, say, which does not tell where
         raise OSError(error.errno, error.strerror, error.filename or str(folder)) from error
     write_json(path.with_suffix(".json"), {"sketches": len(sketches), "name": name, **recipe})  # for people
@@ -135,13 +145,18 @@ def cache_folder() -> Path:
 
 def pixels_digest(sketches: Sketches | HeldSketches, *, workers: int | None = None) -> str:
     """Return the SHA-256 of every sketch's pixels, in order: what a network gets to see, whatever it came from."""
-    digest = hashlib.sha256()
+    digest = _start_digest(sketches)
     for batch in load_batches(sketches, batch_size=256, workers=workers):
-        digest.update(str(tuple(batch["image"].shape)).encode() + batch["image"].contiguous().numpy().tobytes())
+        digest.update(batch["image"].contiguous().numpy().tobytes())
     return digest.hexdigest()
 
 
 # ---------------------------------------------------------------------------------------------------------------------
+
+
+def _start_digest(sketches: Sketches | HeldSketches) -> "hashlib._Hash":
+    # All sketches of a set are squares of one size, so that the bytes and their number say everything.
+    return hashlib.sha256(f"{len(sketches)} sketches".encode())
 
 
 def _evaluate(
@@ -154,13 +169,16 @@ def _evaluate(
     workers: int | None,
     progress: bool,
     name: str = "",
+    seen: "hashlib._Hash | None" = None,
 ) -> Iterator[Tensor]:
-    """Yield float32 rows on the CPU, a batch at a time."""
+    """Yield float32 rows on the CPU, a batch at a time, and add the pixels they are of to a digest."""
     device = next(backbone.buffers()).device
     batches = load_batches(sketches, batch_size=batch_size, workers=workers)
     hidden = None if progress else True  # None: shown on a terminal only
     with tqdm(total=len(sketches), desc=f"features {name}".rstrip(), unit=" sketches", disable=hidden) as bar:
         for batch in batches:
+            if seen is not None:
+                seen.update(batch["image"].contiguous().numpy().tobytes())
             images = to_unit_range(batch["image"].to(device))
             # note: inside the loop, since what is around a `yield` also holds for the caller
             with (
@@ -197,6 +215,8 @@ def _read(path: Path, count: int) -> np.ndarray | None:
 
 
 def _remove_stale(folder: Path) -> None:
-    for path in folder.glob(".*.npy"):
-        if time.time() - path.stat().st_mtime > STALE_SECONDS:
-            path.unlink(missing_ok=True)
+    for path in folder.iterdir():
+        if UNFINISHED.fullmatch(path.name):
+            with suppress(FileNotFoundError):  # another process has just finished it
+                if time.time() - path.stat().st_mtime > STALE_SECONDS:
+                    path.unlink()

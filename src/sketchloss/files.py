@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Collection, Iterator
@@ -67,12 +68,18 @@ def claim_folder(out: Path, *, kind: str, made: Collection[str], again: bool) ->
     if found and not (again and _marker(out) == marker):
         mend = "choose another --out" if again else f"choose another --out, or add --again to do a {kind} over"
         raise ValueError(f"{out} is not empty{f' and not a {kind}' if again else ''}: {mend}")
-    foreign = [path.name for path in found if path.name not in made]
+    foreign = [path.name for path in found if _final_name(path.name) not in made]
     if foreign:
         raise ValueError(f"{out} holds {foreign[0]}, which no {kind} made: move it, or choose another --out")
     for path in found:
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     write_json(out / "results.json", {"format": marker})
+
+
+def _final_name(name: str) -> str:
+    """Return what a file was to become that `write_atomic` began and a killed process left; other names as they are."""
+    match = re.fullmatch(r"\.(.+)\.[0-9a-f]{16}(\.\w+)?", name)
+    return f"{match[1]}{match[2] or ''}" if match else name
 
 
 def _marker(out: Path) -> str | None:

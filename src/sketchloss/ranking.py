@@ -10,6 +10,10 @@ from torch import Tensor
 CHUNK_ELEMENTS = 2**24
 # How far from 1 a norm may be for a row to count as normalised: the rounding of float32.
 UNIT_TOLERANCE = 1e-6
+# Similarities this close count as tied and are computed anew: four steps of float32 near 1.
+TIE_TOLERANCE = 2.5e-7
+# Norms whose squares float32 holds without loss.
+SAFE_NORMS = (1e-15, 1e15)
 
 
 def nearest(
@@ -40,7 +44,9 @@ def nearest(
     if not 1 <= k <= len(gallery) - exclude_self:
         raise ValueError(f"k is {k}: it must be 1 to {len(gallery) - exclude_self}, the gallery's size")
     with torch.no_grad():
-        found = [_top(similarity, k) for similarity in _similarities(queries, gallery, exclude_self)]
+        found = [
+            _top(similarity, chunk, gallery, k) for chunk, similarity in _similarities(queries, gallery, exclude_self)
+        ]
     return torch.cat([values for values, _ in found]), torch.cat([rows for _, rows in found])
 
 
@@ -82,20 +88,28 @@ def top_k_accuracy(
 def _unit_rows(rows: Tensor, name: str) -> Tensor:
     if rows.ndim != 2 or not rows.is_floating_point() or 0 in rows.shape:
         raise ValueError(f"{name} are {rows.dtype} of shape {tuple(rows.shape)}: they must be float, rows by numbers")
-    rows = rows.detach().float()
-    norms = rows.norm(dim=1)
-    broken = ~norms.isfinite() | (norms == 0)
-    if broken.any():
-        row = int(broken.nonzero()[0])
-        raise ValueError(f"{int(broken.sum())} rows of {name} are zero or not finite, first row {row}: leave them out")
+    rows = rows.detach()
+    norms = rows.float().norm(dim=1)
+    if not ((norms > SAFE_NORMS[0]) & (norms < SAFE_NORMS[1])).all():  # false for NaN
+        # Rows far from length 1, whose squares float32 cannot hold, or rows that have no direction.
+        greatest = rows.abs().amax(1)
+        broken = ~greatest.isfinite() | (greatest == 0)
+        if broken.any():
+            row = int(broken.nonzero()[0])
+            raise ValueError(
+                f"{int(broken.sum())} rows of {name} are zero or not finite, first row {row}: leave them out"
+            )
+        rows = rows / greatest[:, None]
+        norms = rows.float().norm(dim=1)
+    rows = rows.float()
     # Embeddings come with unit rows as a rule; a copy of a large gallery is worth saving.
     return rows if (norms - 1).abs().max() <= UNIT_TOLERANCE else rows / norms[:, None]
 
 
 def _similarities(
     queries: Float[Tensor, "q d"], gallery: Float[Tensor, "g d"], exclude_self: bool
-) -> Iterator[Float[Tensor, "chunk g"]]:
-    """Yield the similarities of some queries at a time, always in the same memory."""
+) -> Iterator[tuple[Float[Tensor, "chunk d"], Float[Tensor, "chunk g"]]]:
+    """Yield some queries at a time with their similarities, which are always in the same memory."""
     rows = min(len(queries), max(1, CHUNK_ELEMENTS // len(gallery)))
     # note: taken once, because on a CPU each new page of a large tensor costs more than what is written to it
     buffer = queries.new_empty(rows, len(gallery))
@@ -105,15 +119,20 @@ def _similarities(
         if exclude_self:
             own = torch.arange(len(chunk), device=chunk.device)
             similarity[own, own + start] = -torch.inf
-        yield similarity
+        yield chunk, similarity
 
 
-def _top(similarity: Float[Tensor, "q g"], k: int) -> tuple[Tensor, Tensor]:
-    """Return top k with ties by row: torch.topk leaves their order, and which of them get in, open."""
+def _top(
+    similarity: Float[Tensor, "q g"], queries: Float[Tensor, "q d"], gallery: Float[Tensor, "g d"], k: int
+) -> tuple[Float[Tensor, "q k"], Int[Tensor, "q k"]]:
+    """Return the top k with ties by row: torch.topk leaves their order, and which of them get in, open."""
     values, rows = similarity.topk(min(k + 1, similarity.shape[1]), dim=1)
-    # Only where a tie reaches across the k-th place can topk have taken the wrong ones.
-    tied = (values[:, 1:] == values[:, :-1]).any(1)
+    # note: a matrix product may give equal rows similarities that differ in the last bits, by where they stand.
+    tied = (values[:, :-1] - values[:, 1:] <= TIE_TOLERANCE).any(1)
     for query in tied.nonzero()[:, 0].tolist():
-        order = similarity[query].argsort(descending=True, stable=True)[: rows.shape[1]]
-        values[query], rows[query] = similarity[query][order], order
-    return values[:, :k], rows[:, :k]
+        near = (similarity[query] >= values[query, min(k, values.shape[1]) - 1] - TIE_TOLERANCE).nonzero()[:, 0]
+        # Row by row, so that equal rows come out equal.
+        exact = (gallery[near].double() * queries[query].double()).sum(1)
+        order = exact.argsort(descending=True, stable=True)[: values.shape[1]]
+        values[query, : len(order)], rows[query, : len(order)] = exact[order].to(values.dtype), near[order]
+    return values[:, :k].clamp(-1, 1), rows[:, :k]

@@ -8,7 +8,8 @@ The package has the function `separation` under its module's name: the module's 
 (`from sketchloss.separation import SeparationMeter`), and `importlib.import_module` gives the module itself.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -27,6 +28,8 @@ LEAST_DISTANCE = 1e-12
 PAIR_ELEMENTS = 2**24
 # Squared lengths that neither overflow nor lose digits.
 SAFE_SQUARES = (1e-280, 1e280)
+# Others than these (bfloat16, float8) NumPy does not have.
+NUMPY_FLOATS = (torch.float16, torch.float32, torch.float64)
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,9 @@ class Separation:
     """The classes that are hardest to tell apart, the closest first."""
 
 
-def separation(embeddings: Tensor | np.ndarray, labels: Tensor | np.ndarray, *, hardest: int = 10) -> Separation:
+def separation(
+    embeddings: Tensor | np.ndarray, labels: Tensor | np.ndarray | Sequence[int], *, hardest: int = 10
+) -> Separation:
     """Return mean pairwise cosine distances within and across classes, exactly (Seo 2025, section 4.3).
 
     For rows that do not fit into memory, or come one chunk after the other: `SeparationMeter`.
@@ -92,6 +97,10 @@ def separation(embeddings: Tensor | np.ndarray, labels: Tensor | np.ndarray, *, 
         embeddings: n×d, any float dtype, of any length but not zero; a NumPy array may be memory-mapped.
         labels: n integers, any values.
         hardest: how many pairs of classes to name; they take O(classes²·d) time beyond the rest, 0 takes none.
+
+    Returns:
+        The distances and their ratios. Of collapsed embeddings, whose rows are all alike within each class, a ratio is
+        infinite; NaN if they are alike across classes, too.
 
     Raises:
         ValueError: for other shapes and dtypes, rows that are zero or not finite, fewer than two classes, or no class
@@ -116,26 +125,34 @@ class DistanceHistogram:
 
 
 def distance_histogram(
-    embeddings: Tensor | np.ndarray, labels: Tensor | np.ndarray, *, bins: int = 100, most_rows: int = 4000
+    embeddings: Tensor | np.ndarray,
+    labels: Tensor | np.ndarray | Sequence[int],
+    *,
+    bins: int | None = None,
+    most_rows: int = 4000,
 ) -> DistanceHistogram:
     """Count the cosine distances of all pairs of rows, or of those of a random sample of the rows, always the same.
 
     Args:
         embeddings: as for `separation`.
         labels: likewise.
-        bins: from 0 to the greatest distance found.
+        bins: from 0 to the greatest distance found; by default the root of the number of pairs within a class, but 10
+            at least and 100 at most.
         most_rows: of more rows, a sample of so many is taken; time grows with its square.
 
     Raises:
         ValueError: as `separation` for shapes, dtypes and rows, and for fewer than two rows.
     """
     labels = _checked_labels(labels, embeddings)
-    if len(labels) < 2 or most_rows < 2 or bins < 1:
+    if len(labels) < 2 or most_rows < 2 or (bins is not None and bins < 1):
         raise ValueError(f"got {len(labels)} rows, most_rows {most_rows}, bins {bins}: pairs need two rows, and a bin")
     if len(labels) > most_rows:
         chosen = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))[:most_rows].sort().values
         labels = labels[chosen]
         embeddings = embeddings[chosen.to(embeddings.device)] if isinstance(embeddings, Tensor) else embeddings[chosen]
+    if bins is None:
+        members = torch.bincount(_distinct(labels)[1])
+        bins = min(max(10, math.isqrt(int((members * (members - 1)).sum()) // 2)), 100)
     unit = torch.cat(
         [(block * _inverse_lengths(block, start)[:, None]).float() for start, block in _blocks(embeddings)]
     )
@@ -158,6 +175,8 @@ class SeparationMeter:
         print(meter.result().ratio)
     """  # fmt: skip
 
+    # note: ordinary tensors also where the caller is in inference mode, so that they can be changed after it.
+    @torch.inference_mode(mode=False)
     def __init__(self) -> None:
         self._slots: dict[int, int] = {}  # label -> row of the tensors below
         self._counts = torch.zeros(0, dtype=torch.int64)
@@ -166,7 +185,8 @@ class SeparationMeter:
         self._recent_rows = 0
         self._spoilt = ""
 
-    def add(self, embeddings: Tensor | np.ndarray, labels: Tensor | np.ndarray) -> None:
+    @torch.inference_mode(mode=False)
+    def add(self, embeddings: Tensor | np.ndarray, labels: Tensor | np.ndarray | Sequence[int]) -> None:
         """Take in a chunk of rows.
 
         Args:
@@ -178,7 +198,6 @@ class SeparationMeter:
                 rows before them may then have been taken in, so the meter refuses to go on.
         """
         self._refuse_if_spoilt()
-        embeddings = embeddings.detach() if isinstance(embeddings, Tensor) else embeddings
         labels = _checked_labels(labels, embeddings)
         size = embeddings.shape[1]
         if self._slots and size != self._sums.shape[1]:
@@ -192,6 +211,7 @@ class SeparationMeter:
             raise
         self._counts += torch.bincount(slots, minlength=len(self._counts))
 
+    @torch.inference_mode(mode=False)
     def result(self, *, hardest: int = 10) -> Separation:
         """Return the distances over all rows so far; more may be added afterwards.
 
@@ -249,12 +269,15 @@ class SeparationMeter:
 # Rows ----------------------------------------------------------------------------------------------------------------
 
 
-def _checked_labels(labels: Tensor | np.ndarray, embeddings: Tensor | np.ndarray) -> Int64[Tensor, " m"]:
+def _checked_labels(
+    labels: Tensor | np.ndarray | Sequence[int], embeddings: Tensor | np.ndarray
+) -> Int64[Tensor, " m"]:
     shape, dtype = tuple(embeddings.shape), embeddings.dtype
     is_float = dtype.is_floating_point if isinstance(dtype, torch.dtype) else np.issubdtype(dtype, np.floating)
     if len(shape) != 2 or not is_float or shape[1] == 0:
         raise ValueError(f"embeddings are {dtype} of shape {shape}: they must be float, rows by numbers")
-    if isinstance(labels, np.ndarray):
+    if not isinstance(labels, Tensor):
+        labels = np.asarray(labels)
         kind = labels.dtype
         labels = torch.from_numpy(labels.astype(np.int64)) if np.issubdtype(kind, np.integer) else torch.zeros(0)
     else:
@@ -278,12 +301,13 @@ def _distinct(labels: Int64[Tensor, " m"]) -> tuple[Int64[Tensor, " k"], Int64[T
 
 def _blocks(embeddings: Tensor | np.ndarray) -> Iterator[tuple[int, Float64[Tensor, "m d"]]]:
     """Yield where each block of rows starts, and a float64 copy of it, which the next one overwrites."""
+    embeddings = embeddings.detach() if isinstance(embeddings, Tensor) else embeddings
     rows = min(len(embeddings), SUMMED_ROWS, max(1, BLOCK_ELEMENTS // embeddings.shape[1]))
     buffer = torch.empty(rows, embeddings.shape[1], dtype=torch.float64)
     for start in range(0, len(embeddings), max(1, rows)):
         part = embeddings[start : start + rows]
         block = buffer[: len(part)]
-        if isinstance(part, Tensor) and (part.device.type != "cpu" or part.dtype == torch.bfloat16):
+        if isinstance(part, Tensor) and (part.device.type != "cpu" or part.dtype not in NUMPY_FLOATS):
             block.copy_(part)
         else:
             np.copyto(block.numpy(), part.numpy() if isinstance(part, Tensor) else part)

@@ -28,6 +28,7 @@ from sketchloss.images import UnreadablePicture, find_pictures, fit_square, prob
 
 LINE_WIDTH = (0.008, 0.024)  # of the side: 1.8 to 5.4 pixels at 224
 DOODLES_PER_CLASS = 100
+LARGEST_SIDE = 8192  # more is a slip of the hand, and takes all memory
 QUICKDRAW_READER = 1  # raise when the rows below change, so that older caches are not met again
 
 
@@ -425,6 +426,6 @@ def _some(faults: Sequence[str], most: int = 5) -> str:
 
 
 def _checked_size(image_size: int) -> int:
-    if image_size < 1:
-        raise ValueError(f"image_size must be at least 1 pixel, got {image_size}")
+    if not 1 <= image_size <= LARGEST_SIDE:
+        raise ValueError(f"image_size must be 1 to {LARGEST_SIDE} pixels, got {image_size}")
     return image_size

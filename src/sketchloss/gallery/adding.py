@@ -9,7 +9,7 @@ import os
 import stat
 import time
 import uuid
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -29,15 +29,17 @@ Labels = Literal["folder", "none"]
 Embed = Callable[[Float[Tensor, "n 3 h w"]], Float32[np.ndarray, "n d"]]
 
 COMMIT_SECONDS = 10.0
-COUNTED = ("added", "unchanged", "moved", "changed", "embedded", "relabelled")
+COUNTED = ("added", "copies", "unchanged", "moved", "changed", "embedded", "relabelled", "label_kept")
 
 
 @dataclass(frozen=True)
 class AddReport:
-    """What an `add` did. Every picture found is counted in one of the first five."""
+    """What an `add` did. Every picture found is added, unchanged, moved, changed or unreadable."""
 
     added: int
-    """Pictures that are new; copies of pictures under another path among them."""
+    """Pictures that are new."""
+    copies: int
+    """Of the added, how many have the content of another picture of the gallery."""
     unchanged: int
     """There already, with the same content under the same path."""
     moved: int
@@ -50,6 +52,8 @@ class AddReport:
     """How often the network ran: copies and moved files need no second time."""
     relabelled: int
     """Of the unchanged, how many have another label than before."""
+    label_kept: int
+    """How many keep the label that they had, because this walk gives them none."""
     missing: tuple[Path, ...]
     """Pictures of the gallery below the walked folders whose files are gone."""
     pruned: int
@@ -87,6 +91,8 @@ class Planned:
 
     row: Known
     why: Literal["added", "moved", "changed", "relabelled"]
+    is_copy: bool
+    """Whether another row has the same content."""
 
 
 def walk(folders: Sequence[str | Path], labels: Labels) -> Walk:
@@ -101,7 +107,7 @@ def walk(folders: Sequence[str | Path], labels: Labels) -> Walk:
         ValueError: if none or no folder is given, or one holds no pictures.
     """
     if not folders:
-        raise ValueError("no folder is given: name at least one folder of pictures")
+        raise ValueError("no folder is given: name at least one folder of drawings")
     roots, found = [], {}
     for folder in folders:
         root = Path(os.path.abspath(folder))  # noqa: PTH100 (not resolved: links keep the names that people gave them)
@@ -130,6 +136,22 @@ def is_below(path: bytes, roots: Iterable[bytes]) -> bool:
     return any(
         path == root or path.startswith(root.rstrip(os.fsencode(os.sep)) + os.fsencode(os.sep)) for root in roots
     )
+
+
+def is_one_of(path: str | Path, others: Iterable[str | Path | bytes]) -> bool:
+    """Tell whether a file is one of others, whatever links lead to it; what is not there is none of them."""
+    here = _stat(path)
+    if here is None:
+        return False
+    found = (_stat(other) for other in others)
+    return any(there is not None and os.path.samestat(here, there) for there in found)
+
+
+def _stat(path: str | Path | bytes) -> os.stat_result | None:
+    try:
+        return Path(os.fsdecode(path)).stat()
+    except OSError:
+        return None
 
 
 # Reading -------------------------------------------------------------------------------------------------------------
@@ -203,7 +225,10 @@ class Adding:
     """Pictures embedded at once."""
     commit_rows: int
     by_path: dict[bytes, Known] = field(default_factory=dict)
-    by_hash: dict[str, list[Known]] = field(default_factory=dict)
+    rows_with: Counter[str] = field(default_factory=Counter)
+    """How many rows have each content."""
+    elsewhere: dict[str, deque[Known]] = field(default_factory=dict)
+    """By content, the rows that the walk does not list: their files may have been moved to where it lists them."""
     hashes: set[str] = field(default_factory=set)
     """All content met so far, also what was overwritten since; asked from the threads."""
     planned: list[Planned] = field(default_factory=list)
@@ -219,10 +244,12 @@ class Adding:
         start = committed = time.monotonic()
         for row in self.table.known():
             self._know(row)
+            if row.path not in found.labels:
+                self.elsewhere.setdefault(row.hash, deque()).append(row)
         looked = look(
             found.labels, self.hashes.__contains__, image_size=self.image_size, ahead=2 * self.batch, workers=workers
         )
-        for seen in tqdm(looked, "adding", len(found.labels), unit=" images", disable=None if progress else True):
+        for seen in tqdm(looked, "adding", len(found.labels), unit=" drawings", disable=None if progress else True):
             self._plan(seen, found)
             if len(self.images) >= self.batch:
                 self._embed()
@@ -245,12 +272,12 @@ class Adding:
 
     def _know(self, row: Known) -> None:
         self.by_path[row.path] = row
-        self.by_hash.setdefault(row.hash, []).append(row)
+        self.rows_with[row.hash] += 1
         self.hashes.add(row.hash)
 
     def _forget(self, row: Known) -> None:
         del self.by_path[row.path]
-        self.by_hash[row.hash].remove(row)
+        self.rows_with[row.hash] -= 1
 
     def _plan(self, seen: Seen, found: Walk) -> None:
         if seen.unreadable:
@@ -259,20 +286,32 @@ class Adding:
         label, before, why = found.labels[seen.path], self.by_path.get(seen.path), "changed"
         if before and before.hash == seen.hash:
             self.counts["unchanged"] += 1
+            self.counts["label_kept"] += label is None and before.label is not None
             if label in (None, before.label):  # a walk that knows no label takes none away
                 return
             why = "relabelled"
         elif before is None:
-            before = next((row for row in self.by_hash.get(seen.hash, ()) if _is_gone(row, found)), None)
+            before = self._moved_from(seen.hash)
             why = "moved" if before else "added"
         if before:
             self._forget(before)
-            label = before.label if label is None else label
+            if label is None and before.label is not None:
+                label = before.label
+                self.counts["label_kept"] += 1
         row = Known(before.id if before else uuid.uuid4().hex, seen.path, seen.hash, seen.size, label)
+        self.planned.append(Planned(row, why, is_copy=self.rows_with[row.hash] > 0))
         self._know(row)
-        self.planned.append(Planned(row, why))
         if seen.image is not None and seen.hash not in self.embeddings:
             self.images[seen.hash] = seen.image
+
+    def _moved_from(self, content: str) -> Known | None:
+        """Return a row whose file is gone; each row is looked at once, however many copies there are."""
+        rows = self.elsewhere.get(content, deque())
+        while rows:
+            row = rows.popleft()
+            if not os.path.lexists(row.path):
+                return row
+        return None
 
     def _embed(self) -> None:
         if self.images:
@@ -292,6 +331,7 @@ class Adding:
             if vector is not None:
                 rows[plan.why == "added"].append(Row(**vars(plan.row), embedding=vector))
                 self.counts[plan.why] += 1
+                self.counts["copies"] += plan.why == "added" and plan.is_copy
         self.table.write(rows[True], rows[False])
         self.planned.clear()
         self.embeddings.clear()

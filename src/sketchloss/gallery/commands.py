@@ -19,12 +19,18 @@ import tyro
 from PIL import Image
 
 from sketchloss.gallery import Gallery, Match
-from sketchloss.gallery.adding import AddReport, Labels, as_text
-from sketchloss.images import UnreadablePicture, find_pictures, picture_suffixes, read_picture, save_picture
-from sketchloss.report.contact_sheet import Tile, draw_contact_sheet
+from sketchloss.gallery.adding import AddReport, Labels, as_text, is_one_of
+from sketchloss.images import UnreadablePicture, find_pictures, fit_square, picture_suffixes, read_picture, save_picture
+from sketchloss.report.contact_sheet import Tile, draw_contact_sheet, fit_tile, sheet_size
 
 Device = Literal["auto", "cpu", "cuda"]
 LISTED = 20  # lines of a list that is only looked at
+READ_AT_ONCE = 256  # queries held in memory
+
+
+def _required(metavar: str) -> Any:
+    # By itself tyro shows several values as optional; none at all is refused here with what to name.
+    return tyro.conf.arg(metavar=metavar, help_behavior_hint="(required)")
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,7 @@ class Build:
 
     gallery: Annotated[Path, tyro.conf.Positional]
     """The folder to make."""
-    folders: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    folders: Annotated[tuple[Path, ...], tyro.conf.Positional, _required("FOLDERS")]
     """Folders of drawings; their subfolders are walked too."""
     weights: str = "sketch"
     """What looks at them: `sketch`, `photo`, `imagenet`, a weights folder or file, or a hub repo."""
@@ -56,12 +62,13 @@ class Add:
 
     gallery: Annotated[Path, tyro.conf.Positional]
     """As made by `sketchloss gallery build`."""
-    folders: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    folders: Annotated[tuple[Path, ...], tyro.conf.Positional, _required("FOLDERS")]
     """Folders of drawings; what is there already is not embedded again."""
     prune: bool = False
     """Take out drawings below these folders whose files are gone."""
     labels: Labels = "folder"
-    """`folder`: a drawing's label is the name of the folder directly below the given one that holds it."""
+    """`folder`: a drawing's label is the name of the folder directly below the given one that holds it. `none`: new
+    drawings get no label; those that have one keep it."""
     weights: Annotated[str | None, tyro.conf.DisallowNone] = None
     """Those that the gallery was made with, if they are elsewhere now."""
     json: bool = False
@@ -90,7 +97,7 @@ class Search:
 
     gallery: Annotated[Path, tyro.conf.Positional]
     """As made by `sketchloss gallery build`."""
-    queries: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    queries: Annotated[tuple[Path, ...], tyro.conf.Positional, _required("QUERIES")]
     """Drawings to look for, or folders of them."""
     k: Annotated[int, tyro.conf.arg(aliases=("-k",))] = 10
     """How many to find for each."""
@@ -134,14 +141,14 @@ def build(config: Build) -> None:
         device=config.device,
         progress=True,
     )
-    _print_report(gallery, report, config.json)
+    _print_report(gallery, report, config)
 
 
 def add(config: Add) -> None:
     """Run `sketchloss gallery add`; raises as `Gallery.add`."""
     gallery = Gallery.open(config.gallery, weights=config.weights, device=config.device)
     report = gallery.add(config.folders, prune=config.prune, labels=config.labels, progress=True)
-    _print_report(gallery, report, config.json)
+    _print_report(gallery, report, config)
 
 
 def remove(config: Remove) -> None:
@@ -154,17 +161,28 @@ def remove(config: Remove) -> None:
     _print([*_listed([as_text(path) for path in removed]), f"{len(removed):,} taken out, {_count(len(gallery))} left"])
 
 
-def _print_report(gallery: Gallery, report: AddReport, as_json: bool) -> None:
-    if as_json:
+def _print_report(gallery: Gallery, report: AddReport, config: Build | Add) -> None:
+    built = gallery.settings.built
+    if config.json:
         missing = [str(path) for path in report.missing]
         exact = not gallery.table.uses_index()
-        _print_json({"gallery": str(gallery.folder), **asdict(report), "missing": missing, "exact": exact})
+        _print_json(
+            {"gallery": str(gallery.folder), **asdict(report), "missing": missing, "exact": exact, "built": built}
+        )
         return
     lines = [f"{_count(report.rows)} in {as_text(gallery.folder)}, {_search_mode(not gallery.table.uses_index())}"]
     rate = f" ({report.embedded / report.seconds:,.1f} a second)" if report.embedded else ""
-    lines.append(f"  {report.added:,} added, {report.unchanged:,} there already; {report.embedded:,} embedded{rate}")
+    copies = f"{report.copies:,} are copies of others" if report.copies != 1 else "1 is a copy of another"
+    added = f"{report.added:,} added" + (f" ({copies})" if report.copies else "")
+    lines.append(f"  {added}, {report.unchanged:,} there already; {report.embedded:,} embedded{rate}")
     if report.moved or report.changed or report.relabelled:
         lines.append(f"  {report.moved:,} moved, {report.changed:,} changed, {report.relabelled:,} with another label")
+    if config.labels == "none" and report.label_kept:
+        lines.append(f"  {report.label_kept:,} had a label before and keep it")
+    if config.labels == "folder" and report.rows and set(gallery.table.labels()) == {None}:
+        lines.append("  no labels: the drawings lie directly in the given folders; give the folder above for labels")
+    if not built:
+        lines.append("  building it was interrupted: run `sketchloss gallery build` again for the rest")
     if report.pruned:
         lines += [f"{report.pruned:,} whose files are gone taken out:", *_listed(map(as_text, report.missing))]
     elif report.missing:
@@ -181,27 +199,54 @@ def _print_report(gallery: Gallery, report: AddReport, as_json: bool) -> None:
 def search(config: Search) -> None:
     """Run `sketchloss gallery search`; raises as `Gallery.search`, and for a sheet that cannot be written."""
     gallery = Gallery.open(config.gallery, weights=config.weights, device=config.device)
-    if config.sheet:
-        _check_sheet(config.sheet, config, gallery)
     if not config.queries:
-        raise ValueError("no query is given: name a picture to look for, or a folder of them")
-    queries = [path for given in config.queries for path in (find_pictures(given) if given.is_dir() else [given])]
-    if not queries:
-        raise ValueError(f"{config.queries[0]} holds no pictures (.png, .jpg and the like): name pictures to look for")
-    found = gallery.search(
-        queries, config.k, label=config.label, min_similarity=config.min_similarity, exact=config.exact
-    )
+        raise ValueError("no query is given: name a drawing to look for, or a folder of them")
+    given = [path for path in config.queries if not path.is_dir()]
+    listed = [path for some in config.queries for path in (find_pictures(some) if some.is_dir() else [some])]
+    if not listed:
+        raise ValueError(f"{config.queries[0]} holds no pictures (.png, .jpg and the like): name drawings to look for")
+    if config.sheet:
+        _check_sheet(config.sheet, listed, gallery)
+    queries, found, unreadable = _find(config, gallery, listed, given)
     if config.sheet:
         title = f"{gallery.folder.name}: {_count(len(gallery))}, {Path(gallery.settings.weights).name} weights"
+        sheet_size([len(matches) for matches in found], title=title)  # refused before any picture is read
         rows = [(_query_tile(path), [_tile(m) for m in ms]) for path, ms in zip(queries, found, strict=True)]
         save_picture(draw_contact_sheet(rows, title=title), config.sheet)
+    if unreadable:
+        left_out = [f"{len(unreadable):,} of {len(listed):,} queries left out:", *(f"  {line}" for line in unreadable)]
+        sys.stderr.write("\n".join(left_out) + "\n")
     if config.json:
-        _print_json(_as_values(config, gallery, queries, found))
+        _print_json({**_as_values(config, gallery, queries, found), "unreadable": unreadable})
         return
     lines = []
     for query, matches in zip(queries, found, strict=True):
         lines += [f"query: {as_text(query)}", *_table(matches, config.min_similarity), ""]
     _print([*lines, f"sheet: {as_text(config.sheet)}"] if config.sheet else lines[:-1])
+
+
+def _find(
+    config: Search, gallery: Gallery, listed: list[Path], given: list[Path]
+) -> tuple[list[Path], list[list[Match]], list[str]]:
+    """Search; return the queries, what was found for each, and a line for each file of a folder that is no picture."""
+    queries, found, unreadable = [], [], []
+    size = gallery.settings.image_size
+    for start in range(0, len(listed), READ_AT_ONCE):
+        pictures = []
+        for path in listed[start : start + READ_AT_ONCE]:
+            try:
+                pictures.append(fit_square(read_picture(path), size))
+                queries.append(path)
+            except UnreadablePicture as error:
+                if path in given:
+                    raise
+                unreadable.append(as_text(str(error)))
+        found += gallery.search(
+            pictures, config.k, label=config.label, min_similarity=config.min_similarity, exact=config.exact
+        )
+    if not queries:
+        raise ValueError(f"none of the {len(listed):,} queries can be read, first: {unreadable[0]}")
+    return queries, found, unreadable
 
 
 def _table(matches: list[Match], least: float | None) -> list[str]:
@@ -235,18 +280,18 @@ def _as_values(config: Search, gallery: Gallery, queries: list[Path], found: lis
 
 
 def _query_tile(path: Path) -> Tile:
-    return Tile(read_picture(path), path.name)
+    return Tile(fit_tile(read_picture(path)), path.name)
 
 
 def _tile(match: Match) -> Tile:
     caption = f"{match.similarity:.3f} {match.label or match.path.name}"
     try:
-        return Tile(read_picture(match.path), caption)
+        return Tile(fit_tile(read_picture(match.path)), caption)
     except UnreadablePicture:  # moved or damaged since it was added
         return Tile(Image.new("L", (8, 8), 225), f"{caption} (file gone)")
 
 
-def _check_sheet(sheet: Path, config: Search, gallery: Gallery) -> None:
+def _check_sheet(sheet: Path, queries: list[Path], gallery: Gallery) -> None:
     """Find out before the work is done, not after."""
     if sheet.is_dir():
         raise ValueError(f"{sheet} is a folder: name a picture for --sheet, such as {sheet / 'sheet.png'}")
@@ -255,10 +300,10 @@ def _check_sheet(sheet: Path, config: Search, gallery: Gallery) -> None:
     if not sheet.parent.is_dir():
         raise ValueError(f"cannot write {sheet}: the folder {sheet.parent} does not exist; make it first")
     if sheet.exists():
-        if any(query.exists() and sheet.samefile(query) for query in config.queries):
+        if is_one_of(sheet, queries):
             raise ValueError(f"{sheet} is one of the queries: write elsewhere")
         if gallery.holds(sheet):
-            raise ValueError(f"{sheet} is a picture of the gallery: write elsewhere")
+            raise ValueError(f"{sheet} is a drawing of the gallery: write elsewhere")
 
 
 # Info ----------------------------------------------------------------------------------------------------------------
@@ -266,7 +311,8 @@ def _check_sheet(sheet: Path, config: Search, gallery: Gallery) -> None:
 
 def info(config: Show) -> None:
     """Run `sketchloss gallery info`; raises as `Gallery.open`."""
-    found = Gallery.open(config.gallery).info()
+    gallery = Gallery.open(config.gallery)
+    found = gallery.info()
     if config.json:
         # JSON has no key for what has no name.
         labels = [{"label": label, "rows": count} for label, count in found.labels.items()]
@@ -275,14 +321,18 @@ def info(config: Show) -> None:
         return
     named = {label: count for label, count in found.labels.items() if label is not None}
     most = ", ".join(f"{as_text(label)} ({count:,})" for label, count in list(named.items())[:LISTED])
-    without = f"; {found.labels[None]:,} drawings without" if None in found.labels else ""
+    count = found.labels.get(None, 0)
+    without = f"; {_count(count)} {'has' if count == 1 else 'have'} none" if count else ""
+    start = gallery.settings.exact_below
     lines = [
         f"gallery     {as_text(found.folder)}" + ("" if found.built else " (building it was interrupted)"),
         f"drawings    {found.rows:,}",
-        f"labels      {len(named):,}{without}" + (f": {most}{', ...' if len(named) > LISTED else ''}" if most else ""),
+        f"labels      {len(named):,}" + (f": {most}{', ...' if len(named) > LISTED else ''}" if most else "") + without,
         f"weights     {found.weights} (fingerprint {found.fingerprint[:12]})",
         f"embedding   {found.dimension} numbers from {found.layer} at {found.image_size} pixels",
-        f"search      {_search_mode(found.exact)}",
+        f"search      compares all drawings (an index from {start:,} on)"
+        if found.exact
+        else f"search      goes by an approximate index (from {start:,} drawings on)",
         f"on disk     {found.disk_bytes / 2**20:,.2f} MiB",
         f"files gone  {len(found.missing):,}",
     ]

@@ -6,7 +6,9 @@ place: they are known by their content.
 """
 
 import os
+import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,8 +20,9 @@ from PIL import Image
 from torch import Tensor
 
 from sketchloss.backbone import Backbone
-from sketchloss.gallery.adding import Adding, AddReport, Labels, Walk, as_text, is_below, walk
+from sketchloss.gallery.adding import Adding, AddReport, Labels, Walk, as_text, is_below, is_one_of, walk
 from sketchloss.gallery.settings import (
+    FILE,
     Device,
     Settings,
     Weights,
@@ -30,7 +33,7 @@ from sketchloss.gallery.settings import (
     read_settings,
     write_settings,
 )
-from sketchloss.gallery.table import Known, PictureTable, check_place, writing
+from sketchloss.gallery.table import LOCK, NAME, Known, PictureTable, check_place, writing
 from sketchloss.images import fit_square, read_picture, to_tensor
 from sketchloss.weights import weights_digest
 
@@ -95,8 +98,8 @@ class Gallery:
         return self.table.count()
 
     def holds(self, path: str | Path) -> bool:
-        """Tell whether a file is one of the gallery's pictures, by its path."""
-        return bool(self.table.at(_to_bytes(path)))
+        """Tell whether a file is one of the gallery's pictures, also where a link gives it another path."""
+        return bool(self.table.at(_to_bytes(path))) or is_one_of(path, (row.path for row in self.table.known()))
 
     # Making and opening ----------------------------------------------------------------------------------------------
 
@@ -126,20 +129,14 @@ class Gallery:
         """
         folder = Path(os.path.abspath(folder))  # noqa: PTH100 (not resolved: links keep their names)
         check_place(folder)
-        if exact_below < 1:
-            raise ValueError(f"exact_below is {exact_below}: it must be at least 1")
         if is_gallery(folder):
             raise ValueError(f"{folder} is a gallery already: open it, or name a new folder")
         if folder.exists() and not PictureTable.can_be_made_in(folder):
             raise ValueError(f"{folder} is there and is no empty folder: name a new folder for the gallery")
         backbone = load_weights(weights, device)
-        minimum = backbone.minimum_size((layer,))
-        if image_size < minimum:
-            raise ValueError(f"image_size is {image_size}: {layer} needs at least {minimum} pixels")
+        minimum = _check_range(backbone, image_size=image_size, layer=layer, exact_below=exact_below)
         dimension = int(_embed(backbone, torch.ones(1, 3, minimum, minimum), layer).shape[1])
-        settings = Settings(
-            name_weights(weights), weights_digest(backbone), image_size, layer, exact_below, built=False
-        )
+        settings = Settings(name_weights(weights), weights_digest(backbone), image_size, layer, exact_below, built=True)
         folder.mkdir(parents=True, exist_ok=True)
         with writing(folder, wait=None):
             if is_gallery(folder):
@@ -180,35 +177,80 @@ class Gallery:
         """Make a gallery of the pictures in some folders; go on where an earlier call was interrupted.
 
         Args:
-            folder: new, empty, or a gallery whose building was interrupted.
+            folder: new, empty, or a gallery that holds nothing or whose building was interrupted.
             pictures: folders.
             labels: as for `add`.
             progress: as for `add`.
             settings: as for `create`.
 
         Raises:
-            ValueError: if the gallery is there already, as `create`, as `add`, or if no picture can be read.
+            ValueError: if the gallery is there already, as `create`, as `add`, or if no picture can be read, in which
+                case a gallery that was not there before is removed again.
         """
         found = walk(pictures, labels)  # a mistake here leaves nothing behind
-        if is_gallery(Path(folder)):
-            gallery = cls.open(folder, weights=settings.get("weights"), device=settings.get("device", "auto"))
-            if gallery.settings.built:
-                raise ValueError(
-                    f"{folder} is a gallery of {len(gallery):,} pictures already: use `sketchloss gallery add` to add "
-                    "to it, or name a new folder"
-                )
-            for name in ("image_size", "layer", "exact_below"):
-                if settings.get(name, getattr(gallery.settings, name)) != getattr(gallery.settings, name):
-                    raise ValueError(
-                        f"{folder} was begun with {name} {getattr(gallery.settings, name)}, not {settings[name]}: "
-                        "use that, or name a new folder"
-                    )
-        else:
-            gallery = cls.create(folder, **settings)
-        report = gallery._add(found, prune=False, wait=None, progress=progress)
-        if not report.rows:
-            raise ValueError(f"none of the {len(found.labels):,} pictures can be read, first: {report.unreadable[0]}")
+        is_new = not is_gallery(Path(folder))
+        place = Path(os.path.abspath(folder))  # noqa: PTH100 (not resolved: links keep their names)
+        made = [path for path in (place, *place.parents) if not path.exists()]
+        gallery = cls._begin(folder, settings) if is_new else cls._go_on(folder, settings, progress=progress)
+        try:
+            report = gallery._add(found, prune=False, wait=None, progress=progress, builds=True)
+            if not report.rows:
+                count = f"{len(found.labels):,} drawing{'s' * (len(found.labels) != 1)}"
+                raise ValueError(f"none of the {count} can be read, first: {report.unreadable[0]}")
+        except ValueError:
+            if is_new:
+                gallery._unmake(made)
+            raise
         return gallery, report
+
+    @classmethod
+    def _begin(cls, folder: str | Path, settings: dict) -> "Gallery":
+        gallery = cls.create(folder, **settings)
+        gallery._mark(built=False)
+        return gallery
+
+    @classmethod
+    def _go_on(cls, folder: str | Path, settings: dict, *, progress: bool) -> "Gallery":
+        """Open a gallery whose building was interrupted; one that holds nothing yet is begun anew."""
+        device = settings.get("device", "auto")
+        gallery = cls.open(folder, weights=settings.get("weights"), device=device)
+        begun = gallery.settings
+        if begun.built and len(gallery):
+            raise ValueError(
+                f"{folder} is a gallery of {len(gallery):,} drawings already: use `sketchloss gallery add` to add "
+                "to it, or name a new folder"
+            )
+        wanted = {name: settings.get(name, getattr(begun, name)) for name in ("image_size", "layer", "exact_below")}
+        _check_range(load_weights(settings["weights"], device) if "weights" in settings else gallery.backbone, **wanted)
+        with writing(gallery.folder, wait=None, tell=progress):
+            is_empty = not len(gallery)
+            if is_empty:
+                (gallery.folder / FILE).unlink(missing_ok=True)
+        if is_empty:
+            return cls._begin(folder, {"weights": begun.weights, **settings, **wanted})
+        for name, value in wanted.items():
+            if value != getattr(begun, name):
+                raise ValueError(
+                    f"{folder} was begun with {name} {getattr(begun, name)}, not {value}: "
+                    "use that, or name a new folder"
+                )
+        return gallery
+
+    def _unmake(self, folders: Sequence[Path]) -> None:
+        """Remove the files of a gallery that holds nothing, and these folders if they are empty then."""
+        with writing(self.folder, wait=None):
+            if len(self):  # by another process
+                return
+            (self.folder / FILE).unlink()
+            shutil.rmtree(self.folder / f"{NAME}.lance")
+        (self.folder / LOCK).unlink(missing_ok=True)
+        with suppress(OSError):
+            for folder in folders:
+                folder.rmdir()
+
+    def _mark(self, *, built: bool) -> None:
+        self.settings = replace(self.settings, built=built)
+        write_settings(self.folder, self.settings)
 
     # Adding and removing ---------------------------------------------------------------------------------------------
 
@@ -259,14 +301,14 @@ class Gallery:
         progress: bool,
         workers: int | None = None,
         commit_rows: int = 1024,
+        builds: bool = False,
     ) -> AddReport:
         assert self.backbone is not None  # refused here, before anybody waits
         with writing(self.folder, wait=wait, tell=progress):
             adding = Adding(self.table, self.embed, self.settings.image_size, self._batch(), commit_rows)
             report = adding.run(found, prune=prune, progress=progress, workers=workers)
-            if not self.settings.built and report.rows:
-                self.settings = replace(self.settings, built=True)
-                write_settings(self.folder, self.settings)
+            if builds and report.rows:
+                self._mark(built=True)
         return report
 
     def remove(
@@ -331,7 +373,14 @@ class Gallery:
         if min_similarity is not None and not -1 <= min_similarity <= 1:
             raise ValueError(f"min_similarity is {min_similarity}: a cosine is in [-1, 1], 1 for the same picture")
         if not len(self):
-            raise ValueError(f"the gallery {self.folder} is empty: add pictures first")
+            raise ValueError(
+                f"the gallery {self.folder} is empty"
+                + (
+                    ": add drawings first"
+                    if self.settings.built
+                    else ", building it was interrupted: run `sketchloss gallery build` again"
+                )
+            )
         if label is not None:
             self.table.check_label(label)
         queries = [pictures] if isinstance(pictures, str | Path | Image.Image) else list(pictures)
@@ -390,6 +439,16 @@ class Gallery:
             ValueError: if they are not finite, or the weights are not the gallery's.
         """
         return _embed(self.backbone, images, self.settings.layer)
+
+
+def _check_range(backbone: Backbone, *, image_size: int, layer: str, exact_below: int) -> int:
+    """Refuse settings out of range; return the smallest image size in pixels."""
+    if exact_below < 1:
+        raise ValueError(f"exact_below is {exact_below}: it must be at least 1")
+    minimum = backbone.minimum_size((layer,))
+    if image_size < minimum:
+        raise ValueError(f"image_size is {image_size}: {layer} needs at least {minimum} pixels")
+    return minimum
 
 
 @torch.inference_mode()

@@ -37,7 +37,7 @@ class Settings:
     exact_below: int
     """From so many rows on an index is made and used."""
     built: bool
-    """False until the first `add` of `Gallery.build` has ended."""
+    """False from the start of `Gallery.build` until it has ended."""
 
 
 def is_gallery(folder: Path) -> bool:

@@ -38,6 +38,8 @@ UNINDEXED = 0.05
 # What older versions of the table alone need is removed after this time; a search takes seconds.
 KEPT = timedelta(hours=1)
 IDS_AT_ONCE = 1000
+# Rows asked for beyond those wanted, so that copies at the end seldom need a second search.
+SPARE = 16
 
 
 @dataclass(frozen=True)
@@ -142,8 +144,8 @@ class PictureTable:
             return
         near = get_close_matches(label, known, n=1) or get_close_matches(label.lower(), known, n=1)
         listed = f"choose from {', '.join(known[:10])}" + (", ..." if len(known) > 10 else "")
-        mend = f"did you mean {near[0]!r}?" if near else listed if known else "its pictures have no labels"
-        raise ValueError(f"no picture of the gallery {self.folder} has the label {label!r}: {mend}")
+        mend = f"did you mean {near[0]!r}?" if near else listed if known else "its drawings have no labels"
+        raise ValueError(f"no drawing of the gallery {self.folder} has the label {label!r}: {mend}")
 
     def embeddings(self, hashes: Sequence[str]) -> dict[str, Float32[np.ndarray, " d"]]:
         """Return the embeddings of these file contents, of those that are in the table."""
@@ -173,12 +175,31 @@ class PictureTable:
     ) -> list[tuple[Known, float]]:
         """Return the k rows most similar to a vector and their cosine similarity, the greatest first.
 
+        Rows that are equally similar, such as copies, are in the order of their paths. Where all rows are compared,
+        a smaller k gives the beginning of what a greater one gives.
+
         Args:
             vector: of unit length.
             k: at least 1; a smaller table gives all its rows.
             label: only rows with this label. They are always compared one by one.
             exact: compare all rows even where there is an index.
         """
+        count = max(1, self.count())
+        k = min(k, count)
+        if label is None and not exact and self.uses_index():
+            found = self._nearest(vector, k, label=None, exact=False)
+        else:
+            # LanceDB cuts in the middle of rows that are equally similar: ask until all of them are there.
+            asked = min(k + SPARE, count)
+            found = self._nearest(vector, asked, label=label, exact=True)
+            while len(found) == asked < count and found[-1]["_distance"] <= found[k - 1]["_distance"]:
+                asked = min(4 * asked, count)
+                found = self._nearest(vector, asked, label=label, exact=True)
+        pairs = [(row, 1.0 - row.pop("_distance")) for row in found]
+        pairs.sort(key=lambda pair: (-pair[1], pair[0]["path"]))
+        return [(Known(**row), min(1.0, max(-1.0, similarity))) for row, similarity in pairs[:k]]
+
+    def _nearest(self, vector: Float32[np.ndarray, " d"], k: int, *, label: str | None, exact: bool) -> list[dict]:
         columns = ["id", "path", "hash", "size", "label", "_distance"]
         with _told(self.folder):
             query = self.table.search(vector, vector_column_name=VECTOR)
@@ -186,15 +207,11 @@ class PictureTable:
             query = query.distance_type("cosine").limit(k)
             if label is not None:
                 query = query.where(f"label = {_quoted(label)}", prefilter=True)
-            if exact or label is not None or not self.uses_index():
+            if exact:
                 query = query.bypass_vector_index()
             else:
                 query = query.nprobes(max(LEAST_PROBED, round(_partitions(self.count()) * PROBED)))
-            found = query.select(columns).to_arrow().to_pylist()
-        pairs = [(row, 1.0 - row.pop("_distance")) for row in found]
-        # Copies of a picture are equally similar: by path, so that two searches list them alike.
-        pairs.sort(key=lambda pair: (-pair[1], pair[0]["path"]))
-        return [(Known(**row), min(1.0, max(-1.0, similarity))) for row, similarity in pairs]
+            return query.select(columns).to_arrow().to_pylist()
 
     def uses_index(self) -> bool:
         """Tell whether searches go by the index: there is one, and the rows are many enough."""

@@ -98,7 +98,8 @@ class Embedder(nn.Module):
         was_training = self.training
         self.eval()
         try:
-            return torch.cat([self(chunk)[0].cpu() for chunk in self._chunks(features)])
+            chunks = [self(chunk)[0].cpu() for chunk in self._chunks(features)]
+            return torch.cat(chunks) if chunks else torch.empty(0, self.config.size)
         finally:
             self.train(was_training)
 

@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import torch
 import tyro
-from jaxtyping import Float32, Int64
+from jaxtyping import Float16, Float32, Int64
 
 from sketchloss.arms import ArmWeights
 from sketchloss.backbone import ARMS, Backbone, tap_index
@@ -38,7 +38,7 @@ from sketchloss.report.separation_figures import (
     draw_ratios,
     map_to_plane,
 )
-from sketchloss.report.separation_table import CSV_HEADER, PAPER, QUANTITIES, separation_report, separation_rows
+from sketchloss.report.separation_table import CSV_HEADER, PAPER, QUANTITIES, mark, separation_report, separation_rows
 from sketchloss.report.tables import write_csv
 from sketchloss.separation import DistanceHistogram, Separation, distance_histogram, separation
 from sketchloss.statistics import Spread, format_spread, paired_t_test, spread
@@ -196,14 +196,16 @@ def take_settings_of_run(config: ClassSeparation, run: Path) -> ClassSeparation:
     except (OSError, ValueError):
         raise ValueError(f"{run} holds no readable config.json: {mend}") from None
     if not isinstance(stored, dict) or not (run / "heads").is_dir():
-        raise ValueError(f"{run} holds no heads: {mend}")
+        raise ValueError(f"{run} holds no heads: {mend}, finish it with `sketchloss retrieval --resume`")
     settled = {}
     for item in dataclasses.fields(config):
         if item.name not in stored or item.name in OWN:
             continue
         value, given = stored[item.name], getattr(config, item.name)
         settled[item.name] = value = tuple(value) if isinstance(value, list) else value
-        if given not in (item.default, value):
+        # What a preset may have set, nobody has asked for.
+        presets = [changes[item.name] for changes in PRESETS.values() if item.name in changes]
+        if given not in (item.default, value, *presets):
             flag = f"--{item.name.replace('_', '-')}"
             raise ValueError(f"{item.name} is {given!r}, but the heads in {run} have {value!r}: leave {flag} out")
     try:
@@ -234,7 +236,8 @@ def _arms_to_measure(config: ClassSeparation) -> list[str]:
         return config.arms()
     arms = [arm for arm in config.arms() if (config.heads / "heads" / arm).is_dir()]
     if not arms:
-        raise ValueError(f"{config.heads}/heads has none of {', '.join(config.arms())}: is the run finished?")
+        mend = "finish the run with `sketchloss retrieval --resume`"
+        raise ValueError(f"{config.heads}/heads has none of {', '.join(config.arms())}: {mend}")
     return arms
 
 
@@ -256,18 +259,17 @@ def _check_weights(config: ClassSeparation, arms: Sequence[str]) -> None:
 def _load(config: ClassSeparation, arm: str, run: int) -> tuple[Backbone, Embedder | None]:
     """Load an arm's backbone for one repeat, and the head that was trained on its features if heads are measured."""
     if config.heads is None:
-        return config.load(arm, run), None
+        return config.load(arm, run, gates=config.seed + run), None
     folder = config.heads / "heads" / arm / str(config.seed + run)
     head = load_embedder(folder)
     if head.config.image_size != config.image_size:
         raise ValueError(f"{folder} was trained at {head.config.image_size} pixels and not {config.image_size}")
-    # The heads of `attention` may all have been trained on the gates of the first repeat.
-    for number in dict.fromkeys((run, 0)):
-        backbone = config.load(arm, number)
-        if head.config.weights == weights_digest(backbone):
-            return backbone, head
-    weights = config.weights_of(arm, run)
-    raise ValueError(f"{folder} was trained on other weights than {weights} is now: run the retrieval again")
+    # The heads of `attention` are all trained on one start of the gates.
+    backbone = config.load(arm, run, gates=config.seed)
+    if head.config.weights != weights_digest(backbone):
+        weights = config.weights_of(arm, run)
+        raise ValueError(f"{folder} was trained on other weights than {weights} is now: run the retrieval again")
+    return backbone, head
 
 
 def _choose_parts(config: ClassSeparation, sketches: Sketches) -> list[np.ndarray]:
@@ -293,26 +295,35 @@ def _measure_arm(
 ) -> Measured:
     varies, labels = what_varies(config, arm), sketches.labels
     first, *others = parts if varies else parts[:1]
-    rows = _embed(config, arm, 0, sketches)[first]
+    known: dict[str, Float16[np.ndarray, "n f"]] = {}
+    rows = _embed(config, arm, 0, sketches, known)[first]
     result, quantities = _measure(arm, rows, labels[first], config.hardest)
     runs = [quantities]
     for run, part in enumerate(others, start=1):
-        runs.append(_measure(arm, _embed(config, arm, run, sketches)[part], labels[part], 0)[1])
+        runs.append(_measure(arm, _embed(config, arm, run, sketches, known)[part], labels[part], 0)[1])
     return Measured(varies, runs, result, distance_histogram(rows, labels[first]), map_to_plane(rows[sample.rows]))
 
 
 def _embed(
-    config: ClassSeparation, arm: str, run: int, sketches: Sketches | HeldSketches
+    config: ClassSeparation,
+    arm: str,
+    run: int,
+    sketches: Sketches | HeldSketches,
+    known: dict[str, Float16[np.ndarray, "n f"]],
 ) -> Float32[np.ndarray, "n d"]:
-    """Return the embeddings of all sketches, in their order."""
+    """Return the embeddings of all sketches, in their order; keep the features in `known`, by the backbone's digest."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     backbone, head = _load(config, arm, run)
-    settings = {"folder": config.cache, "workers": config.workers, "progress": True, "name": arm}
-    if head is None:
+    digest = weights_digest(backbone)
+    if digest not in known:  # else all pixels would be decoded and hashed again
         how = {"layer": config.layer, "precision": config.precision}
-        return np.asarray(cached_features(backbone.to(device), sketches, **how, **settings), dtype=np.float32)
-    how = {name: getattr(head.config, name) for name in ("layer", "grid", "precision")}
-    return head.to(device).embed(cached_features(backbone.to(device), sketches, **how, **settings)).numpy()
+        if head is not None:  # the heads of an arm differ in their seeds only
+            how = {name: getattr(head.config, name) for name in ("layer", "grid", "precision")}
+        settings = {"folder": config.cache, "workers": config.workers, "progress": True, "name": arm}
+        known[digest] = cached_features(backbone.to(device), sketches, **how, **settings)
+    if head is None:
+        return np.asarray(known[digest], dtype=np.float32)
+    return head.to(device).embed(known[digest]).numpy()
 
 
 def _measure(
@@ -347,7 +358,7 @@ def _results(config: ClassSeparation, sketches: Sketches, found: Mapping[str, Me
         "image_size": config.image_size,
         "seeds": config.seeds,
         "heads": config.heads and str(config.heads),
-        "embedding": "the embedding of trained heads" if config.heads else f"{config.layer}, averaged over positions",
+        "embedding": _in_words(config.heads) if config.heads else f"{config.layer}, averaged over positions",
         "in_histogram": first.histogram.rows,
         "arms": {arm: _results_of_arm(config, sketches.classes, arm, found) for arm in found},
         "left_out": [arm for arm in ARMS if arm not in found],
@@ -380,6 +391,12 @@ def _results_of_arm(
     }
 
 
+def _in_words(heads: Path) -> str:
+    stored = json.loads((heads / "config.json").read_text(encoding="utf-8"))
+    epochs = stored.get("epochs")
+    return f"the embedding of trained heads ({stored.get('hidden')} wide, {epochs} epoch{'s' * (epochs != 1)})"
+
+
 def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
@@ -409,16 +426,16 @@ def _draw(
     layer = "trained embedding" if config.heads else config.layer
     what = f"{name}: {measured:,} sketches of {results['classes']} classes, {config.image_size} pixels, {layer}"
     bars = [
-        RatioBar(arm, Spread(**values), of_arm["p_against_tuning"]["ratio"], PAPER[arm]["ratio"][0])
+        RatioBar(arm, Spread(**values), mark("ratio", of_arm, results["arms"].get("tuning")), PAPER[arm]["ratio"][0])
         for arm, of_arm in results["arms"].items()
         if (values := of_arm["spread"]["ratio"])
     ]
     draw_ratios(bars, config.out / "ratio.png", title=f"Class separation\n{what}")
-    rows = results["in_histogram"]
+    rows, seed = results["in_histogram"], ", first seed" if config.seeds > 1 else ""
     pairs = "all pairs" if rows == measured else f"pairs of a random sample of {rows:,}"
     histograms = {arm: one.histogram for arm, one in found.items()}
-    draw_distances(histograms, config.out / "distances.png", title=f"Distances of pairs ({pairs})\n{what}")
+    draw_distances(histograms, config.out / "distances.png", title=f"Distances of pairs ({pairs}{seed})\n{what}")
     positions = {arm: one.positions for arm, one in found.items()}
     shown = "all" if len(sample.rows) == measured else f"{len(sample.rows):,}"
-    title = f"Maps of the embedding (t-SNE of {shown})\n{what}"
+    title = f"Maps of the embedding (t-SNE of {shown}{seed})\n{what}"
     draw_map(positions, sample, classes, config.out / "map.png", title=title)

@@ -29,7 +29,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from sketchloss.arms import ArmWeights
-from sketchloss.backbone import ARMS, tap_index
+from sketchloss.backbone import tap_index
 from sketchloss.data.loading import HeldSketches, hold_if_small
 from sketchloss.data.sources import Sketches, open_sketches
 from sketchloss.features import Precision, cached_features, pixels_digest
@@ -41,7 +41,7 @@ from sketchloss.report.contact_sheet import Tile, draw_contact_sheet
 from sketchloss.report.retrieval_table import CSV_HEADER, MEASURES, PAPER, RANKS, retrieval_report, retrieval_rows
 from sketchloss.report.tables import write_csv
 from sketchloss.statistics import paired_t_test, spread
-from sketchloss.training.guards import require_finite
+from sketchloss.training.guards import TrainingStopped, require_finite
 from sketchloss.training.memory import reuse_freed_memory
 from sketchloss.training.run import check_run_folder, open_run_folder
 from sketchloss.weights import weights_digest
@@ -66,7 +66,8 @@ class Retrieval(ArmWeights):
     per_class: Annotated[int | None, tyro.conf.DisallowNone] = None
     """Use at most this many sketches of a class."""
     held_out: float = 0.1
-    """Share of each class that is never trained on: the queries."""
+    """Share of each class that is never trained on: the queries. At least one of a class, and related
+    sketches (Sketchy's of one photo) stay together."""
     duplicates: Literal["ignore", "together"] = "ignore"
     """`together`: flipped or rotated copies of one picture stay on one side of the split."""
     layer: str = "pool5"
@@ -119,6 +120,12 @@ class Retrieval(ArmWeights):
         for name in ("classes_per_batch", "sketches_per_class"):
             if getattr(self, name) < 2:
                 raise ValueError(f"{name} is {getattr(self, name)}: a triplet needs two classes and two of a class")
+        for name in ("tuning", "attention_tuning"):
+            if len(getattr(self, name)) not in (0, 1, self.seeds):  # else some would count twice, as another sample
+                count = len(getattr(self, name))
+                raise ValueError(f"{name} has {count} weights for {self.seeds} seeds: give one, or one for each seed")
+        if self.cache is not None and self.cache.exists() and not self.cache.is_dir():
+            raise ValueError(f"cache is {self.cache}, a file: give a folder")
         tap_index(self.layer)
 
     def all_seeds(self) -> range:
@@ -167,9 +174,12 @@ def retrieval(config: Retrieval) -> dict[str, Any]:
         sketches.split_indices(config.held_out, seed=seed, duplicates=config.duplicates == "together")
         for seed in config.all_seeds()
     ]
-    gallery, queries = (len(part) for part in parts[0])
-    if gallery < max(RANKS):
-        raise ValueError(f"{config.data} leaves {gallery} sketches to learn from: at least {max(RANKS)} are needed")
+    gallery, queries = (min(len(part[side]) for part in parts) for side in (0, 1))
+    if gallery < max(RANKS) or not queries:
+        raise ValueError(
+            f"{config.data} leaves {gallery} sketches to learn from and {queries} queries: at least {max(RANKS)} and "
+            "one are needed; use more sketches a class"
+        )
     print(f"{config.data}: {len(sketches.classes)} classes, gallery of {gallery:,} sketches, {queries:,} queries")
     pictures = hold_if_small(sketches, workers=config.workers)
     open_run_folder(config.out, config, config.resume, data=pixels_digest(pictures, workers=config.workers))
@@ -192,14 +202,17 @@ def retrieval(config: Retrieval) -> dict[str, Any]:
                 embedder = new_embedder(config, sketches.classes, features.digest, features.rows.shape[1], seed)
                 embedder.to(device)
                 losses = train_head(config, embedder, features.rows, labels, learnt, seed, name=f"{arm}, seed {seed}")
+                save_embedder(embedder, folder)
+                # What is measured is the head as it is kept, in float16.
+                embeddings = load_embedder(folder).to(device).embed(features.rows)
+                _require_embeddings(embeddings, config, arm)
                 result = {
                     "seed": seed,
                     "weights": weights,
-                    **_accuracy(embedder.embed(features.rows), labels, learnt, asked),
+                    **_accuracy(embeddings, labels, learnt, asked),
                     "untrained_top_1": _accuracy(features.averaged, labels, learnt, asked)["top_1"],
                     "losses": losses,
                 }
-                save_embedder(embedder, folder)
                 write_json(folder / "result.json", result)  # last: it says that the head is done
             runs[arm].append(result)
             if shown is None:  # the picture shows the first arm's first repeat
@@ -236,7 +249,7 @@ def _features(
     config: Retrieval, arm: str, run: int, pictures: Sketches | HeldSketches, device: torch.device
 ) -> _Features:
     # note: one start of the untrained gates for all repeats, because features are computed once an arm.
-    backbone = config.load(arm, run if ARMS[arm].tuning else 0).to(device)
+    backbone = config.load(arm, run, gates=config.seed).to(device)
     rows = cached_features(
         backbone,
         pictures,
@@ -358,6 +371,14 @@ def _trained(folder: Path, digest: str) -> dict[str, Any] | None:
     if load_embedder(folder).config.weights != digest:
         raise ValueError(f"{folder} was trained on other weights than are given now: start a new run")
     return json.loads((folder / "result.json").read_text(encoding="utf-8"))
+
+
+def _require_embeddings(embeddings: Tensor, config: Retrieval, arm: str) -> None:
+    lengths = embeddings.norm(dim=1)
+    if not (lengths.isfinite() & (lengths > 0)).all():
+        raise TrainingStopped(
+            f"the head of {arm} diverged at lr {config.lr:g}: its embeddings are zero or not finite; use a smaller --lr"
+        )
 
 
 def _accuracy(rows: Tensor, labels: Tensor, learnt: np.ndarray, asked: np.ndarray) -> dict[str, float]:

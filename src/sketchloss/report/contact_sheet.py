@@ -1,5 +1,6 @@
 """A contact sheet: each query with the pictures found for it, row by row. Drawn with Pillow."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -18,6 +19,7 @@ DASH, GAP = 7, 5
 FONT_SIZE, LINE = 12, 18
 MARGIN, SPACE = 16, 10
 LEAST_SIDE = 32
+SIDE = 112
 
 
 @dataclass(frozen=True)
@@ -25,14 +27,16 @@ class Tile:
     """A picture on the sheet."""
 
     picture: Image.Image
-    """Of any mode and proportions; it is fitted into a square on white paper."""
+    """Of any mode and proportions; it is fitted into a square on white paper (`fit_tile` does so beforehand)."""
     caption: str = ""
-    """Below it, one line; shortened to fit."""
+    """Below it, one line; shortened to fit: a query's in the middle, since names differ at their ends."""
     verdict: Literal["right", "wrong"] | None = None
     """Its frame: green with a tick, red and dashed with a cross, or thin and grey."""
 
 
-def draw_contact_sheet(rows: Sequence[tuple[Tile, Sequence[Tile]]], *, title: str = "", side: int = 112) -> Image.Image:
+def draw_contact_sheet(
+    rows: Sequence[tuple[Tile, Sequence[Tile]]], *, title: str = "", side: int = SIDE
+) -> Image.Image:
     """Draw one row for each query: the query at the left, set apart by a line, then what was found for it.
 
     Args:
@@ -46,22 +50,8 @@ def draw_contact_sheet(rows: Sequence[tuple[Tile, Sequence[Tile]]], *, title: st
     Raises:
         ValueError: for no rows, a side that is too small, or more pixels than Pillow would open again.
     """
-    if not rows:
-        raise ValueError("a contact sheet needs at least one row")
-    if side < LEAST_SIDE:
-        raise ValueError(f"side is {side}: tiles need at least {LEAST_SIDE} pixels")
-    across = max(len(found) for _, found in rows)
-    top = MARGIN + (LINE + SPACE if title else 0)
-    height = side + LINE + SPACE
-    # A row: the query, a gap with the line in its middle, the neighbours.
-    start = MARGIN + side + 3 * SPACE
-    size = (start + max(across, 1) * (side + SPACE) - SPACE + MARGIN, top + len(rows) * height - SPACE + MARGIN)
-    limit = Image.MAX_IMAGE_PIXELS
-    if limit is not None and size[0] * size[1] > limit:
-        raise ValueError(
-            f"a sheet of {len(rows):,} rows with {across:,} pictures would be {size[0]:,} by {size[1]:,} pixels, more "
-            f"than {limit:,} in all: draw fewer rows"
-        )
+    size = sheet_size([len(found) for _, found in rows], title=title, side=side)
+    top, height, start = _top(title), side + LINE + SPACE, _start(side)
     canvas = Image.new("RGB", size, "white")
     draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(size=FONT_SIZE)
     if title:
@@ -69,7 +59,7 @@ def draw_contact_sheet(rows: Sequence[tuple[Tile, Sequence[Tile]]], *, title: st
         draw.text((MARGIN, MARGIN), shorten(drawable(title), bigger, size[0] - 2 * MARGIN), fill=TEXT, font=bigger)
     for index, (query, found) in enumerate(rows):
         y = top + index * height
-        _draw_tile(canvas, draw, query, (MARGIN, y), side, font)
+        _draw_tile(canvas, draw, query, (MARGIN, y), side, font, in_middle=True)
         x = MARGIN + side + (3 * SPACE) // 2
         draw.line((x, y, x, y + side - 1), fill=RULE, width=2)
         for place, tile in enumerate(found):
@@ -77,14 +67,59 @@ def draw_contact_sheet(rows: Sequence[tuple[Tile, Sequence[Tile]]], *, title: st
     return canvas
 
 
+def sheet_size(found: Sequence[int], *, title: str = "", side: int = SIDE) -> tuple[int, int]:
+    """Return the width and height in pixels of a sheet, so that it can be refused before its pictures are read.
+
+    Args:
+        found: for each row, how many neighbours it has.
+        title: as for `draw_contact_sheet`.
+        side: likewise.
+
+    Raises:
+        ValueError: as `draw_contact_sheet`.
+    """
+    if not found:
+        raise ValueError("a contact sheet needs at least one row")
+    if side < LEAST_SIDE:
+        raise ValueError(f"side is {side}: tiles need at least {LEAST_SIDE} pixels")
+    across, limit = max(found), Image.MAX_IMAGE_PIXELS
+    width = _start(side) + max(across, 1) * (side + SPACE) - SPACE + MARGIN
+    height = _top(title) + len(found) * (side + LINE + SPACE) - SPACE + MARGIN
+    if limit is not None and width * height > limit:
+        raise ValueError(
+            f"a sheet of {len(found):,} rows with {across:,} pictures would be {width:,} by {height:,} pixels, more "
+            f"than {limit:,} in all: draw fewer rows"
+        )
+    return width, height
+
+
+def fit_tile(picture: Image.Image, side: int = SIDE) -> Image.Image:
+    """Fit a picture into its place on a sheet, as the sheet itself would, and which it then leaves as it is."""
+    # The frame lies around the picture, not on it.
+    return fit_square(picture if picture.mode in ("L", "RGB") else picture.convert("RGB"), side - 2 * THICK)
+
+
+def _top(title: str) -> int:
+    return MARGIN + (LINE + SPACE if title else 0)
+
+
+def _start(side: int) -> int:
+    # A row: the query, a gap with the line in its middle, the neighbours, which begin here.
+    return MARGIN + side + 3 * SPACE
+
+
 def _draw_tile(
-    canvas: Image.Image, draw: ImageDraw.ImageDraw, tile: Tile, at: tuple[int, int], side: int, font: Font
+    canvas: Image.Image,
+    draw: ImageDraw.ImageDraw,
+    tile: Tile,
+    at: tuple[int, int],
+    side: int,
+    font: Font,
+    *,
+    in_middle: bool = False,
 ) -> None:
     x, y = at
-    # The frame lies around the picture, not on it.
-    inner = side - 2 * THICK
-    picture = tile.picture if tile.picture.mode in ("L", "RGB") else tile.picture.convert("RGB")
-    canvas.paste(fit_square(picture, inner), (x + THICK, y + THICK))
+    canvas.paste(fit_tile(tile.picture, side), (x + THICK, y + THICK))
     box = (x, y, x + side - 1, y + side - 1)
     if tile.verdict is None:
         draw.rectangle((x + THICK - 1, y + THICK - 1, x + side - THICK, y + side - THICK), outline=FRAME)
@@ -95,8 +130,19 @@ def _draw_tile(
     if tile.verdict is not None:
         _draw_mark(draw, x + side - 1, y, right=tile.verdict == "right")
     if tile.caption:
-        text = shorten(drawable(tile.caption), font, side)
+        text = (shorten_in_middle if in_middle else shorten)(drawable(tile.caption), font, side)
         draw.text((x + side / 2, y + side + 2), text, fill=TEXT, font=font, anchor="ma")
+
+
+def shorten_in_middle(text: str, font: Font, width: int) -> str:
+    """Cut a text that is wider than so many pixels, with three dots in place of its middle."""
+
+    def cut(kept: int) -> str:
+        return text[: kept // 2] + "..." + text[len(text) - (kept - kept // 2) :]
+
+    if font.getlength(text) <= width:
+        return text
+    return cut(max(0, bisect_right(range(len(text)), width, key=lambda kept: font.getlength(cut(kept))) - 1))
 
 
 def _draw_dashed(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int]) -> None:

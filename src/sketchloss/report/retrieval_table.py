@@ -34,15 +34,18 @@ def retrieval_rows(results: dict[str, Any]) -> list[tuple[object, ...]]:
 
 
 def _caption(results: dict[str, Any]) -> str:
-    seeds = f"{results['seeds']} seeds" if results["seeds"] > 1 else "one seed"
+    epochs = f"{results['epochs']} epoch{'s' * (results['epochs'] != 1)}"
+    several = results["seeds"] > 1
+    spread = f", mean ± standard deviation over {results['seeds']} seeds" if several else ""
+    test = " * better and † worse than tuning with p < 0.05 (paired t-test)."
     return (
         f"Retrieval on {results['data']}: {results['classes']} classes, {results['queries']:,} held-out queries "
         f"against the {results['gallery']:,} sketches that the heads were trained on; {results['image_size']} pixels, "
-        f"heads {results['hidden']:,} wide, {results['epochs']} epochs. Top-k: a sketch of the query's class is among "
-        f"the k nearest by cosine similarity; in percent, mean ± standard deviation over {seeds}. * better and † worse "
-        "than tuning with p < 0.05 (paired t-test). No head: the same features, averaged over positions, compared as "
-        "they are. The paper's: ImageNet-Sketch, about 45,800 sketches of 1,000 classes, 224 pixels, heads 4,096 wide, "
-        "20 epochs, five seeds."
+        f"heads {results['hidden']:,} wide, {epochs}. Top-k: a sketch of the query's class is among "
+        f"the k nearest by cosine similarity; in percent{spread}."
+        f"{test if several and 'tuning' in results['arms'] else ''} No head: the same features, averaged over "
+        "positions, compared as they are. The paper's: ImageNet-Sketch, about 45,800 sketches of 1,000 classes, 224 "
+        "pixels, heads 4,096 wide, 20 epochs, five seeds."
     )
 
 

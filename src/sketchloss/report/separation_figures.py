@@ -14,7 +14,6 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import PercentFormatter
 
 from sketchloss.files import write_atomic
-from sketchloss.report.tables import starred
 from sketchloss.separation import DistanceHistogram
 from sketchloss.statistics import Spread, format_spread
 
@@ -33,8 +32,8 @@ class RatioBar:
 
     arm: str
     ratio: Spread
-    p: float | None = None
-    """Against the arm `tuning`; None: no test."""
+    mark: str = ""
+    """* or †: better or worse than the arm `tuning` with p < 0.05."""
     paper: float | None = None
     """The paper's ratio."""
 
@@ -43,7 +42,7 @@ def draw_ratios(bars: Sequence[RatioBar], path: str | Path, *, title: str) -> No
     """Draw the ratio of each arm, inter / intra, with its standard deviation, beside the paper's.
 
     Args:
-        bars: the arms, from left to right; a star marks p < 0.05.
+        bars: the arms, from left to right.
         path: of the picture; its suffix names the format.
         title: above the figure.
     """
@@ -55,8 +54,7 @@ def draw_ratios(bars: Sequence[RatioBar], path: str | Path, *, title: str) -> No
         axes.bar(left, bar.ratio.mean, width, color=OURS)
         if error is not None:
             axes.errorbar(left, bar.ratio.mean, error, color="#222222", capsize=4, linewidth=1.2)
-        star = starred("", bar.p).strip()
-        _write_above(axes, left, bar.ratio.mean + (error or 0), f"{star}\n{format_spread(bar.ratio)}".strip())
+        _write_above(axes, left, bar.ratio.mean + (error or 0), f"{bar.mark}\n{format_spread(bar.ratio)}".strip())
         if bar.paper is not None:
             axes.bar(right, bar.paper, width, color=PAPER)
             _write_above(axes, right, bar.paper, f"{bar.paper:.2f}", color="#666666")
@@ -65,12 +63,14 @@ def draw_ratios(bars: Sequence[RatioBar], path: str | Path, *, title: str) -> No
     axes.set_ylabel("distance across / within classes")
     axes.margins(y=0.1)
     axes.spines[["top", "right"]].set_visible(False)
-    keys: list[Artist] = [Patch(color=OURS, label="here, mean ± standard deviation over seeds")]
+    several = any(bar.ratio.deviation is not None for bar in bars)
+    keys: list[Artist] = [Patch(color=OURS, label="here, mean ± standard deviation over seeds" if several else "here")]
     if any(bar.paper is not None for bar in bars):
-        keys.append(Patch(color=PAPER, label="Seo 2025, Table 4"))
-    if any(starred("", bar.p) for bar in bars):
-        keys.append(Line2D([], [], linestyle="", marker="$*$", color="#222222", label="p < 0.05 against tuning"))
-    figure.legend(handles=keys, loc="outside lower center", ncols=3 if len(bars) > 3 else 2, frameon=False)
+        keys.append(Patch(color=PAPER, label="Seo 2025, Table 4 (on ImageNet-Sketch)"))
+    for sign, verdict in (("*", "better"), ("†", "worse")):
+        if any(bar.mark == sign for bar in bars):
+            keys.append(Line2D([], [], linestyle="", label=f"{sign} {verdict} than tuning, p < 0.05"))
+    figure.legend(handles=keys, loc="outside lower center", ncols=2 if len(bars) > 2 else 1, frameon=False)
     _finish(figure, title, path)
 
 
@@ -100,7 +100,7 @@ def draw_distances(histograms: Mapping[str, DistanceHistogram], path: str | Path
         axes.set_title(arm, loc="left", fontsize="medium")
         axes.set_xlim(0, _almost_all(found))
         axes.set_ylim(0, None)
-        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axes.yaxis.set_major_formatter(PercentFormatter(1))
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(loc="lower right", bbox_to_anchor=(1, 0.98), ncols=2, frameon=False, fontsize="small")
     panels[-1].set_xlabel("cosine distance of a pair (each arm has its own scale)")

@@ -1,9 +1,10 @@
 """Table 4 (Seo 2025) in words: what `results.json` of class separation holds, as Markdown and as rows for CSV."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
-from sketchloss.report.tables import format_p, markdown_table, starred
+from sketchloss.report.tables import SIGNIFICANT, format_p, markdown_table
 from sketchloss.statistics import Spread, format_spread
 
 #: Quantity -> its heading.
@@ -48,17 +49,26 @@ def separation_rows(results: dict[str, Any]) -> list[tuple[object, ...]]:
     return rows
 
 
+def mark(name: str, of_arm: dict[str, Any], tuning: dict[str, Any] | None) -> str:
+    """Return * where an arm's quantity is better than that of `tuning` with p < 0.05, † where worse, else nothing."""
+    p = of_arm["p_against_tuning"][name]
+    if tuning is None or p is None or p >= SIGNIFICANT:
+        return ""
+    greater = of_arm["spread"][name]["mean"] > tuning["spread"][name]["mean"]
+    return "†" if greater == name.endswith("intra") else "*"  # members of a class belong close together
+
+
 def _table(results: dict[str, Any]) -> str:
     papers = [f"paper's {name}" for name in ("intra", "inter", "ratio")]
     header = ["arm", *(QUANTITIES[name] for name in SHOWN), "p (ratio)", *papers]
     rows = []
     for arm, of_arm in results["arms"].items():
-        cells = [_cell(name, of_arm) for name in SHOWN]
+        cells = [_cell(name, of_arm, results["arms"].get("tuning")) for name in SHOWN]
         rows.append([arm, *cells, format_p(of_arm["p_against_tuning"]["ratio"]), *_paper_cells(arm)])
     return markdown_table(header, rows)
 
 
-def _cell(name: str, of_arm: dict[str, Any]) -> str:
+def _cell(name: str, of_arm: dict[str, Any], tuning: dict[str, Any] | None) -> str:
     if of_arm["spread"][name] is None:
         return "-"
     found = Spread(**of_arm["spread"][name])
@@ -66,12 +76,12 @@ def _cell(name: str, of_arm: dict[str, Any]) -> str:
         text = format_spread(found, digits=1, percent=True) + " %"
     else:
         text = format_spread(found, digits=2 if "ratio" in name else _digits(found.mean))
-    return starred(text, of_arm["p_against_tuning"][name])
+    return f"{text} {mark(name, of_arm, tuning)}".rstrip()
 
 
 def _digits(distance: float) -> int:
-    # Untrained gates leave distances of a thousandth.
-    return 3 if distance >= 0.01 else 5
+    # Three figures: untrained gates leave distances of a thousandth and less.
+    return max(3, 2 - math.floor(math.log10(distance))) if distance > 0 else 3
 
 
 def _paper_cells(arm: str) -> list[str]:
@@ -84,14 +94,22 @@ def _paper_cells(arm: str) -> list[str]:
 
 
 def _caption(results: dict[str, Any]) -> str:
-    held_out = f"of each split the {results['held_out']:.0%} held out ({results['measured']:,} sketches)"
-    which = "the whole set" if results["part"] == "whole" else held_out
+    which = "the whole set"
+    if results["part"] == "held-out":
+        which = (
+            f"of which {results['measured']:,} held out by the {'first ' if results['seeds'] > 1 else ''}split (asked "
+            f"for {results['held_out'] * 100:g} % of each class; one at least, and related sketches stay together)"
+        )
+    arms = results["arms"].values()
+    several = any(found and found["deviation"] is not None for of_arm in arms for found in of_arm["spread"].values())
+    tested = any(p is not None for of_arm in arms for p in of_arm["p_against_tuning"].values())
     return (
         f"Class separation on {results['data']}: {results['sketches']:,} sketches of {results['classes']} classes, "
         f"{which}, {results['image_size']} pixels; {results['embedding']}. Mean cosine distance within (intra) and "
         "across (inter) classes over all pairs, and their ratio inter / intra; macro: every class counts alike; 1-NN: "
-        "the nearest other sketch is of the same class. Mean ± standard deviation over seeds; * p < 0.05 against "
-        "tuning (paired t-test). The paper's: ImageNet-Sketch, 50,889 sketches of 1,000 classes, 224 pixels, five runs."
+        f"the nearest other sketch is of the same class.{' Mean ± standard deviation over seeds.' if several else ''}"
+        f"{' * better and † worse than tuning with p < 0.05 (paired t-test).' if tested else ''} "
+        "The paper's: ImageNet-Sketch, 50,889 sketches of 1,000 classes, 224 pixels, five runs."
     )
 
 

@@ -41,11 +41,6 @@ def write_csv(path: str | Path, header: Sequence[str], rows: Sequence[Sequence[o
         temporary.write_text(text.getvalue(), encoding="utf-8", newline="")
 
 
-def starred(text: str, p: float | None) -> str:
-    """Mark a cell with the paper's star if p is below 0.05; None, where there was no test, gets none."""
-    return f"{text} *" if p is not None and p < SIGNIFICANT else text
-
-
 def format_p(p: float | None) -> str:
     """Write a probability: "0.021", "<0.001", or "-" for None."""
     if p is None:
