@@ -228,6 +228,7 @@ def test_info_says_what_is_there(place, weights, capsys):
         ("build new empty", ("empty holds no pictures",)),
         ("build new drawings --weights foto", ("weights 'foto' are unknown",)),
         ("build new drawings --image-size 4", ("image_size is 4", "at least 16")),
+        ("build new drawings --image-size 50000", ("image_size is 50000", "2048 pixels at most")),
         ("build drawings drawings", ("drawings is there and is no empty folder",)),
         ("add nowhere drawings", ("nowhere does not exist", "sketchloss gallery build")),
         ("add drawings drawings", ("drawings is no gallery", "sketchloss gallery build")),

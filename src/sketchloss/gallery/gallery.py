@@ -40,6 +40,7 @@ from sketchloss.weights import weights_digest
 Picture = str | Path | Image.Image
 
 EXACT_BELOW = 50_000
+LARGEST_SIDE = 2048  # more is a slip of the hand, and takes all memory
 # Pixels embedded at once, on a CPU and on a GPU: 16 pictures at 128, and 256. More are no faster.
 BATCH_PIXELS = (16 * 128**2, 256 * 128**2)
 
@@ -448,6 +449,8 @@ def _check_range(backbone: Backbone, *, image_size: int, layer: str, exact_below
     minimum = backbone.minimum_size((layer,))
     if image_size < minimum:
         raise ValueError(f"image_size is {image_size}: {layer} needs at least {minimum} pixels")
+    if image_size > LARGEST_SIDE:
+        raise ValueError(f"image_size is {image_size}: {LARGEST_SIDE} pixels at most")
     return minimum
 
 
