@@ -11,12 +11,12 @@ import multiprocessing
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from peak_memory import peak_growth
 from sketchloss import SketchLoss, load_backbone
 from sketchloss.loss import DEFAULT_LAYERS
 from sketchloss.report.tables import markdown_table
@@ -82,15 +82,7 @@ def _images(dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
 def _memory(weights: str, name: str) -> int:
     """Return the bytes by which the peak of this process grows over one step (Linux only)."""
     step = make_variants(weights)[name]()
-    Path("/proc/self/clear_refs").write_text("5")  # forgets the peak so far
-    before = _peak()
-    step()
-    return _peak() - before
-
-
-def _peak() -> int:
-    status = Path("/proc/self/status").read_text()
-    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) * 1024
+    return peak_growth(step)
 
 
 def floor_seconds(multiply_adds: int) -> float:

@@ -11,13 +11,13 @@ import multiprocessing
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import faiss
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from peak_memory import peak_growth
 from sketchloss.ranking import nearest
 from sketchloss.report.tables import markdown_table
 
@@ -51,15 +51,7 @@ def make_variants(queries: Tensor, gallery: Tensor) -> dict[str, Callable[[], Te
 def _memory(shape: tuple[int, int, int], name: str) -> int:
     """Return the bytes by which the peak of this process grows over one call (Linux only)."""
     call = make_variants(unit_rows(shape[0], shape[2], 0), unit_rows(shape[1], shape[2], 1))[name]
-    Path("/proc/self/clear_refs").write_text("5")  # forgets the peak so far
-    before = _peak()
-    call()
-    return _peak() - before
-
-
-def _peak() -> int:
-    status = Path("/proc/self/status").read_text()
-    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) * 1024
+    return peak_growth(call)
 
 
 def main() -> None:

@@ -12,11 +12,11 @@ import argparse
 import multiprocessing
 import statistics
 import time
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from peak_memory import peak_growth
 from sketchloss import separation
 from sketchloss.report.tables import markdown_table
 from sketchloss.separation import SeparationMeter
@@ -50,17 +50,13 @@ def _memory(count: int, size: int, classes: int, chunk: int = 1000) -> int:
     torch.set_num_threads(1)
     rows, labels = make_rows(chunk, size, classes)
     meter = SeparationMeter()
-    Path("/proc/self/clear_refs").write_text("5")  # forgets the peak so far
-    before = _peak()
-    for number in range(count // chunk):
-        meter.add(rows.roll(number % size, dims=1), labels)
-    meter.result()
-    return _peak() - before
 
+    def stream() -> None:
+        for number in range(count // chunk):
+            meter.add(rows.roll(number % size, dims=1), labels)
+        meter.result()
 
-def _peak() -> int:
-    status = Path("/proc/self/status").read_text()
-    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) * 1024
+    return peak_growth(stream)
 
 
 def main() -> None:

@@ -35,6 +35,17 @@ class ArmWeights:
         """Return how many weights an arm has."""
         return len(self._names(arm))
 
+    def check_counts(self, seeds: int) -> None:
+        """Refuse more than one weights of an arm unless there is one for each seed: some would count twice.
+
+        Raises:
+            ValueError: naming the arm's setting and how many there are.
+        """
+        for name in ("tuning", "attention_tuning"):
+            count = len(getattr(self, name))
+            if count not in (0, 1, seeds):
+                raise ValueError(f"{name} has {count} weights for {seeds} seeds: give one, or one for each seed")
+
     def weights_of(self, arm: str, run: int = 0) -> str:
         """Return the name or path of an arm's weights in the given repeat of the experiment, counted from 0."""
         names = self._names(arm)

@@ -242,11 +242,7 @@ def _arms_to_measure(config: ClassSeparation) -> list[str]:
 
 
 def _check_weights(config: ClassSeparation, arms: Sequence[str]) -> None:
-    for name in ("tuning", "attention_tuning"):
-        count = len(getattr(config, name))
-        # Else some weights would count twice, as if they were another sample.
-        if config.heads is None and 1 < count != config.seeds:
-            raise ValueError(f"{name} has {count} weights for {config.seeds} seeds: give one, or one for each seed")
+    config.check_counts(config.seeds)
     for arm in arms:
         for run in range(config.seeds if what_varies(config, arm) else 1):
             backbone, head = _load(config, arm, run)

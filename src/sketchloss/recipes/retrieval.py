@@ -120,10 +120,7 @@ class Retrieval(ArmWeights):
         for name in ("classes_per_batch", "sketches_per_class"):
             if getattr(self, name) < 2:
                 raise ValueError(f"{name} is {getattr(self, name)}: a triplet needs two classes and two of a class")
-        for name in ("tuning", "attention_tuning"):
-            if len(getattr(self, name)) not in (0, 1, self.seeds):  # else some would count twice, as another sample
-                count = len(getattr(self, name))
-                raise ValueError(f"{name} has {count} weights for {self.seeds} seeds: give one, or one for each seed")
+        self.check_counts(self.seeds)
         if self.cache is not None and self.cache.exists() and not self.cache.is_dir():
             raise ValueError(f"cache is {self.cache}, a file: give a folder")
         tap_index(self.layer)
