@@ -77,13 +77,20 @@ class _MeanAbsolute(torch.autograd.Function):
         return sign * (gradients[0] / sign[0].numel()).to(sign.dtype)[:, None, None, None], None
 
 
-def _distance(
+def feature_distance(
     pred: Float[Tensor, "n c h w"],
     target: Float[Tensor, "n c h w"],
     metric: Metric,
-    weight: Float[Tensor, "n 1 h w"] | None,
+    weight: Float[Tensor, "n 1 h w"] | None = None,
 ) -> Float[Tensor, " n"]:
-    """Return the distance of each image, averaged over positions by their weight."""
+    """Return the distance between the features of each image, in float32; the gradient flows to `pred` only.
+
+    Args:
+        pred: features of any float dtype.
+        target: features of the same shape.
+        metric: `l1` (mean absolute difference), `l2` (mean squared), `cosine` (1 - cosine at each position).
+        weight: weight of each position, in [0, 1]; None: all alike.
+    """
     if weight is not None:
         difference = _difference(pred, target, metric) * weight
         return difference.sum((1, 2, 3)) / weight.sum((1, 2, 3)).clamp_min(1e-6)
@@ -320,7 +327,7 @@ class SketchLoss(nn.Module):
             features, other = ours[name], theirs[name]
             weight = None if mask is None else F.interpolate(mask, size=features.shape[-2:], mode="area")
             if self.content_weight:
-                terms["content", name] = _distance(features, other, self.metric, weight)
+                terms["content", name] = feature_distance(features, other, self.metric, weight)
             if self.style_weight:
                 gap = gram(features, weight) - gram(other, weight)
                 terms["style", name] = gap.square().sum((1, 2))

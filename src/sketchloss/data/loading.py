@@ -1,6 +1,7 @@
-"""From stored sketches to batches: decoding in workers, augmentation of whole batches on the device."""
+"""From stored pictures to batches: decoding in workers, augmentation of whole batches on the device."""
 
 import os
+from typing import overload
 
 import kornia.augmentation as augmentation
 import torch
@@ -8,33 +9,34 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from sketchloss.data.photos import PictureItem, Pictures
 from sketchloss.data.sources import Item, Sketches
 
 
 def load_batches(
-    sketches: "Sketches | HeldSketches",
+    pictures: "Sketches | Pictures | HeldPictures",
     *,
     batch_size: int,
     shuffle: bool = False,
     workers: int | None = None,
     seed: int = 0,
 ) -> DataLoader:
-    """Return batches `{"image": uint8 n×3×s×s, "label": int64 (n,), "index": int64 (n,)}`.
+    """Return batches `{"image": uint8 n×3×s×s, "index": int64 (n,)}`, of sketches also `"label": int64 (n,)`.
 
     Args:
-        sketches: decoded in worker processes, at their own image size; what is held in memory needs none.
+        pictures: decoded in worker processes, at their own image size; what is held in memory needs none.
         batch_size: n; the last batch may be smaller.
         shuffle: in an order that the seed gives.
         workers: processes that decode; None: one for each core but one, 8 at most.
         seed: of the order.
     """
-    if isinstance(sketches, HeldSketches):
+    if isinstance(pictures, HeldPictures):
         workers = 0
     elif workers is None:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         workers = min(8, max(1, cores - 1))
     return DataLoader(
-        sketches,  # pyright: ignore[reportArgumentType] - a map-style dataset by its methods
+        pictures,  # pyright: ignore[reportArgumentType] - a map-style dataset by its methods
         batch_size=batch_size,
         shuffle=shuffle,
         num_workers=workers,
@@ -43,29 +45,50 @@ def load_batches(
     )
 
 
-# Above this many bytes sketches are decoded anew for every batch.
+# Above this many bytes pictures are decoded anew for every batch.
 MEMORY_LIMIT = 2**30
 
 
-class HeldSketches(Dataset):
-    """Sketches decoded once and held in memory, with the items of the `Sketches` they came from."""
+class HeldPictures(Dataset):
+    """Pictures decoded once and held in memory, with the items of the `Pictures` they came from."""
 
-    def __init__(self, sketches: Sketches, *, workers: int | None = None) -> None:
-        self.labels = sketches.labels
-        batches = load_batches(sketches, batch_size=64, workers=workers)
+    def __init__(self, pictures: Pictures | Sketches, *, workers: int | None = None) -> None:
+        batches = load_batches(pictures, batch_size=64, workers=workers)
         self.images = torch.cat([batch["image"] for batch in batches])
 
     def __len__(self) -> int:
         return len(self.images)
 
+    def __getitem__(self, index: int) -> PictureItem:
+        return {"image": self.images[index], "index": int(index)}
+
+
+class HeldSketches(HeldPictures):
+    """Sketches decoded once and held in memory, with the items of the `Sketches` they came from."""
+
+    def __init__(self, sketches: Sketches, *, workers: int | None = None) -> None:
+        super().__init__(sketches, workers=workers)
+        self.labels = sketches.labels
+
     def __getitem__(self, index: int) -> Item:
         return {"image": self.images[index], "label": int(self.labels[index]), "index": int(index)}
 
 
-def hold_if_small(sketches: Sketches, *, workers: int | None = None) -> Sketches | HeldSketches:
-    """Decode sketches into memory, if they take no more than 1 GiB: a training meets them many times."""
-    size = len(sketches) * 3 * sketches.image_size**2
-    return HeldSketches(sketches, workers=workers) if size <= MEMORY_LIMIT else sketches
+@overload
+def hold_if_small(pictures: Sketches, *, workers: int | None = None) -> Sketches | HeldSketches: ...
+
+
+@overload
+def hold_if_small(pictures: Pictures, *, workers: int | None = None) -> Pictures | HeldPictures: ...
+
+
+def hold_if_small(pictures: Sketches | Pictures, *, workers: int | None = None) -> Sketches | Pictures | HeldPictures:
+    """Decode pictures into memory, if they take no more than 1 GiB: a training meets them many times."""
+    if len(pictures) * 3 * pictures.image_size**2 > MEMORY_LIMIT:
+        return pictures
+    if isinstance(pictures, Sketches):
+        return HeldSketches(pictures, workers=workers)
+    return HeldPictures(pictures, workers=workers)
 
 
 def to_unit_range(images: UInt8[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:

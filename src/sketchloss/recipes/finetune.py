@@ -29,6 +29,7 @@ from sketchloss.backbone import ARMS, Backbone
 from sketchloss.data.loading import Augment, hold_if_small, load_batches, to_unit_range
 from sketchloss.data.sources import Sketches, open_sketches
 from sketchloss.training.guards import chance_warning, require_finite
+from sketchloss.training.meter import Meter
 from sketchloss.training.plan import measure_steps, peak_memory
 from sketchloss.training.run import Run, check_run_folder
 from sketchloss.weights import load_backbone, save_backbone
@@ -251,7 +252,7 @@ def finetune(config: Finetune) -> dict[str, Any]:
     position = (run.load_checkpoint() if config.resume else None) or {"epoch": 0, "batch": 0, "step": 0, "best": -1.0}
     step, best = position["step"], position["best"]
     started, images_seen, waited = time.perf_counter(), 0, 0.0
-    meter, checkpoint_due = _Meter(), False
+    meter, checkpoint_due = Meter(), False
     for epoch in range(position["epoch"], config.epochs):
         model.train()
         done = position["batch"] if epoch == position["epoch"] else 0
@@ -279,7 +280,8 @@ def finetune(config: Finetune) -> dict[str, Any]:
             step += 1
             waited += wait
             images_seen += len(batch["label"]) * accelerator.num_processes
-            meter.add(loss.item(), (logits.argmax(1) == batch["label"]).float().mean().item())
+            accuracy = (logits.argmax(1) == batch["label"]).float().mean()
+            meter.add(train_loss=loss.item(), train_accuracy=accuracy.item())
             bar.update()
             if step % config.log_every == 0:
                 seconds = time.perf_counter() - started
@@ -383,21 +385,6 @@ def _timed(batches: Any) -> Iterator[tuple[dict[str, Tensor], float]]:
     for batch in batches:
         yield batch, time.perf_counter() - start
         start = time.perf_counter()
-
-
-class _Meter:
-    """Means since the last reading."""
-
-    def __init__(self) -> None:
-        self.values: list[tuple[float, float]] = []
-
-    def add(self, loss: float, accuracy: float) -> None:
-        self.values.append((loss, accuracy))
-
-    def read(self) -> dict[str, float]:
-        losses, accuracies = zip(*self.values, strict=True)
-        self.values = []
-        return {"train_loss": sum(losses) / len(losses), "train_accuracy": sum(accuracies) / len(accuracies)}
 
 
 def _plan(

@@ -4,6 +4,7 @@ import math
 
 # Healthy features of different sketches spread by 0.01 and more; a VGG killed by its learning rate came to 3e-5.
 DEAD_SPREAD = 1e-3
+BLANK_SPREAD = 0.01
 
 
 class TrainingStopped(RuntimeError):  # noqa: N818 - it is what happened, said to a user
@@ -41,3 +42,17 @@ def chance_warning(accuracy: float, classes: int, feature_spread: float, learnin
         else "its features still differ between images: train longer, or with a smaller learning rate"
     )
     return f"validation accuracy {accuracy:.2%} is at chance ({1 / classes:.2%} for {classes} classes); {mend}"
+
+
+def blank_warning(spread: float) -> str | None:
+    """Return a warning if a network that draws draws nothing, else None.
+
+    Args:
+        spread: largest standard deviation of the values in [0, 1] within a picture, over some pictures.
+    """
+    if spread >= BLANK_SPREAD:
+        return None
+    return (
+        f"the pictures are blank (their values spread by {spread:.2g}): start again with a larger content weight or a "
+        "smaller learning rate"
+    )

@@ -1,0 +1,373 @@
+"""Train a network that turns photos into sketches of one style in a single pass (Johnson et al. 2016; Seo 2025, 4.1).
+
+    sketchloss style train --preset demo --out runs/doodles             a minute or two on two cores
+    sketchloss style train --content PHOTOS --style SKETCHES --out runs/mine
+    sketchloss style train --preset paper --content detection-datasets/coco --style 'fs2k:FS2K?style=1' --out runs/paper
+    sketchloss style apply runs/mine photo.jpg --out sketch.png
+
+The result is `OUT/model`, a network for `load_stylizer`, with the pictures `OUT/samples/` and `OUT/before_after.png`.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import torch
+import tyro
+from accelerate import Accelerator
+from accelerate.utils import DataLoaderConfiguration, set_seed
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+from tqdm import tqdm
+
+from sketchloss.arms import ArmWeights
+from sketchloss.data.loading import hold_if_small, load_batches, to_unit_range
+from sketchloss.data.photos import Pictures, open_photos, open_style
+from sketchloss.images import save_picture, to_picture
+from sketchloss.loss import DEFAULT_LAYERS, Metric
+from sketchloss.models.stylizer import Stylizer, StylizerConfig, save_stylizer
+from sketchloss.report.grid import draw_grid
+from sketchloss.style_loss import Balance, Balancing, StyleTransferLoss, gradient_norms
+from sketchloss.training.guards import blank_warning, require_finite
+from sketchloss.training.memory import reuse_freed_memory
+from sketchloss.training.meter import Meter
+from sketchloss.training.run import Run, check_run_folder
+
+ArmName = Literal["attention+tuning", "tuning", "attention", "original"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StyleTransfer(ArmWeights):
+    """Train a photo-to-sketch network with the perceptual loss of one arm.
+
+    Raises:
+        ValueError: for a setting outside its range, naming it.
+    """
+
+    content: str
+    """Photos: a folder, a hub data set, or of pairs (`doodles`, `cufs:PATH`, `fs2k:PATH?style=1`) the photos."""
+    style: str
+    """Sketches of the style, of many the mean style: a picture, a folder, or of pairs as above the sketches."""
+    out: Path
+    """Run folder to make."""
+    arm: ArmName = "attention+tuning"
+    """Whose features the loss compares; its weights are given by the options named after it."""
+    image_size: int = 256
+    """Side of the training images in pixels."""
+    width: float = 1.0
+    """Multiplies the network's channels; 0.5 makes one with a quarter of the arithmetic."""
+    blocks: int = 5
+    """Residual blocks of the network."""
+    channels: Literal[1, 3] = 3
+    """Of the sketches: 1, grey, or 3, RGB."""
+    content_layer: str = "relu2_2"
+    """Where the sketch's features should be the photo's."""
+    style_layers: tuple[str, ...] = DEFAULT_LAYERS
+    """Where the sketch's Gram matrices should be the style's."""
+    content_metric: Metric = "l2"
+    """Distance of the content's features."""
+    content_weight: float = 1.0
+    """Of the content term."""
+    style_weight: float = 5.0
+    """Of the style term, shared equally by its layers."""
+    variation_weight: float = 0.3
+    """Of the total variation."""
+    balance: Balancing = "initial"
+    """What the weights mean: factors of the terms (`none`), or the ratio of the gradients that the terms send to the
+    sketch, at the start (`initial`) or all the way (`running`)."""
+    balance_batches: int = 4
+    """Batches that the ratio is measured on before training."""
+    balance_every: int = 25
+    """Steps between measurements, for `running`."""
+    epochs: int = 2
+    """Passes over the photos."""
+    steps: Annotated[int | None, tyro.conf.DisallowNone] = None
+    """Train for so many steps, whatever `epochs` says."""
+    batch_size: int = 4
+    """Photos per process and step."""
+    lr: float = 1e-3
+    """Adam's learning rate."""
+    schedule: Literal["constant", "cosine"] = "cosine"
+    """Learning rate over time."""
+    precision: Literal["no", "bf16", "fp16"] = "bf16"
+    """Arithmetic: float32, or mixed with bfloat16 or float16 (CUDA only)."""
+    limit: Annotated[int | None, tyro.conf.DisallowNone] = None
+    """Use at most so many photos."""
+    style_limit: Annotated[int | None, tyro.conf.DisallowNone] = None
+    """Use at most so many sketches."""
+    validation: Annotated[str | None, tyro.conf.DisallowNone] = None
+    """Photos to show the progress on, as `content`; by default some of `content` are kept for it."""
+    shown: int = 6
+    """How many of them."""
+    strict: bool = False
+    """Refuse sources with unreadable files instead of skipping them."""
+    sample_every: int = 500
+    """Steps between pictures of the progress."""
+    checkpoint_every: int = 500
+    """Steps between checkpoints; one is also made at the end."""
+    log_every: int = 20
+    """Steps between lines of metrics.jsonl."""
+    workers: Annotated[int | None, tyro.conf.DisallowNone] = None
+    """Decoding processes; by default one for each core but one, 8 at most."""
+    seed: int = 0
+    """Of the network's start, the order, samples of photos, and untrained gates."""
+    resume: bool = False
+    """Continue the run in `out` to the same weights as if it had never stopped."""
+
+    def __post_init__(self) -> None:
+        positive = ("epochs", "steps", "batch_size", "lr", "balance_batches", "balance_every", "sample_every", "shown")
+        for name in (*positive, "image_size", "checkpoint_every", "log_every", "limit", "style_limit"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise ValueError(f"{name} is {value}: it must be positive")
+        for name in ("seed", "workers"):
+            if (getattr(self, name) or 0) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}: it must not be negative")
+        if not self.style_layers:
+            raise ValueError("style_layers is empty: name at least one, such as relu3_3")
+        StylizerConfig(width=self.width, blocks=self.blocks, channels=self.channels)
+
+
+#: What each preset changes of the defaults above.
+PRESETS: dict[str, dict[str, Any]] = {
+    # Section 4.1: one epoch over COCO, batch 4, 256 pixels, the rest as Johnson et al.; their weights belong to another
+    # network's scale, so the terms are balanced here too.
+    "paper": {"photo": "imagenet", "downsample": "none", "epochs": 1, "schedule": "constant", "precision": "no"},
+    "standard": {},
+    "small": {"image_size": 128, "width": 0.5, "epochs": 4},
+    "demo": {
+        **{"content": "doodles", "style": "doodles?tool=pencil", "image_size": 64, "width": 0.5, "steps": 200},
+        **{"sample_every": 100, "checkpoint_every": 100},
+    },
+}
+
+
+def style_transfer(config: StyleTransfer) -> dict[str, Any]:
+    """Run the recipe.
+
+    Returns:
+        `model`, the network's folder, `before_after`, the picture, `steps`, and the last `terms` on the photos shown.
+
+    Raises:
+        ValueError: as `StyleTransfer`, `open_photos`, `open_style`, `load_backbone` and `Run`.
+        TrainingStopped: if the loss is not finite.
+    """
+    # Set-up ----------------------------------------------------------------------------------------------------------
+    accelerator = Accelerator(
+        mixed_precision=config.precision,
+        dataloader_config=DataLoaderConfiguration(use_seedable_sampler=True, data_seed=config.seed),
+    )
+    if config.precision == "fp16" and accelerator.device.type == "cpu":
+        raise ValueError("precision is fp16, which needs a GPU: use bf16 or no")
+    say = accelerator.print
+    check_run_folder(config.out, config, config.resume)  # before an hour of decoding, not after
+    if config.arm not in config.arms():
+        raise ValueError(f"arm is {config.arm}, which has no weights: give --{config.arm.replace('+', '-')}")
+    reuse_freed_memory()
+
+    # Loss ------------------------------------------------------------------------------------------------------------
+    loss = StyleTransferLoss(
+        config.load(config.arm, gates=config.seed),
+        content_layer=config.content_layer,
+        style_layers=config.style_layers,
+        metric=config.content_metric,
+    ).to(accelerator.device)
+    if config.image_size < loss.minimum_size:
+        raise ValueError(f"image_size is {config.image_size}: the layers need at least {loss.minimum_size} pixels")
+    balance = Balance(
+        loss.share_out(
+            content=config.content_weight, style=config.style_weight, total_variation=config.variation_weight
+        ),
+        config.balance,
+    )
+
+    # Data ------------------------------------------------------------------------------------------------------------
+    photos = _opened(open_photos, config.content, config.limit, config, say)
+    style = _opened(open_style, config.style, config.style_limit, config, say)
+    if config.validation is None:
+        shown, photos = _part(photos, config)
+    else:
+        shown = _opened(open_photos, config.validation, config.shown, config, say)
+    batches = load_batches(
+        hold_if_small(photos, workers=config.workers),
+        **{"batch_size": config.batch_size, "shuffle": True, "workers": config.workers, "seed": config.seed},
+    )
+    style_batches = load_batches(style, batch_size=8, workers=config.workers)
+    loss.set_style(to_unit_range(batch["image"].to(accelerator.device)) for batch in style_batches)
+
+    # Model and optimiser ---------------------------------------------------------------------------------------------
+    set_seed(config.seed)
+    network = Stylizer(
+        StylizerConfig(
+            **{"width": config.width, "blocks": config.blocks, "channels": config.channels},
+            **{"arm": config.arm, "content": config.content, "style": config.style, "image_size": config.image_size},
+        )
+    )
+    model = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    optimizer = torch.optim.Adam(model.parameters(), lr=config.lr)
+    model, optimizer, batches = accelerator.prepare(model, optimizer, batches)
+    steps = config.steps or config.epochs * len(batches)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer.optimizer, lambda step: _rate(step, steps, config))
+    accelerator.register_for_checkpointing(schedule, balance)
+    say(f"{config.content}: {len(photos):,} photos; {config.style}: {len(style):,} sketches")
+    say(f"{steps:,} steps of {config.batch_size} at {config.image_size} pixels with {config.arm}, {accelerator.device}")
+
+    # Loop ------------------------------------------------------------------------------------------------------------
+    run = Run(config.out, config, accelerator, config.resume)
+    run.pin_data(f"{photos.digest()} {style.digest()} {shown.digest()}")
+    step = ((run.load_checkpoint() if config.resume else None) or {"step": 0})["step"]
+    shown_images = torch.stack([item["image"] for item in map(shown.__getitem__, range(len(shown)))])
+    shown_images = to_unit_range(shown_images.to(accelerator.device))
+    if not step and config.balance != "none":
+        for images in islice(_images(batches, epoch=0), config.balance_batches):
+            terms, drawn = _forward(accelerator, model, loss, images)
+            balance.observe(_norms(accelerator, terms, drawn, balance.active))
+    bar = tqdm(
+        total=steps,
+        initial=step,
+        disable=None if accelerator.is_local_main_process else True,  # None: shown on a terminal only
+        mininterval=1,
+    )
+    meter, started, since, scores = Meter(), time.perf_counter(), step, {}
+    for images in _endless(accelerator, batches, step, steps):
+        terms, drawn = _forward(accelerator, model, loss, images)
+        if config.balance == "running" and step and step % config.balance_every == 0:
+            balance.observe(_norms(accelerator, terms, drawn, balance.active))
+        total = balance.total(terms)
+        require_finite(total.item(), step, optimizer.param_groups[0]["lr"])
+        accelerator.backward(total)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        step += 1
+        meter.add(loss=total.item(), **{name: value.item() for name, value in terms.items()})
+        bar.update()
+        if step % config.log_every == 0 or step == steps:
+            seconds = time.perf_counter() - started
+            speed = (step - since) * config.batch_size * accelerator.num_processes / seconds
+            numbers = meter.read()
+            bar.set_postfix_str(f"loss {numbers['loss']:.3f}, {speed:.1f} images/s")
+            factors = {f"factor_{name}": balance.factors[name] for name in balance.active}
+            run.log(
+                step,
+                learning_rate=optimizer.param_groups[0]["lr"],
+                **{"images_per_second": speed, **numbers, **factors},
+            )
+            started, since = time.perf_counter(), step
+        if step % config.sample_every == 0 or step == steps:
+            scores, sketches = _sample(accelerator, model, loss, shown_images)
+            run.log(step, **{f"validation_{name}": value for name, value in scores.items()})
+            warning = blank_warning(sketches.std(dim=(1, 2, 3)).max().item())
+            if warning:
+                say(f"warning: step {step}: {warning}")
+            if accelerator.is_main_process:
+                title = f"{config.arm}, {config.style}, step {step:,}"
+                (run.folder / "samples").mkdir(exist_ok=True)
+                for file in (run.folder / "samples" / f"step_{step:06}.png", run.folder / "before_after.png"):
+                    save_picture(_before_after(shown_images, sketches, title), file)
+            started, since = time.perf_counter(), step
+        if step % config.checkpoint_every == 0 or step == steps:
+            run.save_checkpoint({"step": step})
+            if accelerator.is_main_process:
+                network = accelerator.unwrap_model(model)
+                network.config = replace(network.config, steps=step)
+                save_stylizer(network, run.folder / "model")
+            started, since = time.perf_counter(), step
+    bar.close()
+    run.close()
+
+    # Report ----------------------------------------------------------------------------------------------------------
+    before_after = run.folder / "before_after.png"
+    say(f"network in {run.folder / 'model'}, photos before and after in {before_after}")
+    return {"model": str(run.folder / "model"), "before_after": str(before_after), "steps": steps, "terms": scores}
+
+
+# Data ----------------------------------------------------------------------------------------------------------------
+
+
+def _opened(
+    opened: Callable[..., Pictures], source: str, limit: int | None, config: StyleTransfer, say: Callable[[str], None]
+) -> Pictures:
+    pictures = opened(source, config.image_size, limit=limit, strict=config.strict, seed=config.seed)
+    for line in pictures.unreadable[:5]:
+        say(f"skipped {line}")
+    if len(pictures.unreadable) > 5:
+        say(f"skipped {len(pictures.unreadable)} of {source} in all")
+    return pictures
+
+
+def _part(photos: Pictures, config: StyleTransfer) -> tuple[Pictures, Pictures]:
+    """Return the photos to show the progress on, and the others."""
+    if len(photos) <= config.shown:
+        raise ValueError(
+            f"{config.content} has {len(photos)} photos, of which {config.shown} are kept to show the progress: "
+            "use more photos, a smaller --shown, or --validation"
+        )
+    mixed = np.random.default_rng(config.seed).permutation(len(photos))
+    return photos.select(np.sort(mixed[: config.shown])), photos.select(np.sort(mixed[config.shown :]))
+
+
+def _images(batches: Any, epoch: int) -> Iterator[Float[Tensor, "n 3 s s"]]:
+    batches.set_epoch(epoch)
+    for batch in batches:
+        yield to_unit_range(batch["image"])
+
+
+def _endless(accelerator: Accelerator, batches: Any, step: int, steps: int) -> Iterator[Float[Tensor, "n 3 s s"]]:
+    """Yield the batches from one step to the last, epoch after epoch, each in an order of its own."""
+    while step < steps:
+        epoch, done = divmod(step, len(batches))
+        batches.set_epoch(epoch)
+        rest = accelerator.skip_first_batches(batches, done) if done else batches
+        for batch in islice(rest, steps - step):
+            yield to_unit_range(batch["image"])
+            step += 1
+
+
+# Steps ---------------------------------------------------------------------------------------------------------------
+
+
+def _forward(
+    accelerator: Accelerator, model: Any, loss: StyleTransferLoss, images: Float[Tensor, "n 3 s s"]
+) -> tuple[dict[str, Tensor], Float[Tensor, "n c s s"]]:
+    """Return the terms, and what was drawn."""
+    drawn = model(images).float()
+    with accelerator.autocast():
+        return loss(drawn, images), drawn
+
+
+def _norms(accelerator: Accelerator, terms: dict[str, Tensor], drawn: Tensor, names: Iterable[str]) -> dict[str, float]:
+    """Return the terms' gradient norms, the same in all processes."""
+    norms = gradient_norms(terms, drawn, names)
+    means = accelerator.reduce(torch.tensor(list(norms.values()), device=drawn.device), "mean")
+    return dict(zip(norms, means.tolist(), strict=True))  # pyright: ignore[reportAttributeAccessIssue] - a tensor
+
+
+def _rate(step: int, steps: int, config: StyleTransfer) -> float:
+    """Return the factor on the learning rate at a step."""
+    return 1.0 if config.schedule == "constant" else 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
+
+
+# Pictures ------------------------------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def _sample(
+    accelerator: Accelerator, model: Any, loss: StyleTransferLoss, images: Float[Tensor, "n 3 s s"]
+) -> tuple[dict[str, float], Float[Tensor, "n c s s"]]:
+    """Return the terms on the photos shown, and their sketches."""
+    model.eval()
+    terms, sketches = _forward(accelerator, model, loss, images)
+    model.train()
+    return {name: value.item() for name, value in terms.items()}, sketches
+
+
+def _before_after(photos: Tensor, sketches: Tensor, title: str) -> Image.Image:
+    rows = [[to_picture(image) for image in images] for images in (photos, sketches)]
+    return draw_grid(rows, side=max(96, photos.shape[-1]), row_names=("photo", "sketch"), title=title)

@@ -1,0 +1,225 @@
+"""What style transfer minimises: content, style and total variation, and how the three are weighed (Seo 2025, 4.1)."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from sketchloss.backbone import Backbone, tap_index
+from sketchloss.images import check_images
+from sketchloss.loss import DEFAULT_LAYERS, Metric, SketchLoss, feature_distance, gram
+
+Balancing = Literal["none", "initial", "running"]
+
+
+class StyleTransferLoss(nn.Module):
+    """Johnson et al.'s three terms on one pass through a frozen backbone, that of `SketchLoss(weights)`.
+
+    - content: distance between the features of what was drawn and of the photo at one layer (their Eq. 2);
+    - style: squared Frobenius distance between the Gram matrices of what was drawn and the mean Gram matrices of the
+      style pictures, a term for each style layer (Eq. 4, averaged over a set of pictures);
+    - total variation: mean squared difference of neighbouring pixels.
+
+    The style's Gram matrices are computed once, and the photo's features only as deep as the content layer.
+
+    Args:
+        weights: a name or path for `load_backbone`, or a `Backbone`, which is copied.
+        content_layer: a layer name.
+        style_layers: layer names.
+        metric: of the content term: `l2` (Johnson et al.), `l1` or `cosine`.
+
+    Raises:
+        ValueError: for an unknown layer or metric, or as `SketchLoss`.
+    """
+
+    def __init__(
+        self,
+        weights: str | Path | Backbone = "sketch",
+        *,
+        content_layer: str = "relu2_2",
+        style_layers: Sequence[str] = DEFAULT_LAYERS,
+        metric: Metric = "l2",
+    ) -> None:
+        super().__init__()
+        tap_index(content_layer)
+        self.backbone = SketchLoss(weights, layers=style_layers, metric=metric).backbone
+        self.content_layer = content_layer
+        self.style_layers = tuple(style_layers)
+        self.metric: Metric = metric
+        self._taps = tuple(dict.fromkeys((content_layer, *style_layers)))
+        #: Smallest height and width in pixels.
+        self.minimum_size = self.backbone.minimum_size(self._taps)
+
+    def train(self, mode: bool = True) -> "StyleTransferLoss":  # noqa: ARG002
+        """Stay in eval mode, as `SketchLoss` does."""
+        return super().train(False)
+
+    @torch.no_grad()
+    def set_style(self, batches: Iterable[Float[Tensor, "n 3 h w"]]) -> int:
+        """Take the style: the mean Gram matrices over all pictures.
+
+        Args:
+            batches: RGB in [0, 1], on the loss's device; the size may differ from batch to batch.
+
+        Returns:
+            How many pictures there were.
+
+        Raises:
+            ValueError: for images outside the contract, or none at all.
+        """
+        sums: dict[str, Tensor] = {}
+        count = 0
+        for images in batches:
+            images = check_images(images, name="style", minimum=self.minimum_size)
+            for name, features in self.backbone(images, self.style_layers).items():
+                sums[name] = sums.get(name, 0) + gram(features).double().sum(0)
+            count += len(images)
+        if not count:
+            raise ValueError("there is no style picture: give one at least")
+        for name, total in sums.items():
+            self.register_buffer(_buffer(name), (total / count).float(), persistent=False)
+        return count
+
+    def forward(self, pred: Float[Tensor, "n 3 h w"], content: Float[Tensor, "n 3 h w"]) -> dict[str, Tensor]:
+        """Return the terms, unweighted, each a float32 scalar: `content`, `style_relu1_2` and so on, `total_variation`.
+
+        Args:
+            pred: what was drawn, in [0, 1]; the gradient flows here.
+            content: the photos that it was drawn after, of the same shape.
+
+        Raises:
+            ValueError: before `set_style`, or for images outside the contract or of unequal shapes.
+        """
+        if not hasattr(self, _buffer(self.style_layers[0])):
+            raise ValueError("no style is set: call set_style first")
+        pred = check_images(pred, name="pred", minimum=self.minimum_size, check=False)
+        content = check_images(content, name="content", check=False)
+        if pred.shape != content.shape:
+            raise ValueError(f"pred is {tuple(pred.shape)} and content {tuple(content.shape)}: give images of one size")
+        with torch.no_grad():
+            wanted = self.backbone(content, (self.content_layer,))[self.content_layer]
+        features = self.backbone(pred, self._taps)
+        style = {
+            f"style_{name}": (gram(features[name]) - getattr(self, _buffer(name))).square().sum((1, 2)).mean()
+            for name in self.style_layers
+        }
+        return {
+            "content": feature_distance(features[self.content_layer], wanted, self.metric).mean(),
+            **style,
+            "total_variation": total_variation(pred),
+        }
+
+    def share_out(self, *, content: float, style: float, total_variation: float) -> dict[str, float]:
+        """Return the weight of each term that `forward` names; the style's is shared equally by its layers."""
+        share = style / len(self.style_layers)
+        return {
+            "content": content,
+            **{f"style_{name}": share for name in self.style_layers},
+            "total_variation": total_variation,
+        }
+
+
+def total_variation(images: Float[Tensor, "n c h w"]) -> Tensor:
+    """Return the mean squared difference of neighbouring pixels, down and across added up, as a float32 scalar."""
+    images = images.float()
+    return images.diff(dim=2).square().mean() + images.diff(dim=3).square().mean()
+
+
+class Balance:
+    """Factors that weigh terms of a loss, as given or by the gradients that the terms send to the generator's output.
+
+    Loss scales differ from backbone to backbone by orders of magnitude, so that weights found for one mean another
+    thing for the next. What can be compared is how hard each term pulls at the drawing: the norm of its gradient there.
+
+    - `none`: the factors are the weights.
+    - `initial`: the factors are set once, before training, so that these norms, averaged over the batches shown to
+      `observe`, stand in the ratio of the weights.
+    - `running`: likewise, and again at every later `observe`, on running means of the norms: the ratio holds all the
+      way. It is the adaptive weight of Esser et al. 2021 (Taming Transformers, Eq. 7), with the norms taken at the
+      output, smoothed by `decay`, for any number of terms.
+
+    Args:
+        weights: of each term, ≥ 0; a term of weight 0 is left out of the loss.
+        kind: `none`, `initial` or `running`.
+        decay: of the running means, in [0, 1).
+
+    Raises:
+        ValueError: for a weight that is negative or not finite, none above 0, an unknown kind, a decay out of range.
+    """
+
+    def __init__(self, weights: Mapping[str, float], kind: Balancing = "initial", *, decay: float = 0.9) -> None:
+        for name, weight in weights.items():
+            if not 0 <= weight < float("inf"):
+                raise ValueError(f"the weight of {name} is {weight}: it must be finite and not negative")
+        if not any(weights.values()):
+            raise ValueError(f"the weights of {', '.join(weights)} are all 0: the loss would be 0")
+        if kind not in ("none", "initial", "running"):
+            raise ValueError(f"balance {kind!r} is unknown: use none, initial or running")
+        if not 0 <= decay < 1:
+            raise ValueError(f"decay is {decay}: it must be at least 0 and below 1")
+        self.weights = dict(weights)
+        self.kind: Balancing = kind
+        self.decay = decay
+        self.factors = dict(weights)
+        #: Running mean of each term's gradient norm at the output.
+        self.norms: dict[str, float] = {}
+        self._observed = 0
+
+    def observe(self, norms: Mapping[str, float]) -> None:
+        """Set the factors by gradient norms, as `gradient_norms` measures them; with `none` nothing changes.
+
+        Args:
+            norms: of each term with a weight above 0.
+        """
+        if self.kind == "none":
+            return
+        self._observed += 1
+        # Until the window is full the mean is a plain one, so that the first batch does not weigh most.
+        keep = 1 - 1 / self._observed
+        keep = min(keep, self.decay) if self.kind == "running" else keep
+        for name, weight in self.weights.items():
+            if weight:
+                self.norms[name] = keep * self.norms.get(name, 0.0) + (1 - keep) * norms[name]
+                # A term that pulls at nothing cannot be scaled to pull: it keeps its factor.
+                if self.norms[name] > 0:
+                    self.factors[name] = weight / sum(self.weights.values()) / self.norms[name]
+
+    def total(self, terms: Mapping[str, Tensor]) -> Tensor:
+        """Return the weighed sum of the terms."""
+        return torch.stack([self.factors[name] * terms[name] for name in self.active]).sum()
+
+    @property
+    def active(self) -> tuple[str, ...]:
+        """The terms whose weight is above 0."""
+        return tuple(name for name, weight in self.weights.items() if weight)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint must keep."""
+        return {"factors": dict(self.factors), "norms": dict(self.norms), "observed": self._observed}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what `state_dict` returned."""
+        self.factors, self.norms = dict(state["factors"]), dict(state["norms"])
+        self._observed = state["observed"]
+
+
+def gradient_norms(terms: Mapping[str, Tensor], output: Tensor, names: Iterable[str]) -> dict[str, float]:
+    """Return how hard each named term pulls at the output: the L2 norm of its gradient there, in float32.
+
+    Args:
+        terms: scalars computed from `output`; their graph is kept.
+        output: what the generator made, part of the graph.
+        names: of the terms to measure; one that does not depend on the output gives 0.
+    """
+    norms = {}
+    for name in names:
+        (gradient,) = torch.autograd.grad(terms[name], output, retain_graph=True, allow_unused=True)
+        norms[name] = 0.0 if gradient is None else torch.linalg.vector_norm(gradient.float()).item()
+    return norms
+
+
+def _buffer(layer: str) -> str:
+    return f"gram_{layer}"
