@@ -14,7 +14,8 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from sketchloss.data.doodles import KINDS, doodle
-from sketchloss.data.photos import fill_square, open_photos, open_style
+from sketchloss.data.photos import open_photos, open_style
+from sketchloss.data.pictures import fill_square
 from sketchloss.images import UnreadablePicture, read_picture
 
 

@@ -53,6 +53,16 @@ COMMANDS = (
         *("sketchloss.recipes.class_separation", "class_separation", "eval"),
     ),
     Command("study", "the paper's four arms side by side", "sketchloss.recipes.study", "study", "eval"),
+    Command(
+        *("style train", "train a network that turns photos into sketches"),
+        *("sketchloss.recipes.style_transfer", "style_transfer", "train"),
+    ),
+    Command(
+        *("style table", "the arms' sketches against the true ones"),
+        *("sketchloss.recipes.style_table", "style_table", "eval"),
+    ),
+    Command("style apply", "turn pictures into sketches", "sketchloss.stylize.commands", "apply", "onnx"),
+    Command("style export", "write a stylizer as an ONNX file", "sketchloss.stylize.commands", "export", "onnx"),
     Command("gallery build", "make a gallery of drawings to search", "sketchloss.gallery.commands", "build", "gallery"),
     Command("gallery add", "bring a gallery up to date", "sketchloss.gallery.commands", "add", "gallery"),
     Command("gallery remove", "take drawings out of a gallery", "sketchloss.gallery.commands", "remove", "gallery"),

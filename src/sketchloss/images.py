@@ -233,7 +233,7 @@ def fit_square(picture: Image.Image, size: int) -> Image.Image:
     Returns:
         A new picture, `size`×`size`, of the same mode.
     """
-    _check_mode(picture)
+    check_mode(picture)
     if size < 1:
         raise ValueError(f"size must be at least 1 pixel, got {size}")
     scale = size / max(picture.size)
@@ -246,7 +246,7 @@ def fit_square(picture: Image.Image, size: int) -> Image.Image:
 
 def to_tensor(picture: Image.Image) -> Float[Tensor, "channels h w"]:
     """Turn an `L` or `RGB` picture into a float32 tensor in [0, 1], with 1 or 3 channels."""
-    _check_mode(picture)
+    check_mode(picture)
     pixels = torch.from_numpy(np.array(picture))
     return (pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1).contiguous()).float() / 255
 
@@ -290,7 +290,8 @@ def save_picture(picture: Image.Image, path: str | Path) -> None:
         picture.save(temporary, format=kind)
 
 
-def _check_mode(picture: Image.Image) -> None:
+def check_mode(picture: Image.Image) -> None:
+    """Raise ValueError for a picture of another mode than `L` and `RGB`."""
     if picture.mode not in ("L", "RGB"):
         raise ValueError(f"expected a picture of mode L or RGB, got {picture.mode}; open it with read_picture")
 

@@ -1,5 +1,6 @@
 """What style transfer minimises: content, style and total variation, and how the three are weighed (Seo 2025, 4.1)."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -47,7 +48,7 @@ class StyleTransferLoss(nn.Module):
         tap_index(content_layer)
         self.backbone = SketchLoss(weights, layers=style_layers, metric=metric).backbone
         self.content_layer = content_layer
-        self.style_layers = tuple(style_layers)
+        self.style_layers = tuple(dict.fromkeys(style_layers))
         self.metric: Metric = metric
         self._taps = tuple(dict.fromkeys((content_layer, *style_layers)))
         #: Smallest height and width in pixels.
@@ -75,20 +76,21 @@ class StyleTransferLoss(nn.Module):
         for images in batches:
             images = check_images(images, name="style", minimum=self.minimum_size)
             for name, features in self.backbone(images, self.style_layers).items():
-                sums[name] = sums.get(name, 0) + gram(features).double().sum(0)
+                # On the CPU, because not every device has float64.
+                sums[name] = sums.get(name, 0) + gram(features).cpu().double().sum(0)
             count += len(images)
         if not count:
             raise ValueError("there is no style picture: give one at least")
         for name, total in sums.items():
-            self.register_buffer(_buffer(name), (total / count).float(), persistent=False)
+            self.register_buffer(_buffer(name), (total / count).float().to(self.backbone.mean.device), persistent=False)
         return count
 
-    def forward(self, pred: Float[Tensor, "n 3 h w"], content: Float[Tensor, "n 3 h w"]) -> dict[str, Tensor]:
+    def forward(self, pred: Float[Tensor, "n c h w"], content: Float[Tensor, "n 3 h w"]) -> dict[str, Tensor]:
         """Return the terms, unweighted, each a float32 scalar: `content`, `style_relu1_2` and so on, `total_variation`.
 
         Args:
-            pred: what was drawn, in [0, 1]; the gradient flows here.
-            content: the photos that it was drawn after, of the same shape.
+            pred: what was drawn, grey or RGB, in [0, 1]; the gradient flows here.
+            content: the photos that it was drawn after, as many and of the same size.
 
         Raises:
             ValueError: before `set_style`, or for images outside the contract or of unequal shapes.
@@ -123,9 +125,13 @@ class StyleTransferLoss(nn.Module):
 
 
 def total_variation(images: Float[Tensor, "n c h w"]) -> Tensor:
-    """Return the mean squared difference of neighbouring pixels, down and across added up, as a float32 scalar."""
-    images = images.float()
-    return images.diff(dim=2).square().mean() + images.diff(dim=3).square().mean()
+    """Return the mean squared difference of neighbouring pixels, down and across added up, as a float32 scalar.
+
+    Where there are no neighbours, in one row or one column, it is 0.
+    """
+    steps = (images.float().diff(dim=side).square() for side in (2, 3))
+    down, across = (step.sum() / max(1, step.numel()) for step in steps)
+    return down + across
 
 
 class Balance:
@@ -172,9 +178,9 @@ class Balance:
         """Set the factors by gradient norms, as `gradient_norms` measures them; with `none` nothing changes.
 
         Args:
-            norms: of each term with a weight above 0.
+            norms: of each term with a weight above 0; if one is not finite, as float16 may make it, all are passed over.
         """
-        if self.kind == "none":
+        if self.kind == "none" or not all(math.isfinite(norms[name]) for name in self.active):
             return
         self._observed += 1
         # Until the window is full the mean is a plain one, so that the first batch does not weigh most.
@@ -206,8 +212,13 @@ class Balance:
         self._observed = state["observed"]
 
 
+_GRADIENT_SCALE = 2.0**16  # a power of two, which loses no digits; where torch.amp.GradScaler starts
+
+
 def gradient_norms(terms: Mapping[str, Tensor], output: Tensor, names: Iterable[str]) -> dict[str, float]:
     """Return how hard each named term pulls at the output: the L2 norm of its gradient there, in float32.
+
+    The gradients are scaled on their way, as in a training with float16, which would lose small ones.
 
     Args:
         terms: scalars computed from `output`; their graph is kept.
@@ -216,8 +227,9 @@ def gradient_norms(terms: Mapping[str, Tensor], output: Tensor, names: Iterable[
     """
     norms = {}
     for name in names:
-        (gradient,) = torch.autograd.grad(terms[name], output, retain_graph=True, allow_unused=True)
-        norms[name] = 0.0 if gradient is None else torch.linalg.vector_norm(gradient.float()).item()
+        scaled = terms[name] * _GRADIENT_SCALE
+        (gradient,) = torch.autograd.grad(scaled, output, retain_graph=True, allow_unused=True)
+        norms[name] = 0.0 if gradient is None else torch.linalg.vector_norm(gradient.float()).item() / _GRADIENT_SCALE
     return norms
 
 

@@ -9,7 +9,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from sketchloss.data.photos import PictureItem, Pictures
+from sketchloss.data.pictures import PictureItem, Pictures
 from sketchloss.data.sources import Item, Sketches
 
 

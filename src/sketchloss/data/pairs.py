@@ -20,7 +20,7 @@ from jaxtyping import Int64
 from PIL import ExifTags, Image
 
 from sketchloss.data.doodles import KINDS, STYLES, doodle
-from sketchloss.data.photos import Pictures, pictures_from_files
+from sketchloss.data.pictures import Pictures, pictures_from_files
 from sketchloss.images import FORMATS, UnreadablePicture, find_pictures, probe_picture
 
 Part = Literal["train", "test"]

@@ -21,6 +21,7 @@ from PIL import Image
 from torch import Tensor
 
 from sketchloss.data.doodles import KINDS, THINNEST, doodle
+from sketchloss.data.hub import HUB_NAME, load_hub, one_column
 from sketchloss.data.quickdraw import read_ndjson, to_unit_square
 from sketchloss.data.splits import duplicate_groups, merge_groups, split_by_class
 from sketchloss.data.strokes import draw_strokes
@@ -123,7 +124,7 @@ class Sketches:
 
     def with_size(self, image_size: int) -> "Sketches":
         """The same sketches at another size; strokes are drawn anew, not resampled."""
-        return replace(self, image_size=_checked_size(image_size))
+        return replace(self, image_size=checked_size(image_size))
 
 
 def open_sketches(
@@ -157,7 +158,7 @@ def open_sketches(
         ValueError: in one line, for a source that is missing, empty, of one class only or laid out otherwise, for
             sizes and widths out of range, and with `strict` for damaged files.
     """
-    _checked_size(image_size)
+    checked_size(image_size)
     if per_class is not None and per_class < 1:
         raise ValueError(f"per_class must be at least 1, got {per_class}")
     if seed < 0:
@@ -168,9 +169,9 @@ def open_sketches(
     opener, place = _recognise(source)
     found = _without_empty_classes(opener(place, per_class, seed))
     if found.unreadable and strict:
-        raise ValueError(f"{source}: {_some(found.unreadable)}; mend or remove them, or leave strict off")
+        raise ValueError(f"{source}: {list_some(found.unreadable)}; mend or remove them, or leave strict off")
     if not found.classes:
-        raise ValueError(f"{source}: no readable sketch in it; {_some(found.unreadable)}")
+        raise ValueError(f"{source}: no readable sketch in it; {list_some(found.unreadable)}")
     if len(found.classes) < 2:
         raise ValueError(f"{source}: only one class, {found.classes[0]!r}; at least two are needed")
     return Sketches(
@@ -192,7 +193,6 @@ def open_sketches(
 # The kinds of source
 
 _CHOICES = "'doodles', a folder of class folders, a folder of QuickDraw .ndjson, or a hub name such as user/dataset"
-_HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 
 @dataclass(frozen=True)
@@ -216,7 +216,7 @@ def _recognise(source: str | Path) -> tuple[Callable[[Any, int | None, int], _Fo
         return (_quickdraw if any(folder.glob("*.ndjson")) else _class_folders), folder
     if folder.exists():
         raise ValueError(f"{source} is a file; give the folder that it is in")
-    if isinstance(source, str) and _HUB_NAME.fullmatch(source):
+    if isinstance(source, str) and HUB_NAME.fullmatch(source):
         return _hub, source
     raise ValueError(f"{source} does not exist; give {_CHOICES}")
 
@@ -337,14 +337,18 @@ def _paint_file(row: dict[str, Any], size: int, _: float | None) -> Image.Image:
     return fit_square(read_picture(os.fsdecode(row["path"])), size)
 
 
+_CLASS_FOLDERS = "a folder of class folders"
+
+
 def _hub(name: str, per_class: int | None, seed: int) -> _Found:
-    rows = _load(name)
-    image = _one_column(name, rows, "picture", ("image", "sketch"), lambda kind: isinstance(kind, datasets.Image))
+    rows = load_hub(name, otherwise=_CLASS_FOLDERS)
+    is_picture = lambda kind: isinstance(kind, datasets.Image)  # noqa: E731
+    image = one_column(name, rows, "picture", ("image", "sketch"), is_picture, otherwise=_CLASS_FOLDERS)
     is_class = lambda kind: isinstance(kind, ClassLabel)  # noqa: E731
     is_text = lambda kind: isinstance(kind, Value) and kind.dtype in ("string", "large_string")  # noqa: E731
-    label = _one_column(
+    label = one_column(
         name, rows, "class", ("label", "labels", "class", "category", "word"),
-        is_class if any(map(is_class, rows.features.values())) else is_text,
+        is_class if any(map(is_class, rows.features.values())) else is_text, otherwise=_CLASS_FOLDERS,
     )  # fmt: skip
     values = rows.select_columns([label])[:][label]
     kind = rows.features[label]
@@ -362,35 +366,6 @@ def _hub(name: str, per_class: int | None, seed: int) -> _Found:
         rows.select_columns([image]).rename_columns({image: "image"}).cast_column("image", datasets.Image(decode=False))
     )
     return _Found(rows, order, labels[order], classes, _paint_cell, unlabelled)
-
-
-def _load(name: str) -> Dataset:
-    try:
-        try:
-            splits = datasets.load_dataset(name)
-        except RuntimeError as error:  # "Dataset scripts are no longer supported"
-            if "script" not in str(error):
-                raise
-            splits = datasets.load_dataset(
-                name, revision="refs/convert/parquet"
-            )  # which the hub makes of every dataset
-    except Exception as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise ValueError(
-            f"{name} is not a folder here, and could not be opened as a dataset of the hub ({reason}); give a folder "
-            f"of class folders, or, where there is a network, fetch it with `hf download --repo-type dataset {name} "
-            f"--local-dir FOLDER` and give FOLDER; what was opened before is found under HF_HOME"
-        ) from error
-    return splits["train" if "train" in splits else next(iter(splits))]
-
-
-def _one_column(name: str, rows: Dataset, what: str, preferred: Sequence[str], fits: Callable[[Any], bool]) -> str:
-    fitting = [column for column, kind in rows.features.items() if fits(kind)]
-    chosen = fitting if len(fitting) == 1 else [column for column in preferred if column in fitting][:1]
-    if not chosen:
-        raise ValueError(f"{name}: no column is plainly the {what}, among {', '.join(rows.column_names)}; "
-                         "save it as a folder of class folders")  # fmt: skip
-    return chosen[0]
 
 
 def _paint_cell(row: dict[str, Any], size: int, _: float | None) -> Image.Image:
@@ -420,12 +395,14 @@ def _without_empty_classes(found: _Found) -> _Found:
     return replace(found, classes=[found.classes[label] for label in used], labels=labels.astype(np.int64))
 
 
-def _some(faults: Sequence[str], most: int = 5) -> str:
+def list_some(faults: Sequence[str], most: int = 5) -> str:
+    """Return how many files cannot be read, and the first of them, as part of an error."""
     more = f"; and {len(faults) - most} more" if len(faults) > most else ""
     return f"{len(faults)} cannot be read: {'; '.join(faults[:most])}{more}"
 
 
-def _checked_size(image_size: int) -> int:
+def checked_size(image_size: int) -> int:
+    """Return the side of images in pixels; ValueError if it is out of range."""
     if not 1 <= image_size <= LARGEST_SIDE:
         raise ValueError(f"image_size must be 1 to {LARGEST_SIDE} pixels, got {image_size}")
     return image_size

@@ -28,7 +28,9 @@ from tqdm import tqdm
 
 from sketchloss.arms import ArmWeights
 from sketchloss.data.loading import hold_if_small, load_batches, to_unit_range
-from sketchloss.data.photos import Pictures, open_photos, open_style
+from sketchloss.data.photos import open_photos, open_style
+from sketchloss.data.pictures import Pictures, short_name
+from sketchloss.files import write_json
 from sketchloss.images import save_picture, to_picture
 from sketchloss.loss import DEFAULT_LAYERS, Metric
 from sketchloss.models.stylizer import Stylizer, StylizerConfig, save_stylizer
@@ -39,25 +41,14 @@ from sketchloss.training.memory import reuse_freed_memory
 from sketchloss.training.meter import Meter
 from sketchloss.training.run import Run, check_run_folder
 
+RESULT = "result.json"
 ArmName = Literal["attention+tuning", "tuning", "attention", "original"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class StyleTransfer(ArmWeights):
-    """Train a photo-to-sketch network with the perceptual loss of one arm.
+class StyleSettings(ArmWeights):
+    """How a photo-to-sketch network is trained, whatever the style and the arm; base of the configs that train one."""
 
-    Raises:
-        ValueError: for a setting outside its range, naming it.
-    """
-
-    content: str
-    """Photos: a folder, a hub data set, or of pairs (`doodles`, `cufs:PATH`, `fs2k:PATH?style=1`) the photos."""
-    style: str
-    """Sketches of the style, of many the mean style: a picture, a folder, or of pairs as above the sketches."""
-    out: Path
-    """Run folder to make."""
-    arm: ArmName = "attention+tuning"
-    """Whose features the loss compares; its weights are given by the options named after it."""
     image_size: int = 256
     """Side of the training images in pixels."""
     width: float = 1.0
@@ -101,10 +92,8 @@ class StyleTransfer(ArmWeights):
     """Use at most so many photos."""
     style_limit: Annotated[int | None, tyro.conf.DisallowNone] = None
     """Use at most so many sketches."""
-    validation: Annotated[str | None, tyro.conf.DisallowNone] = None
-    """Photos to show the progress on, as `content`; by default some of `content` are kept for it."""
     shown: int = 6
-    """How many of them."""
+    """How many photos to show the progress on."""
     strict: bool = False
     """Refuse sources with unreadable files instead of skipping them."""
     sample_every: int = 500
@@ -117,8 +106,6 @@ class StyleTransfer(ArmWeights):
     """Decoding processes; by default one for each core but one, 8 at most."""
     seed: int = 0
     """Of the network's start, the order, samples of photos, and untrained gates."""
-    resume: bool = False
-    """Continue the run in `out` to the same weights as if it had never stopped."""
 
     def __post_init__(self) -> None:
         positive = ("epochs", "steps", "batch_size", "lr", "balance_batches", "balance_every", "sample_every", "shown")
@@ -132,6 +119,28 @@ class StyleTransfer(ArmWeights):
         if not self.style_layers:
             raise ValueError("style_layers is empty: name at least one, such as relu3_3")
         StylizerConfig(width=self.width, blocks=self.blocks, channels=self.channels)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StyleTransfer(StyleSettings):
+    """Train a photo-to-sketch network with the perceptual loss of one arm.
+
+    Raises:
+        ValueError: for a setting outside its range, naming it.
+    """
+
+    content: str
+    """Photos: a folder, a hub data set, or of pairs (`doodles`, `cufs:PATH`, `fs2k:PATH?style=1`) the photos."""
+    style: str
+    """Sketches of the style, of many the mean style: a picture, a folder, or of pairs as above the sketches."""
+    out: Path
+    """Run folder to make."""
+    arm: ArmName = "attention+tuning"
+    """Whose features the loss compares; its weights are given by the options named after it."""
+    validation: Annotated[str | None, tyro.conf.DisallowNone] = None
+    """Photos to show the progress on, as `content`; by default some of `content` are kept for it."""
+    resume: bool = False
+    """Continue the run in `out` to the same weights as if it had never stopped."""
 
 
 #: What each preset changes of the defaults above.
@@ -152,7 +161,8 @@ def style_transfer(config: StyleTransfer) -> dict[str, Any]:
     """Run the recipe.
 
     Returns:
-        `model`, the network's folder, `before_after`, the picture, `steps`, and the last `terms` on the photos shown.
+        What `result.json` holds: `model`, the network's folder, `before_after`, the picture, the numbers of `photos`,
+        `sketches` and `steps`, and the last `terms` on the photos shown.
 
     Raises:
         ValueError: as `StyleTransfer`, `open_photos`, `open_style`, `load_backbone` and `Run`.
@@ -262,30 +272,41 @@ def style_transfer(config: StyleTransfer) -> dict[str, Any]:
             started, since = time.perf_counter(), step
         if step % config.sample_every == 0 or step == steps:
             scores, sketches = _sample(accelerator, model, loss, shown_images)
+            require_finite(sum(scores.values()), step, optimizer.param_groups[0]["lr"])
             run.log(step, **{f"validation_{name}": value for name, value in scores.items()})
-            warning = blank_warning(sketches.std(dim=(1, 2, 3)).max().item())
+            # Within each channel: a sheet of one colour is blank too.
+            warning = blank_warning(sketches.std(dim=(2, 3)).max().item())
             if warning:
                 say(f"warning: step {step}: {warning}")
             if accelerator.is_main_process:
-                title = f"{config.arm}, {config.style}, step {step:,}"
+                title = f"{short_name(config.style)}, {config.arm}, step {step:,}"
                 (run.folder / "samples").mkdir(exist_ok=True)
                 for file in (run.folder / "samples" / f"step_{step:06}.png", run.folder / "before_after.png"):
                     save_picture(_before_after(shown_images, sketches, title), file)
             started, since = time.perf_counter(), step
         if step % config.checkpoint_every == 0 or step == steps:
-            run.save_checkpoint({"step": step})
+            # First the network: killed in between, a resumed run makes it again.
             if accelerator.is_main_process:
                 network = accelerator.unwrap_model(model)
                 network.config = replace(network.config, steps=step)
                 save_stylizer(network, run.folder / "model")
+            run.save_checkpoint({"step": step})
             started, since = time.perf_counter(), step
     bar.close()
     run.close()
 
     # Report ----------------------------------------------------------------------------------------------------------
+    if not scores:  # a finished run, resumed
+        scores, _ = _sample(accelerator, model, loss, shown_images)
     before_after = run.folder / "before_after.png"
+    result = {
+        **{"model": str(run.folder / "model"), "before_after": str(before_after)},
+        **{"photos": len(photos), "sketches": len(style), "steps": steps, "terms": scores},
+    }
+    if accelerator.is_main_process:
+        write_json(run.folder / RESULT, result)  # last: it says that the run is done
     say(f"network in {run.folder / 'model'}, photos before and after in {before_after}")
-    return {"model": str(run.folder / "model"), "before_after": str(before_after), "steps": steps, "terms": scores}
+    return result
 
 
 # Data ----------------------------------------------------------------------------------------------------------------

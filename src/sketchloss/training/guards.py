@@ -48,7 +48,7 @@ def blank_warning(spread: float) -> str | None:
     """Return a warning if a network that draws draws nothing, else None.
 
     Args:
-        spread: largest standard deviation of the values in [0, 1] within a picture, over some pictures.
+        spread: largest standard deviation of the values in [0, 1] within a channel of a picture, over some pictures.
     """
     if spread >= BLANK_SPREAD:
         return None

@@ -1,0 +1,133 @@
+"""Pictures without labels: a map-style dataset of squares cut from files, rows or drawings."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypedDict
+
+import numpy as np
+import torch
+from datasets import Dataset, Features, Value
+from jaxtyping import Int64, UInt8
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from sketchloss.data.sources import checked_size
+from sketchloss.images import check_mode, read_picture
+
+
+class PictureItem(TypedDict):
+    """One picture: `image` uint8 3×size×size, `index` its place in the set."""
+
+    image: UInt8[Tensor, "3 size size"]
+    index: int
+
+
+def fill_square(picture: Image.Image, size: int) -> Image.Image:
+    """Fill a square with a picture: the shorter side becomes `size`, what is too long is cut off at both ends.
+
+    Reduction averages over all pixels with a triangle filter (Pillow's bilinear), as in `fit_square`.
+
+    Args:
+        picture: `L` or `RGB`.
+        size: side in pixels.
+
+    Returns:
+        A new picture, `size`×`size`, of the same mode.
+    """
+    check_mode(picture)
+    if size < 1:
+        raise ValueError(f"size must be at least 1 pixel, got {size}")
+    # note: cuts before it resizes, so that a long strip costs no more than a square
+    return ImageOps.fit(picture, (size, size), Image.Resampling.BILINEAR)
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """Unlabelled pictures, a map-style dataset for `torch.utils.data.DataLoader` (picklable, safe to fork).
+
+    `pictures[i]` is a `PictureItem`. Made by `open_photos` and `open_style`, and by `Pairs` for each of its sides.
+    """
+
+    name: str
+    """What it was opened from."""
+    names: list[str]
+    """Of each picture: its path in the folder, its row in the data set, its doodle."""
+    sizes: Int64[np.ndarray, " n"]
+    """Of each picture's file at opening, in bytes; 0 for what is drawn, not read."""
+    image_size: int
+    """Side of the square pictures in pixels."""
+    unreadable: list[str]
+    """What was left out at opening, each with its reason."""
+    rows: Dataset
+    order: Int64[np.ndarray, " n"]
+    """Which row of `rows` each picture is: a selection shares its rows with the whole."""
+    paint: Callable[[dict[str, Any], int], Image.Image]
+    """From a row and a size in pixels to a square `L` or `RGB` picture."""
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __getitem__(self, index: int) -> PictureItem:
+        image = torch.from_numpy(np.array(self.picture(index))).permute(2, 0, 1).contiguous()
+        return {"image": image, "index": int(index)}
+
+    def picture(self, index: int) -> Image.Image:
+        """Draw or decode one picture: `RGB`, `image_size`×`image_size`.
+
+        Raises:
+            UnreadablePicture: if its file turns out to be damaged.
+            IndexError: beyond the end.
+        """
+        return self.paint(self.rows[int(self.order[index])], self.image_size).convert("RGB")
+
+    def select(self, indices: Sequence[int] | Int64[np.ndarray, " m"]) -> "Pictures":
+        """Keep these pictures, in this order."""
+        indices = np.asarray(indices, dtype=np.int64).reshape(-1)
+        names = [self.names[index] for index in indices]
+        return replace(self, names=names, sizes=self.sizes[indices], order=self.order[indices])
+
+    def with_size(self, image_size: int) -> "Pictures":
+        """The same pictures at another size."""
+        return replace(self, image_size=checked_size(image_size))
+
+    def digest(self) -> str:
+        """Return 16 hexadecimal digits that tell this set from others, without decoding it.
+
+        They follow from the names, the files' sizes in bytes, the order and the image size; not from where the folder
+        lies, nor from pixels: a file replaced by one of equal length goes unnoticed.
+        """
+        text = json.dumps([self.image_size, self.names, self.sizes.tolist()])
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def pictures_from_files(
+    name: str, root: Path, paths: Sequence[Path], image_size: int, unreadable: list[str]
+) -> Pictures:
+    """Make a set of picture files that were looked at before, named by their paths from `root`."""
+    # as bytes: a file's name need not be text
+    places = [os.fsencode(path.absolute()) for path in paths]
+    return Pictures(
+        name=name,
+        names=[path.relative_to(root).as_posix() for path in paths],
+        sizes=np.array([path.stat().st_size for path in paths], dtype=np.int64),
+        image_size=image_size,
+        unreadable=unreadable,
+        rows=Dataset.from_dict({"path": places}, features=Features({"path": Value("binary")})),
+        order=np.arange(len(paths)),
+        paint=_paint_file,
+    )
+
+
+def _paint_file(row: dict[str, Any], size: int) -> Image.Image:
+    return fill_square(read_picture(os.fsdecode(row["path"])), size)
+
+
+def short_name(source: str | Path) -> str:
+    """Return what a source is called where its place does not matter: `fs2k?style=1`, the name of a folder."""
+    start, question, options = str(source).rpartition("?") if "?" in str(source) else (str(source), "", "")
+    kind, colon, _ = start.partition(":")
+    return f"{kind}{question}{options}" if colon or question else Path(start).name or start

@@ -1,0 +1,279 @@
+"""Photo to sketch with the loss of each arm, measured against the true sketches (Seo 2025, Table 1 and Figure 2).
+
+    sketchloss style table --preset demo --out runs/table              minutes on two cores, on built-in doodles
+    sketchloss style table --content PHOTOS --sets cufs:CUFS 'fs2k:FS2K?style=1' --tuning runs/tuning --out runs/table1
+    sketchloss style table --preset paper --content detection-datasets/coco --out runs/paper \\
+        --sets cufs:CUFS 'fs2k:FS2K?style=1' 'fs2k:FS2K?style=2' 'fs2k:FS2K?style=3' \\
+        --tuning runs/paper-tuning --attention-tuning runs/paper-attention
+
+For every set and arm one network is trained on the photos with the style of the set's training part (`style train`),
+and draws the photos of its test part. `--resume` trains only what is not there yet.
+"""
+
+import json
+import re
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import tyro
+from jaxtyping import Float
+from torch import Tensor
+from tqdm import tqdm
+
+from sketchloss.data.loading import load_batches, to_unit_range
+from sketchloss.data.pairs import Pairs, open_pairs
+from sketchloss.data.pictures import Pictures
+from sketchloss.files import write_atomic, write_json
+from sketchloss.images import save_picture, to_picture
+from sketchloss.metrics import (
+    Extractor,
+    backbone_extractor,
+    distribution_distance,
+    embed_images,
+    inception_extractor,
+    ssim,
+)
+from sketchloss.models.stylizer import Stylizer, load_stylizer
+from sketchloss.recipes.style_transfer import RESULT, ArmName, StyleSettings, StyleTransfer, style_transfer
+from sketchloss.report.grid import draw_grid
+from sketchloss.report.style_table import CSV_HEADER, style_report, style_rows
+from sketchloss.report.tables import write_csv
+from sketchloss.statistics import spread
+from sketchloss.training.memory import reuse_freed_memory
+from sketchloss.training.run import check_run_folder, open_run_folder
+from sketchloss.weights import load_backbone
+
+BATCH = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class StyleTable(StyleSettings):
+    """Train a photo-to-sketch network for each set of sketches and each arm, and measure what they draw.
+
+    Raises:
+        ValueError: for a setting outside its range, naming it.
+    """
+
+    content: str
+    """Photos to train on: a folder, a hub data set, or pairs, whose photos are taken."""
+    sets: tuple[str, ...]
+    """Pairs of photo and true sketch: `cufs:PATH`, `fs2k:PATH?style=1` (1, 2 or 3), `doodles?tool=ink`."""
+    out: Path
+    """Run folder to make."""
+    pairs: Annotated[int | None, tyro.conf.DisallowNone] = None
+    """Measure at most so many pairs of each set's test part."""
+    extractors: tuple[str, ...] = ("photo", "sketch")
+    """Weights whose features the Fréchet and kernel distances compare."""
+    extractor_layer: str = "relu5_3"
+    """The layer that they are taken from, averaged over positions."""
+    inception: Annotated[Path | None, tyro.conf.DisallowNone] = None
+    """The FID Inception's weights file, to measure the FID as well."""
+    bootstrap: int = 200
+    """Resamplings behind the intervals of the distances."""
+    examples: int = 3
+    """Pairs of each set in the figure."""
+    resume: bool = False
+    """Continue the run in `out`: networks that are trained already are not trained again."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("pairs", "bootstrap"):
+            value = getattr(self, name)
+            if value is not None and value < 2:
+                raise ValueError(f"{name} is {value}: it must be at least 2")
+        if self.examples < 1:
+            raise ValueError(f"examples is {self.examples}: it must be at least 1")
+        if not self.sets or not self.extractors:
+            raise ValueError(f"{'extractors' if self.sets else 'sets'} is empty: name at least one")
+        folders = [_folder_name(source) for source in self.sets]
+        if len(set(folders)) < len(folders):
+            raise ValueError(f"sets are {', '.join(self.sets)}: two of them would share a folder; name each once")
+
+
+#: What each preset changes of the defaults above.
+PRESETS: dict[str, dict[str, Any]] = {
+    "paper": {"photo": "imagenet", "downsample": "none", "epochs": 1, "schedule": "constant", "precision": "no"},
+    "standard": {},
+    "small": {"image_size": 96, "width": 0.5, "steps": 1500},
+    "demo": {
+        **{"content": "doodles", "sets": ("doodles?tool=ink",), "image_size": 64, "width": 0.5, "steps": 150},
+        **{"limit": 150, "style_limit": 100, "pairs": 70, "sample_every": 150, "checkpoint_every": 150},
+    },
+}
+
+
+def style_table(config: StyleTable) -> dict[str, Any]:
+    """Run the recipe.
+
+    Returns:
+        What `results.json` holds: `sets`, each with its `rows`, one for each arm and each of the references.
+
+    Raises:
+        ValueError: as `StyleTable`, `open_pairs` and `style_transfer`.
+        TrainingStopped: if a loss is not finite.
+    """
+    # Set-up ----------------------------------------------------------------------------------------------------------
+    check_run_folder(config.out, config, config.resume)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    reuse_freed_memory()
+    extractors = _extractors(config, device)  # a mistake in any of these is said before the first hour, not after
+    for arm in config.arms():
+        config.load(arm)
+
+    # Data ------------------------------------------------------------------------------------------------------------
+    tests: dict[str, Pairs] = {}
+    for source in config.sets:
+        open_pairs(source, part="train", strict=config.strict)
+        pairs = open_pairs(source, part="test", strict=config.strict)
+        for line in pairs.problems[:5]:
+            print(f"skipped {line}")
+        tests[source] = pairs.select(range(min(len(pairs), config.pairs or len(pairs))))
+        if len(tests[source]) < 2:
+            raise ValueError(f"{source} has {len(tests[source])} test pairs: distances need at least two")
+        print(f"{source}: {len(tests[source]):,} test pairs")
+    digest = " ".join(pairs.photos(config.image_size).digest() for pairs in tests.values())
+    open_run_folder(config.out, config, config.resume, data=digest)
+
+    # Training --------------------------------------------------------------------------------------------------------
+    trained = []
+    for source in config.sets:
+        for arm in config.arms():
+            training = _training(config, source, arm)
+            if not _is_trained(training):
+                print(f"\n{source}, {arm}")
+                style_transfer(training)
+            trained.append(json.loads((training.out / RESULT).read_text(encoding="utf-8")))
+
+    # Evaluation ------------------------------------------------------------------------------------------------------
+    sets: dict[str, Any] = {}
+    examples = []
+    for source, pairs in tests.items():
+        true = _decoded(pairs.sketches(config.image_size), config, device)
+        photos = _decoded(pairs.photos(config.image_size), config, device)
+        train = open_pairs(source, part="train").sketches(config.image_size)
+        others = _decoded(train.select(range(min(len(train), len(true)))), config, device)
+        drawn = {
+            arm: _draw(load_stylizer(_run_folder(config, source, arm)).to(device), photos, name=f"{source}, {arm}")
+            for arm in config.arms()
+        }
+        grey = photos.mean(1, keepdim=True).expand(-1, 3, -1, -1)
+        candidates = {**drawn, "grey photo": grey, "other true sketches": others}
+        known = {extractor.name: embed_images(extractor, true.split(BATCH)) for extractor in extractors}
+        rows: dict[str, Any] = {}
+        for name, pictures in candidates.items():
+            rows[name] = {
+                "ssim": None if pictures is others else asdict(spread(ssim(pictures, true).tolist())),
+                "distances": [
+                    _distance(config, extractor, pictures, known[extractor.name], len(others))
+                    for extractor in extractors
+                ],
+            }
+        sets[source] = {"folder": _folder_name(source), "pairs": len(true), "compared": len(others), "rows": rows}
+        shown = torch.linspace(0, len(true) - 1, min(config.examples, len(true))).round().int().tolist()
+        examples += [[photos[index], true[index], *(sketches[index] for sketches in drawn.values())] for index in shown]
+
+    # Report ----------------------------------------------------------------------------------------------------------
+    results = {
+        "format": "sketchloss style table",
+        **{"content": config.content, "image_size": config.image_size, "width": config.width, "seed": config.seed},
+        **{name: trained[0][name] for name in ("photos", "steps")},
+        "batch_size": config.batch_size,
+        "weights": {arm: config.weights_of(arm) for arm in config.arms()},
+        "balance": {name: getattr(config, name) for name in _BALANCE},
+        "sets": sets,
+    }
+    write_json(config.out / "results.json", results)
+    text = style_report(results)
+    with write_atomic(config.out / "table.md") as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+    write_csv(config.out / "table.csv", CSV_HEADER, style_rows(results))
+    columns = ("photo", "true sketch", *config.arms())
+    rows_of_pictures = [[to_picture(image) for image in row] for row in examples]
+    figure = draw_grid(rows_of_pictures, side=max(128, config.image_size), column_names=columns)
+    save_picture(figure, config.out / "figure.png")
+    print(f"\n{text}\n")
+    for what, file in (("Table", "table.md"), ("Numbers", "results.json and table.csv"), ("Figure", "figure.png")):
+        print(f"{what + ':':8} {config.out}/{file}")
+    return results
+
+
+_BALANCE = ("balance", "content_weight", "style_weight", "variation_weight")
+
+
+# Training ------------------------------------------------------------------------------------------------------------
+
+
+def _folder_name(source: str) -> str:
+    """Return a name for a set without its place: `fs2k-style-1` of `fs2k:PATH?style=1`."""
+    kind, _, options = source.partition("?")
+    return "-".join([kind.partition(":")[0], *re.findall(r"[\w.]+", options)])
+
+
+def _run_folder(config: StyleTable, source: str, arm: str) -> Path:
+    return config.out / "runs" / _folder_name(source) / arm
+
+
+def _training(config: StyleTable, source: str, arm: str) -> StyleTransfer:
+    settings = {item.name: getattr(config, item.name) for item in fields(StyleSettings)}
+    here: ArmName = arm  # pyright: ignore[reportAssignmentType] - one of ARMS
+    out = _run_folder(config, source, arm)
+    begun = (out / "config.json").is_file()
+    return StyleTransfer(content=config.content, style=source, out=out, arm=here, resume=begun, **settings)
+
+
+def _is_trained(training: StyleTransfer) -> bool:
+    """Tell whether a network was trained to the end, with these settings.
+
+    Raises:
+        ValueError: if it was trained with others.
+    """
+    if training.resume:
+        check_run_folder(training.out, training, resume=True)
+    return (training.out / RESULT).is_file()
+
+
+# Evaluation ----------------------------------------------------------------------------------------------------------
+
+
+def _extractors(config: StyleTable, device: torch.device) -> list[Extractor]:
+    found = [
+        backbone_extractor(load_backbone(name).to(device), name, config.extractor_layer) for name in config.extractors
+    ]
+    if config.inception is not None:
+        found.append(inception_extractor(config.inception, device=device))
+    for extractor in found:
+        if config.image_size < extractor.minimum:
+            raise ValueError(
+                f"image_size is {config.image_size}: {extractor.name} needs at least {extractor.minimum} pixels"
+            )
+    return found
+
+
+def _decoded(pictures: Pictures, config: StyleTable, device: torch.device) -> Float[Tensor, "n 3 s s"]:
+    batches = load_batches(pictures, batch_size=BATCH, workers=config.workers)
+    return torch.cat([to_unit_range(batch["image"].to(device)) for batch in batches])
+
+
+@torch.inference_mode()
+def _draw(stylizer: Stylizer, photos: Float[Tensor, "n 3 s s"], *, name: str) -> Float[Tensor, "n 3 s s"]:
+    """Return the sketches of photos as a picture file would hold them, rounded to 8 bits."""
+    stylizer.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    drawn = [stylizer(part).float() for part in tqdm(photos.split(BATCH), desc=name, disable=None, leave=False)]
+    return ((torch.cat(drawn) * 255).round() / 255).expand(-1, 3, -1, -1)
+
+
+def _distance(
+    config: StyleTable, extractor: Extractor, pictures: Tensor, true: Float[Tensor, "n d"], count: int
+) -> dict[str, Any]:
+    found = distribution_distance(
+        embed_images(extractor, pictures.split(BATCH)),
+        true,
+        extractor_name=extractor.name,
+        # Equal numbers for all: the distance depends on them, and there may be fewer other sketches than pairs.
+        count=count,
+        bootstrap=config.bootstrap,
+        seed=config.seed,
+    )
+    return asdict(found)

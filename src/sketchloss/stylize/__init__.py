@@ -1,0 +1,16 @@
+"""Turn photos into sketches with a stylizer that `sketchloss style train` made.
+
+from sketchloss.images import read_picture
+from sketchloss.models.stylizer import load_stylizer
+from sketchloss.stylize import prepare_stylizer, stylize
+
+stylizer = prepare_stylizer(load_stylizer("my-run"))
+stylize(stylizer, read_picture("photo.jpg")).save("sketch.png")
+
+`stylize.exporting` writes ONNX files and `stylize.exported` runs them; both need the extra `onnx`.
+"""
+
+from sketchloss.stylize.pictures import MAX_PIXELS, prepare_stylizer, stylize
+from sketchloss.stylize.tiles import TILE, stylize_tiled
+
+__all__ = ["MAX_PIXELS", "TILE", "prepare_stylizer", "stylize", "stylize_tiled"]

@@ -1,0 +1,225 @@
+"""The commands of a trained stylizer: turn pictures into sketches, write it as an ONNX file.
+
+    sketchloss style apply my-run photo.jpg --out sketch.png
+    sketchloss style apply my-run photos/ --out sketches/ --skip-existing
+    sketchloss style apply my-run - --out - < photo.jpg > sketch.png
+    sketchloss style export my-run my-run/model.onnx
+    sketchloss style apply my-run/model.onnx photo.jpg --out sketch.png
+
+In Python, see `sketchloss.stylize`.
+"""
+
+import sys
+import time
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+from PIL import Image
+from tqdm import tqdm
+
+from sketchloss.files import write_atomic
+from sketchloss.images import UnreadablePicture
+from sketchloss.models.stylizer import load_stylizer
+from sketchloss.stylize.pictures import (
+    MAX_PIXELS,
+    AnyStylizer,
+    Device,
+    Precision,
+    prepare_stylizer,
+    read_with_alpha,
+    stylize,
+)
+from sketchloss.stylize.plan import Alpha, Job, Plan, plan_pictures, writable_format
+
+# Pillow's defaults make grey clouds around lines.
+QUALITY = {"JPEG": 95, "WEBP": 95, "AVIF": 90}
+
+
+@dataclass(frozen=True)
+class Apply:
+    """Turn pictures into sketches of the same size and name.
+
+    Raises:
+        ValueError: for a setting outside its range, naming it.
+    """
+
+    model: Annotated[Path, tyro.conf.Positional]
+    """A run folder of `sketchloss style train`, its `model` folder, or a file of `sketchloss style export`."""
+    # By itself tyro shows several values as optional; none at all is refused here with what to name.
+    inputs: Annotated[
+        tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="INPUTS", help_behavior_hint="(required)")
+    ]
+    """Pictures, or one folder of them (its subfolders too), or `-`: the bytes of a picture on standard input."""
+    out: Annotated[str, tyro.conf.arg(metavar="PATH")]
+    """A file for one picture; a folder for several, made if missing; `-`: standard output, as PNG."""
+    force: bool = False
+    """Replace files that are there."""
+    skip_existing: bool = False
+    """Go on with a folder that was interrupted: what is there already stays."""
+    alpha: Alpha = "flatten"
+    """What becomes of transparency: `flatten` on white paper, or `keep` it."""
+    max_pixels: int = MAX_PIXELS
+    """Larger pictures go through in tiles: the same result with less memory, in somewhat more time."""
+    runtime: Literal["auto", "torch", "onnx"] = "auto"
+    """`auto`: ONNX Runtime for a `.onnx` file, otherwise PyTorch. `onnx`: for a folder, the `model.onnx` in it."""
+    device: Device = "auto"
+    """`auto`: the GPU if there is one."""
+    precision: Precision = "auto"
+    """`auto`: `bf16` (half the time, values off by a few levels of 255) on a GPU, `no` (float32) on the CPU."""
+
+    def __post_init__(self) -> None:
+        if self.max_pixels < 1:
+            raise ValueError(f"max_pixels is {self.max_pixels}: it must be at least 1")
+
+
+@dataclass(frozen=True)
+class Export:
+    """Write a stylizer as an ONNX file for images of any size, and check it against PyTorch."""
+
+    model: Annotated[Path, tyro.conf.Positional]
+    """A run folder of `sketchloss style train`, or its `model` folder."""
+    out: Annotated[Path, tyro.conf.Positional]
+    """The `.onnx` file to write."""
+    opset: int = 18
+    """Version of ONNX's operators, 18 to 23."""
+    force: bool = False
+    """Replace a file that is there."""
+
+
+# Apply ---------------------------------------------------------------------------------------------------------------
+
+
+def apply(config: Apply) -> int:
+    """Run `sketchloss style apply`.
+
+    Returns:
+        The exit code: 1 if pictures of a folder, or of several, were left out because they are damaged.
+
+    Raises:
+        ValueError: as `plan_pictures`, `load_stylizer`, `load_exported`; or if a picture given alone is damaged.
+        OSError: if a file cannot be written; those made before are whole.
+    """
+    plan = plan_pictures(
+        config.inputs, config.out, alpha=config.alpha, force=config.force, skip_existing=config.skip_existing
+    )
+    stylizer = _load(config)
+    for folder in {job.out.parent: None for job in plan.jobs if job.out}:
+        folder.mkdir(parents=True, exist_ok=True)
+    start = time.perf_counter()
+    left_out: list[str] = []
+    made = 0
+    bar = tqdm(plan.jobs, unit="picture", disable=None if len(plan.jobs) > 1 else True, leave=False)
+    for job in bar:  # on stderr, and only if that is a terminal
+        try:
+            sketch = _make(job, stylizer, config)
+        except UnreadablePicture as error:
+            if plan.single:
+                raise
+            left_out.append(str(error))
+            continue
+        _write(sketch, job, made)
+        made += 1
+    if left_out:
+        lines = [f"{len(left_out):,} of {len(plan.jobs):,} left out:", *(f"  {line}" for line in left_out)]
+        sys.stderr.write("\n".join(lines) + "\n")
+    if not (plan.jobs and plan.jobs[0].out is None):
+        sys.stdout.write(_report(plan, made, config.out, time.perf_counter() - start) + "\n")
+    return 1 if left_out else 0
+
+
+def _report(plan: Plan, made: int, out: str, seconds: float) -> str:
+    rate = f", {seconds / made:.2f} seconds each" if made else ""
+    skipped = f"; {plan.skipped:,} there already" if plan.skipped else ""
+    return f"{made:,} sketch{'es' * (made != 1)} in {out}{rate}{skipped}"
+
+
+def _load(config: Apply) -> AnyStylizer:
+    is_file = config.model.suffix.lower() == ".onnx"
+    runtime = config.runtime if config.runtime != "auto" else ("onnx" if is_file else "torch")
+    if runtime == "torch":
+        if is_file:
+            raise ValueError(f"{config.model} runs in ONNX Runtime alone: give the run folder, or --runtime onnx")
+        return prepare_stylizer(load_stylizer(config.model), device=config.device, precision=config.precision)
+    if config.precision == "bf16":
+        raise ValueError(
+            "precision is bf16, and an exported stylizer has float32: use --precision no, or --runtime torch"
+        )
+    path = config.model
+    if not is_file:
+        found = [path / name for name in ("model.onnx", "model/model.onnx") if (path / name).is_file()]
+        if not found:
+            raise ValueError(f"{path} holds no model.onnx: run `sketchloss style export {path} {path / 'model.onnx'}`")
+        path = found[0]
+    from sketchloss.stylize.exported import load_exported  # here, as PyTorch's runtime needs no extra
+
+    return load_exported(path, device=config.device)
+
+
+def _make(job: Job, stylizer: AnyStylizer, config: Apply) -> Image.Image:
+    # A path that cannot be read is left to read_picture to explain, as is what the bytes of a file turn out to be.
+    data = sys.stdin.buffer.read() if job.source is None else _read(job.source)
+    picture, alpha = read_with_alpha(data, name=job.name)
+    try:
+        sketch = stylize(stylizer, picture, max_pixels=config.max_pixels)
+    except ValueError as error:
+        raise ValueError(f"{job.name}: {error}") from None
+    if config.alpha == "keep" and alpha is not None:
+        sketch = sketch.convert("RGBA")
+        sketch.putalpha(alpha)
+    return sketch
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UnreadablePicture(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
+
+
+def _write(sketch: Image.Image, job: Job, made: int) -> None:
+    kind: Any = "PNG" if job.out is None else writable_format(job.out)
+    encoded = BytesIO()  # whole before a byte is written, so that a full disk is the only thing to go wrong then
+    try:
+        sketch.save(encoded, format=kind, **({"quality": QUALITY[kind]} if kind in QUALITY else {}))
+    except (OSError, ValueError) as error:
+        width, height = sketch.size
+        raise ValueError(
+            f"{job.out}: {kind} cannot hold {width}x{height} pixels ({' '.join(str(error).split())}); use .png"
+        ) from None
+    if job.out is None:
+        sys.stdout.buffer.write(encoded.getvalue())
+        return
+    try:
+        with write_atomic(job.out) as temporary:
+            temporary.write_bytes(encoded.getvalue())
+    except OSError as error:
+        before = f"; the {made:,} before it are whole: go on with --skip-existing" if made else ""
+        raise _cannot_write(job.out, error, before) from None
+
+
+def _cannot_write(path: Path, error: OSError, more: str = "") -> OSError:
+    reason = (error.strerror or str(error)).lower()
+    return OSError(f"cannot write {path} ({reason}): free some space, or write elsewhere{more}")
+
+
+# Export --------------------------------------------------------------------------------------------------------------
+
+
+def export(config: Export) -> None:
+    """Run `sketchloss style export`; raises as `load_stylizer` and `export_stylizer`."""
+    from sketchloss.stylize.exporting import check_destination, export_stylizer  # here, as `apply` needs no exporter
+
+    check_destination(config.out, force=config.force)
+    stylizer = load_stylizer(config.model)
+    try:
+        difference = export_stylizer(stylizer, config.out, opset=config.opset, force=config.force)
+    except OSError as error:
+        raise _cannot_write(config.out, error) from None
+    size = config.out.stat().st_size / 2**20
+    sys.stdout.write(
+        f"{config.out}  {size:.1f} MiB, opset {config.opset}, any size from 16x16 pixels\n"
+        f"greatest difference from PyTorch {difference:.1e} (values in [0, 1])\n"
+    )

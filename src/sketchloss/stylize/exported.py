@@ -1,0 +1,106 @@
+"""A stylizer in an ONNX file, run by ONNX Runtime: no PyTorch model, no folder, one file that describes itself."""
+
+import json
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Literal, cast, overload
+
+import numpy as np
+import onnxruntime
+import torch
+from torch import Tensor
+
+from sketchloss.models.stylizer import FORMAT, SMALLEST, StylizerConfig
+
+# The key of the file's metadata that holds the configuration, as JSON.
+METADATA = "sketchloss"
+
+
+class ExportedStylizer:
+    """A stylizer that `load_exported` opened; call it on images as one calls a `Stylizer`.
+
+    Args:
+        session: of a file that `export_stylizer` wrote.
+        config: what the file says.
+    """
+
+    def __init__(self, session: onnxruntime.InferenceSession, config: StylizerConfig) -> None:
+        self.session = session
+        self.config = config
+
+    @overload
+    def __call__(self, images: Tensor) -> Tensor: ...
+
+    @overload
+    def __call__(self, images: np.ndarray) -> np.ndarray: ...
+
+    def __call__(self, images: Tensor | np.ndarray) -> Tensor | np.ndarray:
+        """Turn images into sketches of the same height and width.
+
+        Args:
+            images: an array or a tensor, float, n×3×h×w, RGB in [0, 1], any size from 1 pixel up.
+
+        Returns:
+            float32 values in [0, 1], n×c×h×w with the config's 1 or 3 channels: an array for an array, and for a
+            tensor a tensor on its device.
+
+        Raises:
+            ValueError: for another shape.
+        """
+        array = images.detach().float().cpu().numpy() if isinstance(images, Tensor) else np.asarray(images, np.float32)
+        if array.ndim != 4 or array.shape[1] != 3 or 0 in array.shape:
+            raise ValueError(f"expected images of shape (n, 3, h, w), got {array.shape}: stack them into one batch")
+        height, width = array.shape[-2:]
+        below, beside = (max(0, SMALLEST - side) for side in (height, width))
+        array = np.pad(array, ((0, 0), (0, 0), (0, below), (0, beside)), mode="edge")
+        (sketches,) = self.session.run(None, {self.session.get_inputs()[0].name: array})
+        sketches = np.ascontiguousarray(cast(np.ndarray, sketches)[..., :height, :width])
+        return torch.from_numpy(sketches).to(images.device) if isinstance(images, Tensor) else sketches
+
+
+def load_exported(path: str | Path, *, device: Literal["auto", "cpu", "cuda"] = "auto") -> ExportedStylizer:
+    """Open a stylizer that `sketchloss style export` wrote.
+
+    Args:
+        path: of the `.onnx` file.
+        device: `auto`: the GPU if ONNX Runtime was built for one, and finds it.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is damaged or another program's, or there is no such device.
+    """
+    path = Path(path)
+    if not path.is_file():
+        kind = "is a folder, not a file" if path.is_dir() else "does not exist"
+        message = f"{path} {kind}: give a file that sketchloss style export made"
+        raise ValueError(message) if path.is_dir() else FileNotFoundError(message)
+    has_cuda = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+    if device == "cuda" and not has_cuda:
+        raise ValueError("device is cuda: this ONNX Runtime is for the CPU; install onnxruntime-gpu, or --device cpu")
+    providers = ["CUDAExecutionProvider"] * (has_cuda and device != "cpu") + ["CPUExecutionProvider"]
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # what is wrong comes as an exception
+    try:
+        session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=providers)
+    except OSError:
+        raise
+    except Exception as error:  # noqa: BLE001 (ONNX Runtime has an exception of its own for each kind of damage)
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"{path} is no whole ONNX file ({reason}): export the stylizer again") from None
+    return ExportedStylizer(session, _read_config(session, path))
+
+
+def _read_config(session: onnxruntime.InferenceSession, path: Path) -> StylizerConfig:
+    stored = session.get_modelmeta().custom_metadata_map.get(METADATA)
+    if stored is None:
+        raise ValueError(f"{path} is another program's ONNX file: give one that sketchloss style export made")
+    try:
+        values = json.loads(stored)
+        if values["format"] != FORMAT:
+            raise ValueError(f"it says {values['format']!r} and not {FORMAT!r}")
+        known = {item.name for item in fields(StylizerConfig)}
+        settings: dict[str, Any] = {name: value for name, value in values.items() if name in known}
+        return StylizerConfig(**settings)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"{path} does not say what it is ({reason}): export the stylizer again") from None

@@ -1,0 +1,177 @@
+"""Which picture becomes which file: everything that can be refused is, before the first one is made."""
+
+import warnings
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from PIL import Image
+
+from sketchloss.images import FORMATS, find_pictures, picture_suffixes
+from sketchloss.stylize.pictures import has_alpha, readable_formats
+
+Alpha = Literal["flatten", "keep"]
+STANDARD = "-"  # stdin as an input, stdout as an output
+# GIF has a single transparent colour, which smooth edges do not survive; BMP and PPM lose it in Pillow.
+FORMATS_WITH_ALPHA = ("PNG", "WEBP", "TIFF", "JPEG2000", "AVIF")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A picture to be made."""
+
+    source: Path | None
+    """None: stdin."""
+    out: Path | None
+    """None: stdout, as PNG."""
+
+    @property
+    def name(self) -> str:
+        """What to call the picture in a message."""
+        return "standard input" if self.source is None else str(self.source)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be made, in order."""
+
+    jobs: list[Job]
+    skipped: int
+    """How many are there already and stay as they are."""
+    single: bool
+    """One picture was named, rather than a folder or several."""
+
+
+def plan_pictures(
+    inputs: Sequence[str],
+    out: str,
+    *,
+    alpha: Alpha = "flatten",
+    force: bool = False,
+    skip_existing: bool = False,
+) -> Plan:
+    """Decide what is read and what is written.
+
+    Args:
+        inputs: paths of pictures, or the path of one folder, or `-` alone.
+        out: a file for one picture, a folder for a folder or several pictures, or `-`.
+        alpha: `keep` asks for formats that can hold transparency, where the picture has any.
+        force: files that are there may be replaced, unless they are inputs.
+        skip_existing: those that are there are left out of the plan.
+
+    Raises:
+        FileNotFoundError: if an input does not exist.
+        ValueError: for anything else that is in the way, naming it.
+    """
+    if force and skip_existing:
+        raise ValueError("--force replaces what is there and --skip-existing keeps it: give one of them")
+    if not inputs:
+        raise ValueError("no picture is given: name files, a folder, or - for standard input")
+    for name in inputs:
+        if name != STANDARD and not Path(name).exists():
+            raise FileNotFoundError(f"{name} does not exist: check the path")
+    if len(inputs) == 1 and not Path(inputs[0]).is_dir():
+        source = None if inputs[0] == STANDARD else Path(inputs[0])
+        jobs, single = [_plan_one(source, out, alpha)], True
+    else:
+        jobs, single = _plan_many(inputs, out), False
+        _check_formats(jobs, alpha)
+    _check_not_inputs(jobs)
+    there = {job.out for job in jobs if job.out is not None and job.out.exists()}
+    for path in sorted(path for path in there if path is not None):
+        if path.is_dir():
+            raise ValueError(f"{path} is a folder, where a picture is to go: move it, or choose another --out")
+        if not force and not skip_existing:
+            more = f" and {len(there) - 1:,} more" if len(there) > 1 else ""
+            raise ValueError(f"{path}{more} exists: add --force to replace, or --skip-existing to keep, what is there")
+    left = [job for job in jobs if not (skip_existing and job.out in there)]
+    return Plan(left, len(jobs) - len(left), single)
+
+
+def _plan_one(source: Path | None, out: str, alpha: Alpha) -> Job:
+    if out == STANDARD:
+        return Job(source, None)
+    path = Path(out)
+    example = f"such as {path / (source.name if source else 'sketch.png')}"
+    if path.is_dir() or out.endswith("/"):
+        raise ValueError(f"--out {out} is a folder, and one picture is given: name a file, {example}")
+    if not path.parent.is_dir():
+        raise ValueError(f"cannot write {path}: the folder {path.parent} does not exist; make it first")
+    kind = writable_format(path)
+    if kind is None:
+        raise ValueError(f"--out {path} has no suffix that can be written: use .png, .jpg, .webp or .tif")
+    if alpha == "keep" and kind not in FORMATS_WITH_ALPHA:
+        raise ValueError(f"--out {path}: {kind} holds no transparency; use .png, or --alpha flatten")
+    return Job(source, path)
+
+
+def _plan_many(inputs: Sequence[str], out: str) -> list[Job]:
+    folder = Path(out)
+    if out == STANDARD:
+        raise ValueError("--out - takes one picture, and several are given: name a folder")
+    if STANDARD in inputs:
+        raise ValueError("standard input (-) is one picture of several: give it alone")
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"--out {folder} is a file, and several pictures are given: name a folder")
+    if not folder.exists() and folder.suffix.lower() in picture_suffixes():
+        raise ValueError(f"--out {folder} is named as a picture, and several are given: name a folder")
+    if len(inputs) > 1:
+        if within := [name for name in inputs if Path(name).is_dir()]:
+            raise ValueError(f"{within[0]} is a folder among other inputs: give one folder alone, or files")
+        return _check_distinct(Job(Path(name), folder / Path(name).name) for name in inputs)
+    root = Path(inputs[0])
+    if folder.resolve().is_relative_to(root.resolve()):
+        raise ValueError(f"--out {folder} lies in {root}, whose pictures are the inputs: choose another --out")
+    jobs = [Job(path, folder / path.relative_to(root)) for path in find_pictures(root)]
+    if not jobs:
+        raise ValueError(f"{root} holds no pictures (.png, .jpg and the like): check the path")
+    return jobs
+
+
+def _check_distinct(jobs: Iterable[Job]) -> list[Job]:
+    by_output: dict[Path | None, Job] = {}
+    for job in jobs:
+        if other := by_output.get(job.out):
+            raise ValueError(f"{other.name} and {job.name} would both become {job.out}: make them one after the other")
+        by_output[job.out] = job
+    return list(by_output.values())
+
+
+def _check_formats(jobs: Collection[Job], alpha: Alpha) -> None:
+    for job in jobs:
+        kind = writable_format(job.out) if job.out else "PNG"
+        if kind is None:
+            raise ValueError(f"{job.name} has no suffix that can be written: rename it, or give it alone with --out")
+        if alpha == "keep" and kind not in FORMATS_WITH_ALPHA and job.source and _has_alpha(job.source):
+            raise ValueError(
+                f"{job.name} has transparency, which a new {kind} would lose: convert it to .png, or --alpha flatten"
+            )
+
+
+def _has_alpha(path: Path) -> bool:
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(path, formats=readable_formats()) as picture:
+            return has_alpha(picture)
+    except Exception:  # noqa: BLE001 (damaged in whatever way: reading it will say so)
+        return False
+
+
+def _check_not_inputs(jobs: Collection[Job]) -> None:
+    """Compare files and not names: links may lead from one to the other."""
+    sources = {_identity(job.source): job.name for job in jobs if job.source is not None and job.source.exists()}
+    for job in jobs:
+        if job.out is not None and job.out.exists() and (name := sources.get(_identity(job.out))):
+            raise ValueError(f"{job.out} is an input ({name}): write elsewhere, inputs are never replaced")
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_dev, found.st_ino
+
+
+def writable_format(path: Path) -> str | None:
+    """Return Pillow's name of the format that a suffix stands for, if it can be written here."""
+    Image.init()
+    kind = Image.registered_extensions().get(path.suffix.lower())
+    return kind if kind in FORMATS and kind in Image.SAVE else None
