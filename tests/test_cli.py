@@ -265,13 +265,13 @@ def test_a_command_may_have_two_words(command, capsys):
     def function(config: Nothing) -> int:
         return 7
 
-    command(function, "style train")
-    assert main(["style", "train"]) == 7
-    assert main(["style", "--help"]) == 0
-    assert "style train  a trial" in capsys.readouterr().out
-    check_one_line(main(["style"]), *capsys.readouterr(), ("style needs a second word", "use one of train"))
-    check_one_line(main(["style", "tran"]), *capsys.readouterr(), ("'tran' is no part of style", "use one of train"))
-    check_one_line(main(["stile"]), *capsys.readouterr(), ("did you mean style?",))
+    command(function, "magic show")
+    assert main(["magic", "show"]) == 7
+    assert main(["magic", "--help"]) == 0
+    assert "magic show  a trial" in capsys.readouterr().out
+    check_one_line(main(["magic"]), *capsys.readouterr(), ("magic needs a second word", "use one of show"))
+    check_one_line(main(["magic", "shaw"]), *capsys.readouterr(), ("'shaw' is no part of magic", "use one of show"))
+    check_one_line(main(["majic"]), *capsys.readouterr(), ("did you mean magic?",))
 
 
 # Parsing -------------------------------------------------------------------------------------------------------------

@@ -156,8 +156,10 @@ def test_every_weight_and_the_image_get_a_gradient():
     (stylizer(pictures) * weights).sum().backward()
     assert pictures.grad is not None
     assert pictures.grad.abs().min() > 0
-    # A bias in front of a normalisation is taken out again by it.
-    named = {name: parameter for name, parameter in stylizer.named_parameters() if "convolution.bias" not in name}
+    # A constant that is added in front of a normalisation is taken out again by it.
+    idle = ("convolution.bias", "second.norm.bias")
+    named = {name: parameter for name, parameter in stylizer.named_parameters() if not name.endswith(idle)}
+    assert len(named) == 22
     assert all(parameter.grad.abs().sum() > 1e-4 for parameter in named.values())
 
 
@@ -230,7 +232,7 @@ DAMAGES = {
     "another program": (of_another_program, "says None and not 'sketchloss stylizer'"),
     "a backbone": (of_a_backbone, "says 'sketchloss backbone"),
     "a wrong type": (lambda folder: change(folder, width="wide"), "is no whole stylizer"),
-    "a wrong number": (lambda folder: change(folder, channels=4), "channels is 4"),
+    "a wrong number": (lambda folder: change(folder, blocks=-4), "blocks is -4"),
     "another width": (lambda folder: change(folder, width=0.25), "size mismatch"),
     "more blocks": (lambda folder: change(folder, blocks=2), "residuals.1"),
     "a tensor missing": (without_a_tensor, "output.bias"),

@@ -178,6 +178,8 @@ def _explain(error: BaseException, command: Command | None) -> tuple[str | None,
             return f"{missing} is not installed; this needs the extra: pip install 'sketchloss[{extra}]'", 2
         case torch.OutOfMemoryError():
             return f"{_one_line(error).partition('. ')[0]}: use smaller pictures or batches, or --device cpu", 2
+        case RuntimeError() if "can't allocate memory" in str(error):  # torch's on a CPU
+            return "there is not enough memory: use smaller pictures or batches", 2
         case RuntimeError() if "DataLoader worker" in str(error) and "killed" in str(error):
             return "a process that decodes pictures was killed, most likely for memory: use a smaller image size", 2
         case OSError(strerror=str(reason)) if error.filename is not None:

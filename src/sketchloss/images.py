@@ -115,11 +115,12 @@ def _walk(folder: Path, above: frozenset[Path]) -> Iterator[Path]:
 @cache
 def picture_suffixes() -> frozenset[str]:
     """Suffixes of the files that can be read here, such as `.png`, in lower case."""
-    return frozenset(suffix for suffix, kind in Image.registered_extensions().items() if kind in _formats())
+    return frozenset(suffix for suffix, kind in Image.registered_extensions().items() if kind in readable_formats())
 
 
 @cache
-def _formats() -> tuple[str, ...]:
+def readable_formats() -> tuple[str, ...]:
+    """Pillow's names of the formats that can be read here."""
     Image.init()
     return tuple(kind for kind in FORMATS if kind in Image.OPEN)  # AVIF only where Pillow was built with it
 
@@ -128,7 +129,7 @@ def _open(file: BinaryFile) -> Image.Image:
     if not file.read(1):
         raise EOFError("the file is empty")
     file.seek(0)
-    picture = Image.open(cast(IO[bytes], file), formats=_formats())
+    picture = Image.open(cast(IO[bytes], file), formats=readable_formats())
     width, height = picture.size
     limit = Image.MAX_IMAGE_PIXELS
     if limit is not None and width * height > limit:
@@ -195,7 +196,7 @@ def _reason(error: Exception) -> str:
                 f"too large ({_one_line(error)}); make it smaller, or raise PIL.Image.MAX_IMAGE_PIXELS if you trust it"
             )
         case Image.UnidentifiedImageError():
-            return f"not a picture that can be read here ({', '.join(_formats())}); convert it or remove it"
+            return f"not a picture that can be read here ({', '.join(readable_formats())}); convert it or remove it"
         case _:
             return f"damaged or cut off ({_one_line(error)}); fetch it again or remove it"
 
@@ -284,7 +285,7 @@ def save_picture(picture: Image.Image, path: str | Path) -> None:
     if not path.parent.is_dir():
         raise ValueError(f"cannot write {path}: the folder {path.parent} does not exist; create it first")
     kind = Image.registered_extensions().get(path.suffix.lower())
-    if kind not in _formats() or kind not in Image.SAVE:
+    if kind not in readable_formats() or kind not in Image.SAVE:
         raise ValueError(f"cannot write {path}: unknown suffix {path.suffix!r}; use .png or .jpg")
     with write_atomic(path) as temporary:
         picture.save(temporary, format=kind)

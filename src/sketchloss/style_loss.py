@@ -59,7 +59,7 @@ class StyleTransferLoss(nn.Module):
         return super().train(False)
 
     @torch.no_grad()
-    def set_style(self, batches: Iterable[Float[Tensor, "n 3 h w"]]) -> int:
+    def set_style(self, batches: Iterable[Float[Tensor, "_ 3 _ _"]]) -> int:
         """Take the style: the mean Gram matrices over all pictures.
 
         Args:
@@ -178,7 +178,7 @@ class Balance:
         """Set the factors by gradient norms, as `gradient_norms` measures them; with `none` nothing changes.
 
         Args:
-            norms: of each term with a weight above 0; if one is not finite, as float16 may make it, all are passed over.
+            norms: of each term with a weight above 0; if one is not finite (float16), all are passed over.
         """
         if self.kind == "none" or not all(math.isfinite(norms[name]) for name in self.active):
             return

@@ -26,6 +26,8 @@ from sketchloss.recipes.finetune import PRESETS as FINETUNE_PRESETS
 from sketchloss.recipes.finetune import Finetune, finetune
 from sketchloss.recipes.retrieval import PRESETS as RETRIEVAL_PRESETS
 from sketchloss.recipes.retrieval import Retrieval, retrieval
+from sketchloss.recipes.style_table import PRESETS as STYLE_PRESETS
+from sketchloss.recipes.style_table import StyleTable, style_table
 from sketchloss.report.tables import markdown_table
 
 
@@ -55,6 +57,10 @@ class Study:
     """Of the split, the order and the crops; the first of `seeds`."""
     seeds: int = 3
     """Repeats of the retrieval and the separation."""
+    content: str = "doodles"
+    """Photos that the photo-to-sketch networks are trained on."""
+    sets: tuple[str, ...] = ("doodles?tool=ink",)
+    """Pairs of photo and true sketch that they draw: `doodles?tool=ink`, `cufs:PATH`, `fs2k:PATH?style=1`."""
     again: bool = False
     """Throw away what an earlier study left in `out`."""
 
@@ -73,6 +79,7 @@ TUNED = tuple(arm for arm, kind in ARMS.items() if kind.tuning)
 MADE = {"results.json", "results.md", "compare.png", "compare_a.png", "compare_b.png", "features", *TUNED} | {
     "retrieval",
     "separation",
+    "style",
 }
 
 
@@ -124,6 +131,11 @@ def study(config: Study) -> dict[str, Any]:
     print("\nSeparation of the classes by the trained embeddings")
     class_separation(ClassSeparation(out=config.out / "separation", heads=config.out / "retrieval", **same))
 
+    # Photo to sketch: Table 1 and Figure 2 ---------------------------------------------------------------------------
+    print("\nPhoto to sketch with the loss of each arm")
+    drawing: dict[str, Any] = {"content": config.content, "sets": config.sets, "seed": config.seed, **weights}
+    style_table(StyleTable(out=config.out / "style", **{**STYLE_PRESETS["demo"], **drawing}))
+
     # Report ----------------------------------------------------------------------------------------------------------
     results = {
         "format": FORMAT,
@@ -153,6 +165,8 @@ def study(config: Study) -> dict[str, Any]:
         ("separation/ratio.png", "Figure 4 in small"),
         ("separation/distances.png", "distances within and across classes"),
         ("separation/map.png", "maps of the embeddings"),
+        ("style/table.md", "Table 1 in small"),
+        ("style/figure.png", "Figure 2 in small: photos, true sketches, and what the arms draw"),
     ):
         print(f"  {file:28} {what}")
     return results

@@ -19,7 +19,7 @@ from sketchloss.models.stylizer import FORMAT, SMALLEST, Stylizer
 from sketchloss.stylize.exported import METADATA, load_exported
 
 OPSET = 18  # the least that the exporter writes by itself, so that older runtimes can read it
-OPSETS = range(18, 24)  # what was tried; from 21 on instance normalisation is one operator
+OPSETS = range(18, 24)  # what was tried
 # Of a file that is kept, on values in [0, 1]; rounding alone makes about 1e-5.
 TOLERANCE = 1e-3
 # Batch, height and width of the images that the file is checked on: none is of the size that it is exported with, no

@@ -11,7 +11,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor, nn
 
-from sketchloss.images import FORMATS, read_picture, to_picture, to_tensor
+from sketchloss.images import read_picture, readable_formats, to_picture, to_tensor
 from sketchloss.models.stylizer import Layer, Stylizer, StylizerConfig
 from sketchloss.stylize.tiles import TILE, stylize_tiled
 
@@ -124,9 +124,3 @@ def read_with_alpha(data: bytes, *, name: str) -> tuple[Image.Image, Image.Image
 def has_alpha(picture: Image.Image) -> bool:
     """Tell whether a picture has transparency that `read_picture` flattens."""
     return picture.has_transparency_data and not (picture.mode == "F" or picture.mode.startswith("I"))
-
-
-def readable_formats() -> tuple[str, ...]:
-    """Return those of `FORMATS` that this Pillow opens."""
-    Image.init()
-    return tuple(kind for kind in FORMATS if kind in Image.OPEN)

@@ -8,8 +8,8 @@ from typing import Literal
 
 from PIL import Image
 
-from sketchloss.images import FORMATS, find_pictures, picture_suffixes
-from sketchloss.stylize.pictures import has_alpha, readable_formats
+from sketchloss.images import FORMATS, find_pictures, picture_suffixes, readable_formats
+from sketchloss.stylize.pictures import has_alpha
 
 Alpha = Literal["flatten", "keep"]
 STANDARD = "-"  # stdin as an input, stdout as an output

@@ -1,0 +1,430 @@
+"""What style transfer minimises.
+
+Oracles: the terms in NumPy, loop by loop, on the features of a backbone; closed forms of total variation and balance;
+finite differences.
+"""
+
+import inspect
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+import sketchloss.loss
+from sketchloss import Backbone, SketchLoss
+from sketchloss.loss import DEFAULT_LAYERS
+from sketchloss.style_loss import Balance, StyleTransferLoss, gradient_norms, total_variation
+
+METRICS = ("l1", "l2", "cosine")
+
+
+@cache
+def small_backbone() -> Backbone:
+    """Tests share it; a loss copies it."""
+    torch.manual_seed(0)
+    return Backbone(width=0.125, attention=True).eval()
+
+
+def small_loss(**arguments) -> StyleTransferLoss:
+    return StyleTransferLoss(small_backbone(), **arguments)
+
+
+def pictures(*shape: int, seed: int = 0) -> Tensor:
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def features_of(images: Tensor, layers=DEFAULT_LAYERS) -> dict[str, np.ndarray]:
+    with torch.no_grad():
+        found = small_backbone()(images.expand(-1, 3, -1, -1), layers)
+    return {name: features.double().numpy() for name, features in found.items()}
+
+
+def gram_by_hand(features: np.ndarray) -> np.ndarray:
+    """Johnson et al., Eq. 3, of one image."""
+    channels, height, width = features.shape
+    found = np.zeros((channels, channels))
+    for one in range(channels):
+        for other in range(channels):
+            found[one, other] = (features[one] * features[other]).sum() / (channels * height * width)
+    return found
+
+
+def distance_by_hand(one: np.ndarray, other: np.ndarray, metric: str) -> float:
+    if metric == "cosine":
+        products = (one * other).sum(0)
+        return float((1 - products / np.linalg.norm(one, axis=0) / np.linalg.norm(other, axis=0)).mean())
+    return float((np.abs(one - other) if metric == "l1" else (one - other) ** 2).mean())
+
+
+# The terms -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_terms_are_those_of_the_paper(metric, channels):
+    loss = small_loss(metric=metric, content_layer="relu3_1")
+    style = [pictures(2, 3, 24, 16, seed=1), pictures(3, 3, 16, 20, seed=2)]
+    pred, content = pictures(2, channels, 16, 24, seed=3), pictures(2, 3, 16, 24, seed=4)
+    assert loss.set_style(style) == 5
+    terms = loss(pred, content)
+
+    ours, theirs = (features_of(images, (*DEFAULT_LAYERS, "relu3_1")) for images in (pred, content))
+    wanted = {
+        "content": np.mean([distance_by_hand(ours["relu3_1"][n], theirs["relu3_1"][n], metric) for n in range(2)])
+    }
+    for name in DEFAULT_LAYERS:
+        grams = [gram_by_hand(image) for batch in style for image in features_of(batch)[name]]
+        mean = sum(grams) / 5
+        wanted[f"style_{name}"] = np.mean([((gram_by_hand(image) - mean) ** 2).sum() for image in ours[name]])
+    pixels = pred.double().numpy()
+    wanted["total_variation"] = (np.diff(pixels, axis=2) ** 2).mean() + (np.diff(pixels, axis=3) ** 2).mean()
+
+    assert list(terms) == list(wanted)
+    for name, value in wanted.items():
+        assert value > 1e-9, name
+        assert terms[name].item() == pytest.approx(value, rel=2e-4), name
+        assert terms[name].dtype == torch.float32
+        assert terms[name].shape == ()
+
+
+def test_the_mean_over_unequal_batches_is_the_mean_over_all():
+    style, pred = pictures(5, 3, 16, 16, seed=1), pictures(1, 3, 16, 16)
+    whole, parts, other = small_loss(), small_loss(), small_loss()
+    assert whole.set_style([style]) == 5
+    assert parts.set_style(iter([style[:1], style[1:4], style[4:]])) == 5
+    other.set_style([style[:4]])
+    for name, value in whole(pred, pred).items():
+        assert parts(pred, pred)[name].item() == pytest.approx(value.item(), rel=1e-4)
+        assert not name.startswith("style") or other(pred, pred)[name].item() != pytest.approx(value.item(), rel=1e-3)
+
+
+def test_a_style_set_again_replaces_the_first():
+    loss, fresh, pred = small_loss(), small_loss(), pictures(1, 3, 16, 16)
+    loss.set_style([pictures(2, 3, 16, 16, seed=1)])
+    loss.set_style([pictures(2, 3, 16, 16, seed=2)])
+    fresh.set_style([pictures(2, 3, 16, 16, seed=2)])
+    assert loss(pred, pred) == fresh(pred, pred)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("fill", ["drawn", 0.0, 1.0])
+def test_the_photo_itself_has_no_content_term_and_the_style_itself_no_style_term(metric, fill):
+    image = pictures(1, 3, 16, 16) if fill == "drawn" else torch.full((1, 3, 16, 16), fill)
+    loss = small_loss(metric=metric)
+    loss.set_style([image])
+    pred = image.clone().requires_grad_()
+    terms = loss(pred, image)
+    assert {name: value.item() for name, value in terms.items() if name != "total_variation"} == pytest.approx(
+        dict.fromkeys(["content", *(f"style_{name}" for name in DEFAULT_LAYERS)], 0.0), abs=1e-12
+    )
+    sum(terms.values()).backward()
+    assert pred.grad is not None
+    assert pred.grad.isfinite().all()
+    assert torch.allclose(pred.grad, torch.zeros(()), atol=1e-5) or fill == "drawn"  # the total variation is left
+
+
+def test_the_gradient_reaches_what_was_drawn_and_nothing_else():
+    loss = small_loss()
+    loss.set_style([pictures(2, 3, 16, 16, seed=1)])
+    pred, content = pictures(2, 3, 16, 16).requires_grad_(), pictures(2, 3, 16, 16, seed=2).requires_grad_()
+    for name, term in loss(pred, content).items():
+        (ours,) = torch.autograd.grad(term, pred, retain_graph=True)
+        (theirs,) = torch.autograd.grad(term, content, retain_graph=True, allow_unused=True)
+        assert ours.abs().sum() > 0, name
+        assert theirs is None, name
+    assert not list(loss.parameters())
+    assert not loss.state_dict()
+    assert not any(buffer.requires_grad for buffer in loss.buffers())
+
+
+def test_the_gradient_is_that_of_finite_differences():
+    loss = small_loss(style_layers=("relu1_2", "relu2_2")).double()
+    loss.set_style([pictures(2, 3, 8, 8, seed=1).double()])
+    pred, content = pictures(1, 3, 8, 8).double().requires_grad_(), pictures(1, 3, 8, 8, seed=2).double()
+    along, step = torch.randn(pred.shape, generator=torch.Generator().manual_seed(5), dtype=torch.float64), 1e-4
+    with torch.no_grad():  # the sums are float32: a step that leaves them digits
+        ahead, behind = (loss(pred + sign * step * along, content) for sign in (1, -1))
+    for name, term in loss(pred, content).items():
+        (gradient,) = torch.autograd.grad(term, pred, retain_graph=True)
+        numeric = (ahead[name] - behind[name]).item() / (2 * step)
+        assert (gradient * along).sum().item() == pytest.approx(numeric, rel=2e-2), name
+
+
+def test_it_stays_in_evaluation_whatever_its_parent_does():
+    parent = torch.nn.Sequential(small_loss())
+    parent.train()
+    assert not any(module.training for module in parent[0].modules())
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("metric", METRICS)
+def test_in_half_precision_values_and_gradients_are_close_and_finite(dtype, metric):
+    loss = small_loss(metric=metric)
+    loss.set_style([pictures(2, 3, 16, 16, seed=1)])
+    for pred in (pictures(2, 3, 16, 16), torch.zeros(2, 3, 16, 16), torch.ones(2, 3, 16, 16)):
+        pred, content = pred.requires_grad_(), pictures(2, 3, 16, 16, seed=2)
+        with torch.autocast("cpu", dtype=dtype):
+            half = loss(pred, content)
+        for name, value in loss(pred, content).items():
+            assert half[name].dtype == torch.float32
+            assert half[name].item() == pytest.approx(value.item(), rel=0.05, abs=1e-7), name
+            (gradient,) = torch.autograd.grad(half[name], pred, retain_graph=True)
+            assert gradient.isfinite().all(), name
+
+
+def test_shares_of_the_style_add_up_to_its_weight():
+    loss = small_loss(style_layers=("relu1_2", "relu3_3", "relu1_2"))  # named twice, met once
+    shares = loss.share_out(content=1.0, style=5.0, total_variation=0.3)
+    assert shares == {"content": 1.0, "style_relu1_2": 2.5, "style_relu3_3": 2.5, "total_variation": 0.3}
+    loss.set_style([pictures(1, 3, 16, 16)])
+    assert list(loss(pictures(1, 3, 16, 16), pictures(1, 3, 16, 16))) == list(shares)
+
+
+@pytest.fixture
+def without_type_checks(monkeypatch):
+    """The tests check types and shapes in signatures; users do not, so our own checks must do."""
+    for name in ("__init__", "forward", "set_style"):
+        monkeypatch.setattr(StyleTransferLoss, name, inspect.unwrap(getattr(StyleTransferLoss, name)))
+    monkeypatch.setattr(SketchLoss, "__init__", inspect.unwrap(SketchLoss.__init__))
+    monkeypatch.setattr(sketchloss.loss, "_check_layers", inspect.unwrap(sketchloss.loss._check_layers))
+
+
+@pytest.mark.usefixtures("without_type_checks")
+def test_what_cannot_be_compared_is_refused():
+    loss, image = small_loss(), pictures(2, 3, 16, 16)
+    with pytest.raises(ValueError, match="no style is set: call set_style first"):
+        loss(image, image)
+    with pytest.raises(ValueError, match="there is no style picture: give one at least"):
+        loss.set_style([])
+    with pytest.raises(ValueError, match=r"style: expected values in \[0, 1\].*divide by 255"):
+        loss.set_style([image * 255])
+    with pytest.raises(ValueError, match=r"style: .*at least 8 by 8 pixels, got shape \(2, 3, 7, 16\)"):
+        loss.set_style([image[:, :, :7]])
+    loss.set_style([image])
+    for other in (pictures(1, 3, 16, 16), pictures(2, 3, 16, 24)):
+        found = rf"pred is \(2, 3, 16, 16\) and content \({len(other)}, 3, 16, {other.shape[3]}\): give images of one"
+        with pytest.raises(ValueError, match=found):
+            loss(image, other)
+    with pytest.raises(ValueError, match=r"pred: .*at least 8 by 8 pixels, got shape \(2, 3, 16, 7\)"):
+        loss(image[..., :7], image[..., :7])
+    with pytest.raises(ValueError, match=r"content: .*uint8.*divide by 255"):
+        loss(image, image.to(torch.uint8))
+
+
+@pytest.mark.usefixtures("without_type_checks")
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"content_layer": "relu9_9"}, "layer 'relu9_9' is unknown: choose from relu1_1"),
+        ({"style_layers": ("relu1_2", "conv1")}, "layer 'conv1' is unknown"),
+        ({"style_layers": ()}, "layers is empty: name at least one"),
+        ({"style_layers": "relu1_2"}, "layers is the text 'relu1_2'"),
+        ({"metric": "l3"}, "metric 'l3' is unknown: use l1, l2 or cosine"),
+    ],
+)
+def test_settings_outside_the_choices_are_refused(arguments, words):
+    with pytest.raises(ValueError, match=words):
+        small_loss(**arguments)
+
+
+# Total variation -----------------------------------------------------------------------------------------------------
+
+
+def test_total_variation_of_a_ramp_and_of_stripes():
+    # Closed form: a ramp climbs by the same step everywhere, and stripes by 1 between any two columns.
+    down = torch.linspace(0, 1, 11)[None, None, :, None].expand(2, 3, 11, 7)
+    assert total_variation(down).item() == pytest.approx(0.01, rel=1e-5)
+    assert total_variation(down.mT).item() == pytest.approx(0.01, rel=1e-5)
+    assert total_variation((down + down[:, :, :7].mT.repeat(1, 1, 2, 1)[:, :, :11]) / 2).item() > 0
+    stripes = (torch.arange(8) % 2).float().expand(1, 1, 5, 8)
+    assert total_variation(stripes).item() == 1
+    checks = (torch.arange(6)[:, None] + torch.arange(6)).remainder(2).float()[None, None]
+    assert total_variation(checks).item() == 2
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(1, 3), st.integers(1, 9), st.integers(1, 9), st.sampled_from([1, 3]))
+def test_total_variation_is_the_mean_over_pairs_of_neighbours(count, height, width, channels):
+    images = pictures(count, channels, height, width, seed=height * 10 + width)
+    down, across = [], []
+    for plane in images.double().numpy().reshape(-1, height, width):
+        down += [(plane[y + 1, x] - plane[y, x]) ** 2 for y in range(height - 1) for x in range(width)]
+        across += [(plane[y, x + 1] - plane[y, x]) ** 2 for y in range(height) for x in range(width - 1)]
+    wanted = sum(sum(steps) / len(steps) for steps in (down, across) if steps)
+    assert total_variation(images).item() == pytest.approx(wanted, rel=1e-5, abs=1e-12)
+    assert total_variation(images.bfloat16()).dtype == torch.float32
+    assert total_variation(torch.full_like(images, 0.3)).item() == 0
+
+
+# Gradient norms ------------------------------------------------------------------------------------------------------
+
+
+def test_gradient_norms_of_known_gradients():
+    output = pictures(2, 1, 3, 4).requires_grad_()
+    terms = {
+        "quadratic": output.square().sum() / 2,  # its gradient is the output
+        "linear": 3 * output.sum(),
+        "absent": torch.tensor(1.0, requires_grad=True) * 2,
+        "unmeasured": torch.tensor(float("nan")),
+    }
+    norms = gradient_norms(terms, output, ("quadratic", "linear", "absent"))
+    assert norms == pytest.approx({"quadratic": output.norm().item(), "linear": 3 * 24**0.5, "absent": 0.0})
+    sum(terms[name] for name in norms).backward()  # the graph is kept, and nothing was added to gradients
+    torch.testing.assert_close(output.grad, output.detach() + 3)
+
+
+def test_gradient_norms_of_the_loss_are_those_of_numeric_gradients():
+    loss = small_loss(style_layers=("relu1_2",), content_layer="relu1_1").double()
+    loss.set_style([pictures(1, 3, 4, 4, seed=1).double()])
+    output, content = pictures(1, 1, 3, 3).double().requires_grad_(), pictures(1, 3, 3, 3, seed=2).double()
+    terms = loss(output, content)
+    numeric: dict[str, list[float]] = {name: [] for name in terms}
+    with torch.no_grad():
+        for place in range(output.numel()):
+            step = torch.zeros(output.numel(), dtype=torch.float64).index_fill(0, torch.tensor([place]), 1e-3)
+            ahead, behind = (loss(output + sign * step.view_as(output), content) for sign in (1, -1))
+            for name in terms:
+                numeric[name].append((ahead[name] - behind[name]).item() / 2e-3)
+    for name, norm in gradient_norms(terms, output, terms).items():
+        assert norm == pytest.approx(np.linalg.norm(numeric[name]), rel=2e-2), name
+
+
+def test_gradient_norms_survive_float16():
+    # A mean over a million features sends gradients of 1e-7 and less, which float16 alone rounds to nothing.
+    loss = small_loss(style_layers=("relu2_2",))
+    loss.set_style([pictures(1, 3, 64, 64, seed=1)])
+    output, content = pictures(4, 3, 64, 64).requires_grad_(), pictures(4, 3, 64, 64, seed=2)
+    wanted = gradient_norms(loss(output, content), output, ("content", "style_relu2_2"))
+    with torch.autocast("cpu", dtype=torch.float16):
+        terms = loss(output, content)
+    assert gradient_norms(terms, output, wanted) == pytest.approx(wanted, rel=0.05, abs=0)
+
+
+# Balance -------------------------------------------------------------------------------------------------------------
+
+WEIGHTS = {"content": 1.0, "style": 5.0, "total_variation": 0.0, "other": 0.25}
+
+
+def ratio(balance: Balance, norms: dict[str, float]) -> list[float]:
+    """How hard each term pulls, weighed: as parts of all."""
+    pulls = [balance.factors[name] * norms[name] for name in balance.active]
+    return [pull / sum(pulls) for pull in pulls]
+
+
+def test_pulls_stand_in_the_ratio_of_the_weights():
+    # Quadratic terms, whose gradients are known: scale times the output.
+    output = pictures(2, 3, 4, 4).requires_grad_()
+    scales = {"content": 7.0, "style": 2e-6, "total_variation": 1.0, "other": 3e4}
+    terms = {name: scale * output.square().sum() / 2 for name, scale in scales.items()}
+    balance = Balance(WEIGHTS)
+    assert balance.active == ("content", "style", "other")
+    balance.observe(gradient_norms(terms, output, balance.active))
+    assert ratio(balance, {name: scale * output.norm().item() for name, scale in scales.items()}) == pytest.approx(
+        [1 / 6.25, 5 / 6.25, 0.25 / 6.25], rel=1e-5
+    )
+    # The gradients are parallel, so their sum has the norm 1, whatever the scales.
+    total = balance.total(terms)
+    (gradient,) = torch.autograd.grad(total, output)
+    assert gradient.norm().item() == pytest.approx(1, rel=1e-5)
+    assert total.item() == pytest.approx(sum(balance.factors[name] * terms[name].item() for name in balance.active))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(*[st.floats(1e-6, 1e6)] * 3), min_size=1, max_size=6),
+    st.tuples(*[st.floats(0.01, 100)] * 3),
+)
+def test_the_initial_ratio_is_that_of_the_mean_norms(observed, given_weights):
+    names = ("a", "b", "c")
+    balance = Balance(dict(zip(names, given_weights, strict=True)), "initial")
+    for norms in observed:
+        balance.observe(dict(zip(names, norms, strict=True)))
+    means = dict(zip(names, np.mean(observed, axis=0), strict=True))
+    wanted = np.array(given_weights) / sum(given_weights)
+    assert ratio(balance, means) == pytest.approx(list(wanted), rel=1e-6)
+    assert sum(balance.factors[name] * means[name] for name in names) == pytest.approx(1, rel=1e-6)
+
+
+def test_without_balance_the_factors_are_the_weights():
+    balance = Balance(WEIGHTS, "none")
+    balance.observe({"content": 3.0, "style": 4.0, "other": 0.1})
+    assert balance.factors == WEIGHTS
+    assert balance.norms == {}
+    terms = {"content": torch.tensor(2.0), "style": torch.tensor(3.0), "other": torch.tensor(4.0)}
+    assert balance.total(terms).item() == 1 * 2 + 5 * 3 + 0.25 * 4  # the term of weight 0 is not even asked for
+
+
+def test_running_means_follow_a_change_of_scale():
+    balance = Balance({"a": 1.0, "b": 1.0}, "running", decay=0.75)
+    wanted = None
+    for index, norm in enumerate([8.0, 4.0, 2.0, 10.0, *[100.0] * 40], start=1):
+        balance.observe({"a": norm, "b": 1.0})
+        # The documented rule: a plain mean until the window of 1 / (1 - decay) is full, then an exponential one.
+        keep = min(1 - 1 / index, 0.75)
+        wanted = norm if wanted is None else keep * wanted + (1 - keep) * norm
+        assert balance.norms["a"] == pytest.approx(wanted)
+        assert balance.factors["a"] == pytest.approx(0.5 / wanted)
+        if index <= 4:
+            assert balance.norms["a"] == pytest.approx(np.mean([8.0, 4.0, 2.0, 10.0][:index]))
+    assert balance.norms["a"] == pytest.approx(100, rel=1e-3)
+    assert balance.factors["b"] == 0.5
+
+
+def test_a_term_without_a_pull_keeps_its_factor():
+    balance = Balance({"a": 2.0, "b": 6.0}, "running")
+    balance.observe({"a": 0.0, "b": 3.0})
+    assert balance.factors == {"a": 2.0, "b": 0.25}
+    balance.observe({"a": 1.0, "b": 3.0})
+    assert balance.factors["a"] == pytest.approx(0.25 / 0.5)
+
+
+@pytest.mark.parametrize("norm", [float("inf"), float("nan")])
+def test_what_overflowed_does_not_switch_a_term_off(norm):
+    balance, untouched = Balance({"a": 1.0, "b": 1.0}, "running"), Balance({"a": 1.0, "b": 1.0}, "running")
+    for norms in ({"a": 2.0, "b": 3.0}, {"a": norm, "b": 9.0}, {"a": 4.0, "b": 3.0}):
+        balance.observe(norms)
+        if norms["b"] != 9.0:
+            untouched.observe(norms)
+    assert balance.state_dict() == untouched.state_dict()
+    assert balance.factors == pytest.approx({"a": 0.5 / 3, "b": 0.5 / 3})
+
+
+@pytest.mark.parametrize("kind", ["initial", "running"])
+def test_a_balance_restored_goes_on_as_the_first(kind):
+    first, second = Balance(WEIGHTS, kind), Balance(WEIGHTS, kind)
+    norms = [dict(zip(WEIGHTS, row, strict=True)) for row in np.random.default_rng(0).uniform(0.1, 9, (14, 4))]
+    for row in norms[:7]:
+        first.observe(row)
+    state = first.state_dict()
+    second.load_state_dict(state)
+    for row in norms[7:]:
+        first.observe(row)
+        second.observe(row)
+    assert second.factors == first.factors
+    assert second.state_dict() == first.state_dict() != state, "what was saved is a copy"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (({"content": -1.0},), "the weight of content is -1.0: it must be finite and not negative"),
+        (({"content": 1.0, "style": float("nan")},), "the weight of style is nan"),
+        (({"content": float("inf")},), "the weight of content is inf"),
+        (({"content": 0.0, "style": 0.0},), "the weights of content, style are all 0"),
+        (({"content": 1.0}, "always"), "balance 'always' is unknown: use none, initial or running"),
+    ],
+)
+def test_bad_weights_are_refused(arguments, words, monkeypatch):
+    monkeypatch.setattr(Balance, "__init__", inspect.unwrap(Balance.__init__))  # our own checks, not the tests'
+    with pytest.raises(ValueError, match=words):
+        Balance(*arguments)
+
+
+@pytest.mark.parametrize("decay", [-0.1, 1.0, float("nan")])
+def test_a_decay_out_of_range_is_refused(decay):
+    with pytest.raises(ValueError, match=f"decay is {decay}: it must be at least 0 and below 1"):
+        Balance(WEIGHTS, "running", decay=decay)
