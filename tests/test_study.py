@@ -23,7 +23,9 @@ def config(tmp_path) -> Study:
     torch.manual_seed(0)
     save_backbone(Backbone(width=0.125), tmp_path / "weights")
     # One held-out sketch a class: the comparison picture must do with that.
-    return Study(out=tmp_path / "out", weights=str(tmp_path / "weights"), per_class=3, epochs=1, image_size=32)
+    return Study(
+        out=tmp_path / "out", weights=str(tmp_path / "weights"), per_class=3, epochs=1, image_size=32, drawing_steps=2
+    )
 
 
 def test_a_study_leaves_its_table_and_pictures_and_can_be_done_over(config, capsys):

@@ -61,11 +61,13 @@ class Study:
     """Photos that the photo-to-sketch networks are trained on."""
     sets: tuple[str, ...] = ("doodles?tool=ink",)
     """Pairs of photo and true sketch that they draw: `doodles?tool=ink`, `cufs:PATH`, `fs2k:PATH?style=1`."""
+    drawing_steps: int = 250
+    """Steps that each photo-to-sketch network is trained."""
     again: bool = False
     """Throw away what an earlier study left in `out`."""
 
     def __post_init__(self) -> None:
-        for name in ("image_size", "epochs", "seeds"):
+        for name in ("image_size", "epochs", "seeds", "drawing_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be at least 1")
         if not 0 < self.held_out < 1:
@@ -134,6 +136,7 @@ def study(config: Study) -> dict[str, Any]:
     # Photo to sketch: Table 1 and Figure 2 ---------------------------------------------------------------------------
     print("\nPhoto to sketch with the loss of each arm")
     drawing: dict[str, Any] = {"content": config.content, "sets": config.sets, "seed": config.seed, **weights}
+    drawing["steps"] = config.drawing_steps
     style_table(StyleTable(out=config.out / "style", **{**STYLE_PRESETS["demo"], **drawing}))
 
     # Report ----------------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from sketchloss.data.loading import load_batches, to_unit_range
 from sketchloss.data.pairs import Pairs, open_pairs
-from sketchloss.data.pictures import Pictures
+from sketchloss.data.pictures import Pictures, short_name
 from sketchloss.files import write_atomic, write_json
 from sketchloss.images import save_picture, to_picture
 from sketchloss.metrics import (
@@ -36,6 +36,7 @@ from sketchloss.metrics import (
     ssim,
 )
 from sketchloss.models.stylizer import Stylizer, load_stylizer
+from sketchloss.recipes.style_transfer import PRESETS as STYLE_PRESETS
 from sketchloss.recipes.style_transfer import RESULT, ArmName, StyleSettings, StyleTransfer, style_transfer
 from sketchloss.report.grid import draw_grid
 from sketchloss.report.style_table import CSV_HEADER, style_report, style_rows
@@ -94,12 +95,12 @@ class StyleTable(StyleSettings):
 
 #: What each preset changes of the defaults above.
 PRESETS: dict[str, dict[str, Any]] = {
-    "paper": {"photo": "imagenet", "downsample": "none", "epochs": 1, "schedule": "constant", "precision": "no"},
+    "paper": STYLE_PRESETS["paper"],
     "standard": {},
     "small": {"image_size": 96, "width": 0.5, "steps": 1500},
     "demo": {
-        **{"content": "doodles", "sets": ("doodles?tool=ink",), "image_size": 64, "width": 0.5, "steps": 150},
-        **{"limit": 150, "style_limit": 100, "pairs": 70, "sample_every": 150, "checkpoint_every": 150},
+        **{name: value for name, value in STYLE_PRESETS["demo"].items() if name != "style"},
+        **{"sets": ("doodles?tool=ink",), "pairs": 70},
     },
 }
 
@@ -239,7 +240,8 @@ def _is_trained(training: StyleTransfer) -> bool:
 
 def _extractors(config: StyleTable, device: torch.device) -> list[Extractor]:
     found = [
-        backbone_extractor(load_backbone(name).to(device), name, config.extractor_layer) for name in config.extractors
+        backbone_extractor(load_backbone(name).to(device), short_name(name), config.extractor_layer)
+        for name in config.extractors
     ]
     if config.inception is not None:
         found.append(inception_extractor(config.inception, device=device))

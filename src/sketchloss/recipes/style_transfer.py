@@ -151,8 +151,9 @@ PRESETS: dict[str, dict[str, Any]] = {
     "standard": {},
     "small": {"image_size": 128, "width": 0.5, "epochs": 4},
     "demo": {
-        **{"content": "doodles", "style": "doodles?tool=pencil", "image_size": 64, "width": 0.5, "steps": 200},
-        **{"sample_every": 100, "checkpoint_every": 100},
+        **{"content": "doodles", "style": "doodles?tool=ink", "limit": 150, "style_limit": 100},
+        **{"image_size": 64, "width": 0.5, "channels": 1, "style_weight": 1.5, "variation_weight": 0.05, "steps": 250},
+        **{"sample_every": 125, "checkpoint_every": 250},
     },
 }
 
