@@ -17,11 +17,12 @@ class ArmWeights:
     """The weights of each arm; base of the configs of experiments that compare arms."""
 
     photo: str = "photo"
-    """What `original` is, and `attention` with untrained gates: a name, a path, or a hub repo."""
+    """Weights of the untuned arms, `original` and, with untrained gates, `attention`: a name, a path, or a hub repo."""
     tuning: tuple[str, ...] = ()
-    """Tuned without attention: none, one, or one for each seed. Made by `sketchloss finetune --arm tuning`."""
+    """Weights tuned without attention: none, one, or one for each seed (if the experiment has several). Made by
+    `sketchloss finetune --arm tuning`."""
     attention_tuning: tuple[str, ...] = ("sketch",)
-    """Tuned with attention: likewise."""
+    """Weights tuned with attention: likewise."""
     gate_init: GateInit = "default"
     """How the untrained gates of `attention` start: `default`, each near 0.5, or `open`, near 1."""
     downsample: Literal["none", "max"] = "max"

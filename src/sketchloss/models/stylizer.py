@@ -171,6 +171,8 @@ def load_stylizer(path: str | Path) -> Stylizer:
     folder = folder / "model" if (folder / "model" / CONFIG).is_file() else folder
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist: give the folder that sketchloss style train made")
+    if (folder / "checkpoints").is_dir():
+        raise ValueError(f"{path} holds no network yet: its first one is saved with the first checkpoint")
     if not (folder / CONFIG).is_file() or not (folder / TENSORS).is_file():
         raise ValueError(f"{path} is no stylizer: give the folder that sketchloss style train made")
     try:

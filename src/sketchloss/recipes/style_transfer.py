@@ -58,17 +58,17 @@ class StyleSettings(ArmWeights):
     channels: Literal[1, 3] = 3
     """Of the sketches: 1, grey, or 3, RGB."""
     content_layer: str = "relu2_2"
-    """Where the sketch's features should be the photo's."""
+    """Where the sketch's features should be the photo's: relu1_1 to relu5_3, or pool1 to pool5."""
     style_layers: tuple[str, ...] = DEFAULT_LAYERS
-    """Where the sketch's Gram matrices should be the style's."""
+    """Where the sketch's Gram matrices should be the style's: likewise."""
     content_metric: Metric = "l2"
     """Distance of the content's features."""
     content_weight: float = 1.0
-    """Of the content term."""
+    """Weight of the content term: more of it, more likeness."""
     style_weight: float = 5.0
-    """Of the style term, shared equally by its layers."""
+    """Weight of the style term, shared equally by its layers: more of it, less photo."""
     variation_weight: float = 0.3
-    """Of the total variation."""
+    """Weight of the total variation: more of it, smoother."""
     balance: Balancing = "initial"
     """What the weights mean: factors of the terms (`none`), or the ratio of the gradients that the terms send to the
     sketch, at the start (`initial`) or all the way (`running`)."""
@@ -79,21 +79,21 @@ class StyleSettings(ArmWeights):
     epochs: int = 2
     """Passes over the photos."""
     steps: Annotated[int | None, tyro.conf.DisallowNone] = None
-    """Train for so many steps, whatever `epochs` says."""
+    """Train for so many steps, whatever `epochs` says; None: as `epochs` says."""
     batch_size: int = 4
     """Photos per process and step."""
     lr: float = 1e-3
     """Adam's learning rate."""
     schedule: Literal["constant", "cosine"] = "cosine"
-    """Learning rate over time."""
+    """Learning rate over time: as it is, or falling to 0 along a cosine."""
     precision: Literal["no", "bf16", "fp16"] = "bf16"
     """Arithmetic: float32, or mixed with bfloat16 or float16 (CUDA only)."""
     limit: Annotated[int | None, tyro.conf.DisallowNone] = None
-    """Use at most so many photos."""
+    """Use at most so many photos; None: all."""
     style_limit: Annotated[int | None, tyro.conf.DisallowNone] = None
-    """Use at most so many sketches."""
+    """Use at most so many sketches; None: all."""
     shown: int = 6
-    """How many photos to show the progress on."""
+    """How many photos the pictures of the progress show."""
     strict: bool = False
     """Refuse sources with unreadable files instead of skipping them."""
     sample_every: int = 500
@@ -123,22 +123,25 @@ class StyleSettings(ArmWeights):
 
 @dataclass(frozen=True, kw_only=True)
 class StyleTransfer(StyleSettings):
-    """Train a photo-to-sketch network with the perceptual loss of one arm.
+    """Train a network that turns photos into sketches, with the perceptual loss of one of the paper's four arms.
 
     Raises:
         ValueError: for a setting outside its range, naming it.
     """
 
     content: str
-    """Photos: a folder, a hub data set, or of pairs (`doodles`, `cufs:PATH`, `fs2k:PATH?style=1`) the photos."""
+    """Photos to learn on: a folder, a hub data set, or a pair set (`doodles`, `cufs:PATH`, `fs2k:PATH?style=1`), whose
+    photos are taken."""
     style: str
-    """Sketches of the style, of many the mean style: a picture, a folder, or of pairs as above the sketches."""
+    """Sketches whose style it shall have: a picture, a folder (the mean style of all), or a pair set as above, whose
+    sketches are taken."""
     out: Path
-    """Run folder to make."""
+    """Run folder to make; the network is in its `model`, for `sketchloss style apply`."""
     arm: ArmName = "attention+tuning"
-    """Whose features the loss compares; its weights are given by the options named after it."""
+    """Which variant of the backbone the loss looks through: with attention gates or without, tuned on sketches or not.
+    Its weights are given by the options of the same name; `photo` for the two untuned ones."""
     validation: Annotated[str | None, tyro.conf.DisallowNone] = None
-    """Photos to show the progress on, as `content`; by default some of `content` are kept for it."""
+    """Photos for the pictures of the progress, given as `content` is; by default some of `content` are kept for it."""
     resume: bool = False
     """Continue the run in `out` to the same weights as if it had never stopped."""
 
