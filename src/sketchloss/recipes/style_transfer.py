@@ -65,7 +65,7 @@ class StyleSettings(ArmWeights):
     """Distance of the content's features."""
     content_weight: float = 1.0
     """Weight of the content term: more of it, more likeness."""
-    style_weight: float = 5.0
+    style_weight: float = 10.0
     """Weight of the style term, shared equally by its layers: more of it, less photo."""
     variation_weight: float = 0.3
     """Weight of the total variation: more of it, smoother."""
