@@ -5,6 +5,7 @@ raised is a bug and keeps its traceback; `SKETCHLOSS_DEBUG=1` shows the tracebac
 """
 
 import dataclasses
+import errno
 import os
 import re
 import select
@@ -185,6 +186,8 @@ def _explain(error: BaseException, command: Command | None) -> tuple[str | None,
         case OSError(strerror=str(reason)) if error.filename is not None:
             mend = _MENDS.get(type(error), "check the path and the disk")
             return f"{error.filename}: {reason[:1].lower()}{reason[1:]}; {mend}", 2
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT | errno.EFBIG):
+            return f"{str(error.strerror).lower()}: free some space, or write elsewhere; what was written is whole", 2
         case ValueError() | OSError() | TrainingStopped():
             return _one_line(error), 2
     return None, 1

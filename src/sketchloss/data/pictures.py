@@ -15,6 +15,7 @@ from jaxtyping import Int64, UInt8
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from sketchloss.data.hub import HUB_NAME
 from sketchloss.data.sources import checked_size
 from sketchloss.images import check_mode, read_picture
 
@@ -127,7 +128,9 @@ def _paint_file(row: dict[str, Any], size: int) -> Image.Image:
 
 
 def short_name(source: str | Path) -> str:
-    """Return what a source is called where its place does not matter: `fs2k?style=1`, the name of a folder."""
+    """Return what a source is called where its place does not matter: `fs2k?style=1`, a folder's name, a hub name."""
     start, question, options = str(source).rpartition("?") if "?" in str(source) else (str(source), "", "")
     kind, colon, _ = start.partition(":")
-    return f"{kind}{question}{options}" if colon or question else Path(start).name or start
+    if colon or question:
+        return f"{kind}{question}{options}"
+    return start if HUB_NAME.fullmatch(start) and not Path(start).exists() else Path(start).name or start

@@ -171,7 +171,7 @@ def load_stylizer(path: str | Path) -> Stylizer:
     folder = folder / "model" if (folder / "model" / CONFIG).is_file() else folder
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist: give the folder that sketchloss style train made")
-    if (folder / "checkpoints").is_dir():
+    if _is_unfinished(folder):
         raise ValueError(f"{path} holds no network yet: its first one is saved with the first checkpoint")
     if not (folder / CONFIG).is_file() or not (folder / TENSORS).is_file():
         raise ValueError(f"{path} is no stylizer: give the folder that sketchloss style train made")
@@ -190,3 +190,12 @@ def load_stylizer(path: str | Path) -> Stylizer:
             f"{folder} is no whole stylizer ({reason}): give the folder that sketchloss style train made"
         ) from None
     return stylizer.eval()
+
+
+def _is_unfinished(folder: Path) -> bool:
+    """Tell whether this is the run folder of a stylizer's training."""
+    try:
+        settings = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(settings, dict) and {"content", "style", "arm", "resume"} <= set(settings)

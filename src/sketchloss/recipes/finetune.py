@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 import tyro
 from accelerate import Accelerator
-from accelerate.utils import DataLoaderConfiguration, set_seed
+from accelerate.utils import set_seed
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
@@ -28,6 +28,7 @@ from tqdm import tqdm
 from sketchloss.backbone import ARMS, Backbone
 from sketchloss.data.loading import Augment, hold_if_small, load_batches, to_unit_range
 from sketchloss.data.sources import Sketches, open_sketches
+from sketchloss.training.accelerator import new_accelerator
 from sketchloss.training.guards import chance_warning, require_finite
 from sketchloss.training.meter import Meter
 from sketchloss.training.plan import measure_steps, peak_memory
@@ -162,13 +163,7 @@ def finetune(config: Finetune) -> dict[str, Any]:
         TrainingStopped: if the loss is not finite.
     """
     # Set-up ----------------------------------------------------------------------------------------------------------
-    accelerator = Accelerator(
-        mixed_precision=config.precision,
-        gradient_accumulation_steps=config.accumulate,
-        dataloader_config=DataLoaderConfiguration(use_seedable_sampler=True, data_seed=config.seed),
-    )
-    if config.precision == "fp16" and accelerator.device.type == "cpu":
-        raise ValueError("precision is fp16, which needs a GPU: use bf16 or no")
+    accelerator = new_accelerator(config.precision, seed=config.seed, accumulate=config.accumulate)
     set_seed(config.seed)
     say = accelerator.print
     if not config.dry_run:

@@ -15,6 +15,8 @@ import tyro
 from sketchloss.arms import ArmWeights
 from sketchloss.backbone import ARMS
 from sketchloss.compare import Pair, measure, picture_differences
+from sketchloss.data.pairs import open_pairs
+from sketchloss.data.photos import open_photos
 from sketchloss.data.sources import Sketches, open_sketches
 from sketchloss.features import embed_sketches
 from sketchloss.files import claim_folder, write_atomic, write_json
@@ -103,6 +105,9 @@ def study(config: Study) -> dict[str, Any]:
         "attention_tuning": (str(config.out / "attention+tuning"),),
     }
     arms = ArmWeights(**weights)
+    open_photos(config.content, config.image_size)  # what is drawn comes last: a mistake there must not cost the rest
+    for source in config.sets:
+        open_pairs(source)
     untuned = {arm: arms.load(arm) for arm, kind in ARMS.items() if not kind.tuning}
     claim_folder(config.out, kind="study", made=MADE, again=config.again)
 

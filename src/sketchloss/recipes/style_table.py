@@ -2,7 +2,7 @@
 
     sketchloss style table --preset demo --out runs/table              minutes on two cores, on built-in doodles
     sketchloss style table --content PHOTOS --sets cufs:CUFS 'fs2k:FS2K?style=1' --tuning runs/tuning --out runs/table1
-    sketchloss style table --preset paper --content detection-datasets/coco --out runs/paper \\
+    sketchloss style table --preset paper --out runs/paper \\
         --sets cufs:CUFS 'fs2k:FS2K?style=1' 'fs2k:FS2K?style=2' 'fs2k:FS2K?style=3' \\
         --tuning runs/paper-tuning --attention-tuning runs/paper-attention
 
@@ -10,12 +10,14 @@ For every set and arm one network is trained on the photos with the style of the
 and draws the photos of its test part. `--resume` trains only what is not there yet.
 """
 
+import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import torch
 import tyro
 from jaxtyping import Float
@@ -24,6 +26,7 @@ from tqdm import tqdm
 
 from sketchloss.data.loading import load_batches, to_unit_range
 from sketchloss.data.pairs import Pairs, open_pairs
+from sketchloss.data.photos import open_photos
 from sketchloss.data.pictures import Pictures, short_name
 from sketchloss.files import write_atomic, write_json
 from sketchloss.images import save_picture, to_picture
@@ -47,6 +50,8 @@ from sketchloss.training.run import check_run_folder, open_run_folder
 from sketchloss.weights import load_backbone
 
 BATCH = 16
+#: Settings that change what is measured, not what is trained.
+MEASURING = frozenset({"pairs", "extractors", "extractor_layer", "inception", "bootstrap", "examples"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +95,9 @@ class StyleTable(StyleSettings):
             raise ValueError(f"{'extractors' if self.sets else 'sets'} is empty: name at least one")
         folders = [_folder_name(source) for source in self.sets]
         if len(set(folders)) < len(folders):
-            raise ValueError(f"sets are {', '.join(self.sets)}: two of them would share a folder; name each once")
+            raise ValueError(
+                f"sets are {', '.join(self.sets)}: two of them would share a folder; name each once, or make two runs"
+            )
 
 
 #: What each preset changes of the defaults above.
@@ -116,7 +123,7 @@ def style_table(config: StyleTable) -> dict[str, Any]:
         TrainingStopped: if a loss is not finite.
     """
     # Set-up ----------------------------------------------------------------------------------------------------------
-    check_run_folder(config.out, config, config.resume)
+    check_run_folder(config.out, config, config.resume, free=MEASURING)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     reuse_freed_memory()
     extractors = _extractors(config, device)  # a mistake in any of these is said before the first hour, not after
@@ -124,18 +131,20 @@ def style_table(config: StyleTable) -> dict[str, Any]:
         config.load(arm)
 
     # Data ------------------------------------------------------------------------------------------------------------
-    tests: dict[str, Pairs] = {}
+    content = open_photos(config.content, config.image_size, limit=config.limit, seed=config.seed)
+    parts: dict[str, tuple[Pairs, Pairs]] = {}
+    digests = [content.digest()]
     for source in config.sets:
-        open_pairs(source, part="train", strict=config.strict)
-        pairs = open_pairs(source, part="test", strict=config.strict)
-        for line in pairs.problems[:5]:
+        train, test = (open_pairs(source, part=part, strict=config.strict) for part in ("train", "test"))
+        for line in test.problems[:5]:
             print(f"skipped {line}")
-        tests[source] = pairs.select(range(min(len(pairs), config.pairs or len(pairs))))
-        if len(tests[source]) < 2:
-            raise ValueError(f"{source} has {len(tests[source])} test pairs: distances need at least two")
-        print(f"{source}: {len(tests[source]):,} test pairs")
-    digest = " ".join(pairs.photos(config.image_size).digest() for pairs in tests.values())
-    open_run_folder(config.out, config, config.resume, data=digest)
+        if min(len(train), len(test)) < 2:
+            raise ValueError(f"{source} has {len(train)} training and {len(test)} test pairs: at least two are needed")
+        parts[source] = train, test
+        sides = (train.sketches, test.sketches, test.photos)
+        digests += [side(config.image_size).digest() for side in sides]
+    digest = hashlib.sha256(" ".join(digests).encode()).hexdigest()
+    open_run_folder(config.out, config, config.resume, data=digest, free=MEASURING)
 
     # Training --------------------------------------------------------------------------------------------------------
     trained = []
@@ -150,28 +159,31 @@ def style_table(config: StyleTable) -> dict[str, Any]:
     # Evaluation ------------------------------------------------------------------------------------------------------
     sets: dict[str, Any] = {}
     examples = []
-    for source, pairs in tests.items():
+    for source, (train, test) in parts.items():
+        pairs = test.select(_sample(len(test), config.pairs or len(test), config.seed))
         true = _decoded(pairs.sketches(config.image_size), config, device)
         photos = _decoded(pairs.photos(config.image_size), config, device)
-        train = open_pairs(source, part="train").sketches(config.image_size)
-        others = _decoded(train.select(range(min(len(train), len(true)))), config, device)
+        others = train.sketches(config.image_size).select(_sample(len(train), len(true), config.seed))
+        others = _decoded(others, config, device)
+        # Equal numbers for all: the distances depend on them, and there may be fewer other sketches than pairs.
+        compared = _sample(len(true), len(others), config.seed)
         drawn = {
             arm: _draw(load_stylizer(_run_folder(config, source, arm)).to(device), photos, name=f"{source}, {arm}")
             for arm in config.arms()
         }
         grey = photos.mean(1, keepdim=True).expand(-1, 3, -1, -1)
         candidates = {**drawn, "grey photo": grey, "other true sketches": others}
-        known = {extractor.name: embed_images(extractor, true.split(BATCH)) for extractor in extractors}
+        known = [embed_images(extractor, true[compared].split(BATCH)) for extractor in extractors]
         rows: dict[str, Any] = {}
         for name, pictures in candidates.items():
             rows[name] = {
                 "ssim": None if pictures is others else asdict(spread(ssim(pictures, true).tolist())),
                 "distances": [
-                    _distance(config, extractor, pictures, known[extractor.name], len(others))
-                    for extractor in extractors
+                    _distance(config, extractor, pictures if pictures is others else pictures[compared], features)
+                    for extractor, features in zip(extractors, known, strict=True)
                 ],
             }
-        sets[source] = {"folder": _folder_name(source), "pairs": len(true), "compared": len(others), "rows": rows}
+        sets[source] = {"folder": _folder_name(source), "pairs": len(true), "compared": len(compared), "rows": rows}
         shown = torch.linspace(0, len(true) - 1, min(config.examples, len(true))).round().int().tolist()
         examples += [[photos[index], true[index], *(sketches[index] for sketches in drawn.values())] for index in shown]
 
@@ -180,6 +192,7 @@ def style_table(config: StyleTable) -> dict[str, Any]:
         "format": "sketchloss style table",
         **{"content": config.content, "image_size": config.image_size, "width": config.width, "seed": config.seed},
         **{name: trained[0][name] for name in ("photos", "steps")},
+        "sketches": {result["style"]: result["sketches"] for result in trained},
         "batch_size": config.batch_size,
         "weights": {arm: config.weights_of(arm) for arm in config.arms()},
         "balance": {name: getattr(config, name) for name in _BALANCE},
@@ -208,8 +221,8 @@ _BALANCE = ("balance", "content_weight", "style_weight", "variation_weight")
 
 def _folder_name(source: str) -> str:
     """Return a name for a set without its place: `fs2k-style-1` of `fs2k:PATH?style=1`."""
-    kind, _, options = source.partition("?")
-    return "-".join([kind.partition(":")[0], *re.findall(r"[\w.]+", options)])
+    place, _, options = source.rpartition("?") if "?" in source else (source, "", "")
+    return "-".join([place.partition(":")[0], *re.findall(r"[\w.]+", options)])
 
 
 def _run_folder(config: StyleTable, source: str, arm: str) -> Path:
@@ -238,6 +251,11 @@ def _is_trained(training: StyleTransfer) -> bool:
 # Evaluation ----------------------------------------------------------------------------------------------------------
 
 
+def _sample(count: int, most: int, seed: int) -> list[int]:
+    """Return at most so many places, drawn with a seed, in order; sets are sorted by where photos came from."""
+    return sorted(np.random.default_rng(seed).permutation(count)[:most].tolist())
+
+
 def _extractors(config: StyleTable, device: torch.device) -> list[Extractor]:
     found = [
         backbone_extractor(load_backbone(name).to(device), short_name(name), config.extractor_layer)
@@ -245,6 +263,9 @@ def _extractors(config: StyleTable, device: torch.device) -> list[Extractor]:
     ]
     if config.inception is not None:
         found.append(inception_extractor(config.inception, device=device))
+    names = [extractor.name for extractor in found]
+    if len(set(names)) < len(names):
+        raise ValueError(f"extractors are {', '.join(config.extractors)}: two would have one name; rename a folder")
     for extractor in found:
         if config.image_size < extractor.minimum:
             raise ValueError(
@@ -266,15 +287,11 @@ def _draw(stylizer: Stylizer, photos: Float[Tensor, "n 3 s s"], *, name: str) ->
     return ((torch.cat(drawn) * 255).round() / 255).expand(-1, 3, -1, -1)
 
 
-def _distance(
-    config: StyleTable, extractor: Extractor, pictures: Tensor, true: Float[Tensor, "n d"], count: int
-) -> dict[str, Any]:
+def _distance(config: StyleTable, extractor: Extractor, pictures: Tensor, true: Float[Tensor, "n d"]) -> dict[str, Any]:
     found = distribution_distance(
         embed_images(extractor, pictures.split(BATCH)),
         true,
         extractor_name=extractor.name,
-        # Equal numbers for all: the distance depends on them, and there may be fewer other sketches than pairs.
-        count=count,
         bootstrap=config.bootstrap,
         seed=config.seed,
     )

@@ -2,7 +2,7 @@
 
     sketchloss style train --preset demo --out runs/doodles             a minute or two on two cores
     sketchloss style train --content PHOTOS --style SKETCHES --out runs/mine
-    sketchloss style train --preset paper --content detection-datasets/coco --style 'fs2k:FS2K?style=1' --out runs/paper
+    sketchloss style train --preset paper --style 'fs2k:FS2K?style=1' --out runs/paper
     sketchloss style apply runs/mine photo.jpg --out sketch.png
 
 The result is `OUT/model`, a network for `load_stylizer`, with the pictures `OUT/samples/` and `OUT/before_after.png`.
@@ -20,7 +20,7 @@ import numpy as np
 import torch
 import tyro
 from accelerate import Accelerator
-from accelerate.utils import DataLoaderConfiguration, set_seed
+from accelerate.utils import set_seed
 from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
@@ -36,6 +36,7 @@ from sketchloss.loss import DEFAULT_LAYERS, Metric
 from sketchloss.models.stylizer import Stylizer, StylizerConfig, save_stylizer
 from sketchloss.report.grid import draw_grid
 from sketchloss.style_loss import Balance, Balancing, StyleTransferLoss, gradient_norms
+from sketchloss.training.accelerator import new_accelerator
 from sketchloss.training.guards import blank_warning, require_finite
 from sketchloss.training.memory import reuse_freed_memory
 from sketchloss.training.meter import Meter
@@ -56,7 +57,7 @@ class StyleSettings(ArmWeights):
     blocks: int = 5
     """Residual blocks of the network."""
     channels: Literal[1, 3] = 3
-    """Of the sketches: 1, grey, or 3, RGB."""
+    """Of the sketches: 3, RGB, or 1, grey, which a grey style needs no more than."""
     content_layer: str = "relu2_2"
     """Where the sketch's features should be the photo's: relu1_1 to relu5_3, or pool1 to pool5."""
     style_layers: tuple[str, ...] = DEFAULT_LAYERS
@@ -95,7 +96,8 @@ class StyleSettings(ArmWeights):
     shown: int = 6
     """How many photos the pictures of the progress show."""
     strict: bool = False
-    """Refuse sources with unreadable files instead of skipping them."""
+    """Refuse sources with unreadable files instead of skipping them. (Damage in the middle of a file is met only when
+    it is decoded, and stops the training in any case.)"""
     sample_every: int = 500
     """Steps between pictures of the progress."""
     checkpoint_every: int = 500
@@ -113,9 +115,11 @@ class StyleSettings(ArmWeights):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise ValueError(f"{name} is {value}: it must be positive")
-        for name in ("seed", "workers"):
-            if (getattr(self, name) or 0) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}: it must not be negative")
+        for name in ("seed", "workers", "content_weight", "style_weight", "variation_weight"):
+            if not 0 <= (getattr(self, name) or 0) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}: it must be finite and not negative")
+        if self.content_weight == self.style_weight == 0:
+            raise ValueError("content_weight and style_weight are both 0: there would be nothing to draw")
         if not self.style_layers:
             raise ValueError("style_layers is empty: name at least one, such as relu3_3")
         StylizerConfig(width=self.width, blocks=self.blocks, channels=self.channels)
@@ -150,7 +154,10 @@ class StyleTransfer(StyleSettings):
 PRESETS: dict[str, dict[str, Any]] = {
     # Section 4.1: one epoch over COCO, batch 4, 256 pixels, the rest as Johnson et al.; their weights belong to another
     # network's scale, so the terms are balanced here too.
-    "paper": {"photo": "imagenet", "downsample": "none", "epochs": 1, "schedule": "constant", "precision": "no"},
+    "paper": {
+        **{"content": "detection-datasets/coco", "photo": "imagenet", "downsample": "none"},
+        **{"epochs": 1, "schedule": "constant", "precision": "no"},
+    },
     "standard": {},
     "small": {"image_size": 128, "width": 0.5, "epochs": 4},
     "demo": {
@@ -165,20 +172,15 @@ def style_transfer(config: StyleTransfer) -> dict[str, Any]:
     """Run the recipe.
 
     Returns:
-        What `result.json` holds: `model`, the network's folder, `before_after`, the picture, the numbers of `photos`,
-        `sketches` and `steps`, and the last `terms` on the photos shown.
+        What `result.json` holds: `model`, the network's folder, `before_after`, the picture, `style`, the numbers of
+        `photos`, `sketches` and `steps`, and the last `terms` on the photos shown.
 
     Raises:
         ValueError: as `StyleTransfer`, `open_photos`, `open_style`, `load_backbone` and `Run`.
         TrainingStopped: if the loss is not finite.
     """
     # Set-up ----------------------------------------------------------------------------------------------------------
-    accelerator = Accelerator(
-        mixed_precision=config.precision,
-        dataloader_config=DataLoaderConfiguration(use_seedable_sampler=True, data_seed=config.seed),
-    )
-    if config.precision == "fp16" and accelerator.device.type == "cpu":
-        raise ValueError("precision is fp16, which needs a GPU: use bf16 or no")
+    accelerator = new_accelerator(config.precision, seed=config.seed)
     say = accelerator.print
     check_run_folder(config.out, config, config.resume)  # before an hour of decoding, not after
     if config.arm not in config.arms():
@@ -219,8 +221,13 @@ def style_transfer(config: StyleTransfer) -> dict[str, Any]:
     set_seed(config.seed)
     network = Stylizer(
         StylizerConfig(
-            **{"width": config.width, "blocks": config.blocks, "channels": config.channels},
-            **{"arm": config.arm, "content": config.content, "style": config.style, "image_size": config.image_size},
+            width=config.width,
+            blocks=config.blocks,
+            channels=config.channels,
+            arm=config.arm,
+            image_size=config.image_size,
+            content=short_name(config.content),  # not where it lies
+            style=short_name(config.style),
         )
     )
     model = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
@@ -229,19 +236,21 @@ def style_transfer(config: StyleTransfer) -> dict[str, Any]:
     steps = config.steps or config.epochs * len(batches)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer.optimizer, lambda step: _rate(step, steps, config))
     accelerator.register_for_checkpointing(schedule, balance)
-    say(f"{config.content}: {len(photos):,} photos; {config.style}: {len(style):,} sketches")
+    kept = "" if config.validation else f" and {len(shown):,} to show the progress on"
+    say(f"{config.content}: {len(photos):,} photos to learn on{kept}; {config.style}: {len(style):,} sketches")
     say(f"{steps:,} steps of {config.batch_size} at {config.image_size} pixels with {config.arm}, {accelerator.device}")
 
     # Loop ------------------------------------------------------------------------------------------------------------
     run = Run(config.out, config, accelerator, config.resume)
     run.pin_data(f"{photos.digest()} {style.digest()} {shown.digest()}")
     step = ((run.load_checkpoint() if config.resume else None) or {"step": 0})["step"]
+    if config.resume:
+        say(f"continuing after step {step:,}")
     shown_images = torch.stack([item["image"] for item in map(shown.__getitem__, range(len(shown)))])
     shown_images = to_unit_range(shown_images.to(accelerator.device))
     if not step and config.balance != "none":
         for images in islice(_images(batches, epoch=0), config.balance_batches):
-            terms, drawn = _forward(accelerator, model, loss, images)
-            balance.observe(_norms(accelerator, terms, drawn, balance.active))
+            balance.observe(_norms(accelerator, model, loss, images, balance.active))
     bar = tqdm(
         total=steps,
         initial=step,
@@ -250,9 +259,9 @@ def style_transfer(config: StyleTransfer) -> dict[str, Any]:
     )
     meter, started, since, scores = Meter(), time.perf_counter(), step, {}
     for images in _endless(accelerator, batches, step, steps):
-        terms, drawn = _forward(accelerator, model, loss, images)
+        terms, _ = _forward(accelerator, model, loss, images)
         if config.balance == "running" and step and step % config.balance_every == 0:
-            balance.observe(_norms(accelerator, terms, drawn, balance.active))
+            balance.observe(_norms(accelerator, model, loss, images, balance.active))
         total = balance.total(terms)
         require_finite(total.item(), step, optimizer.param_groups[0]["lr"])
         accelerator.backward(total)
@@ -274,9 +283,15 @@ def style_transfer(config: StyleTransfer) -> dict[str, Any]:
                 **{"images_per_second": speed, **numbers, **factors},
             )
             started, since = time.perf_counter(), step
-        if step % config.sample_every == 0 or step == steps:
-            scores, sketches = _sample(accelerator, model, loss, shown_images)
-            require_finite(sum(scores.values()), step, optimizer.param_groups[0]["lr"])
+        due_sample, due_checkpoint = (
+            step % every == 0 or step == steps for every in (config.sample_every, config.checkpoint_every)
+        )
+        if not (due_sample or due_checkpoint):
+            continue
+        scores, sketches = _sample(accelerator, model, loss, shown_images)
+        # Before a checkpoint, too: weights that have diverged must not take the place of good ones.
+        require_finite(sum(scores.values()), step, optimizer.param_groups[0]["lr"])
+        if due_sample:
             run.log(step, **{f"validation_{name}": value for name, value in scores.items()})
             # Within each channel: a sheet of one colour is blank too.
             warning = blank_warning(sketches.std(dim=(2, 3)).max().item())
@@ -287,15 +302,14 @@ def style_transfer(config: StyleTransfer) -> dict[str, Any]:
                 (run.folder / "samples").mkdir(exist_ok=True)
                 for file in (run.folder / "samples" / f"step_{step:06}.png", run.folder / "before_after.png"):
                     save_picture(_before_after(shown_images, sketches, title), file)
-            started, since = time.perf_counter(), step
-        if step % config.checkpoint_every == 0 or step == steps:
+        if due_checkpoint:
             # First the network: killed in between, a resumed run makes it again.
             if accelerator.is_main_process:
                 network = accelerator.unwrap_model(model)
                 network.config = replace(network.config, steps=step)
                 save_stylizer(network, run.folder / "model")
             run.save_checkpoint({"step": step})
-            started, since = time.perf_counter(), step
+        started, since = time.perf_counter(), step
     bar.close()
     run.close()
 
@@ -305,7 +319,7 @@ def style_transfer(config: StyleTransfer) -> dict[str, Any]:
     before_after = run.folder / "before_after.png"
     result = {
         **{"model": str(run.folder / "model"), "before_after": str(before_after)},
-        **{"photos": len(photos), "sketches": len(style), "steps": steps, "terms": scores},
+        **{"style": config.style, "photos": len(photos), "sketches": len(style), "steps": steps, "terms": scores},
     }
     if accelerator.is_main_process:
         write_json(run.folder / RESULT, result)  # last: it says that the run is done
@@ -367,8 +381,21 @@ def _forward(
         return loss(drawn, images), drawn
 
 
-def _norms(accelerator: Accelerator, terms: dict[str, Tensor], drawn: Tensor, names: Iterable[str]) -> dict[str, float]:
+def _norms(
+    accelerator: Accelerator,
+    model: Any,
+    loss: StyleTransferLoss,
+    images: Float[Tensor, "n 3 s s"],
+    names: Iterable[str],
+) -> dict[str, float]:
     """Return the terms' gradient norms, the same in all processes."""
+    with torch.no_grad():
+        drawn = model(images).float()
+    drawn.requires_grad_()
+    # float16 has no room for gradients that differ by orders of magnitude; bfloat16 has.
+    exact = torch.autocast(drawn.device.type, enabled=False)
+    with exact if accelerator.mixed_precision == "fp16" else accelerator.autocast():
+        terms = loss(drawn, images)
     norms = gradient_norms(terms, drawn, names)
     means = accelerator.reduce(torch.tensor(list(norms.values()), device=drawn.device), "mean")
     return dict(zip(norms, means.tolist(), strict=True))  # pyright: ignore[reportAttributeAccessIssue] - a tensor

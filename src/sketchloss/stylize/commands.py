@@ -9,6 +9,7 @@
 In Python, see `sketchloss.stylize`.
 """
 
+import errno
 import sys
 import time
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ from sketchloss.stylize.pictures import (
 )
 from sketchloss.stylize.plan import Alpha, Job, Plan, plan_pictures, writable_format
 
+# So many times as large as what it was trained on, a picture's features are not what the network knows.
+LARGE = 8
 # Pillow's defaults make grey clouds around lines.
 QUALITY = {"JPEG": 95, "WEBP": 95, "AVIF": 90}
 
@@ -61,8 +64,14 @@ class Apply:
     """Go on with a folder that was interrupted: what is there already stays."""
     alpha: Alpha = "flatten"
     """What becomes of transparency: `flatten` on white paper, or `keep` it."""
+    draw_size: Annotated[int | None, tyro.conf.DisallowNone] = None
+    """Draw pictures at this size of their shorter side in pixels, and enlarge the sketch again: coarser lines, as a
+    network draws what is of the size that it was trained on. None: as large as they are."""
+    grey: bool = False
+    """Take the colour out of the sketches."""
     max_pixels: int = MAX_PIXELS
-    """Larger pictures go through in tiles: the same result with less memory, in somewhat more time."""
+    """Larger pictures go through in tiles: the same result with less memory, in somewhat more time. A `.onnx` file
+    cannot do that, and refuses them."""
     runtime: Literal["auto", "torch", "onnx"] = "auto"
     """`auto`: ONNX Runtime for a `.onnx` file, otherwise PyTorch. `onnx`: for a folder, the `model.onnx` in it."""
     device: Device = "auto"
@@ -73,6 +82,8 @@ class Apply:
     def __post_init__(self) -> None:
         if self.max_pixels < 1:
             raise ValueError(f"max_pixels is {self.max_pixels}: it must be at least 1")
+        if self.draw_size is not None and self.draw_size < 1:
+            raise ValueError(f"draw_size is {self.draw_size}: it must be at least 1")
 
 
 @dataclass(frozen=True)
@@ -111,10 +122,13 @@ def apply(config: Apply) -> int:
     start = time.perf_counter()
     left_out: list[str] = []
     made = 0
-    bar = tqdm(plan.jobs, unit="picture", disable=None if len(plan.jobs) > 1 else True, leave=False)
-    for job in bar:  # on stderr, and only if that is a terminal
+    layout = "{l_bar}{bar}| {n:.1f}/{total_fmt} [{elapsed}<{remaining}]"  # a large picture counts by the tile
+    bar = tqdm(total=len(plan.jobs), disable=None, leave=False, bar_format=layout)  # on stderr, if that is a terminal
+    enlarged = 0
+    for done, job in enumerate(plan.jobs):
+        bar.update(done - bar.n)
         try:
-            sketch = _make(job, stylizer, config)
+            sketch = _make(job, stylizer, config, bar)
         except UnreadablePicture as error:
             if plan.single:
                 raise
@@ -122,6 +136,17 @@ def apply(config: Apply) -> int:
             continue
         _write(sketch, job, made)
         made += 1
+        enlarged += config.draw_size is None and min(sketch.size) > LARGE * stylizer.config.image_size > 0
+    bar.close()
+    if enlarged:
+        sys.stderr.write(
+            f"note: {enlarged:,} of {made:,} are more than {LARGE} times as large as what the network was trained on "
+            f"({stylizer.config.image_size} pixels): if they look like texture, try --draw-size "
+            f"{LARGE // 2 * stylizer.config.image_size}\n"
+        )
+    if plan.unreadable:
+        kinds = ", ".join(sorted({path.suffix.lower() for path in plan.unreadable}))
+        sys.stderr.write(f"note: {len(plan.unreadable):,} files cannot be read here ({kinds}): convert them first\n")
     if left_out:
         lines = [f"{len(left_out):,} of {len(plan.jobs):,} left out:", *(f"  {line}" for line in left_out)]
         sys.stderr.write("\n".join(lines) + "\n")
@@ -158,14 +183,18 @@ def _load(config: Apply) -> AnyStylizer:
     return load_exported(path, device=config.device)
 
 
-def _make(job: Job, stylizer: AnyStylizer, config: Apply) -> Image.Image:
+def _make(job: Job, stylizer: AnyStylizer, config: Apply, bar: tqdm) -> Image.Image:
     # A path that cannot be read is left to read_picture to explain, as is what the bytes of a file turn out to be.
     data = sys.stdin.buffer.read() if job.source is None else _read(job.source)
     picture, alpha = read_with_alpha(data, name=job.name)
     try:
-        sketch = stylize(stylizer, picture, max_pixels=config.max_pixels)
+        sketch = stylize(
+            stylizer, picture, draw_size=config.draw_size, max_pixels=config.max_pixels, progress=bar.update
+        )
     except ValueError as error:
         raise ValueError(f"{job.name}: {error}") from None
+    if config.grey:
+        sketch = sketch.convert("L")
     if config.alpha == "keep" and alpha is not None:
         sketch = sketch.convert("RGBA")
         sketch.putalpha(alpha)
@@ -202,7 +231,8 @@ def _write(sketch: Image.Image, job: Job, made: int) -> None:
 
 def _cannot_write(path: Path, error: OSError, more: str = "") -> OSError:
     reason = (error.strerror or str(error)).lower()
-    return OSError(f"cannot write {path} ({reason}): free some space, or write elsewhere{more}")
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    return OSError(f"cannot write {path} ({reason}): {'free some space, or ' * full}write elsewhere{more}")
 
 
 # Export --------------------------------------------------------------------------------------------------------------

@@ -65,6 +65,7 @@ def export_stylizer(stylizer: Stylizer, path: str | Path, *, opset: int = OPSET,
         assert program is not None
         model = program.model_proto
     _forget_origins(model)
+    _describe(model)
     about = {"format": FORMAT, "version": 1, **asdict(stylizer.config)}
     onnx.helper.set_model_props(model, {METADATA: json.dumps(about, allow_nan=False)})
     with write_atomic(path) as temporary:
@@ -103,6 +104,16 @@ def _greatest_difference(stylizer: Stylizer, path: Path) -> float:
         images = torch.rand((batch, 3, height, width), generator=generator)
         differences.append((exported(images) - stylizer(images)).abs().max())
     return float(torch.stack(differences).max())
+
+
+def _describe(model: onnx.ModelProto) -> None:
+    """Say in the file what goes in and comes out; the exporter names the output's sides by long formulas."""
+    model.doc_string = (
+        "Photo to sketch (sketchloss). images: n x 3 x height x width, float32, RGB in [0, 1], sides of at least "
+        f"{SMALLEST}; sketches: values in [0, 1] of the same height and width."
+    )
+    for side, name in zip(model.graph.output[0].type.tensor_type.shape.dim[2:], ("height", "width"), strict=True):
+        side.dim_param = name
 
 
 def _forget_origins(model: onnx.ModelProto) -> None:

@@ -1,6 +1,7 @@
 """One picture through a stylizer: the same size out, through tiles where it is large, transparency kept if asked."""
 
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
 from copy import deepcopy
 from io import BytesIO
@@ -11,9 +12,9 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor, nn
 
-from sketchloss.images import read_picture, readable_formats, to_picture, to_tensor
+from sketchloss.images import check_mode, read_picture, readable_formats, to_picture, to_tensor
 from sketchloss.models.stylizer import Layer, Stylizer, StylizerConfig
-from sketchloss.stylize.tiles import TILE, stylize_tiled
+from sketchloss.stylize.tiles import TILE, check_tile, stylize_tiled
 
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "no", "bf16"]
@@ -59,34 +60,59 @@ def prepare_stylizer(stylizer: Stylizer, *, device: Device = "auto", precision: 
 
 @torch.inference_mode()
 def stylize(
-    stylizer: AnyStylizer, picture: Image.Image, *, max_pixels: int = MAX_PIXELS, tile: int = TILE
+    stylizer: AnyStylizer,
+    picture: Image.Image,
+    *,
+    draw_size: int | None = None,
+    max_pixels: int = MAX_PIXELS,
+    tile: int = TILE,
+    progress: Callable[[float], object] = lambda _: None,
 ) -> Image.Image:
     """Turn a picture into a sketch.
 
     Args:
         stylizer: as `prepare_stylizer` or `load_exported` returns it; it is used where it is.
         picture: upright, `RGB` or `L`, as `read_picture` returns it.
+        draw_size: side in pixels that the shorter side of a larger picture is reduced to for the drawing; the sketch is
+            enlarged again. A network draws lines and shades of the size that it was trained on, so that pictures many
+            times as large turn into texture. None: as the picture is.
         max_pixels: larger pictures go through in tiles, with the same result: see `stylize_tiled`.
         tile: side in pixels of a tile.
+        progress: as for `stylize_tiled`.
 
     Returns:
         A picture of the same size, `RGB` or `L` as the stylizer is made.
 
     Raises:
-        ValueError: for a picture of another mode; one above `max_pixels` if the stylizer is an exported one, which has
-            no layers to send tiles through; or if the network's values are not numbers.
+        ValueError: for what is no picture, or one of another mode; for a `draw_size` below 1; for a picture above
+            `max_pixels` if the stylizer is an exported one, which has no layers to send tiles through; or if the
+            network's values are not numbers.
     """
+    if not isinstance(picture, Image.Image):
+        raise ValueError(f"expected a picture, got {type(picture).__name__}: open it with read_picture")
+    if not isinstance(stylizer, AnyStylizer):
+        raise ValueError(f"expected a stylizer, got {type(stylizer).__name__}: open it with load_stylizer")
+    check_mode(picture)
+    check_tile(tile)
+    if draw_size is not None and draw_size < 1:
+        raise ValueError(f"draw_size is {draw_size}: it must be at least 1 pixel")
+    if draw_size is not None and min(picture.size) > draw_size:
+        scale = draw_size / min(picture.size)
+        smaller = picture.resize([max(1, round(side * scale)) for side in picture.size], Image.Resampling.LANCZOS)
+        sketch = stylize(stylizer, smaller, max_pixels=max_pixels, tile=tile, progress=progress)
+        return sketch.resize(picture.size, Image.Resampling.BICUBIC)
     width, height = picture.size
     if not isinstance(stylizer, Stylizer):
         if width * height > max_pixels:
             raise ValueError(
                 f"the picture has {width}x{height} pixels, and an exported stylizer takes {max_pixels:,} at once: "
-                "raise --max-pixels if the memory is there, or use the folder that it was exported from"
+                "raise --max-pixels if the memory is there, draw it smaller with --draw-size, or use the folder that "
+                "it was exported from"
             )
         return to_picture(stylizer(_as_batch(picture))[0])
     if width * height > max_pixels:
         pixels = torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1)
-        sketch = stylize_tiled(stylizer, pixels, tile=tile).cpu().permute(1, 2, 0).numpy()
+        sketch = stylize_tiled(stylizer, pixels, tile=tile, progress=progress).cpu().permute(1, 2, 0).numpy()
         return Image.fromarray(sketch if sketch.shape[-1] == 3 else sketch[..., 0])
     weights = stylizer.output.weight
     images = _as_batch(picture).to(weights.device, weights.dtype, memory_format=torch.channels_last)

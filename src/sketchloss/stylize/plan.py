@@ -12,6 +12,8 @@ from sketchloss.images import FORMATS, find_pictures, picture_suffixes, readable
 from sketchloss.stylize.pictures import has_alpha
 
 Alpha = Literal["flatten", "keep"]
+#: Suffixes of pictures that Pillow does not read by itself: phones' and cameras'.
+FOREIGN = frozenset((".heic", ".heif", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".psd", ".svg"))
 STANDARD = "-"  # stdin as an input, stdout as an output
 # GIF has a single transparent colour, which smooth edges do not survive; BMP and PPM lose it in Pillow.
 FORMATS_WITH_ALPHA = ("PNG", "WEBP", "TIFF", "JPEG2000", "AVIF")
@@ -41,6 +43,8 @@ class Plan:
     """How many are there already and stay as they are."""
     single: bool
     """One picture was named, rather than a folder or several."""
+    unreadable: list[Path]
+    """Pictures of the folder in formats that cannot be read here."""
 
 
 def plan_pictures(
@@ -86,7 +90,7 @@ def plan_pictures(
             more = f" and {len(there) - 1:,} more" if len(there) > 1 else ""
             raise ValueError(f"{path}{more} exists: add --force to replace, or --skip-existing to keep, what is there")
     left = [job for job in jobs if not (skip_existing and job.out in there)]
-    return Plan(left, len(jobs) - len(left), single)
+    return Plan(left, len(jobs) - len(left), single, [] if single else _find_foreign(Path(inputs[0])))
 
 
 def _plan_one(source: Path | None, out: str, alpha: Alpha) -> Job:
@@ -96,12 +100,14 @@ def _plan_one(source: Path | None, out: str, alpha: Alpha) -> Job:
     example = f"such as {path / (source.name if source else 'sketch.png')}"
     if path.is_dir() or out.endswith("/"):
         raise ValueError(f"--out {out} is a folder, and one picture is given: name a file, {example}")
+    if path.parent.is_file():
+        raise ValueError(f"cannot write {path}: {path.parent} is a file; name a path in a folder")
     if not path.parent.is_dir():
         raise ValueError(f"cannot write {path}: the folder {path.parent} does not exist; make it first")
     kind = writable_format(path)
     if kind is None:
         raise ValueError(f"--out {path} has no suffix that can be written: use .png, .jpg, .webp or .tif")
-    if alpha == "keep" and kind not in FORMATS_WITH_ALPHA:
+    if alpha == "keep" and kind not in FORMATS_WITH_ALPHA and (source is None or _has_alpha(source)):
         raise ValueError(f"--out {path}: {kind} holds no transparency; use .png, or --alpha flatten")
     return Job(source, path)
 
@@ -127,6 +133,11 @@ def _plan_many(inputs: Sequence[str], out: str) -> list[Job]:
     if not jobs:
         raise ValueError(f"{root} holds no pictures (.png, .jpg and the like): check the path")
     return jobs
+
+
+def _find_foreign(root: Path) -> list[Path]:
+    found = root.rglob("*") if root.is_dir() else ()
+    return sorted(path for path in found if path.suffix.lower() in FOREIGN and not path.name.startswith("."))
 
 
 def _check_distinct(jobs: Iterable[Job]) -> list[Job]:

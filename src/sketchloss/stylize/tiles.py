@@ -7,7 +7,7 @@ floats a pixel at full width, where the network in one piece holds about 200 at 
 much arithmetic again, which a CPU wins back on pictures of some megapixels, as the tiles' maps fit its caches.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from typing import NamedTuple
 
@@ -65,13 +65,17 @@ class Moments:
 
 
 @torch.inference_mode()
-def stylize_tiled(stylizer: Stylizer, image: Tensor, *, tile: int = TILE) -> Shaped[Tensor, "channels h w"]:
+def stylize_tiled(
+    stylizer: Stylizer, image: Tensor, *, tile: int = TILE, progress: Callable[[float], object] = lambda _: None
+) -> Shaped[Tensor, "channels h w"]:
     """Turn one image into a sketch of the same size, with the memory of the bottleneck and one tile.
 
     Args:
         stylizer: on the device, and of the float type, to compute with.
         image: RGB, 3×h×w or 1×3×h×w, on any device: float in [0, 1], or uint8, which takes a quarter of the memory.
         tile: side in pixels of what goes through the full-size layers at once: a multiple of 4, and 16 at least.
+        progress: is told now and then what share of the passes over the picture is done since it was told last; the
+            shares add up to 1.
 
     Returns:
         The sketch, with the stylizer's 1 or 3 channels, of the image's type and on its device. From `stylizer(image)`
@@ -81,25 +85,39 @@ def stylize_tiled(stylizer: Stylizer, image: Tensor, *, tile: int = TILE) -> Sha
         ValueError: for another shape or type of image, another tile, or if the sketch is to be uint8 and its values are
             not numbers.
     """
-    if tile < SMALLEST or tile % STRIDE:
-        raise ValueError(f"tile is {tile}: it must be a multiple of {STRIDE}, and at least {SMALLEST}")
+    check_tile(tile)
     shape = tuple(image.shape)
     if len(shape) not in (3, 4) or shape[-3] != 3 or shape[:-3] not in ((), (1,)) or 0 in shape:
         raise ValueError(f"expected one image of shape (3, h, w) or (1, 3, h, w), got {shape}: give one at a time")
     if not image.is_floating_point() and image.dtype != torch.uint8:
         raise ValueError(f"expected an image of floats in [0, 1] or of uint8, got {image.dtype}: convert it")
     image = image.reshape(3, *shape[-2:])
-    bottleneck = _encode(stylizer, image, tile)
+    # A pass over the picture for each layer of the encoder, each block, each layer of the decoder, and the output.
+    share = 1 / (len(stylizer.encoder) + len(stylizer.residuals) + len(stylizer.decoder) + 1)
+
+    def tell(part: float) -> None:
+        progress(part * share)
+
+    bottleneck = _encode(stylizer, image, tile, tell)
     rows = max(1, (tile // STRIDE) ** 2 // bottleneck.shape[-1])
     for block in stylizer.residuals:
         _add_correction(block.first, block.second, bottleneck, rows)  # pyright: ignore
-    return _decode(stylizer, bottleneck, image, tile)
+        tell(1)
+    return _decode(stylizer, bottleneck, image, tile, tell)
+
+
+def check_tile(tile: int) -> None:
+    """Raise ValueError if a tile cannot be so many pixels high and wide."""
+    if tile < SMALLEST or tile % STRIDE:
+        raise ValueError(f"tile is {tile}: it must be a multiple of {STRIDE}, and at least {SMALLEST}")
 
 
 # The full-size layers, in tiles --------------------------------------------------------------------------------------
 
 
-def _encode(stylizer: Stylizer, image: Shaped[Tensor, "3 h w"], tile: int) -> Float[Tensor, "1 c h4 w4"]:
+def _encode(
+    stylizer: Stylizer, image: Shaped[Tensor, "3 h w"], tile: int, tell: Callable[[float], object]
+) -> Float[Tensor, "1 c h4 w4"]:
     height, width = (max(side + -side % STRIDE, SMALLEST) for side in image.shape[-2:])
     like = stylizer.output.weight
     layers = [layer for layer in stylizer.encoder if isinstance(layer, Layer)]
@@ -120,14 +138,18 @@ def _encode(stylizer: Stylizer, image: Shaped[Tensor, "3 h w"], tile: int) -> Fl
         bottleneck[..., ys, xs] = features
 
     tiles = [*product(_spans(height, tile, MARGIN), _spans(width, tile, MARGIN))]
-    statistics = _measure(layers, tiles, read, store)
+    statistics = _measure(layers, tiles, tell, read, store)
     for strip in bottleneck.split(tile // STRIDE, dim=2):
         strip.copy_(_normalise(layers[-1], strip, statistics[-1]))
     return bottleneck
 
 
 def _decode(
-    stylizer: Stylizer, bottleneck: Float[Tensor, "1 c h4 w4"], image: Shaped[Tensor, "3 h w"], tile: int
+    stylizer: Stylizer,
+    bottleneck: Float[Tensor, "1 c h4 w4"],
+    image: Shaped[Tensor, "3 h w"],
+    tile: int,
+    tell: Callable[[float], object],
 ) -> Shaped[Tensor, "channels h w"]:
     height, width = image.shape[-2:]
     layers = [layer for layer in stylizer.decoder if isinstance(layer, Layer)]
@@ -139,7 +161,7 @@ def _decode(
 
     ys, xs = (_spans(side, tile // STRIDE, MARGIN // STRIDE) for side in bottleneck.shape[-2:])
     tiles = [*product(ys, xs)]
-    statistics = _measure(layers, tiles, read)
+    statistics = _measure(layers, tiles, tell, read)
     for rows, columns in tiles:
         features = stylizer.output(_through(layers, statistics, read(rows, columns)))
         values = torch.sigmoid(_crop(features, rows, columns).float())[0]
@@ -150,12 +172,14 @@ def _decode(
                 raise ValueError(f"a sketch of shape {tuple(sketch.shape)} holds NaN: the network has diverged")
             values = (values * 255).round()
         place.copy_(values)
+        tell(1 / len(tiles))
     return sketch
 
 
 def _measure(
     layers: Sequence[Layer],
-    tiles: Iterable[tuple[Span, Span]],
+    tiles: Sequence[tuple[Span, Span]],
+    tell: Callable[[float], object],
     read: Callable[[Span, Span], Tensor],
     store: Callable[[Span, Span, Tensor], None] | None = None,
 ) -> list[Statistics]:
@@ -169,6 +193,7 @@ def _measure(
             moments.add(features)
             if store is not None and depth == len(layers) - 1:
                 store(rows, columns, features)
+            tell(1 / len(tiles))
         statistics.append(moments.statistics(layer.norm))
     return statistics
 

@@ -125,8 +125,16 @@ class Run:
         return position
 
 
-def check_run_folder(folder: str | Path, config: "DataclassInstance", resume: bool) -> None:
+def check_run_folder(
+    folder: str | Path, config: "DataclassInstance", resume: bool, *, free: frozenset[str] = frozenset()
+) -> None:
     """Check that a run may be started or resumed here, without touching anything.
+
+    Args:
+        folder: of the run.
+        config: its settings.
+        resume: whether it is to be continued.
+        free: names of settings that may differ then, beside `FREE_SETTINGS`.
 
     Raises:
         ValueError: if the folder already holds a run and `resume` is False, if there is nothing to resume, if the run
@@ -148,14 +156,21 @@ def check_run_folder(folder: str | Path, config: "DataclassInstance", resume: bo
         raise ValueError(f"{before} is damaged ({error}): restore it, or start a new run elsewhere") from None
     now = _settings(config)
     for name in sorted(set(then) | set(now)):
-        if name not in FREE_SETTINGS and then.get(name) != now.get(name):
+        if name not in FREE_SETTINGS | free and then.get(name) != now.get(name):
             raise ValueError(
                 f"{folder} was started with {name}={then.get(name)!r}, now it is {now.get(name)!r}: "
                 "resume with the settings of config.json, or choose another --out"
             )
 
 
-def open_run_folder(folder: str | Path, config: "DataclassInstance", resume: bool, data: str | None = None) -> None:
+def open_run_folder(
+    folder: str | Path,
+    config: "DataclassInstance",
+    resume: bool,
+    data: str | None = None,
+    *,
+    free: frozenset[str] = frozenset(),
+) -> None:
     """Start a run: make its folder and write its `config.json`; or see that it may be resumed.
 
     Args:
@@ -163,13 +178,14 @@ def open_run_folder(folder: str | Path, config: "DataclassInstance", resume: boo
         config: a dataclass of plain values.
         resume: continue what is there.
         data: digest of the data, which is noted, or when resumed must be what was noted.
+        free: as for `check_run_folder`; `config.json` then says what they are now.
 
     Raises:
         ValueError: as `check_run_folder`, or if the data has changed since the run was started.
     """
     folder = Path(folder)
-    check_run_folder(folder, config, resume)
-    if not resume:
+    check_run_folder(folder, config, resume, free=free)
+    if not resume or free:
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / "config.json", _settings(config))
     if data is not None:

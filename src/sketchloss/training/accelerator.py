@@ -1,0 +1,32 @@
+"""The accelerator that a training runs on: devices, processes, precision."""
+
+from typing import Literal
+
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from accelerate.utils import DataLoaderConfiguration
+
+TrainingPrecision = Literal["no", "bf16", "fp16"]
+
+
+def new_accelerator(precision: TrainingPrecision, *, seed: int, accumulate: int = 1) -> Accelerator:
+    """Return an accelerator whose data loaders are shuffled by a seed.
+
+    Args:
+        precision: float32 (`no`), or mixed with bfloat16 or float16.
+        seed: of the order of the data.
+        accumulate: steps whose gradients are added up.
+
+    Raises:
+        ValueError: for float16 without a GPU.
+    """
+    # accelerate keeps one state a process, and refuses a second training with another precision.
+    AcceleratorState._reset_state()
+    accelerator = Accelerator(
+        mixed_precision=precision,
+        gradient_accumulation_steps=accumulate,
+        dataloader_config=DataLoaderConfiguration(use_seedable_sampler=True, data_seed=seed),
+    )
+    if precision == "fp16" and accelerator.device.type == "cpu":
+        raise ValueError("precision is fp16, which needs a GPU: use bf16 or no")
+    return accelerator
