@@ -147,14 +147,14 @@ def style_table(config: StyleTable) -> dict[str, Any]:
     open_run_folder(config.out, config, config.resume, data=digest, free=MEASURING)
 
     # Training --------------------------------------------------------------------------------------------------------
-    trained = []
+    trained: dict[str, dict[str, Any]] = {}
     for source in config.sets:
         for arm in config.arms():
             training = _training(config, source, arm)
             if not _is_trained(training):
                 print(f"\n{source}, {arm}")
                 style_transfer(training)
-            trained.append(json.loads((training.out / RESULT).read_text(encoding="utf-8")))
+            trained[source] = json.loads((training.out / RESULT).read_text(encoding="utf-8"))
 
     # Evaluation ------------------------------------------------------------------------------------------------------
     sets: dict[str, Any] = {}
@@ -191,8 +191,8 @@ def style_table(config: StyleTable) -> dict[str, Any]:
     results = {
         "format": "sketchloss style table",
         **{"content": config.content, "image_size": config.image_size, "width": config.width, "seed": config.seed},
-        **{name: trained[0][name] for name in ("photos", "steps")},
-        "sketches": {result["style"]: result["sketches"] for result in trained},
+        **{name: trained[config.sets[0]][name] for name in ("photos", "steps")},
+        "sketches": {source: result["sketches"] for source, result in trained.items()},
         "batch_size": config.batch_size,
         "weights": {arm: config.weights_of(arm) for arm in config.arms()},
         "balance": {name: getattr(config, name) for name in _BALANCE},

@@ -172,7 +172,7 @@ def style_transfer(config: StyleTransfer) -> dict[str, Any]:
     """Run the recipe.
 
     Returns:
-        What `result.json` holds: `model`, the network's folder, `before_after`, the picture, `style`, the numbers of
+        What `result.json` holds: `model`, the network's folder, `before_after`, the picture, the numbers of
         `photos`, `sketches` and `steps`, and the last `terms` on the photos shown.
 
     Raises:
@@ -319,7 +319,7 @@ def style_transfer(config: StyleTransfer) -> dict[str, Any]:
     before_after = run.folder / "before_after.png"
     result = {
         **{"model": str(run.folder / "model"), "before_after": str(before_after)},
-        **{"style": config.style, "photos": len(photos), "sketches": len(style), "steps": steps, "terms": scores},
+        **{"photos": len(photos), "sketches": len(style), "steps": steps, "terms": scores},
     }
     if accelerator.is_main_process:
         write_json(run.folder / RESULT, result)  # last: it says that the run is done

@@ -102,7 +102,7 @@ def stylize_tiled(
     rows = max(1, (tile // STRIDE) ** 2 // bottleneck.shape[-1])
     for block in stylizer.residuals:
         _add_correction(block.first, block.second, bottleneck, rows)  # pyright: ignore
-        tell(1)
+        tell(1.0)
     return _decode(stylizer, bottleneck, image, tile, tell)
 
 
