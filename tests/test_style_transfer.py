@@ -121,7 +121,7 @@ def test_a_run_folder_holds_what_it_should(config, capsys):
     assert "12 photos" in capsys.readouterr().out
     assert load_stylizer(out).config == StylizerConfig(
         **{"width": 0.25, "blocks": 1, "channels": 1, "arm": "original", "image_size": 32, "steps": 5},
-        **{"content": config.content, "style": config.style},
+        **{"content": Path(config.content).name, "style": Path(config.style).name},
     )
     assert sorted(path.name for path in (out / "samples").iterdir()) == [f"step_00000{step}.png" for step in (2, 4, 5)]
     assert (out / "before_after.png").read_bytes() == (out / "samples" / "step_000005.png").read_bytes()
@@ -178,7 +178,7 @@ def test_running_factors_change_when_they_should_and_initial_ones_never(config):
     factors = [line["factor_content"] for line in lines(config.out) if "loss" in line]
     changed = [step for step in range(1, 7) if factors[step] != factors[step - 1]]
     assert changed == [2, 4, 6]
-    for balance, weights in (("initial", None), ("none", (1.0, *[1.25] * 4, 0.3))):
+    for balance, weights in (("initial", None), ("none", (1.0, *[2.5] * 4, 0.3))):
         out = config.out.with_name(balance)
         style_transfer(replace(config, balance=balance, out=out))
         logged = [[line[f"factor_{name}"] for name in TERMS] for line in lines(out) if "loss" in line]
@@ -191,7 +191,7 @@ def test_a_term_without_weight_is_measured_but_does_not_count(config):
     line = lines(config.out)[0]
     assert line["total_variation"] > 0
     assert "factor_total_variation" not in line
-    assert line["loss"] == pytest.approx(line["content"] + 1.25 * sum(line[name] for name in TERMS[1:-1]), rel=1e-5)
+    assert line["loss"] == pytest.approx(line["content"] + 2.5 * sum(line[name] for name in TERMS[1:-1]), rel=1e-5)
 
 
 def test_it_learns_on_real_pictures(config, data_folder):
@@ -439,14 +439,17 @@ MISTAKES = {
     "no images": ({"image_size": 0}, "image_size is 0: it must be positive"),
     "an unknown layer": ({"content_layer": "relu9_9"}, "layer 'relu9_9' is unknown: choose from relu1_1"),
     "an unknown style layer": ({"style_layers": "conv1"}, "layer 'conv1' is unknown: choose from relu1_1"),
-    "a negative weight": ({"style_weight": -1}, "the weight of style_relu1_2 is -0.25"),
-    "no weight": ({"content_weight": 0, "style_weight": 0, "variation_weight": 0}, "are all 0: the loss would be 0"),
+    "a negative weight": ({"style_weight": -1}, "style_weight is -1.0: it must be finite and not negative"),
+    "no weight": (
+        {"content_weight": 0, "style_weight": 0, "variation_weight": 0},
+        "content_weight and style_weight are both 0",
+    ),
     "an infinite rate": ({"lr": "inf"}, "lr is inf: it must be positive"),
     "no width": ({"width": 0}, "width is 0.0: it must be above 0"),
     "a wrong number of channels": ({"channels": 2}, "--channels '2' is unknown"),
     "an unknown balance": ({"balance": "always"}, "--balance 'always' is unknown"),
     "no steps": ({"steps": 0}, "steps is 0: it must be positive"),
-    "a negative seed": ({"seed": -1}, "seed is -1: it must not be negative"),
+    "a negative seed": ({"seed": -1}, "seed is -1: it must be finite and not negative"),
     "nothing to resume": ({"resume": True}, "run holds no run to resume"),
     "a file for a folder": ({"out": "{tmp}/text.png"}, "{tmp}/text.png is a file: choose a folder for --out"),
 }
@@ -481,7 +484,9 @@ def test_from_the_command_line_with_the_demo_preset(tmp_path, narrow, capsys):
     settings = {"out": tmp_path / "run", "photo": narrow, "arm": "original", "steps": 2, "image_size": 16, "limit": 8}
     assert main(["style", "train", "--preset=demo", *flags(**settings, style_limit=3, precision="no", workers=0)]) == 0
     said = capsys.readouterr().out
-    assert f"doodles: 2 photos; {PRESETS['demo']['style']}: 3 sketches" in said
+    assert (
+        f"doodles: 2 photos to learn on and 6 to show the progress on; {PRESETS['demo']['style']}: 3 sketches" in said
+    )
     stored = json.loads((tmp_path / "run" / "config.json").read_text())
     assert (stored["width"], stored["steps"], stored["content"]) == (0.5, 2, "doodles")
     assert load_stylizer(tmp_path / "run").config.width == 0.5
@@ -495,7 +500,7 @@ def test_half_precision_needs_a_gpu(config):
 
 
 def test_paper_preset_is_section_4_1():
-    paper = StyleTransfer(content="x", style="y", out=Path("x"), **PRESETS["paper"])
+    paper = StyleTransfer(style="y", out=Path("x"), **PRESETS["paper"])
     assert (paper.epochs, paper.batch_size, paper.image_size, paper.lr, paper.schedule) == (1, 4, 256, 1e-3, "constant")
     assert (paper.content_layer, paper.style_layers, paper.content_metric) == ("relu2_2", DEFAULT_LAYERS, "l2")
     assert (paper.width, paper.blocks, paper.photo, paper.downsample) == (1.0, 5, "imagenet", "none")
