@@ -97,6 +97,10 @@ def test_a_resumed_table_trains_what_is_missing_and_nothing_else(config, capsys)
     assert said.count("network in") == 1, said
     for path, before in models.items():
         assert path.stat().st_mtime_ns == before or unfinished in path.parents
+    # What is measured may change, and is then in config.json.
+    again = style_table(replace(config, resume=True, bootstrap=25, pairs=8))
+    assert {of_set["pairs"] for of_set in again["sets"].values()} == {8}
+    assert json.loads((config.out / "config.json").read_text())["bootstrap"] == 25
     with pytest.raises(ValueError, match=r"was started with lr=0\.001"):
         style_table(replace(config, resume=True, lr=2e-3))
 
@@ -187,6 +191,24 @@ def test_the_report_averages_over_sets_and_stands_beside_the_paper():
     assert len(rows) == 4 * 5
     first = dict(zip(CSV_HEADER, rows[0], strict=True))
     assert (first["set"], first["row"], first["paper_fid"]) == ("cufs:/data/cufs", "attention+tuning", 92.06)
+
+
+def test_extractors_of_one_name_are_refused(config, tmp_path):
+    for folder in ("a", "b"):
+        save_backbone(Backbone(width=0.125), tmp_path / folder / "best")
+    with pytest.raises(ValueError, match="two would have one name"):
+        style_table(replace(config, extractors=(str(tmp_path / "a/best"), str(tmp_path / "b/best"))))
+
+
+def test_a_set_with_one_training_pair_is_refused_before_training(config, tmp_path):
+    for part, count in (("train", 1), ("test", 3)):
+        for side in ("photos", "sketches"):
+            (tmp_path / "cufs" / part / side).mkdir(parents=True)
+            for number in range(count):
+                Image.new("RGB", (40, 50), (number, 99, 99)).save(tmp_path / "cufs" / part / side / f"{number}.png")
+    with pytest.raises(ValueError, match="has 1 training and 3 test pairs: at least two are needed"):
+        style_table(replace(config, sets=(f"cufs:{tmp_path / 'cufs'}",)))
+    assert not (config.out / "runs").exists()
 
 
 def test_pictures_of_unequal_sizes_are_cut_alike(config, tmp_path):

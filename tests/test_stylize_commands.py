@@ -4,6 +4,7 @@ import os
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -165,6 +166,27 @@ def test_alpha_is_flattened_or_kept(place, capsys):
     run(capsys, "apply run photos --out new --alpha keep")
     assert np.array_equal(pixels("new/clear.png"), pixels("kept.png"))
     assert pixels("new/a.png").shape == (30, 44, 3)
+
+
+def test_drawn_smaller_and_grey(place, capsys):
+    run(capsys, "apply run photos/a.png --out small.png --draw-size 20 --grey")
+    sketch = stylize(prepare_stylizer(load_stylizer("run")), read_picture("photos/a.png"), draw_size=20)
+    assert np.array_equal(pixels("small.png"), np.asarray(sketch.convert("L")))
+    assert "draw_size is 0: it must be at least 1" in refuse(capsys, "apply run photos/a.png --out b.png --draw-size 0")
+
+
+def test_what_a_user_may_want_to_know_is_noted(place, capsys):
+    Path("photos/phone.heic").write_bytes(b"of a phone")
+    trained = load_stylizer("run")
+    trained.config = replace(trained.config, image_size=3)
+    save_stylizer(trained, "tiny")
+    assert main(["style", "apply", "tiny", "photos", "--out", "new"]) == 0
+    said = capsys.readouterr().err
+    assert "note: 4 of 4 are more than 8 times as large as what the network was trained on (3 pixels)" in said
+    assert "try --draw-size 12" in said
+    assert "note: 1 files cannot be read here (.heic): convert them first" in said
+    assert main(["style", "apply", "tiny", "photos/a.png", "--out", "b.png", "--draw-size", "12"]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_large_pictures_in_tiles(place, capsys):

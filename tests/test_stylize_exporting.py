@@ -37,6 +37,8 @@ def test_any_runtime_reads_the_file(tmp_path, capfd):
     assert StylizerConfig(**{k: v for k, v in about.items() if k not in ("format", "version")}) == stylizer.config
     assert b"/" + __file__.split("/")[1].encode() + b"/" not in path.read_bytes()  # no path of this machine
     assert b"stack_trace" not in path.read_bytes()
+    assert [side.dim_param for side in model.graph.output[0].type.tensor_type.shape.dim[2:]] == ["height", "width"]
+    assert "RGB in [0, 1]" in model.doc_string
     session = onnxruntime.InferenceSession(path)
     for shape in ((1, 3, 61, 47), (3, 3, 16, 130)):
         images = torch.rand(shape)
@@ -59,7 +61,8 @@ def test_a_file_that_differs_is_not_kept(tmp_path, monkeypatch, found):
 class Exported:
     """In place of what the exporter returns, which takes seconds to."""
 
-    model_proto = onnx.ModelProto()
+    sketches = onnx.helper.make_tensor_value_info("sketches", onnx.TensorProto.FLOAT, ("n", 3, "long", "formula"))
+    model_proto = onnx.helper.make_model(onnx.helper.make_graph([], "g", [], [sketches]))
 
 
 def test_what_is_in_the_way_is_named(tmp_path):

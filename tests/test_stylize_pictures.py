@@ -1,5 +1,7 @@
 """Oracle: the network called by hand, and Pillow's own reading of transparency."""
 
+import subprocess
+import sys
 from copy import deepcopy
 from io import BytesIO
 
@@ -144,3 +146,46 @@ def test_damaged_bytes_are_named():
     for data in (b"", b"no picture", encode(Image.fromarray(photo(channels=4)), "PNG")[:300]):
         with pytest.raises(UnreadablePicture, match=r"^my photo: [^\n]+$"):
             read_with_alpha(data, name="my photo")
+
+
+def test_a_smaller_drawing_is_that_of_the_smaller_picture_enlarged():
+    stylizer, picture = prepare_stylizer(make()), Image.fromarray(photo(80, 60))
+    smaller = picture.resize((40, 30), Image.Resampling.LANCZOS)
+    expected = stylize(stylizer, smaller).resize((80, 60), Image.Resampling.BICUBIC)
+    assert stylize(stylizer, picture, draw_size=30).tobytes() == expected.tobytes()
+    assert stylize(stylizer, picture, draw_size=60).tobytes() == stylize(stylizer, picture).tobytes()
+
+
+def test_the_shares_of_progress_add_up_to_one():
+    shares: list[float] = []
+    stylize(prepare_stylizer(make()), Image.fromarray(photo()), max_pixels=1000, tile=16, progress=shares.append)
+    assert len(shares) > 20
+    assert sum(shares) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"tile": 7}, "tile is 7: it must be a multiple of 4"),
+        ({"draw_size": 0}, "draw_size is 0: it must be at least 1 pixel"),
+        ({"picture": Image.new("RGBA", (20, 20))}, "got RGBA; open it with read_picture"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(changes, said):
+    with pytest.raises(ValueError, match=said):
+        stylize(**{"stylizer": make(), "picture": Image.new("RGB", (20, 20))} | changes)
+
+
+def test_names_in_place_of_pictures_and_stylizers_are_refused():
+    # In a process of its own: the tests' own check of types would come first.
+    for arguments, said in (
+        ("Stylizer(StylizerConfig(width=0.1)), 'photo.png'", "expected a picture, got str: open it with read_picture"),
+        ("'my-run', None", "expected a picture, got NoneType"),
+        ("'my-run', Image.new('L', (9, 9))", "expected a stylizer, got str: open it with load_stylizer"),
+    ):
+        code = (
+            "from PIL import Image; from sketchloss.models.stylizer import Stylizer, StylizerConfig; "
+            f"from sketchloss.stylize import stylize; stylize({arguments})"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        assert f"ValueError: {said}" in done.stderr

@@ -113,8 +113,11 @@ def test_what_is_in_the_way_is_named(place, inputs, out, said):
 
 
 def test_alpha_needs_a_format_that_holds_it(place):
-    said = refused("photos/a.png", out="x.jpg", alpha="keep")
-    assert said == "--out x.jpg: JPEG holds no transparency; use .png, or --alpha flatten"
+    assert len(pairs("photos/a.png", out="x.jpg", alpha="keep")) == 1  # it has none to lose
+    Image.new("RGBA", (8, 6)).save("clear.png")
+    for source in ("clear.png", "-"):  # what comes on standard input is not known yet
+        said = refused(source, out="x.jpg", alpha="keep")
+        assert said == "--out x.jpg: JPEG holds no transparency; use .png, or --alpha flatten"
     assert len(pairs("photos", out="new", alpha="keep")) == 4  # b.jpg has none to lose
     Image.new("P", (8, 6)).save("photos/cats/clear.gif", transparency=0)
     assert "photos/cats/clear.gif has transparency, which a new GIF" in refused("photos", out="new", alpha="keep")
@@ -145,3 +148,11 @@ def test_suffixes_of_other_files_are_none():
     assert writable_format(Path("x.eps")) is None  # Pillow writes it, and it is none of ours
     assert writable_format(Path("x.onnx")) is None
     assert writable_format(Path("x.JPEG")) == "JPEG"
+
+
+def test_pictures_that_cannot_be_read_here_are_named_and_hidden_ones_are_not(place):
+    for name in ("photos/cats/phone.HEIC", "photos/raw.dng", "photos/._raw.dng"):
+        Path(name).write_bytes(b"of a phone")
+    plan = plan_pictures(["photos"], "new")
+    assert [path.name for path in plan.unreadable] == ["phone.HEIC", "raw.dng"]
+    assert plan_pictures(["photos/a.png"], "new.png").unreadable == []

@@ -266,3 +266,15 @@ def test_no_such_folder_and_another_file_are_named(tmp_path):
     (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8")
     with pytest.raises(ValueError, match=r"photo\.jpg is no stylizer"):
         load_stylizer(tmp_path / "photo.jpg")
+
+
+def test_a_run_without_a_network_says_so_and_other_folders_do_not(tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.json").write_text('{"content": "a", "style": "b", "arm": "original", "resume": false}')
+    with pytest.raises(ValueError, match="holds no network yet"):
+        load_stylizer(run)
+    (run / "config.json").write_text('{"data": "doodles", "arm": "tuning", "resume": false}')  # of finetune
+    (run / "checkpoints").mkdir()
+    with pytest.raises(ValueError, match="is no stylizer"):
+        load_stylizer(run)
