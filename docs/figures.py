@@ -15,8 +15,7 @@ from PIL import Image
 from sketchloss import ARMS, SketchLoss
 from sketchloss.compare import Pair, measure, picture_differences
 from sketchloss.data.doodles import STYLES, doodle
-from sketchloss.data.pictures import fill_square
-from sketchloss.images import read_picture, save_picture
+from sketchloss.images import fill_square, read_picture, save_picture
 from sketchloss.models.stylizer import load_stylizer
 from sketchloss.report.grid import draw_grid
 from sketchloss.stylize import prepare_stylizer, stylize

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import jaxtyping
@@ -28,3 +29,14 @@ def data_folder() -> Path:
     if not place:
         pytest.skip("SKETCHLOSS_DATA is not set")
     return Path(place)
+
+
+@pytest.fixture
+def fresh_accelerate() -> Iterator[None]:
+    """For tests that train: accelerate keeps device and precision for the whole process."""
+    from accelerate.state import AcceleratorState, PartialState
+
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+    PartialState._reset_state()

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from accelerate.state import AcceleratorState, PartialState
 from PIL import ImageOps
 from safetensors.torch import load_file
 
@@ -25,14 +24,7 @@ from sketchloss.data.sources import open_sketches
 from sketchloss.recipes.finetune import PRESETS, Finetune, finetune
 from sketchloss.training.guards import TrainingStopped, chance_warning
 
-
-@pytest.fixture(autouse=True)
-def _fresh_accelerate():
-    # accelerate keeps device and precision for the whole process.
-    AcceleratorState._reset_state(reset_partial_state=True)
-    yield
-    AcceleratorState._reset_state(reset_partial_state=True)
-    PartialState._reset_state()
+pytestmark = pytest.mark.usefixtures("fresh_accelerate")
 
 
 @pytest.fixture(scope="module")
@@ -290,6 +282,5 @@ def test_half_precision_needs_a_gpu(config):
 def test_a_damaged_run_is_named(config, file):
     finetune(replace(config, epochs=1))
     (config.out / file).write_bytes((config.out / file).read_bytes()[:40])
-    AcceleratorState._reset_state(reset_partial_state=True)
     with pytest.raises(ValueError, match="is damaged"):
         finetune(replace(config, epochs=1, resume=True))

@@ -15,8 +15,7 @@ from torch.utils.data import DataLoader
 
 from sketchloss.data.doodles import KINDS, doodle
 from sketchloss.data.photos import open_photos, open_style
-from sketchloss.data.pictures import fill_square
-from sketchloss.images import UnreadablePicture, read_picture
+from sketchloss.images import UnreadablePicture, fill_square, read_picture
 
 
 def noise(seed, size=(40, 30), mode="RGB"):

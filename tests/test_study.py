@@ -5,17 +5,11 @@ from dataclasses import replace
 
 import pytest
 import torch
-from accelerate.state import AcceleratorState
 
 from sketchloss import ARMS, Backbone, save_backbone
 from sketchloss.recipes.study import Study, study
 
-
-@pytest.fixture(autouse=True)
-def _fresh_accelerate():
-    AcceleratorState._reset_state(reset_partial_state=True)
-    yield
-    AcceleratorState._reset_state(reset_partial_state=True)
+pytestmark = pytest.mark.usefixtures("fresh_accelerate")
 
 
 @pytest.fixture
@@ -39,7 +33,6 @@ def test_a_study_leaves_its_table_and_pictures_and_can_be_done_over(config, caps
 
     with pytest.raises(ValueError, match="add --again"):
         study(config)
-    AcceleratorState._reset_state(reset_partial_state=True)
     assert study(replace(config, again=True)) == first, "one seed, other numbers"
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from accelerate.state import AcceleratorState
 from PIL import Image
 
 from sketchloss import ARMS, Backbone, load_backbone, save_backbone
@@ -25,11 +24,7 @@ SETS = ("doodles?tool=ink&count=40", "doodles?tool=pencil&count=40")
 REFERENCES = ["grey photo", "other true sketches"]
 
 
-@pytest.fixture(autouse=True)
-def _fresh_accelerate():
-    AcceleratorState._reset_state(reset_partial_state=True)
-    yield
-    AcceleratorState._reset_state(reset_partial_state=True)
+pytestmark = pytest.mark.usefixtures("fresh_accelerate")
 
 
 @pytest.fixture
@@ -89,7 +84,6 @@ def test_a_resumed_table_trains_what_is_missing_and_nothing_else(config, capsys)
     unfinished = config.out / "runs" / "doodles-tool-ink-count-40" / "original"
     (unfinished / "result.json").unlink()
     capsys.readouterr()
-    AcceleratorState._reset_state(reset_partial_state=True)
     with pytest.raises(ValueError, match="add --resume"):
         style_table(config)
     assert json.loads(json.dumps(style_table(replace(config, resume=True)))) == first

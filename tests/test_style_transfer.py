@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from accelerate.state import AcceleratorState, PartialState
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -23,8 +22,7 @@ from sketchloss import Backbone, load_backbone, save_backbone
 from sketchloss.cli import main
 from sketchloss.data.doodles import KINDS, doodle
 from sketchloss.data.photos import open_photos, open_style
-from sketchloss.data.pictures import fill_square
-from sketchloss.images import read_picture, to_tensor
+from sketchloss.images import fill_square, read_picture, to_tensor
 from sketchloss.loss import DEFAULT_LAYERS
 from sketchloss.models.stylizer import StylizerConfig, load_stylizer
 from sketchloss.recipes import style_transfer as module
@@ -35,13 +33,7 @@ from sketchloss.training.guards import TrainingStopped
 TERMS = ("content", *(f"style_{name}" for name in DEFAULT_LAYERS), "total_variation")
 
 
-@pytest.fixture(autouse=True)
-def _fresh_accelerate():
-    # accelerate keeps device and precision for the whole process.
-    AcceleratorState._reset_state(reset_partial_state=True)
-    yield
-    AcceleratorState._reset_state(reset_partial_state=True)
-    PartialState._reset_state()
+pytestmark = pytest.mark.usefixtures("fresh_accelerate")
 
 
 @pytest.fixture(scope="module")
@@ -214,7 +206,6 @@ def test_it_learns_on_real_pictures(config, data_folder):
 def test_mixed_precision_trains_to_about_the_same_loss(config):
     losses = {}
     for precision in ("no", "bf16"):
-        AcceleratorState._reset_state(reset_partial_state=True)
         out = config.out.with_name(precision)
         style_transfer(replace(config, precision=precision, out=out, photo="photo", balance="none"))
         losses[precision] = [line["loss"] for line in lines(out) if "loss" in line]

@@ -245,6 +245,25 @@ def fit_square(picture: Image.Image, size: int) -> Image.Image:
     return square
 
 
+def fill_square(picture: Image.Image, size: int) -> Image.Image:
+    """Fill a square with a picture: the shorter side becomes `size`, what is too long is cut off at both ends.
+
+    Reduction averages over all pixels with a triangle filter (Pillow's bilinear), as in `fit_square`.
+
+    Args:
+        picture: `L` or `RGB`.
+        size: side in pixels.
+
+    Returns:
+        A new picture, `size`×`size`, of the same mode.
+    """
+    check_mode(picture)
+    if size < 1:
+        raise ValueError(f"size must be at least 1 pixel, got {size}")
+    # note: cuts before it resizes, so that a long strip costs no more than a square
+    return ImageOps.fit(picture, (size, size), Image.Resampling.BILINEAR)
+
+
 def to_tensor(picture: Image.Image) -> Float[Tensor, "channels h w"]:
     """Turn an `L` or `RGB` picture into a float32 tensor in [0, 1], with 1 or 3 channels."""
     check_mode(picture)

@@ -16,9 +16,9 @@ from PIL import Image
 
 from sketchloss.data.hub import HUB_NAME, load_hub, one_column
 from sketchloss.data.pairs import is_pair_source, open_pairs, pair_layout
-from sketchloss.data.pictures import Pictures, fill_square, pictures_from_files
+from sketchloss.data.pictures import Pictures, pictures_from_files
 from sketchloss.data.sources import checked_size, list_some
-from sketchloss.images import UnreadablePicture, find_pictures, probe_picture, read_picture
+from sketchloss.images import UnreadablePicture, fill_square, find_pictures, probe_picture, read_picture
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Opening

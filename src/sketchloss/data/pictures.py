@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from datasets import Dataset, Features, Value
 from jaxtyping import Int64, UInt8
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
 from sketchloss.data.hub import HUB_NAME
 from sketchloss.data.sources import checked_size
-from sketchloss.images import check_mode, read_picture
+from sketchloss.images import fill_square, read_picture
 
 
 class PictureItem(TypedDict):
@@ -25,25 +25,6 @@ class PictureItem(TypedDict):
 
     image: UInt8[Tensor, "3 size size"]
     index: int
-
-
-def fill_square(picture: Image.Image, size: int) -> Image.Image:
-    """Fill a square with a picture: the shorter side becomes `size`, what is too long is cut off at both ends.
-
-    Reduction averages over all pixels with a triangle filter (Pillow's bilinear), as in `fit_square`.
-
-    Args:
-        picture: `L` or `RGB`.
-        size: side in pixels.
-
-    Returns:
-        A new picture, `size`×`size`, of the same mode.
-    """
-    check_mode(picture)
-    if size < 1:
-        raise ValueError(f"size must be at least 1 pixel, got {size}")
-    # note: cuts before it resizes, so that a long strip costs no more than a square
-    return ImageOps.fit(picture, (size, size), Image.Resampling.BILINEAR)
 
 
 @dataclass(frozen=True, eq=False)
