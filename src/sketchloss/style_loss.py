@@ -212,13 +212,10 @@ class Balance:
         self._observed = state["observed"]
 
 
-_GRADIENT_SCALE = 2.0**16  # a power of two, which loses no digits; where torch.amp.GradScaler starts
-
-
 def gradient_norms(terms: Mapping[str, Tensor], output: Tensor, names: Iterable[str]) -> dict[str, float]:
     """Return how hard each named term pulls at the output: the L2 norm of its gradient there, in float32.
 
-    The gradients are scaled on their way, as in a training with float16, which would lose small ones.
+    float16 has no room for gradients that differ by orders of magnitude: compute the terms outside its autocast.
 
     Args:
         terms: scalars computed from `output`; their graph is kept.
@@ -227,9 +224,8 @@ def gradient_norms(terms: Mapping[str, Tensor], output: Tensor, names: Iterable[
     """
     norms = {}
     for name in names:
-        scaled = terms[name] * _GRADIENT_SCALE
-        (gradient,) = torch.autograd.grad(scaled, output, retain_graph=True, allow_unused=True)
-        norms[name] = 0.0 if gradient is None else torch.linalg.vector_norm(gradient.float()).item() / _GRADIENT_SCALE
+        (gradient,) = torch.autograd.grad(terms[name], output, retain_graph=True, allow_unused=True)
+        norms[name] = 0.0 if gradient is None else torch.linalg.vector_norm(gradient.float()).item()
     return norms
 
 
