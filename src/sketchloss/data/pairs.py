@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import parse_qsl
 
 import numpy as np
 from datasets import Dataset
@@ -20,6 +19,7 @@ from jaxtyping import Int64
 from PIL import ExifTags, Image
 
 from sketchloss.data.doodles import KINDS, STYLES, doodle
+from sketchloss.data.options import parse_options
 from sketchloss.data.pictures import Pictures, pictures_from_files
 from sketchloss.images import FORMATS, UnreadablePicture, find_pictures, probe_picture
 
@@ -171,28 +171,8 @@ def _parse(source: str) -> tuple[str, str, dict[str, str]]:
         layout = pair_layout(Path(source)) if Path(source).is_dir() else None
         mend = f"give {layout}:{source}" if layout else f"give {PAIR_SOURCES}"
         raise ValueError(f"{source!r} does not say which pairs: {mend}")
-    known = _OPTIONS[kind]
-    options: dict[str, str] = {}
-    for name, value in _query(source, query) if query else []:
-        if name not in known:
-            mend = f"it takes {' and '.join(known)}" if known else "it takes none"
-            raise ValueError(f"{source!r}: {kind} has no option {name!r}; {mend}")
-        if name in options:
-            raise ValueError(f"{source!r}: {name} is given twice; give it once")
-        choices = known[name]
-        if choices and value not in choices:
-            raise ValueError(f"{source!r}: {name} is {value!r}; choose from {', '.join(choices)}")
-        options[name] = value
+    options = parse_options(source, query, kind, _OPTIONS[kind])
     return kind, place, options
-
-
-def _query(source: str, query: str) -> list[tuple[str, str]]:
-    try:
-        return parse_qsl(query, keep_blank_values=True, strict_parsing=True)
-    except ValueError as error:
-        raise ValueError(
-            f"{source!r}: what follows the last '?' is {query!r}; write options as name=value, joined by &"
-        ) from error
 
 
 def _folder(kind: str, place: str, *needed: str) -> Path:

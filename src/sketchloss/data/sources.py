@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -20,8 +21,9 @@ from jaxtyping import Int64, UInt8
 from PIL import Image
 from torch import Tensor
 
-from sketchloss.data.doodles import KINDS, THINNEST, doodle
+from sketchloss.data.doodles import KINDS, STYLES, THINNEST, doodle
 from sketchloss.data.hub import HUB_NAME, load_hub, one_column
+from sketchloss.data.options import parse_options
 from sketchloss.data.quickdraw import read_ndjson, to_unit_square
 from sketchloss.data.splits import duplicate_groups, merge_groups, split_by_class
 from sketchloss.data.strokes import draw_strokes
@@ -139,7 +141,8 @@ def open_sketches(
     """Open labelled sketches from any source.
 
     Args:
-        source: `doodles` (built in); a folder with one folder of pictures a class; a folder of QuickDraw `.ndjson`
+        source: `doodles` (built in; `doodles?tool=ink` in one tool: `pencil`, `ink`, `brush`, or `photo` for their
+            photo-like twins); a folder with one folder of pictures a class; a folder of QuickDraw `.ndjson`
             files; or a dataset of the hub such as `songweig/imagenet_sketch` (its `train` split, else its first).
         image_size: side of the square pictures in pixels.
         per_class: at most so many of each class: of pictures a sample drawn with `seed`, of QuickDraw the first of each
@@ -207,7 +210,7 @@ class _Found:
 
 
 def _recognise(source: str | Path) -> tuple[Callable[[Any, int | None, int], _Found], Any]:
-    if source == "doodles":
+    if re.match(r"doodles($|\?)", str(source)):
         return _doodles, source
     if not str(source).strip():
         raise ValueError(f"no data source given; give {_CHOICES}")
@@ -221,17 +224,25 @@ def _recognise(source: str | Path) -> tuple[Callable[[Any, int | None, int], _Fo
     raise ValueError(f"{source} does not exist; give {_CHOICES}")
 
 
-def _doodles(_: str, per_class: int | None, seed: int) -> _Found:
+PHOTO = "photo"  # what a doodle is "drawn" with to be photo-like
+
+
+def _doodles(source: str, per_class: int | None, seed: int) -> _Found:
+    head, _, query = source.partition("?")
+    tool = parse_options(source, query, head, {"tool": (*STYLES, PHOTO)}).get("tool")
     count = per_class or DOODLES_PER_CLASS
     first = seed * 1_000_000  # so that sets of different seeds share no doodle
     labels = np.repeat(np.arange(len(KINDS)), count)
     seeds = np.tile(np.arange(first, first + count), len(KINDS))
     rows = Dataset.from_dict({"kind": [KINDS[label] for label in labels], "seed": seeds})
-    return _Found(rows, np.arange(len(rows)), labels, list(KINDS), _paint_doodle, [])
+    return _Found(rows, np.arange(len(rows)), labels, list(KINDS), partial(_paint_doodle, tool=tool), [])
 
 
-def _paint_doodle(row: dict[str, Any], size: int, width: float | None) -> Image.Image:
-    return doodle(row["kind"], row["seed"]).sketch(size, line_width=width and max(THINNEST, width * size))
+def _paint_doodle(row: dict[str, Any], size: int, width: float | None, *, tool: str | None = None) -> Image.Image:
+    drawing = doodle(row["kind"], row["seed"])
+    if tool == PHOTO:
+        return drawing.photo(size)
+    return drawing.sketch(size, style=tool, line_width=width and max(THINNEST, width * size))
 
 
 def _quickdraw(folder: Path, per_class: int | None, _: int) -> _Found:
