@@ -19,6 +19,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from sketchloss import Backbone, load_backbone, save_backbone
+from sketchloss.balance import Balance, gradient_norms
 from sketchloss.cli import main
 from sketchloss.data.doodles import KINDS, doodle
 from sketchloss.data.photos import open_photos, open_style
@@ -27,7 +28,7 @@ from sketchloss.loss import DEFAULT_LAYERS
 from sketchloss.models.stylizer import StylizerConfig, load_stylizer
 from sketchloss.recipes import style_transfer as module
 from sketchloss.recipes.style_transfer import PRESETS, StyleTransfer, style_transfer
-from sketchloss.style_loss import Balance, StyleTransferLoss, gradient_norms
+from sketchloss.style_loss import StyleTransferLoss
 from sketchloss.training.guards import TrainingStopped
 
 TERMS = ("content", *(f"style_{name}" for name in DEFAULT_LAYERS), "total_variation")

@@ -27,6 +27,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from sketchloss.arms import ArmWeights
+from sketchloss.balance import Balance, Balancing, gradient_norms
 from sketchloss.data.loading import hold_if_small, load_batches, to_unit_range
 from sketchloss.data.photos import open_photos, open_style
 from sketchloss.data.pictures import Pictures, short_name
@@ -35,7 +36,7 @@ from sketchloss.images import save_picture, to_picture
 from sketchloss.loss import DEFAULT_LAYERS, Metric
 from sketchloss.models.stylizer import Stylizer, StylizerConfig, save_stylizer
 from sketchloss.report.grid import draw_grid
-from sketchloss.style_loss import Balance, Balancing, StyleTransferLoss, gradient_norms
+from sketchloss.style_loss import StyleTransferLoss
 from sketchloss.training.accelerator import new_accelerator
 from sketchloss.training.guards import blank_warning, require_finite
 from sketchloss.training.memory import reuse_freed_memory
