@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from sketchloss.metrics import FID_INCEPTION, embed_images, inception_extractor
+from sketchloss.extractors import FID_INCEPTION, embed_images, inception_extractor
 from sketchloss.models import inception
 from sketchloss.models.inception import Inception, load_inception
 

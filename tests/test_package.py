@@ -38,6 +38,18 @@ HEAVY = {
     *("torchmetrics", "torchvision", "transformers", "tyro"),
 }
 
+# Chosen for what they do, these load a torchvision wherever they find one; so they are looked at by themselves.
+LOOK_FOR_TORCHVISION = ("diffusers", "peft", "transformers")
+HIDE_THEM = f"import sys; sys.modules.update(dict.fromkeys({LOOK_FOR_TORCHVISION}))\n"
+WATCH_IMPORTS = """
+    import builtins, sys
+    asked, original = set(), builtins.__import__
+    def watched(name, *arguments, **settings):
+        asked.add(name.partition(".")[0])
+        return original(name, *arguments, **settings)
+    builtins.__import__ = watched
+"""
+
 LIST_MODULES = """
     import json, sys
     print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
@@ -93,7 +105,7 @@ def importers(folder: Path) -> str:
 
 
 def test_no_module_imports_torchvision(broken_torchvision):
-    done = run_python(IMPORT_EVERYTHING, broken_torchvision)
+    done = run_python(HIDE_THEM + textwrap.dedent(IMPORT_EVERYTHING), broken_torchvision)
     assert importers(broken_torchvision) == ""
     assert done.returncode == 0, done.stderr
     passed_over, imported = json.loads(done.stdout.splitlines()[-1])
@@ -110,6 +122,18 @@ def test_no_module_imports_torchvision(broken_torchvision):
         if path.stem != "__main__"
     }
     assert modules <= {*imported, *(name for name, _ in passed_over)}  # none was forgotten
+
+
+@pytest.mark.skipif(importlib.util.find_spec("diffusers") is None, reason="needs the extra diffusion")
+def test_without_a_torchvision_nothing_asks_for_one():
+    report = "\nprint(json.dumps(sorted(asked)))"
+    done = run_python(textwrap.dedent(WATCH_IMPORTS) + textwrap.dedent(IMPORT_EVERYTHING) + report)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""  # diffusers and transformers say at import that it is missing
+    *_, reached, asked = done.stdout.splitlines()
+    assert "sketchloss.recipes.latent_diffusion" in json.loads(reached)[1]
+    assert {"torch", *LOOK_FOR_TORCHVISION} <= set(json.loads(asked))
+    assert not FORBIDDEN & set(json.loads(asked))
 
 
 @pytest.mark.parametrize(

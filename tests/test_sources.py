@@ -248,6 +248,44 @@ def test_doodles_are_built_in():
     assert len(open_sketches("doodles", 32)) == 100 * len(KINDS)
 
 
+@pytest.mark.parametrize("tool", ["ink", "pencil", "brush", "photo"])
+def test_doodles_in_one_tool_are_the_same_doodles(tool):
+    sketches = open_sketches(f"doodles?tool={tool}", 32, per_class=3)
+    assert (sketches.name, sketches.classes) == (f"doodles?tool={tool}", list(KINDS))
+    for index in (0, 4, 3 * len(KINDS) - 1):
+        drawing = doodle(KINDS[index // 3], index % 3)
+        expected = drawing.photo(32) if tool == "photo" else drawing.sketch(32, style=tool)
+        assert sketches.picture(index).tobytes() == expected.tobytes()
+    for side, other in zip(
+        sketches.split(0.34, seed=1), open_sketches("doodles", 32, per_class=3).split(0.34, seed=1), strict=True
+    ):
+        assert side.order.tolist() == other.order.tolist(), "twins are held out together"
+
+
+def test_a_line_width_holds_for_a_tool_too():
+    thin, thick = (
+        ink(open_sketches("doodles?tool=ink", 64, per_class=1, line_width=(width, width)).picture(0))
+        for width in (0.02, 0.06)
+    )
+    assert thick > 1.3 * thin
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("doodles?tool=chalk", "tool is 'chalk'; choose from .*photo"),
+        ("doodles?tool", "write options as name=value"),
+        ("doodles?colour=red", "doodles has no option 'colour'; it takes tool"),
+        ("doodles?tool=ink&tool=ink", "tool is given twice"),
+    ],
+)
+def test_other_options_of_doodles_are_refused(source, reason):
+    with pytest.raises(ValueError, match=reason) as error:
+        open_sketches(source, 16)
+    assert str(error.value).startswith(repr(source))
+    assert "\n" not in str(error.value)
+
+
 def test_per_class_samples_with_the_seed(tmp_path):
     root = class_folders(tmp_path, count=12)
     chosen = [open_sketches(root, 16, per_class=4, seed=seed) for seed in (0, 0, 1)]

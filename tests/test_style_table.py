@@ -13,11 +13,12 @@ from PIL import Image
 from sketchloss import ARMS, Backbone, load_backbone, save_backbone
 from sketchloss.cli import main
 from sketchloss.data.pairs import open_pairs
+from sketchloss.distances import frechet_distance
 from sketchloss.images import read_picture, to_tensor
-from sketchloss.metrics import frechet_distance, ssim
 from sketchloss.models.stylizer import load_stylizer
 from sketchloss.recipes.style_table import PRESETS, StyleTable, style_table
 from sketchloss.report.style_table import CSV_HEADER, PAPER, style_report, style_rows
+from sketchloss.ssim import ssim
 from sketchloss.statistics import spread
 
 SETS = ("doodles?tool=ink&count=40", "doodles?tool=pencil&count=40")

@@ -22,7 +22,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from sketchloss.backbone import Backbone
-from sketchloss.data.loading import HeldSketches, load_batches, to_unit_range
+from sketchloss.data.captions import Captioned
+from sketchloss.data.loading import HeldPictures, HeldSketches, load_batches, to_unit_range
 from sketchloss.data.sources import Sketches
 from sketchloss.files import write_atomic, write_json
 from sketchloss.weights import weights_digest
@@ -143,10 +144,10 @@ def cache_folder() -> Path:
     return Path(base).expanduser() / "features"
 
 
-def pixels_digest(sketches: Sketches | HeldSketches, *, workers: int | None = None) -> str:
-    """Return the SHA-256 of every sketch's pixels, in order: what a network gets to see, whatever it came from."""
-    digest = _start_digest(sketches)
-    for batch in load_batches(sketches, batch_size=256, workers=workers):
+def pixels_digest(pictures: Sketches | Captioned | HeldPictures, *, workers: int | None = None) -> str:
+    """Return the SHA-256 of every picture's pixels, in order: what a network gets to see, whatever it came from."""
+    digest = _start_digest(pictures)
+    for batch in load_batches(pictures, batch_size=256, workers=workers):
         digest.update(batch["image"].contiguous().numpy().tobytes())
     return digest.hexdigest()
 
@@ -154,7 +155,7 @@ def pixels_digest(sketches: Sketches | HeldSketches, *, workers: int | None = No
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-def _start_digest(sketches: Sketches | HeldSketches) -> "hashlib._Hash":
+def _start_digest(sketches: Sketches | Captioned | HeldPictures) -> "hashlib._Hash":
     # All sketches of a set are squares of one size, so that the bytes and their number say everything.
     return hashlib.sha256(f"{len(sketches)} sketches".encode())
 

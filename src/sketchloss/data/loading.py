@@ -9,12 +9,13 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from sketchloss.data.captions import Captioned
 from sketchloss.data.pictures import PictureItem, Pictures
 from sketchloss.data.sources import Item, Sketches
 
 
 def load_batches(
-    pictures: "Sketches | Pictures | HeldPictures",
+    pictures: "Sketches | Pictures | Captioned | HeldPictures",
     *,
     batch_size: int,
     shuffle: bool = False,
@@ -50,9 +51,9 @@ MEMORY_LIMIT = 2**30
 
 
 class HeldPictures(Dataset):
-    """Pictures decoded once and held in memory, with the items of the `Pictures` they came from."""
+    """Pictures decoded once and held in memory, with the items of the `Pictures` or `Captioned` they came from."""
 
-    def __init__(self, pictures: Pictures | Sketches, *, workers: int | None = None) -> None:
+    def __init__(self, pictures: Pictures | Captioned | Sketches, *, workers: int | None = None) -> None:
         batches = load_batches(pictures, batch_size=64, workers=workers)
         self.images = torch.cat([batch["image"] for batch in batches])
 
@@ -82,7 +83,13 @@ def hold_if_small(pictures: Sketches, *, workers: int | None = None) -> Sketches
 def hold_if_small(pictures: Pictures, *, workers: int | None = None) -> Pictures | HeldPictures: ...
 
 
-def hold_if_small(pictures: Sketches | Pictures, *, workers: int | None = None) -> Sketches | Pictures | HeldPictures:
+@overload
+def hold_if_small(pictures: Captioned, *, workers: int | None = None) -> Captioned | HeldPictures: ...
+
+
+def hold_if_small(
+    pictures: Sketches | Pictures | Captioned, *, workers: int | None = None
+) -> Sketches | Pictures | Captioned | HeldPictures:
     """Decode pictures into memory, if they take no more than 1 GiB: a training meets them many times."""
     if len(pictures) * 3 * pictures.image_size**2 > MEMORY_LIMIT:
         return pictures

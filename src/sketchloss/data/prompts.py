@@ -12,8 +12,8 @@ TEMPLATE = "a sketch of a {}"
 def imagenet_names() -> dict[str, str]:
     """Return ImageNet's 1,000 classes: WordNet id, such as `n02123045`, to its name there, such as `tabby`.
 
-    The first lemma of each synset; the four that would be alike (two cranes, two maillots, the Cardigan corgi) are told
-    apart by another.
+    The first lemma of each synset; four that would be like another's (both cranes, a maillot, the Cardigan corgi) have
+    another.
     """
     text = resources.files("sketchloss.data").joinpath("imagenet_names.txt").read_text(encoding="utf-8")
     return dict(line.split("\t") for line in text.splitlines())
@@ -37,16 +37,15 @@ def make_prompts(classes: Sequence[str], template: str = TEMPLATE) -> list[str]:
     check_template(template)
     names = [readable(name) for name in classes]
     if not all(names):
-        raise ValueError("a class has no name: rename its folder")
+        raise ValueError(f"class {classes[names.index('')]!r} has no name to write in a prompt: rename it")
     return [template.format(name) for name in names]
 
 
 def check_template(template: str) -> None:
     """Raise ValueError for a template without exactly one `{}`."""
     try:
-        fields = [(field, spec, conversion) for _, field, spec, conversion in Formatter().parse(template)
-                  if field is not None]  # fmt: skip
+        fields = [field for _, *field in Formatter().parse(template) if field[0] is not None]
     except ValueError:
         fields = []
-    if fields != [("", "", None)]:
+    if fields != [["", "", None]]:  # name, format and conversion: one bare {}
         raise ValueError(f"template is {template!r}: write one {{}} where the class goes, as in {TEMPLATE!r}")

@@ -11,13 +11,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict, TypeVar
 
 import datasets
 import numpy as np
+import pyarrow.compute as pc
 import torch
 from datasets import ClassLabel, Dataset, Features, Value
-from jaxtyping import Int64, UInt8
+from jaxtyping import Bool, Int64, UInt8
 from PIL import Image
 from torch import Tensor
 
@@ -137,6 +138,7 @@ def open_sketches(
     line_width: tuple[float, float] | None = None,
     strict: bool = False,
     seed: int = 0,
+    allow_one_class: bool = False,
 ) -> Sketches:
     """Open labelled sketches from any source.
 
@@ -152,6 +154,7 @@ def open_sketches(
             0.024 for QuickDraw (1.8 to 5.4 pixels at 224), and of doodles each one's own.
         strict: refuse damaged files and lines rather than leave them out.
         seed: of the sample, of the line widths, and of the doodles (another seed, other doodles).
+        allow_one_class: take a source of a single class too, which most uses cannot do with.
 
     Returns:
         The sketches, opened but not decoded. Damaged files that a look at header and end can tell, and malformed lines,
@@ -169,13 +172,13 @@ def open_sketches(
     if line_width is not None and not 0 < line_width[0] <= line_width[1] <= 1:
         raise ValueError(f"line_width must be (least, most) in fractions of the side, in (0, 1], got {line_width}")
 
-    opener, place = _recognise(source)
-    found = _without_empty_classes(opener(place, per_class, seed))
+    kind, place = recognise(source)
+    found = without_empty_classes(_OPENERS[kind](place, per_class, seed))
     if found.unreadable and strict:
         raise ValueError(f"{source}: {list_some(found.unreadable)}; mend or remove them, or leave strict off")
     if not found.classes:
         raise ValueError(f"{source}: no readable sketch in it; {list_some(found.unreadable)}")
-    if len(found.classes) < 2:
+    if len(found.classes) < 2 and not allow_one_class:
         raise ValueError(f"{source}: only one class, {found.classes[0]!r}; at least two are needed")
     return Sketches(
         name=str(source),
@@ -186,7 +189,7 @@ def open_sketches(
         rows=found.rows,
         order=found.order,
         paint=found.paint,
-        line_width=LINE_WIDTH if line_width is None and opener is _quickdraw else line_width,
+        line_width=LINE_WIDTH if line_width is None and kind == "quickdraw" else line_width,
         seed=seed,
         relatives=found.relatives,
     )
@@ -209,18 +212,29 @@ class _Found:
     relatives: Sequence[str] | None = None
 
 
-def _recognise(source: str | Path) -> tuple[Callable[[Any, int | None, int], _Found], Any]:
+Kind = Literal["doodles", "quickdraw", "folder", "hub"]
+
+
+def recognise(source: str | Path) -> tuple[Kind, Any]:
+    """Return which kind of source `open_sketches` takes this for, and its folder, if it has one, else its name.
+
+    Raises:
+        ValueError: if it is none.
+    """
     if re.match(r"doodles($|\?)", str(source)):
-        return _doodles, source
+        return "doodles", source
     if not str(source).strip():
         raise ValueError(f"no data source given; give {_CHOICES}")
-    folder = Path(source).expanduser()
+    try:
+        folder = Path(source).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{source}: that user has no home folder; write the path in full") from error
     if folder.is_dir():
-        return (_quickdraw if any(folder.glob("*.ndjson")) else _class_folders), folder
+        return ("quickdraw" if any(folder.glob("*.ndjson")) else "folder"), folder
     if folder.exists():
         raise ValueError(f"{source} is a file; give the folder that it is in")
     if isinstance(source, str) and HUB_NAME.fullmatch(source):
-        return _hub, source
+        return "hub", source
     raise ValueError(f"{source} does not exist; give {_CHOICES}")
 
 
@@ -319,81 +333,104 @@ def _class_folders(root: Path, per_class: int | None, seed: int) -> _Found:
     if all(len(path.parts) > 2 for path in inside):
         raise ValueError(f"{root} has its pictures two folders down; give one of the folders in it, such as "
                          f"{root / inside[0].parts[0]}")  # fmt: skip
-    classes, labels = _numbered([path.parts[0] for path in inside])
+    classes, labels = number_classes([path.parts[0] for path in inside])
     order, unreadable = [], []
-    for index in _sample(labels, per_class, seed):
+    for index in sample_by_class(labels, per_class, seed):
         try:
             probe_picture(paths[index])
             order.append(index)
         except UnreadablePicture as error:
             unreadable.append(str(error))
     order = np.array(order, dtype=np.int64)
+    relatives = [relatives_of(path) for path in inside]
+    return _Found(file_rows(paths), order, labels[order], classes, paint_file, unreadable, relatives)
+
+
+def file_rows(paths: Sequence[Path]) -> Dataset:
+    """Return rows for `paint_file`."""
     # as bytes: a file's name need not be text
-    rows = Dataset.from_dict(
+    return Dataset.from_dict(
         {"path": [os.fsencode(path) for path in paths]}, features=Features({"path": Value("binary")})
     )
-    relatives = [_relatives(path) for path in inside]
-    return _Found(rows, order, labels[order], classes, _paint_file, unreadable, relatives)
 
 
 _SKETCH_OF_PHOTO = re.compile(r"(n\d{8}_\d+)-\d+")  # Sketchy: n02691156_196-2.png is the second sketch of a photo
 
 
-def _relatives(path: Path) -> str:
+def relatives_of(path: Path) -> str:
+    """Return a name that a picture shares with the sketches of the same photo; else its own."""
     match = _SKETCH_OF_PHOTO.fullmatch(path.stem)
     return match[1] if match else str(path)
 
 
-def _paint_file(row: dict[str, Any], size: int, _: float | None) -> Image.Image:
+def paint_file(row: dict[str, Any], size: int, _: float | None) -> Image.Image:
+    """Read a picture file whole into a square, as `fit_square` does."""
     return fit_square(read_picture(os.fsdecode(row["path"])), size)
 
 
 _CLASS_FOLDERS = "a folder of class folders"
+CLASS_COLUMNS = ("label", "labels", "class", "category", "word")
 
 
 def _hub(name: str, per_class: int | None, seed: int) -> _Found:
     rows = load_hub(name, otherwise=_CLASS_FOLDERS)
-    is_picture = lambda kind: isinstance(kind, datasets.Image)  # noqa: E731
-    image = one_column(name, rows, "picture", ("image", "sketch"), is_picture, otherwise=_CLASS_FOLDERS)
+    cells, pictured = picture_cells(name, rows)
     is_class = lambda kind: isinstance(kind, ClassLabel)  # noqa: E731
     is_text = lambda kind: isinstance(kind, Value) and kind.dtype in ("string", "large_string")  # noqa: E731
-    label = one_column(
-        name, rows, "class", ("label", "labels", "class", "category", "word"),
-        is_class if any(map(is_class, rows.features.values())) else is_text, otherwise=_CLASS_FOLDERS,
+    column = one_column(
+        name, rows, "class", CLASS_COLUMNS, is_class if any(map(is_class, rows.features.values())) else is_text,
+        otherwise=_CLASS_FOLDERS,
     )  # fmt: skip
-    values = rows.select_columns([label])[:][label]
-    kind = rows.features[label]
-    if isinstance(kind, ClassLabel):
-        classes, labels = (
-            list(kind.names),
-            np.array([-1 if value is None else value for value in values], dtype=np.int64),
-        )
-    else:
-        classes, labels = _numbered(values)
-    order = _sample(labels, per_class, seed)
-    count = int((labels < 0).sum())
-    unlabelled = [f"{name}: {count} row{'s' * (count > 1)} without a class"] if count else []
-    rows = (
-        rows.select_columns([image]).rename_columns({image: "image"}).cast_column("image", datasets.Image(decode=False))
+    classes, labels = read_classes(rows, column)
+    unreadable = [
+        f"{name}: {count} row{'s' * (count > 1)} without a {what}"
+        for what, count in (("class", int((labels < 0).sum())), ("picture", int((~pictured).sum())))
+        if count
+    ]
+    order = sample_by_class(np.where(pictured, labels, -1), per_class, seed)
+    return _Found(cells, order, labels[order], classes, paint_cell, unreadable)
+
+
+def picture_cells(name: str, rows: Dataset) -> tuple[Dataset, Bool[np.ndarray, " n"]]:
+    """Return the pictures of a data set as rows for `paint_cell`, and which rows hold one."""
+    is_picture = lambda kind: isinstance(kind, datasets.Image)  # noqa: E731
+    column = one_column(name, rows, "picture", ("image", "sketch"), is_picture, otherwise=_CLASS_FOLDERS)
+    cells = rows.select_columns([column]).rename_columns({column: "image"})
+    cells = cells.cast_column("image", datasets.Image(decode=False))
+    in_bytes, in_file = (
+        # a look at the lengths reads neither; pyright knows none of the functions that `pc` makes at import
+        pc.binary_length(pc.struct_field(cells.data.column("image"), field)).fill_null(0).to_numpy()  # pyright: ignore
+        for field in ("bytes", "path")
     )
-    return _Found(rows, order, labels[order], classes, _paint_cell, unlabelled)
+    cells = cells.add_column("name", [f"{name} row {row}" for row in range(len(cells))])
+    return cells, (in_bytes > 0) | (in_file > 0)
 
 
-def _paint_cell(row: dict[str, Any], size: int, _: float | None) -> Image.Image:
+def read_classes(rows: Dataset, column: str) -> tuple[list[str], Int64[np.ndarray, " n"]]:
+    """Return the classes in a column of class labels or words, and of each row the number of its class, -1 if none."""
+    values = rows.select_columns([column])[:][column]
+    kind = rows.features[column]
+    if isinstance(kind, ClassLabel):
+        return list(kind.names), np.array([-1 if value is None else value for value in values], dtype=np.int64)
+    return number_classes(values)
+
+
+def paint_cell(row: dict[str, Any], size: int, _: float | None) -> Image.Image:
+    """Read a picture of a data set whole into a square, as `fit_square` does."""
     cell = row["image"]
     source = cell["path"] if cell["bytes"] is None else cell["bytes"]
-    return fit_square(read_picture(source, name=cell["path"]), size)
+    return fit_square(read_picture(source, name=row["name"]), size)
 
 
-def _numbered(names: Sequence[str | None]) -> tuple[list[str], np.ndarray]:
-    """Class names in order, and of each item the number of its class, -1 for None."""
+def number_classes(names: Sequence[str | None]) -> tuple[list[str], Int64[np.ndarray, " n"]]:
+    """Return class names in order, and of each item the number of its class, -1 for None."""
     classes = sorted({name for name in names if name is not None})
     number = {name: index for index, name in enumerate(classes)}
     return classes, np.array([-1 if name is None else number[name] for name in names], dtype=np.int64)
 
 
-def _sample(labels: np.ndarray, per_class: int | None, seed: int) -> np.ndarray:
-    """Indices of at most `per_class` items of each class, in order; items labelled -1 left out."""
+def sample_by_class(labels: Int64[np.ndarray, " n"], per_class: int | None, seed: int) -> Int64[np.ndarray, " m"]:
+    """Return indices of at most `per_class` items of each class, in order; items labelled -1 left out."""
     if per_class is None:
         return np.flatnonzero(labels >= 0)
     shuffled = np.random.default_rng(seed).permutation(len(labels))
@@ -401,15 +438,24 @@ def _sample(labels: np.ndarray, per_class: int | None, seed: int) -> np.ndarray:
     return np.sort(np.concatenate([np.empty(0, np.int64), *chosen]))
 
 
-def _without_empty_classes(found: _Found) -> _Found:
+_Labelled = TypeVar("_Labelled", _Found, Sketches)
+
+
+def without_empty_classes(found: _Labelled) -> _Labelled:
+    """Leave out the classes that no item is of, and number the others anew."""
     used, labels = np.unique(found.labels, return_inverse=True)
     return replace(found, classes=[found.classes[label] for label in used], labels=labels.astype(np.int64))
 
 
-def list_some(faults: Sequence[str], most: int = 5) -> str:
-    """Return how many files cannot be read, and the first of them, as part of an error."""
+_OPENERS: dict[Kind, Callable[[Any, int | None, int], _Found]] = {
+    "doodles": _doodles, "quickdraw": _quickdraw, "folder": _class_folders, "hub": _hub
+}  # fmt: skip
+
+
+def list_some(faults: Sequence[str], most: int = 5, *, done: str = "read") -> str:
+    """Return how many files cannot be read (or used, say), and the first of them, as part of an error."""
     more = f"; and {len(faults) - most} more" if len(faults) > most else ""
-    return f"{len(faults)} cannot be read: {'; '.join(faults[:most])}{more}"
+    return f"{len(faults)} cannot be {done}: {'; '.join(faults[:most])}{more}"
 
 
 def checked_size(image_size: int) -> int:

@@ -28,22 +28,17 @@ from sketchloss.data.loading import load_batches, to_unit_range
 from sketchloss.data.pairs import Pairs, open_pairs
 from sketchloss.data.photos import open_photos
 from sketchloss.data.pictures import Pictures, short_name
+from sketchloss.distances import distribution_distance
+from sketchloss.extractors import Extractor, backbone_extractor, embed_images, inception_extractor
 from sketchloss.files import write_atomic, write_json
 from sketchloss.images import save_picture, to_picture
-from sketchloss.metrics import (
-    Extractor,
-    backbone_extractor,
-    distribution_distance,
-    embed_images,
-    inception_extractor,
-    ssim,
-)
 from sketchloss.models.stylizer import Stylizer, load_stylizer
 from sketchloss.recipes.style_transfer import PRESETS as STYLE_PRESETS
 from sketchloss.recipes.style_transfer import RESULT, ArmName, StyleSettings, StyleTransfer, style_transfer
 from sketchloss.report.grid import draw_grid
 from sketchloss.report.style_table import CSV_HEADER, style_report, style_rows
 from sketchloss.report.tables import write_csv
+from sketchloss.ssim import ssim
 from sketchloss.statistics import spread
 from sketchloss.training.memory import reuse_freed_memory
 from sketchloss.training.run import check_run_folder, open_run_folder

@@ -22,13 +22,15 @@ import torch
 import torch.nn.functional as F
 import tyro
 from accelerate import Accelerator
-from diffusers import DDPMScheduler, StableDiffusionPipeline
 from diffusers.models.attention_processor import AttnProcessor
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.training_utils import EMAModel
 from jaxtyping import Float, Int64
 from PIL import Image
 from torch import Tensor, nn
 from tqdm import tqdm
+from transformers import CLIPTextModel
 
 from sketchloss.data.loading import HeldSketches
 from sketchloss.data.prompts import check_template, imagenet_names, make_prompts, readable
@@ -38,7 +40,8 @@ from sketchloss.features import pixels_digest
 from sketchloss.files import write_json
 from sketchloss.images import save_picture, to_picture
 from sketchloss.latents import Moments, decode_latents, encode_both_views, to_signed
-from sketchloss.models.text_to_image import build_tiny, save_pipeline
+from sketchloss.models.quiet import StableDiffusionPipeline
+from sketchloss.models.text_to_image import build_tiny, checked_tiny_size, save_pipeline, tokenize, training_scheduler
 from sketchloss.report.grid import draw_grid
 from sketchloss.training.accelerator import new_accelerator
 from sketchloss.training.guards import require_finite
@@ -128,6 +131,7 @@ class TinyDiffusion:
             raise ValueError("templates is empty: name at least one, such as 'a photo of a {}'")
         for template in self.templates:
             check_template(template)
+        checked_tiny_size(self.image_size)
 
 
 #: What each preset changes of the defaults above.
@@ -142,7 +146,8 @@ def tiny_diffusion(config: TinyDiffusion) -> dict[str, Any]:
 
     Returns:
         What `result.json` holds: `model`, the pipeline's folder, `samples`, the picture of what it draws,
-        `reconstruction`, the autoencoder's mean absolute error on held-out pictures, and the UNet's `validation_loss`.
+        `reconstruction_error`, the autoencoder's mean absolute error on held-out pictures, whose values are in [0, 1],
+        and `validation_loss`, the UNet's on held-out pictures, always with the same noise and timesteps.
 
     Raises:
         ValueError: as `TinyDiffusion`, `open_sketches`, `build_tiny` and `Run`.
@@ -171,7 +176,6 @@ def tiny_diffusion(config: TinyDiffusion) -> dict[str, Any]:
         network.set_attn_processor(AttnProcessor())  # fused attention is slow on a CPU, for heads this small
     autoencoder, denoiser = _Autoencoder(pipeline.vae), _Denoiser(pipeline.unet, pipeline.text_encoder)
     average = EMAModel(denoiser.parameters(), decay=config.average, use_ema_warmup=True, power=0.75)
-    average.to(accelerator.device)
     autoencoder, denoiser, *optimizers = accelerator.prepare(
         autoencoder,
         denoiser,
@@ -186,6 +190,7 @@ def tiny_diffusion(config: TinyDiffusion) -> dict[str, Any]:
     run = Run(config.out, config, accelerator, config.resume)
     run.pin_data(" ".join(pixels_digest(part) for part in learnt))
     first = ((run.load_checkpoint() if config.resume else None) or {"step": 0})["step"]
+    average.to(accelerator.device)  # note: a checkpoint restores it on the CPU
     if config.resume:
         say(f"continuing after step {first:,}")
     train = partial(_train, accelerator=accelerator, run=run, config=config, first=first)
@@ -210,7 +215,9 @@ def tiny_diffusion(config: TinyDiffusion) -> dict[str, Any]:
         _save_sheets(run.folder, sheet, f"autoencoder_{step:06}.png", "autoencoder.png")
         return {"reconstruction_error": (made.cpu() - shown / 255).abs().mean().item()}
 
-    train(rebuild, show_rebuilt, autoencoder, optimizers[0], schedules[0], steps=range(config.autoencoder_steps))
+    rebuilt = train(
+        rebuild, show_rebuilt, autoencoder, optimizers[0], schedules[0], steps=range(config.autoencoder_steps)
+    )
 
     # Latents ---------------------------------------------------------------------------------------------------------
     autoencoder.requires_grad_(False).eval()
@@ -219,18 +226,16 @@ def tiny_diffusion(config: TinyDiffusion) -> dict[str, Any]:
     pipeline.vae.register_to_config(scaling_factor=round(1 / moments.sample(torch.Generator()).std().item(), 5))
 
     # UNet and text encoder -------------------------------------------------------------------------------------------
-    noising = DDPMScheduler.from_config(pipeline.scheduler.config)
-    tokens = _tokens(pipeline, ["", *prompts]).to(accelerator.device)
+    noising = training_scheduler(pipeline)
+    tokens = tokenize(pipeline, ["", *prompts]).to(accelerator.device)
 
     def predict_noise(
         chance: torch.Generator, moments: Moments, labels: Int64[np.ndarray, " n"], count: int
     ) -> dict[str, Tensor]:
         chosen = torch.randint(len(labels), (count,), generator=chance)
         clean = pipeline.vae.config.scaling_factor * moments.select(chosen, chance).sample(chance)
-        noise, times = (
-            torch.randn(clean.shape, generator=chance),
-            torch.randint(len(noising), (count,), generator=chance),
-        )
+        noise = torch.randn(clean.shape, generator=chance)
+        times = torch.randint(len(noising), (count,), generator=chance)
         template = torch.randint(len(config.templates), (count,), generator=chance)
         rows = 1 + template * len(classes) + torch.from_numpy(labels)[chosen]
         rows = rows.where(torch.rand(count, generator=chance) >= config.unconditional, 0)
@@ -255,7 +260,7 @@ def tiny_diffusion(config: TinyDiffusion) -> dict[str, Any]:
         average.restore(denoiser.parameters())
         return {"validation_loss": sum(losses) / len(losses)}
 
-    scores = train(
+    drawn = train(
         partial(predict_noise, moments=moments, labels=learnt[0].labels, count=config.batch_size),
         show_drawn,
         denoiser,
@@ -267,7 +272,7 @@ def tiny_diffusion(config: TinyDiffusion) -> dict[str, Any]:
     run.close()
 
     # Report ----------------------------------------------------------------------------------------------------------
-    result = {"model": str(run.folder / "model"), "samples": str(run.folder / "drawn.png"), **scores}
+    result = {"model": str(run.folder / "model"), "samples": str(run.folder / "drawn.png"), **rebuilt, **drawn}
     if accelerator.is_main_process:
         write_json(run.folder / RESULT, result)  # last: it says that the run is done
     say(f"pipeline in {result['model']}, what it draws in {result['samples']}")
@@ -281,20 +286,13 @@ def _open(source: str, config: TinyDiffusion) -> Sketches:
     return open_sketches(source, config.image_size, per_class=config.per_class, seed=config.seed)
 
 
-def _tokens(pipeline: StableDiffusionPipeline, prompts: Sequence[str]) -> Int64[Tensor, "n t"]:
-    tokenizer = pipeline.tokenizer
-    return tokenizer(
-        list(prompts), padding="max_length", max_length=tokenizer.model_max_length, truncation=True, return_tensors="pt"
-    ).input_ids
-
-
 # Networks ------------------------------------------------------------------------------------------------------------
 
 
 class _Autoencoder(nn.Module):
-    def __init__(self, vae: nn.Module) -> None:
+    def __init__(self, vae: AutoencoderKL) -> None:
         super().__init__()
-        self.vae = vae
+        self.vae: Any = vae
 
     def forward(
         self, images: Float[Tensor, "n 3 s s"], noise: Float[Tensor, "n c t t"]
@@ -305,7 +303,7 @@ class _Autoencoder(nn.Module):
 
 
 class _Denoiser(nn.Module):
-    def __init__(self, unet: nn.Module, text_encoder: nn.Module) -> None:
+    def __init__(self, unet: UNet2DConditionModel, text_encoder: CLIPTextModel) -> None:
         super().__init__()
         self.unet, self.text_encoder = unet, text_encoder
 
@@ -379,18 +377,18 @@ def _rate(step: int, *, steps: int, warmup: int) -> float:
 def _draw_classes(
     pipeline: StableDiffusionPipeline, prompts: Sequence[str], config: TinyDiffusion, title: str
 ) -> Image.Image:
-    """Draw each prompt twice, from the same noise whatever the step."""
+    """Draw each prompt four times, from the same noise whatever the step."""
     pipeline.set_progress_bar_config(disable=True)
     count = 4 * len(prompts)
     chance = torch.Generator().manual_seed(1)
-    images = pipeline(
+    drawn: Any = pipeline(
         [prompt for prompt in prompts for _ in range(4)],
         num_inference_steps=25,
         guidance_scale=config.guidance,
         generator=chance,
         output_type="pt",
-    ).images
-    pictures = [to_picture(image) for image in images.float()]
+    )
+    pictures = [to_picture(image) for image in drawn.images.float()]
     rows = [pictures[start : start + 20] for start in range(0, count, 20)]
     rows[-1] += [Image.new("RGB", pictures[0].size, "white")] * (len(rows[0]) - len(rows[-1]))
     return draw_grid(rows, side=config.image_size, title=title)

@@ -2,11 +2,14 @@
 
 from typing import Literal
 
+import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import DataLoaderConfiguration
 
 TrainingPrecision = Literal["no", "bf16", "fp16"]
+#: Of weights that are not trained.
+DTYPES = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def new_accelerator(precision: TrainingPrecision, *, seed: int, accumulate: int = 1) -> Accelerator:

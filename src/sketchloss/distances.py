@@ -1,7 +1,7 @@
-"""How good generated sketches are: SSIM to the true ones, and Fréchet and kernel distances between the two sets.
+"""How far a set of generated sketches is from the true ones: Fréchet and kernel distances between their features.
 
-A distance between sets is named after the network whose features it compares: "FID" with the FID Inception alone, else
-such as "FD (sketchloss sketch relu5_3)". Distances of different networks, or numbers of images, do not compare.
+A distance is named after the network whose features it compares: "FID" with the FID Inception alone, else such as
+"FD (sketchloss sketch relu5_3)". Distances of different networks, or numbers of images, do not compare.
 
     extractor = backbone_extractor(load_backbone("sketch"), "sketch")
     ours, theirs = embed_images(extractor, batches), embed_images(extractor, true_batches)
@@ -9,138 +9,17 @@ such as "FD (sketchloss sketch relu5_3)". Distances of different networks, or nu
 """
 
 import math
-import os
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
 
 import torch
 from jaxtyping import Float
-from kornia.color import rgb_to_grayscale
-from kornia.metrics import ssim as ssim_map
 from torch import Tensor
 
-from sketchloss.backbone import Backbone
-from sketchloss.images import check_images
-from sketchloss.models.inception import URL, load_inception
+from sketchloss.extractors import FID_INCEPTION
 from sketchloss.statistics import Spread, spread
 
-WINDOW = 11  # pixels of SSIM's Gaussian window; kornia's sigma is 1.5
-SSIM_IMAGES = 16  # evaluated at once
-INCEPTION_PATH = "SKETCHLOSS_INCEPTION"  # environment variable
-#: The extractor whose distances are called FID and KID.
-FID_INCEPTION = "FID Inception pool3"
 #: With fewer images on either side than features of the FID Inception, its covariances have no full rank.
 ENOUGH_IMAGES = 2048
-
-
-@torch.no_grad()
-def ssim(pred: Tensor, target: Tensor, *, colour: Literal["grey", "rgb"] = "grey") -> Float[Tensor, " n"]:
-    """Return the structural similarity of each pair of images (Wang et al. 2004, "Image quality assessment").
-
-    Settings, as in the paper: 11×11 Gaussian window of standard deviation 1.5, K1 = 0.01, K2 = 0.03, data range 1, mean
-    over the positions at which the window lies within the image (kornia: `padding="valid"`; scikit-image:
-    `gaussian_weights=True, use_sample_covariance=False`). In float64: variances on flat paper are small differences.
-
-    Args:
-        pred: n×{1,3}×h×w in [0, 1], at least 11 pixels high and wide.
-        target: of the same shape.
-        colour: `grey`: on the luma of ITU-R BT.601; `rgb`: the mean over the channels.
-
-    Returns:
-        float32, in [-1, 1]; 1 for equal images.
-
-    Raises:
-        ValueError: for unequal shapes, or as `check_images`; for an unknown `colour`.
-    """
-    if colour not in ("grey", "rgb"):
-        raise ValueError(f"colour {colour!r} is unknown: use grey or rgb")
-    one, other = check_images(pred, name="pred", minimum=WINDOW), check_images(target, name="target", minimum=WINDOW)
-    if pred.shape != target.shape:
-        raise ValueError(f"pred is {tuple(pred.shape)}, target {tuple(target.shape)}: give pairs of one shape")
-    values = []
-    for pair in zip(one.split(SSIM_IMAGES), other.split(SSIM_IMAGES), strict=True):
-        first, second = (rgb_to_grayscale(image.double()) if colour == "grey" else image.double() for image in pair)
-        values.append(ssim_map(first, second, WINDOW, max_val=1.0, eps=0.0, padding="valid").mean((1, 2, 3)))
-    return torch.cat(values).float()
-
-
-@dataclass(frozen=True)
-class Extractor:
-    """A network that turns images into features to compare, and its name."""
-
-    name: str
-    """What a distance between its features is named after."""
-    embed: Callable[[Tensor], Tensor]
-    """From images (n, 3, h, w) in [0, 1], on any device, to features (n, d)."""
-    minimum: int = 1
-    """Least height and width in pixels."""
-
-
-def backbone_extractor(backbone: Backbone, name: str, layer: str = "relu5_3") -> Extractor:
-    """Compare by a backbone's features: a layer's, averaged over positions, not normalised.
-
-    Its name is such as "sketchloss sketch relu5_3".
-
-    Args:
-        backbone: on the device to compute on.
-        name: what its weights are called, such as `sketch`.
-        layer: any layer name; the default gives 512 numbers.
-
-    Raises:
-        ValueError: for an unknown layer.
-    """
-    minimum = backbone.minimum_size((layer,))
-
-    def embed(images: Tensor) -> Tensor:
-        return backbone(images.to(backbone.mean.device), (layer,))[layer].float().mean((2, 3))
-
-    return Extractor(f"sketchloss {name} {layer}", embed, minimum)
-
-
-def inception_extractor(path: str | Path | None = None, *, device: str | torch.device = "cpu") -> Extractor:
-    """Compare by the FID Inception's 2048 pooled features: only its distances are called FID and KID.
-
-    Published FIDs are of images that were rounded to 8 bits, as files are: round yours too to compare with them.
-
-    Args:
-        path: of pytorch-fid's weights file (96 MB); by default what the environment variable SKETCHLOSS_INCEPTION says.
-        device: to compute on.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if no path is given, saying where to fetch the file; if it is another file.
-    """
-    path = path or os.environ.get(INCEPTION_PATH)
-    if not path:
-        raise ValueError(f"the FID Inception is not in the package: fetch {URL}, give its path or set {INCEPTION_PATH}")
-    model = load_inception(path).to(device)
-    return Extractor(FID_INCEPTION, lambda images: model(images.to(device)))
-
-
-@torch.no_grad()
-def embed_images(extractor: Extractor, batches: Iterable[Tensor]) -> Float[Tensor, "n d"]:
-    """Return the features of images that come in batches.
-
-    Args:
-        extractor: whose features.
-        batches: of images n×{1,3}×h×w in [0, 1], each of any size and number.
-
-    Returns:
-        A row for each image, float32, on the CPU.
-
-    Raises:
-        ValueError: as `check_images`; if there is no batch, or images are smaller than the extractor's minimum.
-    """
-    rows = [
-        extractor.embed(check_images(batch, name=f"batch {number}", minimum=extractor.minimum).float()).float().cpu()
-        for number, batch in enumerate(batches)
-    ]
-    if not rows:
-        raise ValueError("there are no batches: give at least one image")
-    return torch.cat(rows)
-
 
 # The Fréchet distance between Gaussians is |mean1 - mean2|² + tr(S1) + tr(S2) - 2 tr((S1 S2)^½) (Dowson & Landau 1982).
 # With factors S1 = AᵀA and S2 = BᵀB the last trace is the sum of the singular values of A Bᵀ: no root of a matrix,

@@ -1,0 +1,164 @@
+"""What the perceptual term costs in a LoRA step: gated by signal-to-noise or not, decoder checkpointed or not, by arm.
+
+    python benchmarks/lora_step.py                                     the tiny base, 64 pixels, batch 8
+    python benchmarks/lora_step.py --model sd15 --pixels 256 --batch 1  Stable Diffusion 1.5's sizes, random weights
+
+Every variant takes the same steps on the same latents, noise and timesteps, spread evenly over all, in turn, in one
+run; the time of a step is the mean, since a gated step is cheap or dear. Peak memory is measured in a fresh process for
+each variant: of the allocator on a GPU, else by how much the process grows over its steps.
+"""
+
+import argparse
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from diffusers.models.attention_processor import AttnProcessor
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+from peak_memory import peak_growth
+from sketchloss import SketchLoss, load_backbone
+from sketchloss.denoising import Denoising
+from sketchloss.latent_perceptual import LatentPerceptualLoss
+from sketchloss.lora.adapters import add_lora
+from sketchloss.models.bases import noise_schedule
+from sketchloss.models.text_to_image import NOISE_SCHEDULE, build_tiny
+from sketchloss.report.tables import markdown_table
+from sketchloss.training.accelerator import DTYPES
+from sketchloss.training.memory import reuse_freed_memory
+
+# Of each variant: the arm's pools, whether the gate is by signal-to-noise, whether the decoder is checkpointed.
+VARIANTS: dict[str, dict[str, Any] | None] = {
+    "plain LoRA": None,
+    "every sample": {"downsample": "max", "gate": "none", "checkpoint": False},
+    "every sample, decoder checkpointed": {"downsample": "max", "gate": "none", "checkpoint": True},
+    "gated": {"downsample": "max", "gate": "snr", "checkpoint": False},
+    "gated, decoder checkpointed": {"downsample": "max", "gate": "snr", "checkpoint": True},
+    "every sample, gates in place of pools": {"downsample": "none", "gate": "none", "checkpoint": False},
+    "gated, gates in place of pools": {"downsample": "none", "gate": "snr", "checkpoint": False},
+}
+# The public configuration of Stable Diffusion 1.5; what is left out is diffusers' default, which was made for it.
+SD15_UNET: dict[str, Any] = {"sample_size": 64, "cross_attention_dim": 768}
+SD15_AUTOENCODER: dict[str, Any] = {
+    **{"block_out_channels": (128, 256, 512, 512), "layers_per_block": 2, "latent_channels": 4, "sample_size": 512},
+    **{"down_block_types": ("DownEncoderBlock2D",) * 4, "up_block_types": ("UpDecoderBlock2D",) * 4},
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", choices=("tiny", "sd15"), default="tiny")
+    parser.add_argument("--pixels", type=int, default=64)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--precision", choices=tuple(DTYPES), default="bf16")
+    parser.add_argument("--steps", type=int, default=24, help="of each variant")
+    parser.add_argument("--checkpoint-unet", action="store_true")
+    parser.add_argument("--variants", nargs="*", choices=tuple(VARIANTS), default=list(VARIANTS))
+    parser.add_argument("--memory-of", choices=tuple(VARIANTS), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.memory_of:
+        print(measure_memory(options))
+        return
+
+    reuse_freed_memory()  # `sketchloss lora train` does so too
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    steps = {name: prepare(VARIANTS[name], options, device) for name in options.variants}
+    seconds = dict.fromkeys(steps, 0.0)
+    for step in steps.values():  # warm up, in the step that has most to do
+        step(0)
+    for number in range(options.steps):
+        for name, step in steps.items():
+            synchronize(device)
+            start = time.perf_counter()
+            step(number)
+            synchronize(device)
+            seconds[name] += time.perf_counter() - start
+    plain = seconds[next(iter(seconds))]
+    memory = {name: int(in_fresh_process(name)) for name in steps}
+    rows = [
+        [name, f"{spent / options.steps:.3g}", f"{spent / plain:.2f}x", f"{memory[name] / 2**20:,.0f}"]
+        for name, spent in seconds.items()
+    ]
+    threads = f", {torch.get_num_threads()} threads" if device.type == "cpu" else ""
+    print(f"{options.model}, {options.pixels} pixels, batch {options.batch}, {options.precision}, {device}{threads}\n")
+    print(markdown_table(["perceptual term", "s/step", f"of {next(iter(seconds))}", "peak memory (MiB)"], rows))
+
+
+def in_fresh_process(name: str) -> str:
+    return subprocess.run(
+        [sys.executable, *sys.argv, "--memory-of", name], capture_output=True, text=True, check=True
+    ).stdout
+
+
+def measure_memory(options: argparse.Namespace) -> int:
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    step = prepare(VARIANTS[options.memory_of], options, device)
+
+    def some_steps() -> None:
+        for number in range(3):
+            step(number)
+
+    if device.type == "cuda":
+        some_steps()
+        return torch.cuda.max_memory_allocated(device)
+    return peak_growth(some_steps)
+
+
+def prepare(variant: dict[str, Any] | None, options: argparse.Namespace, device: torch.device) -> Callable[[int], None]:
+    """Return a training step, which is given its number."""
+    dtype = DTYPES[options.precision]
+    torch.manual_seed(0)
+    if options.model == "tiny":
+        pipeline = build_tiny(["a sketch of a cat"])
+        unet, autoencoder, factor = pipeline.unet, pipeline.vae, 4
+    else:
+        unet, autoencoder, factor = UNet2DConditionModel(**SD15_UNET), AutoencoderKL(**SD15_AUTOENCODER), 8
+    unet, autoencoder = unet.to(device, dtype), autoencoder.to(device, dtype)
+    trained = add_lora(unet, rank=16, seed=0)
+    if device.type == "cpu" and options.model == "tiny":
+        unet.set_attn_processor(AttnProcessor())
+    if options.checkpoint_unet:
+        unet.enable_gradient_checkpointing()
+    optimizer = torch.optim.AdamW(trained, lr=1e-4)
+    scheduler = noise_schedule({"_class_name": "DDIMScheduler", **NOISE_SCHEDULE})
+    perceptual = None
+    if variant:
+        if variant["checkpoint"]:
+            autoencoder.enable_gradient_checkpointing()
+        backbone = load_backbone("sketch", downsample=variant["downsample"], classes=())
+        loss = SketchLoss(backbone, reduction="none", check=False)
+        perceptual = LatentPerceptualLoss(autoencoder, loss, gate=variant["gate"]).to(device)
+    denoising = Denoising(scheduler, perceptual)
+
+    chance = torch.Generator().manual_seed(0)
+    side = options.pixels // factor
+    clean = torch.randn(options.batch, 4, side, side, generator=chance).to(device)
+    words = torch.randn(
+        options.batch, 16 if options.model == "tiny" else 77, unet.config.cross_attention_dim, generator=chance
+    ).to(device, dtype)
+    count = options.steps * options.batch
+    # As many timesteps of each height in every part of the run; from least noise, so that a warm-up passes the gate.
+    times = torch.linspace(0, len(scheduler) - 1, count).long().view(options.batch, options.steps).T.contiguous()
+
+    def step(number: int) -> None:
+        noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(number)).to(device)
+        with torch.autocast(device.type, dtype, enabled=dtype is not torch.float32):
+            terms = denoising(unet, clean, noise, times[number].to(device), words)
+        (terms.noise + terms.perceptual).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return step
+
+
+def synchronize(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+if __name__ == "__main__":
+    main()

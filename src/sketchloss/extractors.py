@@ -1,0 +1,94 @@
+"""Networks whose features tell sets of images apart, each with the name that a distance between its features has."""
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sketchloss.backbone import Backbone
+from sketchloss.images import check_images
+from sketchloss.models.inception import URL, load_inception
+
+INCEPTION_PATH = "SKETCHLOSS_INCEPTION"  # environment variable
+#: The extractor whose distances are called FID and KID.
+FID_INCEPTION = "FID Inception pool3"
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """A network that turns images into features to compare, and its name."""
+
+    name: str
+    """What a distance between its features is named after."""
+    embed: Callable[[Tensor], Tensor]
+    """From images (n, 3, h, w) in [0, 1], on any device, to features (n, d)."""
+    minimum: int = 1
+    """Least height and width in pixels."""
+
+
+def backbone_extractor(backbone: Backbone, name: str, layer: str = "relu5_3") -> Extractor:
+    """Compare by a backbone's features: a layer's, averaged over positions, not normalised.
+
+    Its name is such as "sketchloss sketch relu5_3".
+
+    Args:
+        backbone: on the device to compute on.
+        name: what its weights are called, such as `sketch`.
+        layer: any layer name; the default gives 512 numbers.
+
+    Raises:
+        ValueError: for an unknown layer.
+    """
+    minimum = backbone.minimum_size((layer,))
+
+    def embed(images: Tensor) -> Tensor:
+        return backbone(images.to(backbone.mean.device), (layer,))[layer].float().mean((2, 3))
+
+    return Extractor(f"sketchloss {name} {layer}", embed, minimum)
+
+
+def inception_extractor(path: str | Path | None = None, *, device: str | torch.device = "cpu") -> Extractor:
+    """Compare by the FID Inception's 2048 pooled features: only its distances are called FID and KID.
+
+    Published FIDs are of images that were rounded to 8 bits, as files are: round yours too to compare with them.
+
+    Args:
+        path: of pytorch-fid's weights file (96 MB); by default what the environment variable SKETCHLOSS_INCEPTION says.
+        device: to compute on.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if no path is given, saying where to fetch the file; if it is another file.
+    """
+    path = path or os.environ.get(INCEPTION_PATH)
+    if not path:
+        raise ValueError(f"the FID Inception is not in the package: fetch {URL}, give its path or set {INCEPTION_PATH}")
+    model = load_inception(path).to(device)
+    return Extractor(FID_INCEPTION, lambda images: model(images.to(device)))
+
+
+@torch.no_grad()
+def embed_images(extractor: Extractor, batches: Iterable[Tensor]) -> Float[Tensor, "n d"]:
+    """Return the features of images that come in batches.
+
+    Args:
+        extractor: whose features.
+        batches: of images n×{1,3}×h×w in [0, 1], each of any size and number.
+
+    Returns:
+        A row for each image, float32, on the CPU.
+
+    Raises:
+        ValueError: as `check_images`; if there is no batch, or images are smaller than the extractor's minimum.
+    """
+    rows = [
+        extractor.embed(check_images(batch, name=f"batch {number}", minimum=extractor.minimum).float()).float().cpu()
+        for number, batch in enumerate(batches)
+    ]
+    if not rows:
+        raise ValueError("there are no batches: give at least one image")
+    return torch.cat(rows)

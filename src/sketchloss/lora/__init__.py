@@ -1,0 +1,28 @@
+"""Low-rank adapters for Stable Diffusion: add one to a UNet, keep it in diffusers' file, draw with it, merge it.
+
+    from sketchloss.lora import draw, load_lora
+    from sketchloss.models.text_to_image import load_text_to_image
+
+    pipeline = load_text_to_image("stable-diffusion-v1-5/stable-diffusion-v1-5")
+    load_lora(pipeline, "my-run")
+    for drawing in draw(pipeline, ["a sketch of a cat"], seeds=[0, 1]):
+        drawing.picture.save(f"cat_{drawing.seed}.png")
+
+Needs the extra `diffusion`.
+"""
+
+from sketchloss.lora.adapters import LoraTargets, add_lora, find_lora, load_lora, merge_lora, read_about, save_lora
+from sketchloss.lora.sampling import Drawing, draw, find_cut
+
+__all__ = [
+    "Drawing",
+    "LoraTargets",
+    "add_lora",
+    "draw",
+    "find_cut",
+    "find_lora",
+    "load_lora",
+    "merge_lora",
+    "read_about",
+    "save_lora",
+]

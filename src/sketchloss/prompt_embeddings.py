@@ -1,0 +1,45 @@
+"""Embeddings of prompts, each text computed once."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from sketchloss.models.quiet import StableDiffusionPipeline
+
+
+class PromptEmbeddings:
+    """The embeddings of captions; the text encoder is not needed after they are computed.
+
+    Args:
+        pipeline: whose tokenizer and text encoder are used, on its device and in its dtype.
+        captions: in the order that they are asked for by; those too long for the tokenizer are cut.
+        batch_size: texts at once.
+    """
+
+    @torch.no_grad()
+    def __init__(self, pipeline: StableDiffusionPipeline, captions: Sequence[str], *, batch_size: int = 32) -> None:
+        texts = ["", *dict.fromkeys(captions)]
+        number = {text: index for index, text in enumerate(texts)}
+        self._texts = texts
+        # Of each caption, and last, where -1 points to, of none.
+        self._rows = torch.tensor([*(number[caption] for caption in captions), 0])
+        tokenizer, encoder = pipeline.tokenizer, pipeline.text_encoder
+        tokens = tokenizer(texts, padding="max_length", truncation=True, max_length=tokenizer.model_max_length,
+                           return_tensors="pt").input_ids  # fmt: skip
+        self._embedded = torch.cat([encoder(part.to(encoder.device))[0] for part in tokens.split(batch_size)])
+
+    def __len__(self) -> int:
+        """Return how many different captions there are."""
+        return len(self._texts) - 1
+
+    def embeddings(self, rows: Int64[Tensor, " n"]) -> Float[Tensor, "n t d"]:
+        """Return the embeddings of the captions at these places; of the empty prompt for -1."""
+        return self._embedded[self._rows[rows].to(self._embedded.device)]
+
+    def digest(self) -> str:
+        """Return a digest of the captions in their order."""
+        return hashlib.sha256(json.dumps([self._texts, self._rows.tolist()]).encode()).hexdigest()[:16]

@@ -1,0 +1,531 @@
+"""Teach a Stable Diffusion pipeline to sketch: LoRA with the perceptual term (Seo 2025, section 4.1, prompt-to-image).
+
+    sketchloss lora train --preset demo --out runs/doodles                       minutes on two cores, on `tiny`
+    sketchloss lora train --data SKETCHES --out runs/mine                        on a GPU of 12 GB
+    sketchloss lora train --preset paper --out runs/paper
+    sketchloss lora sample --base tiny --lora runs/doodles --classes cat house --out drawn
+
+The result is `OUT/lora/pytorch_lora_weights.safetensors`, a standard file that `pipe.load_lora_weights` of diffusers
+takes, with `OUT/samples/` and `OUT/curves.png`.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+import tyro
+from accelerate import Accelerator
+from diffusers.models.attention_processor import AttnProcessor
+from jaxtyping import Float
+from torch import Tensor
+from tqdm import tqdm
+
+from sketchloss.arms import ArmWeights
+from sketchloss.balance import Balance, gradient_norms
+from sketchloss.data.captions import Captioned, open_captioned
+from sketchloss.data.loading import HeldPictures, hold_if_small, to_unit_range
+from sketchloss.data.pictures import short_name
+from sketchloss.data.prompts import TEMPLATE, check_template
+from sketchloss.denoising import Denoising, DenoisingTerms
+from sketchloss.features import pixels_digest
+from sketchloss.files import write_json
+from sketchloss.images import save_picture
+from sketchloss.latent_cache import encode_pictures
+from sketchloss.latent_perceptual import Gate, LatentPerceptualLoss, SnrWeighting, Target
+from sketchloss.latents import Moments
+from sketchloss.lora.adapters import LoraTargets, add_lora, save_lora
+from sketchloss.lora.sampling import draw
+from sketchloss.loss import DEFAULT_LAYERS, Metric, SketchLoss
+from sketchloss.models.bases import DEFAULT_BASE, TINY
+from sketchloss.models.quiet import StableDiffusionPipeline
+from sketchloss.models.text_to_image import load_text_to_image, training_scheduler
+from sketchloss.prompt_embeddings import PromptEmbeddings
+from sketchloss.report.figures import draw_curves
+from sketchloss.report.grid import draw_grid
+from sketchloss.training.accelerator import DTYPES, new_accelerator
+from sketchloss.training.guards import require_finite
+from sketchloss.training.memory import reuse_freed_memory
+from sketchloss.training.meter import Meter
+from sketchloss.training.order import Order, seeded
+from sketchloss.training.plan import peak_memory
+from sketchloss.training.run import Run, check_run_folder
+from sketchloss.training.trained_part import TrainedPart, leave_out_frozen_weights
+
+RESULT = "result.json"
+LoraArm = Literal["attention+tuning", "tuning", "attention", "original", "none"]
+#: Timesteps that the validation losses are measured at, as shares of all.
+VALIDATION_TIMES = (0.02, 0.08, 0.15, 0.3, 0.5, 0.7, 0.9, 1.0)
+CURVES = {
+    "noise loss": {"training": "noise_loss", "validation": "validation_noise_loss"},
+    "perceptual term": {"training": "perceptual", "validation": "validation_perceptual"},
+    "share": {"of the perceptual term": "perceptual_share", "of the samples that have it": "active_fraction"},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoraSettings(ArmWeights):
+    """How a LoRA is trained, whatever the data and the arm; base of the configs that train one."""
+
+    base: str = DEFAULT_BASE
+    """Stable Diffusion pipeline to start from: `tiny` (in the package), a folder, or a hub name."""
+    template: str = TEMPLATE
+    """What a class is called; `{}` stands for its name."""
+    captions: Annotated[str | None, tyro.conf.DisallowNone] = None
+    """Column with the captions, where the data have one; by default it is found."""
+    image_size: int = 256
+    """Side of the pictures in pixels."""
+    rank: int = 16
+    """Of the LoRA matrices."""
+    alpha: Annotated[float | None, tyro.conf.DisallowNone] = None
+    """The LoRA's scale is alpha / rank; by default alpha is the rank."""
+    targets: LoraTargets = "attention"
+    """Which layers of the UNet get a LoRA."""
+    perceptual_weight: float = 0.2
+    """Weight of the perceptual term beside the noise loss, see `balance`; 0: none."""
+    balance: Literal["none", "initial"] = "initial"
+    """What the weight is: a factor (`none`), or the ratio of the gradients that the two terms send to the UNet's
+    output, measured before training (`initial`), so that it means the same for every arm."""
+    balance_batches: int = 32
+    """Batches that the ratio is measured on."""
+    gate: Gate = "snr"
+    """Which samples get the term: all (`none`, as the paper), or those with a signal-to-noise ratio of at least
+    `minimum_snr` (`snr`, as Berrada et al. 2025), which saves most of its cost."""
+    minimum_snr: float = 3.0
+    """Of the gate."""
+    snr_weighting: SnrWeighting = "none"
+    """How much each of these counts: all alike, or by its share of signal."""
+    target: Target = "latent"
+    """What the decoded prediction is compared with: the decoded true latent, or the picture itself."""
+    layers: tuple[str, ...] = DEFAULT_LAYERS
+    """Where the backbone's features are compared: relu1_1 to relu5_3, or pool1 to pool5."""
+    metric: Metric = "l1"
+    """Distance of the features."""
+    min_snr_gamma: Annotated[float | None, tyro.conf.DisallowNone] = None
+    """Bound on the noise loss's weights, such as 5 (Hang et al. 2023); None: all timesteps count alike."""
+    unconditional: float = 0.0
+    """Share of the pictures shown without their prompt."""
+    flip: bool = True
+    """Show each picture mirrored half of the time."""
+    epochs: int = 10
+    """Passes over the pictures."""
+    steps: Annotated[int | None, tyro.conf.DisallowNone] = None
+    """Train for so many steps, whatever `epochs` says; None: as `epochs` says."""
+    batch_size: int = 4
+    """Pictures per process and pass through the UNet."""
+    accumulate: int = 1
+    """Passes whose gradients make one step."""
+    lr: float = 1e-4
+    """AdamW's learning rate."""
+    warmup: int = 100
+    """Steps over which it rises."""
+    schedule: Literal["constant", "cosine"] = "cosine"
+    """Afterwards: as it is, or falling to 0 along a cosine."""
+    clip: float = 1.0
+    """Greatest norm of the gradient of all LoRA matrices together; 0: no bound."""
+    precision: Literal["no", "bf16", "fp16"] = "bf16"
+    """Of the frozen networks: float32, bfloat16 or float16 (CUDA only); LoRA matrices are always float32."""
+    checkpoint_unet: bool = False
+    """Compute the UNet's activations again in the backward pass: less memory, a third more time."""
+    checkpoint_decoder: bool = True
+    """Likewise for the decoder."""
+    held_out: float = 0.05
+    """Share of the pictures that is kept for the validation losses."""
+    split_seed: int = 0
+    """Decides which pictures these are, and which a `per_class` takes."""
+    validation_pictures: int = 64
+    """How many of these are used."""
+    per_class: Annotated[int | None, tyro.conf.DisallowNone] = None
+    """Use at most so many pictures of a class; None: all."""
+    strict: bool = False
+    """Refuse data with unreadable files or missing captions instead of leaving them out."""
+    shown: int = 6
+    """How many prompts the pictures of the progress show."""
+    guidance: float = 7.5
+    """Classifier-free guidance of these pictures."""
+    sample_every: int = 500
+    """Steps between pictures and validation losses."""
+    checkpoint_every: int = 500
+    """Steps between checkpoints; one is also made at the end."""
+    log_every: int = 20
+    """Steps between lines of metrics.jsonl."""
+    cache: Annotated[Path | None, tyro.conf.DisallowNone] = None
+    """Folder to keep latents in for other trainings on the same pictures."""
+    workers: Annotated[int | None, tyro.conf.DisallowNone] = None
+    """Decoding processes; by default one for each core but one, 8 at most."""
+    seed: int = 0
+    """Of the LoRA's start, the order, the noise, and untrained gates."""
+
+    def __post_init__(self) -> None:
+        positive = ("rank", "alpha", "image_size", "epochs", "steps", "batch_size", "accumulate", "lr", "shown")
+        counts = ("balance_batches", "validation_pictures", "sample_every", "checkpoint_every", "log_every")
+        for name in (*positive, *counts, "per_class", "min_snr_gamma"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise ValueError(f"{name} is {value}: it must be positive")
+        for name in ("seed", "split_seed", "workers", "warmup", "clip", "guidance", "perceptual_weight", "minimum_snr"):
+            if not 0 <= (getattr(self, name) or 0) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}: it must be finite and not negative")
+        if not 0 < self.held_out < 1:
+            raise ValueError(f"held_out is {self.held_out}: it must lie between 0 and 1")
+        if not 0 <= self.unconditional < 1:
+            raise ValueError(f"unconditional is {self.unconditional}: it must be at least 0 and less than 1")
+        if not self.layers:
+            raise ValueError("layers is empty: name at least one, such as relu3_3")
+        check_template(self.template)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatentDiffusion(LoraSettings):
+    """Train a LoRA that makes a Stable Diffusion pipeline draw, with the perceptual loss of one of the paper's arms.
+
+    Raises:
+        ValueError: for a setting outside its range, naming it.
+    """
+
+    data: str
+    """Sketches: `doodles`, a folder of class folders or of pictures with captions, a folder of QuickDraw .ndjson, or a
+    hub data set."""
+    out: Path
+    """Run folder to make; the LoRA is in its `lora`."""
+    arm: LoraArm = "attention+tuning"
+    """Which variant of the backbone the perceptual term looks through, or `none` for a plain LoRA. Its weights are
+    given by the options of the same name; `photo` for the two untuned ones."""
+    resume: bool = False
+    """Continue the run in `out` to the same weights as if it had never stopped."""
+
+
+#: What each preset changes of the defaults above.
+PRESETS: dict[str, dict[str, Any]] = {
+    # Section 4.1: ImageNet-Sketch, 256 pixels, batch 1, 100 epochs, fp16, the term at every step; the rest, on which it
+    # is silent, as diffusers' example.
+    "paper": {
+        **{"data": "songweig/imagenet_sketch", "photo": "imagenet", "downsample": "none", "precision": "fp16"},
+        **{"batch_size": 1, "epochs": 100, "gate": "none", "balance": "none", "perceptual_weight": 1.0, "rank": 4},
+        **{"schedule": "constant", "warmup": 0, "checkpoint_unet": True},
+    },
+    "stable": {},
+    "demo": {
+        **{"base": TINY, "data": "doodles?tool=ink", "image_size": 64, "per_class": 20, "lr": 1e-3, "rank": 16},
+        **{"targets": "all", "batch_size": 8, "steps": 150, "warmup": 20, "unconditional": 0.1, "guidance": 4.0},
+        **{"sample_every": 150, "checkpoint_every": 150, "checkpoint_decoder": False, "balance_batches": 8},
+    },
+}
+
+
+def latent_diffusion(config: LatentDiffusion) -> dict[str, Any]:
+    """Run the recipe.
+
+    Returns:
+        What `result.json` holds: `lora`, the folder of the LoRA file, `samples`, the last picture of the progress, the
+        numbers of `pictures` and `steps`, the last validation losses, and `peak_memory_bytes`.
+
+    Raises:
+        ValueError: as `LatentDiffusion`, `load_text_to_image`, `open_captioned`, `load_backbone` and `Run`.
+        TrainingStopped: if the loss is not finite.
+    """
+    # Set-up ----------------------------------------------------------------------------------------------------------
+    accelerator = new_accelerator(config.precision, seed=config.seed)
+    say, device = accelerator.print, accelerator.device
+    check_run_folder(config.out, config, config.resume)  # before an hour of encoding, not after
+    if config.arm != "none" and config.arm not in config.arms():
+        raise ValueError(f"arm is {config.arm}, which has no weights: give --{config.arm.replace('+', '-')}")
+    reuse_freed_memory()
+    pipeline = load_text_to_image(config.base, dtype=DTYPES[config.precision]).to(device)
+    pipeline.set_progress_bar_config(disable=True)
+    _check_size(pipeline, config.image_size)
+    noising = training_scheduler(pipeline)
+
+    # Loss ------------------------------------------------------------------------------------------------------------
+    perceptual = None
+    if config.arm != "none" and config.perceptual_weight:
+        perceptual = _perceptual_loss(pipeline, config).to(device)
+        if config.image_size < (least := perceptual.loss.minimum_size):
+            raise ValueError(f"image_size is {config.image_size}: the layers need at least {least} pixels")
+    denoising = Denoising(noising, perceptual, min_snr_gamma=config.min_snr_gamma)
+    weights = {"noise": 1.0, "perceptual": config.perceptual_weight if perceptual else 0.0}
+    balance = Balance(weights, config.balance, reference="noise")
+
+    # Data ------------------------------------------------------------------------------------------------------------
+    learnt, held = _open(config, say)
+    pictures = hold_if_small(learnt, workers=config.workers)
+    how = {"folder": config.cache, "workers": config.workers, "progress": accelerator.is_local_main_process}
+    moments, held_moments = (encode_pictures(pipeline.vae, part, **how) for part in (pictures, held))
+    prompts = PromptEmbeddings(pipeline, [*learnt.captions, *held.captions])
+    sizes = f"{len(learnt):,} pictures to learn from, {len(held):,} held out, {len(prompts):,} prompts"
+    say(f"{config.data}: {sizes}")
+
+    # Model and optimiser ---------------------------------------------------------------------------------------------
+    parameters = add_lora(pipeline.unet, rank=config.rank, alpha=config.alpha, targets=config.targets, seed=config.seed)
+    if device.type == "cpu":
+        pipeline.unet.set_attn_processor(AttnProcessor())  # fused attention is slower there, for small heads
+    if config.checkpoint_unet:
+        pipeline.unet.enable_gradient_checkpointing()
+    if config.checkpoint_decoder and perceptual:
+        pipeline.vae.enable_gradient_checkpointing()
+    optimizer = torch.optim.AdamW(parameters, lr=config.lr, weight_decay=0.01)
+    model, optimizer = accelerator.prepare(pipeline.unet, optimizer)
+    per_step = config.batch_size * config.accumulate * accelerator.num_processes
+    steps = config.steps or math.ceil(config.epochs * len(learnt) / per_step)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer.optimizer, lambda step: _rate(step, steps, config))
+    accelerator.register_for_checkpointing(schedule, balance, TrainedPart(parameters))
+    leave_out_frozen_weights(accelerator)
+    trained = sum(parameter.numel() for parameter in parameters)
+    say(f"{config.base}: {trained:,} numbers to train; perceptual term: {config.arm if perceptual else 'none'}")
+    say(f"{steps:,} steps of {per_step} at {config.image_size} pixels, {device}")
+
+    # Loop ------------------------------------------------------------------------------------------------------------
+    run = Run(config.out, config, accelerator, config.resume)
+    run.pin_data(f"{pixels_digest(pictures, workers=config.workers)} {prompts.digest()}")
+    step = ((run.load_checkpoint() if config.resume else None) or {"step": 0})["step"]
+    if config.resume:
+        say(f"continuing after step {step:,}")
+    order = Order(len(learnt), config.seed)
+
+    def measure(rows: Tensor, chance: torch.Generator) -> DenoisingTerms:
+        """Run the networks on some pictures; all that is random comes from `chance`."""
+        view = torch.randint(2, (len(rows),), generator=chance) * int(config.flip)
+        clean = Moments(moments.mean[view, rows], moments.deviation[view, rows]).sample(chance)
+        times = torch.randint(len(noising), (len(rows),), generator=chance)
+        noise = torch.randn(clean.shape, generator=chance)
+        worded = torch.rand(len(rows), generator=chance) >= config.unconditional
+        words = prompts.embeddings(rows.where(worded, -1))
+        needed = perceptual is not None and config.target == "image"
+        images = _images(pictures, rows, view).to(device) if needed else None
+        clean, noise, times = (tensor.to(device) for tensor in (_scaled(clean, pipeline.vae), noise, times))
+        with accelerator.autocast():
+            return denoising(model, clean, noise, times, words, images)
+
+    def batches(step: int) -> Iterator[DenoisingTerms]:
+        """The passes of a step, each measured when it is asked for."""
+        for part in range(config.accumulate):
+            place = (step * config.accumulate + part) * accelerator.num_processes + accelerator.process_index
+            yield measure(order.take(place * config.batch_size, config.batch_size), seeded(config.seed, place))
+
+    if perceptual and config.balance == "initial" and not step:
+        for number in range(config.balance_batches):
+            chance = seeded(config.seed + 1, number, accelerator.process_index)
+            terms = measure(torch.randint(len(learnt), (config.batch_size,), generator=chance), chance)
+            balance.observe(_norms(accelerator, terms, balance.active))
+        say(f"factor of the perceptual term: {balance.factors['perceptual']:.3g}")
+    validate = partial(_validate, accelerator, model, pipeline, denoising, held_moments, prompts, len(learnt), config)
+    scores = {} if step else validate()
+    if scores:
+        run.log(0, **scores)
+    bar = tqdm(
+        total=steps,
+        initial=step,
+        disable=None if accelerator.is_local_main_process else True,  # None: shown on a terminal only
+        mininterval=1,
+    )
+    meter, started, since = Meter(), time.perf_counter(), step
+    model.train()
+    while step < steps:
+        rate = optimizer.param_groups[0]["lr"]
+        for part, terms in enumerate(batches(step), start=1):
+            total = balance.total(terms.named())
+            require_finite(total.item(), step, rate)
+            with nullcontext() if part == config.accumulate else accelerator.no_sync(model):
+                accelerator.backward(total / config.accumulate)
+            share = 1 - balance.factors["noise"] * terms.noise.item() / total.item() if perceptual else 0.0
+            meter.add(
+                **{"loss": total.item(), "noise_loss": terms.noise.item(), "perceptual": terms.perceptual.item()},
+                **{"perceptual_share": share, "active_fraction": terms.active},
+            )
+        # A list: a generator would be empty after its first use, and nothing would be clipped from then on.
+        norm = accelerator.clip_grad_norm_(parameters, config.clip or math.inf)
+        assert norm is not None
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        step += 1
+        bar.update()
+        if step % config.log_every == 0 or step == steps:
+            speed = (step - since) * per_step / (time.perf_counter() - started)
+            numbers = {**meter.read(), "gradient_norm": float(norm), "learning_rate": rate}
+            bar.set_postfix_str(f"loss {numbers['loss']:.3f}, {speed:.1f} pictures/s")
+            run.log(step, pictures_per_second=speed, peak_memory_bytes=peak_memory(device), **numbers)
+            started, since = time.perf_counter(), step
+        if step % config.sample_every == 0 or step == steps:
+            scores = validate()
+            require_finite(sum(scores.values()), step, rate)
+            run.log(step, **scores)
+            say(f"step {step:,}: " + ", ".join(f"{name} {value:.4f}" for name, value in scores.items()))
+            if accelerator.is_main_process:
+                with accelerator.autocast():  # the prepared UNet answers in float32, the decoder may take another
+                    _save_samples(pipeline, learnt, config, run.folder, step)
+            model.train()
+        if step % config.checkpoint_every == 0 or step == steps:
+            # First the LoRA: killed in between, a resumed run makes it again.
+            if accelerator.is_main_process:
+                save_lora(pipeline.unet, run.folder / "lora", about=_about(config, step))
+            run.save_checkpoint({"step": step})
+            started, since = time.perf_counter(), step
+    bar.close()
+    run.close()
+
+    # Report ----------------------------------------------------------------------------------------------------------
+    if not scores:  # a finished run, resumed
+        scores = validate()
+    memory = peak_memory(device)
+    result = {
+        **{"lora": str(run.folder / "lora"), "samples": str(run.folder / "samples.png"), "pictures": len(learnt)},
+        **{"steps": steps, **scores, "perceptual_factor": balance.factors["perceptual"], "peak_memory_bytes": memory},
+    }
+    if accelerator.is_main_process:
+        title = f"{short_name(config.data)}, {config.arm}"
+        draw_curves(run.metrics(), run.folder / "curves.png", title=title, panels=CURVES)
+        write_json(run.folder / RESULT, result)  # last: it says that the run is done
+    say(f"LoRA in {result['lora']}, what it draws in {result['samples']}, peak memory {memory / 2**30:.1f} GiB")
+    return result
+
+
+# Data ----------------------------------------------------------------------------------------------------------------
+
+
+def _open(config: LatentDiffusion, say: Callable[[str], None]) -> tuple[Captioned, Captioned]:
+    """Return the pictures to learn from, and some of those held out."""
+    opened = open_captioned(
+        config.data,
+        config.image_size,
+        template=config.template,
+        captions=config.captions,
+        per_class=config.per_class,
+        strict=config.strict,
+        seed=config.split_seed,
+    )
+    for line in opened.unreadable[:5]:
+        say(f"skipped {line}")
+    if len(opened.unreadable) > 5:
+        say(f"skipped {len(opened.unreadable)} of {config.data} in all")
+    learnt, held = opened.split(config.held_out, seed=config.split_seed)
+    if not len(held):
+        raise ValueError(f"{config.data} has {len(opened)} pictures, too few to hold some out: raise --held-out")
+    some = torch.randperm(len(held), generator=seeded(config.split_seed))[: config.validation_pictures]
+    return learnt, held.select(some.sort().values.numpy())
+
+
+def _images(pictures: Captioned | HeldPictures, rows: Tensor, view: Tensor) -> Float[Tensor, "n 3 s s"]:
+    images = to_unit_range(torch.stack([pictures[int(row)]["image"] for row in rows]))
+    return torch.where(view.bool()[:, None, None, None], images.flip(3), images)
+
+
+def _scaled(latents: Tensor, autoencoder: Any) -> Tensor:
+    """Return latents as the UNet knows them."""
+    return (latents - (getattr(autoencoder.config, "shift_factor", None) or 0.0)) * autoencoder.config.scaling_factor
+
+
+# Networks ------------------------------------------------------------------------------------------------------------
+
+
+def _check_size(pipeline: StableDiffusionPipeline, image_size: int) -> None:
+    unit = pipeline.vae_scale_factor * 2 ** (len(pipeline.unet.config.block_out_channels) - 1)
+    if image_size % unit:
+        near = max(unit, round(image_size / unit) * unit)
+        raise ValueError(f"image_size is {image_size}: this base takes multiples of {unit}, such as {near}")
+
+
+def _perceptual_loss(pipeline: StableDiffusionPipeline, config: LatentDiffusion) -> LatentPerceptualLoss:
+    loss = SketchLoss(
+        config.load(config.arm, gates=config.seed),
+        layers=config.layers,
+        metric=config.metric,
+        reduction="none",
+        check=False,
+    )
+    return LatentPerceptualLoss(
+        pipeline.vae,
+        loss,
+        gate=config.gate,
+        minimum_snr=config.minimum_snr,
+        weighting=config.snr_weighting,
+        target=config.target,
+    )
+
+
+# Steps ---------------------------------------------------------------------------------------------------------------
+
+
+def _norms(accelerator: Accelerator, terms: DenoisingTerms, names: Sequence[str]) -> dict[str, float]:
+    """Return the norms of the terms' gradients at the UNet's output, the same in all processes."""
+    named = {name: term for name, term in terms.named().items() if term.requires_grad}
+    norms = dict.fromkeys(names, 0.0) | gradient_norms(named, terms.output, [name for name in names if name in named])
+    means = accelerator.reduce(torch.tensor([norms[name] for name in names], device=terms.output.device), "mean")
+    return dict(zip(names, means.tolist(), strict=True))  # pyright: ignore[reportAttributeAccessIssue] - a tensor
+
+
+def _rate(step: int, steps: int, config: LoraSettings) -> float:
+    """Return the factor on the learning rate at a step."""
+    rising = min(1.0, (step + 1) / max(1, config.warmup))
+    return rising if config.schedule == "constant" else rising * 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
+
+
+@torch.no_grad()
+def _validate(
+    accelerator: Accelerator,
+    model: Any,
+    pipeline: StableDiffusionPipeline,
+    denoising: Denoising,
+    moments: Moments,
+    prompts: PromptEmbeddings,
+    first: int,
+    config: LatentDiffusion,
+) -> dict[str, float]:
+    """Return the mean terms on held-out pictures, always with the same noise and timesteps: comparable over time."""
+    model.eval()
+    device, last = accelerator.device, denoising.scheduler.config.num_train_timesteps - 1
+    sums, count = {"validation_noise_loss": 0.0, "validation_perceptual": 0.0}, 0
+    for start in range(0, len(moments), config.batch_size):
+        rows = torch.arange(start, min(start + config.batch_size, len(moments)))
+        chance = seeded(start)
+        clean = _scaled(Moments(moments.mean[0, rows], moments.deviation[0, rows]).sample(chance), pipeline.vae)
+        noise = torch.randn(clean.shape, generator=chance)
+        words = prompts.embeddings(first + rows)
+        for share in VALIDATION_TIMES:
+            times = torch.full((len(rows),), round(share * last))
+            with accelerator.autocast():
+                terms = denoising(model, clean.to(device), noise.to(device), times.to(device), words)
+            sums["validation_noise_loss"] += terms.noise.item() * len(rows)
+            sums["validation_perceptual"] += terms.perceptual.item() * len(rows)
+            count += len(rows)
+    model.train()
+    return {name: value / count for name, value in sums.items()}
+
+
+# Results -------------------------------------------------------------------------------------------------------------
+
+
+def _save_samples(
+    pipeline: StableDiffusionPipeline, learnt: Captioned, config: LatentDiffusion, folder: Path, step: int
+) -> None:
+    """Draw some prompts from the same noise every time."""
+    known = list(dict.fromkeys(learnt.captions))
+    prompts = [known[index] for index in torch.linspace(0, len(known) - 1, min(config.shown, len(known))).long()]
+    drawn = draw(
+        pipeline,
+        prompts,
+        (0, 1, 2, 3),
+        steps=25,
+        guidance=config.guidance,
+        size=config.image_size,
+        batch_size=config.batch_size,
+    )
+    pictures = [drawing.picture for drawing in drawn]
+    rows = [pictures[start : start + 4] for start in range(0, len(pictures), 4)]
+    sheet = draw_grid(rows, side=max(96, config.image_size), row_names=prompts, title=f"{config.arm}, step {step:,}")
+    (folder / "samples").mkdir(exist_ok=True)
+    for file in (folder / "samples" / f"step_{step:06}.png", folder / "samples.png"):
+        save_picture(sheet, file)
+
+
+def _about(config: LatentDiffusion, step: int) -> dict[str, str]:
+    """What the LoRA file says of itself."""
+    return {
+        **{"base": config.base, "data": short_name(config.data), "template": config.template, "arm": config.arm},
+        **{"image_size": str(config.image_size), "steps": str(step)},
+    }

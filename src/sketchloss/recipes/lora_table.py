@@ -1,0 +1,363 @@
+"""Prompt to sketch with the perceptual term of each arm and without it (Seo 2025, Table 2 and Figure 3).
+
+    sketchloss lora table --preset demo --out runs/table               on the built-in doodles and `tiny`
+    sketchloss lora table --preset small --tuning runs/tuning --seeds 5 --out runs/table2
+    sketchloss lora table --preset paper --tuning runs/paper-tuning --attention-tuning runs/paper-attention \\
+        --inception FILE --out runs/paper
+
+For every arm and seed one LoRA is trained (`lora train`), which then draws every class. A classifier trained on the
+same true drawings judges them. `--resume` trains and draws only what is not there yet.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias
+
+import numpy as np
+import torch
+import tyro
+from diffusers.models.attention_processor import AttnProcessor
+from jaxtyping import Float, UInt8
+from PIL import Image
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+from tqdm import tqdm
+
+from sketchloss.clip_score import ClipScorer
+from sketchloss.data.captions import Captioned, open_captioned
+from sketchloss.data.loading import load_batches, to_unit_range
+from sketchloss.data.pictures import short_name
+from sketchloss.data.prompts import readable
+from sketchloss.distances import distribution_distance
+from sketchloss.extractors import Extractor, backbone_extractor, embed_images, inception_extractor
+from sketchloss.files import write_atomic, write_json
+from sketchloss.images import save_picture, to_picture
+from sketchloss.lora.adapters import load_lora
+from sketchloss.lora.sampling import draw
+from sketchloss.models.judge import Judge, load_judge, save_judge
+from sketchloss.models.text_to_image import load_text_to_image
+from sketchloss.recipes.latent_diffusion import PRESETS as LORA_PRESETS
+from sketchloss.recipes.latent_diffusion import RESULT, LatentDiffusion, LoraArm, LoraSettings, latent_diffusion
+from sketchloss.report.grid import draw_grid
+from sketchloss.report.lora_table import CSV_HEADER, lora_report, lora_rows
+from sketchloss.report.tables import write_csv
+from sketchloss.training.accelerator import DTYPES
+from sketchloss.training.memory import reuse_freed_memory
+from sketchloss.training.run import check_run_folder, open_run_folder
+from sketchloss.training.train_judge import train_judge
+from sketchloss.weights import load_backbone
+
+BATCH = 16
+Drawings: TypeAlias = UInt8[Tensor, "n 3 s s"]
+BASE_ROW, TRUE_ROW = "base without LoRA", "other true drawings"
+#: Settings that change what is measured, not what is trained.
+MEASURING = frozenset(
+    {
+        "drawings",
+        "drawing_steps",
+        "guidance",
+        "extractors",
+        "extractor_layer",
+        "inception",
+        "clip_model",
+        "examples",
+        "judge",
+    }
+    | {"judge_steps", "seeds"}
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoraTable(LoraSettings):
+    """Train a LoRA for each arm and seed, draw every class with each, and measure the drawings.
+
+    Raises:
+        ValueError: for a setting outside its range, naming it.
+    """
+
+    data: str
+    """Labelled sketches: `doodles`, a folder of class folders, a folder of QuickDraw .ndjson, or a hub data set."""
+    out: Path
+    """Run folder to make."""
+    seeds: int = 1
+    """Trainings of each arm; of several weights of an arm each takes the next."""
+    drawings: int = 8
+    """Drawings of each class with each LoRA."""
+    drawing_steps: int = 25
+    """Steps that a drawing is denoised in."""
+    judge: Annotated[Path | None, tyro.conf.DisallowNone] = None
+    """A classifier of an earlier table, `OUT/judge`; by default one is trained on the true drawings."""
+    judge_steps: int = 600
+    """Steps that it is trained."""
+    clip_model: Annotated[str | None, tyro.conf.DisallowNone] = None
+    """CLIP model, a folder or a hub name, to measure the similarity to the prompt as well."""
+    extractors: tuple[str, ...] = ("photo", "sketch")
+    """Weights whose features the Fréchet and kernel distances compare, beside the judge's."""
+    extractor_layer: str = "relu5_3"
+    """The layer that they are taken from, averaged over positions."""
+    inception: Annotated[Path | None, tyro.conf.DisallowNone] = None
+    """The FID Inception's weights file, to measure the FID as well."""
+    examples: int = 8
+    """Classes in the figure."""
+    resume: bool = False
+    """Continue the run in `out`: LoRAs that are trained already are not trained again."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("seeds", "drawings", "drawing_steps", "judge_steps", "examples"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}: it must be at least 1")
+        self.check_counts(self.seeds)
+
+
+#: What each preset changes of the defaults above.
+PRESETS: dict[str, dict[str, Any]] = {
+    "paper": {**LORA_PRESETS["paper"], "clip_model": "openai/clip-vit-base-patch16", "drawings": 5},
+    "stable": {},
+    "small": {
+        **{**LORA_PRESETS["demo"], "per_class": 200, "held_out": 0.2, "steps": 600, "warmup": 50},
+        **{"sample_every": 600, "checkpoint_every": 600, "balance_batches": 32},
+    },
+    "demo": {**LORA_PRESETS["demo"], "held_out": 0.3, "drawings": 2, "judge_steps": 200},
+}
+
+
+def lora_table(config: LoraTable) -> dict[str, Any]:
+    """Run the recipe.
+
+    Returns:
+        What `results.json` holds: `rows`, one for each arm and reference, with a list of measures, one for each seed.
+
+    Raises:
+        ValueError: as `LoraTable`, `open_captioned` and `latent_diffusion`.
+        TrainingStopped: if a loss is not finite.
+    """
+    # Set-up ----------------------------------------------------------------------------------------------------------
+    check_run_folder(config.out, config, config.resume, free=MEASURING)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    reuse_freed_memory()
+    arms: list[LoraArm] = [*config.arms(), "none"]  # pyright: ignore[reportAssignmentType] - names of ARMS
+    for arm in config.arms():  # a mistake in any of these is said before the first hour, not after
+        config.load(arm)
+    load_text_to_image(config.base)
+    extractors = _extractors(config, device)
+    scorer = ClipScorer(config.clip_model, device=device) if config.clip_model else None
+
+    # Data ------------------------------------------------------------------------------------------------------------
+    opened = _open(config)
+    if not opened.classes:
+        raise ValueError(f"{config.data} has no classes, which the table draws: give class folders or a data set")
+    learnt, held = opened.split(config.held_out, seed=config.split_seed)
+    wanted = len(opened.classes) * config.drawings
+    # Equal numbers for all: Fréchet distances depend on them.
+    compared = min(wanted, len(held), len(learnt))
+    if compared < 2:
+        raise ValueError(f"{config.data} has {len(held)} held-out drawings to compare with: raise --held-out")
+    known = hashlib.sha256(json.dumps([opened.captions, config.split_seed]).encode()).hexdigest()
+    open_run_folder(config.out, config, config.resume, data=known, free=MEASURING)
+    judge = _judge(config, learnt, held, device)
+    extractors.insert(0, judge.extractor())
+
+    # Training and drawing --------------------------------------------------------------------------------------------
+    drawn: dict[str, list[Drawings]] = {}
+    trained: dict[str, Any] = {}
+    for run in range(config.seeds):
+        for arm in arms:
+            training = _training(config, arm, run)
+            if not _is_trained(training):
+                print(f"\n{arm}, seed {training.seed}")
+                latent_diffusion(training)
+            trained = json.loads((training.out / RESULT).read_text(encoding="utf-8"))
+            drawn.setdefault(arm, []).append(_drawings(config, opened.class_prompts, training.out / "lora", run))
+    base = _drawings(config, opened.class_prompts, None, 0)
+
+    # Evaluation ------------------------------------------------------------------------------------------------------
+    true = _decoded(held, compared, config)
+    others = _decoded(learnt, compared, config)
+    features = [embed_images(extractor, _batches(true, device)) for extractor in extractors]
+    labels = torch.arange(len(opened.classes)).repeat_interleave(config.drawings)
+    prompts = [prompt for prompt in opened.class_prompts for _ in range(config.drawings)]
+
+    def distances(images: Drawings) -> list[dict[str, Any]]:
+        return [
+            asdict(
+                distribution_distance(
+                    embed_images(extractor, _batches(images, device)),
+                    known,
+                    extractor_name=extractor.name,
+                    bootstrap=0,
+                )
+            )
+            for extractor, known in zip(extractors, features, strict=True)
+        ]
+
+    def measures(images: Drawings) -> dict[str, Any]:
+        # The same places for all: of each class as many, or one more.
+        some = images[torch.linspace(0, len(images) - 1, compared).round().long()]
+        clip = asdict(scorer.measure(images / 255, prompts)) if scorer else None
+        accuracy = judge.accuracy_of(images / 255, labels)
+        return {"class_accuracy": accuracy, "clip": clip, "distances": distances(some)}
+
+    rows = {arm: [measures(images) for images in of_seeds] for arm, of_seeds in drawn.items()}
+    rows[BASE_ROW] = [measures(base)]
+    rows[TRUE_ROW] = [{"class_accuracy": judge.accuracy, "clip": None, "distances": distances(others)}]
+
+    # Report ----------------------------------------------------------------------------------------------------------
+    results = {
+        "format": "sketchloss lora table",
+        **{name: getattr(config, name) for name in _REPORTED},
+        **{"classes": len(opened.classes), "learnt": len(learnt), "compared": compared, "steps": trained["steps"]},
+        "judge": {"accuracy": judge.accuracy, "held": judge.config.held, "steps": judge.config.steps},
+        "weights": {arm: list(dict.fromkeys(config.weights_of(arm, run) for run in range(config.seeds)))
+                    for arm in config.arms()},
+        "rows": rows,
+    }  # fmt: skip
+    write_json(config.out / "results.json", results)
+    text = lora_report(results)
+    with write_atomic(config.out / "table.md") as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+    write_csv(config.out / "table.csv", CSV_HEADER, lora_rows(results))
+    shown = {"base": base, **{arm: of_seeds[0] for arm, of_seeds in drawn.items()}}
+    save_picture(_figure(config, opened, true_ones=held, drawn=shown), config.out / "figure.png")
+    print(f"\n{text}\n")
+    for what, file in (("Table", "table.md"), ("Numbers", "results.json and table.csv"), ("Figure", "figure.png")):
+        print(f"{what + ':':8} {config.out}/{file}")
+    return results
+
+
+_REPORTED = (
+    *("data", "base", "template", "image_size", "batch_size", "seeds", "seed", "rank", "targets", "drawings"),
+    *("drawing_steps", "guidance", "perceptual_weight", "balance", "gate", "minimum_snr"),
+)
+
+
+# Data ----------------------------------------------------------------------------------------------------------------
+
+
+def _open(config: LoraTable) -> Captioned:
+    opened = open_captioned(
+        config.data,
+        config.image_size,
+        template=config.template,
+        captions=config.captions,
+        per_class=config.per_class,
+        strict=config.strict,
+        seed=config.split_seed,
+    )
+    for line in opened.unreadable[:5]:
+        print(f"skipped {line}")
+    return opened
+
+
+def _decoded(pictures: Captioned, count: int, config: LoraTable) -> Drawings:
+    """Return so many pictures, spread evenly over the set, which is in the order of its classes."""
+    places = np.linspace(0, len(pictures) - 1, count).round().astype(np.int64)
+    batches = load_batches(pictures.select(places), batch_size=BATCH, workers=config.workers)
+    return torch.cat([batch["image"] for batch in batches])
+
+
+def _batches(images: Drawings, device: torch.device) -> Iterator[Float[Tensor, "n 3 s s"]]:
+    return (to_unit_range(part.to(device)) for part in images.split(BATCH))
+
+
+# Judges --------------------------------------------------------------------------------------------------------------
+
+
+def _judge(config: LoraTable, learnt: Captioned, held: Captioned, device: torch.device) -> Judge:
+    """Return the classifier, trained once on what the LoRAs are trained on."""
+    folder = config.judge or config.out / "judge"
+    if config.judge or (folder / "config.json").is_file():
+        judge = load_judge(folder)
+        if list(judge.classes) != learnt.classes or judge.config.image_size != config.image_size:
+            raise ValueError(f"{folder} judges other classes or another size: leave --judge out to train one")
+    else:
+        print("Judge: training a classifier on the true drawings")
+        judge = train_judge(learnt.sketches, held.sketches, steps=config.judge_steps, device=device)
+        save_judge(judge, folder)
+    print(f"Judge: {judge.accuracy:.1%} of {judge.config.held:,} held-out true drawings classified rightly")
+    return judge.to(device)
+
+
+def _extractors(config: LoraTable, device: torch.device) -> list[Extractor]:
+    found = [
+        backbone_extractor(load_backbone(name).to(device), short_name(name), config.extractor_layer)
+        for name in config.extractors
+    ]
+    if config.inception is not None:
+        found.append(inception_extractor(config.inception, device=device))
+    if len({extractor.name for extractor in found}) < len(found):
+        raise ValueError(f"extractors are {', '.join(config.extractors)}: two would have one name; rename a folder")
+    return found
+
+
+# Training ------------------------------------------------------------------------------------------------------------
+
+
+def _training(config: LoraTable, arm: LoraArm, run: int) -> LatentDiffusion:
+    settings: dict[str, Any] = {item.name: getattr(config, item.name) for item in fields(LoraSettings)}
+    settings["seed"] = config.seed + run
+    settings |= {  # of several weights of an arm, one for each seed
+        name: getattr(config, name)[run % len(getattr(config, name)) :][:1] for name in ("tuning", "attention_tuning")
+        if getattr(config, name)
+    }  # fmt: skip
+    out = config.out / "runs" / f"{arm}-{config.seed + run}"
+    begun = (out / "config.json").is_file()
+    return LatentDiffusion(data=config.data, out=out, arm=arm, resume=begun, **settings)
+
+
+def _is_trained(training: LatentDiffusion) -> bool:
+    """Tell whether a LoRA was trained to the end, with these settings.
+
+    Raises:
+        ValueError: if it was trained with others.
+    """
+    if training.resume:
+        check_run_folder(training.out, training, resume=True)
+    return (training.out / RESULT).is_file()
+
+
+# Drawing -------------------------------------------------------------------------------------------------------------
+
+
+def _drawings(config: LoraTable, prompts: Sequence[str], lora: Path | None, run: int) -> Drawings:
+    """Return what a LoRA draws, or the base: of each prompt so many; from the disk if they were drawn before."""
+    seeds = [config.drawings * run + number for number in range(config.drawings)]
+    settings = {"prompts": list(prompts), "seeds": seeds, "steps": config.drawing_steps, "guidance": config.guidance}
+    known = json.dumps({**settings, "base": config.base, "size": config.image_size})
+    file = (lora.parent if lora else config.out) / "drawings.safetensors"
+    try:
+        with safe_open(file, "pt") as stored:
+            if (stored.metadata() or {}).get("settings") == known:
+                return stored.get_tensor("drawings")
+    except (OSError, SafetensorError):
+        pass
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    pipeline = load_text_to_image(config.base, dtype=DTYPES[config.precision]).to(device)
+    if lora:
+        load_lora(pipeline, lora)
+    if device == "cpu":
+        pipeline.unet.set_attn_processor(AttnProcessor())  # as in the training
+    how = {"steps": config.drawing_steps, "guidance": config.guidance, "size": config.image_size, "batch_size": BATCH}
+    with tqdm(total=len(prompts) * len(seeds), desc="drawing", disable=None, leave=False) as bar:
+        drawn = draw(pipeline, prompts, seeds, **how, progress=bar.update)
+        drawings = torch.stack([torch.from_numpy(np.array(drawing.picture)).permute(2, 0, 1) for drawing in drawn])
+    with write_atomic(file) as temporary:
+        save_file({"drawings": drawings.contiguous()}, temporary, {"settings": known})
+    return drawings
+
+
+def _figure(config: LoraTable, opened: Captioned, true_ones: Captioned, drawn: dict[str, Drawings]) -> Image.Image:
+    """Draw Figure 3: a class in each column, in the rows a true sketch, the base and the arms."""
+    classes = np.linspace(0, len(opened.classes) - 1, min(config.examples, len(opened.classes))).round().astype(int)
+    labels = true_ones.labels
+    assert labels is not None
+    firsts = [next(iter(np.flatnonzero(labels == label)), None) for label in classes]
+    blank = Image.new("RGB", (config.image_size, config.image_size), "white")
+    rows = [[blank if place is None else true_ones.picture(int(place)) for place in firsts]]
+    rows += [[to_picture(images[label * config.drawings] / 255) for label in classes] for images in drawn.values()]
+    names = [readable(opened.classes[label]) for label in classes]
+    return draw_grid(rows, side=max(96, config.image_size), row_names=("true sketch", *drawn), column_names=names)

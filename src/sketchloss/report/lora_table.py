@@ -1,0 +1,127 @@
+"""Table 2 (Seo 2025) in words: what `results.json` of the LoRA table holds, as Markdown and as rows for CSV."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from sketchloss.data.pictures import short_name
+from sketchloss.report.tables import SIGNIFICANT, format_p, markdown_table
+from sketchloss.statistics import format_spread, paired_t_test, spread
+
+#: Table 2 of the paper: arm -> CLIP similarity and FID.
+PAPER = {
+    "attention+tuning": (27.19, 65.56),
+    "tuning": (26.09, 85.03),
+    "attention": (22.48, 122.87),
+    "original": (26.15, 80.04),
+}
+PLAIN = "none"
+CSV_HEADER = (
+    *("row", "run", "class_accuracy", "clip_model", "clip", "distance", "compared", "value", "kernel_name", "kernel"),
+    *("paper_clip", "paper_fid"),
+)
+
+
+def lora_report(results: dict[str, Any]) -> str:
+    """Return the caption, the table beside the paper's, and notes, as Markdown."""
+    return "\n\n".join([_caption(results), _table(results), "\n".join(f"- {note}" for note in _notes(results))])
+
+
+def lora_rows(results: dict[str, Any]) -> list[tuple[object, ...]]:
+    """Return a row for each arm or reference, repeat and distance, under `CSV_HEADER`."""
+    rows = []
+    for name, runs in results["rows"].items():
+        for run, found in enumerate(runs):
+            clip = found["clip"] or {"name": None, "mean": None}
+            for distance in found["distances"]:
+                values = (distance[key] for key in ("name", "value", "kernel_name", "kernel"))
+                distance_name, value, kernel_name, kernel = values
+                front = (name, run, found["class_accuracy"], clip["name"], clip["mean"])
+                compared = (distance_name, results["compared"], value, kernel_name, kernel)
+                rows.append((*front, *compared, *PAPER.get(name, (None, None))))
+    return rows
+
+
+def _caption(results: dict[str, Any]) -> str:
+    seeds = results["seeds"]
+    trainings = "one training of each arm" if seeds == 1 else f"{seeds} trainings of each arm (mean ± deviation)"
+    base, data, judge = short_name(results["base"]), short_name(results["data"]), results["judge"]
+    sketches = f"{results['learnt']:,} sketches ({data}, {results['classes']} classes)"
+    how = f'"{results["template"]}", {results["drawing_steps"]} steps, guidance {results["guidance"]:g}'
+    return (
+        f"Prompt to sketch: LoRAs of rank {results['rank']} ({results['targets']}) on {base}, trained "
+        f"{results['steps']:,} steps of {results['batch_size']} on {sketches} at {results['image_size']} pixels, "
+        f"{trainings}. Each draws every class {results['drawings']} times ({how}). Class accuracy: share of the "
+        "generated drawings that a classifier, trained on the same true drawings, takes for what they should be; it is "
+        f"right about {judge['accuracy']:.1%} of {judge['held']:,} held-out true ones. FD: Fréchet distance of "
+        f"{results['compared']:,} drawings from as many held-out true ones, by the features of a network; KD: kernel "
+        "distance, unbiased. The paper's: Stable Diffusion 1.5, ImageNet-Sketch, 256 pixels, 100 epochs, CLIP "
+        "similarity and FID."
+    )
+
+
+def _table(results: dict[str, Any]) -> str:
+    rows = results["rows"]
+    first = next(iter(rows.values()))[0]
+    compared = results["seeds"] > 1
+    header = ["perceptual term", "class accuracy ↑ (%)", *(["p against none"] if compared else [])]
+    header += [f"{first['clip']['name']} ↑"] if first["clip"] else []
+    header += [f"{distance[name]} ↓" for distance in first["distances"] for name in ("name", "kernel_name")]
+    table = []
+    for name, runs in rows.items():
+        accuracies = [run["class_accuracy"] for run in runs]
+        cells = [format_spread(spread(accuracies), digits=1, percent=True)]
+        if compared:
+            plain = [run["class_accuracy"] for run in rows[PLAIN]]
+            tested = len(runs) == len(plain) and name != PLAIN
+            cells.append(format_p(paired_t_test(accuracies, plain)) if tested else "-")
+        if first["clip"]:
+            cells.append(format_spread(spread([run["clip"]["mean"] for run in runs])) if runs[0]["clip"] else "-")
+        cells += [
+            _spread_of([run["distances"][place][key] for run in runs])
+            for place in range(len(first["distances"]))
+            for key in ("value", "kernel")
+        ]
+        paper = [f"{value:.2f}" for value in PAPER[name]] if name in PAPER else ["-", "-"]
+        table.append([name, *cells, *paper])
+    return markdown_table([*header, "paper's CLIP ↑", "paper's FID ↓"], table)
+
+
+def _spread_of(values: list[float]) -> str:
+    """Return mean and deviation with three figures of the mean, and never in powers of ten."""
+    found = spread(values)
+    size = abs(found.mean)
+    digits = 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1 else 4
+    return format_spread(found, digits=digits)
+
+
+def _notes(results: dict[str, Any]) -> Iterator[str]:
+    if any(distance["small_sample"] for runs in results["rows"].values() for run in runs
+           for distance in run["distances"]):  # fmt: skip
+        yield "Small samples (below 2,048): Fréchet distances lie too high; do not compare them with published FIDs."
+    yield (
+        "The judge is no party: it shares no weights with the arms. An arm was trained through features of its own "
+        "weights, so that a distance by features of the same weights favours it."
+    )
+    yield "base without LoRA: what the pipeline draws untaught. other true drawings: as many that were learnt from."
+    gate = (
+        f"samples with a signal-to-noise ratio of at least {results['minimum_snr']:g} have it"
+        if results["gate"] == "snr"
+        else "every sample has it"
+    )
+    weight = (
+        "the gradients that it and the noise loss send to the UNet's output stand in that ratio at the start"
+        if results["balance"] == "initial"
+        else "a factor"
+    )
+    yield f"Perceptual term: weight {results['perceptual_weight']:g} ({weight}); {gate}."
+    if results["seeds"] > 1:
+        yield (
+            f"p: paired t-test of the class accuracies over {results['seeds']} seeds; below {SIGNIFICANT} the "
+            "difference is more than chance, if differences are normal."
+        )
+    else:
+        yield f"One training for each arm (seed {results['seed']}): another would differ by an unknown amount."
+    yield from (f"{arm}: the weights {', '.join(map(short_name, names))}." for arm, names in results["weights"].items())
+    for arm in ("tuning", "attention+tuning"):
+        if arm not in results["weights"]:
+            yield f"{arm}: left out, no weights given (--{arm.replace('+', '-')})."

@@ -1,0 +1,36 @@
+"""The order that a training meets its samples in, known from the place alone: nothing of it needs a checkpoint."""
+
+from functools import lru_cache
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+
+class Order:
+    """Every sample once in each epoch, each epoch in another order, without end.
+
+    Args:
+        count: of samples, at least 1.
+        seed: of the orders.
+    """
+
+    def __init__(self, count: int, seed: int) -> None:
+        if count < 1:
+            raise ValueError(f"there are {count} samples: give at least one")
+        self.count, self.seed = count, seed
+        self._epoch = lru_cache(maxsize=2)(self._shuffle)
+
+    def take(self, start: int, number: int) -> Int64[Tensor, " number"]:
+        """Return the samples at so many places from a start on, counted from the beginning of the training."""
+        places = range(start, start + number)
+        return torch.stack([self._epoch(place // self.count)[place % self.count] for place in places])
+
+    def _shuffle(self, epoch: int) -> Int64[Tensor, " count"]:
+        return torch.randperm(self.count, generator=seeded(self.seed, epoch))
+
+
+def seeded(*numbers: int) -> torch.Generator:
+    """Return a generator on the CPU whose numbers follow from some others alone, ≥ 0, such as seed, step, process."""
+    return torch.Generator().manual_seed(int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1))
