@@ -22,11 +22,11 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
 from peak_memory import peak_growth
 from sketchloss import SketchLoss, load_backbone
-from sketchloss.denoising import Denoising
-from sketchloss.latent_perceptual import LatentPerceptualLoss
+from sketchloss.diffusion.bases import noise_schedule
+from sketchloss.diffusion.denoising import Denoising
+from sketchloss.diffusion.perceptual import LatentPerceptualLoss
+from sketchloss.diffusion.pipeline import NOISE_SCHEDULE, build_tiny
 from sketchloss.lora.adapters import add_lora
-from sketchloss.models.bases import noise_schedule
-from sketchloss.models.text_to_image import NOISE_SCHEDULE, build_tiny
 from sketchloss.report.tables import markdown_table
 from sketchloss.training.accelerator import DTYPES
 from sketchloss.training.memory import reuse_freed_memory

@@ -9,8 +9,8 @@ from torchmetrics.multimodal.clip_score import CLIPScore
 from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPProcessor, CLIPTokenizer
 
 from sketchloss.clip_score import ClipScorer, ClipSimilarity, prepare_images
+from sketchloss.diffusion.pipeline import build_tokenizer
 from sketchloss.images import to_picture
-from sketchloss.models.text_to_image import build_tokenizer
 
 SIDE, LONGEST = 32, 20
 TEXTS = ["a cat", "a sketch of a house", "a cat", "tree"]

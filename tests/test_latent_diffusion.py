@@ -20,9 +20,9 @@ from sketchloss import Backbone, save_backbone
 from sketchloss.cli import main
 from sketchloss.data.captions import open_captioned
 from sketchloss.data.doodles import doodle
-from sketchloss.latent_cache import encode_pictures
+from sketchloss.diffusion.latent_cache import encode_pictures
+from sketchloss.diffusion.pipeline import build_tiny, load_text_to_image, save_pipeline, tokenize, training_scheduler
 from sketchloss.lora.adapters import add_lora, read_about
-from sketchloss.models.text_to_image import build_tiny, load_text_to_image, save_pipeline, tokenize, training_scheduler
 from sketchloss.recipes import latent_diffusion as module
 from sketchloss.recipes.latent_diffusion import PRESETS, LatentDiffusion, latent_diffusion
 from sketchloss.training.order import Order, seeded
@@ -282,7 +282,7 @@ def test_latents_are_kept_and_found_again(config, monkeypatch):
     pipeline_encode = module.encode_pictures
 
     def never(*arguments, **settings):
-        monkeypatch.setattr("sketchloss.latent_cache.encode_both_views", None)
+        monkeypatch.setattr("sketchloss.diffusion.latent_cache.encode_both_views", None)
         return pipeline_encode(*arguments, **settings)
 
     monkeypatch.setattr(module, "encode_pictures", never)

@@ -18,8 +18,8 @@ from peft import LoraConfig, get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from sketchloss.diffusion.pipeline import StableDiffusionPipeline, build_tiny, load_text_to_image, save_pipeline
 from sketchloss.lora import add_lora, draw, find_lora, load_lora, merge_lora, read_about, save_lora
-from sketchloss.models.text_to_image import StableDiffusionPipeline, build_tiny, load_text_to_image, save_pipeline
 from sketchloss.weights import bundled_folder
 
 FILE = "pytorch_lora_weights.safetensors"

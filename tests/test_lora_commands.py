@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sketchloss.cli import _HelpShown, parse
+from sketchloss.diffusion.pipeline import build_tiny, load_text_to_image, save_pipeline
 from sketchloss.lora import add_lora, draw, load_lora, save_lora
 from sketchloss.lora import commands as module
 from sketchloss.lora.commands import LoraMerge, LoraSample, merge, sample
-from sketchloss.models.text_to_image import build_tiny, load_text_to_image, save_pipeline
 
 
 @pytest.fixture(scope="module")

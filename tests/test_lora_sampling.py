@@ -6,8 +6,8 @@ import torch
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from PIL import Image
 
+from sketchloss.diffusion.pipeline import StableDiffusionPipeline, build_tiny
 from sketchloss.lora import Drawing, draw, find_cut
-from sketchloss.models.text_to_image import StableDiffusionPipeline, build_tiny
 
 PROMPTS = ["a cat", "a dog", "two dogs on a mat"]
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from sketchloss import ARMS, Backbone, save_backbone
+from sketchloss.diffusion.pipeline import build_tiny, save_pipeline
 from sketchloss.recipes.study import Study, study
 
 pytestmark = pytest.mark.usefixtures("fresh_accelerate")
@@ -16,9 +17,16 @@ pytestmark = pytest.mark.usefixtures("fresh_accelerate")
 def config(tmp_path) -> Study:
     torch.manual_seed(0)
     save_backbone(Backbone(width=0.125), tmp_path / "weights")
-    # One held-out sketch a class: the comparison picture must do with that.
+    save_pipeline(build_tiny(["a sketch of a cat"]), tmp_path / "base")
     return Study(
-        out=tmp_path / "out", weights=str(tmp_path / "weights"), per_class=3, epochs=1, image_size=32, drawing_steps=2
+        out=tmp_path / "out",
+        weights=str(tmp_path / "weights"),
+        base=str(tmp_path / "base"),
+        per_class=3,  # one held-out sketch a class: the comparison picture must do with that
+        epochs=1,
+        image_size=32,
+        drawing_steps=2,
+        teaching_steps=2,
     )
 
 
@@ -29,6 +37,7 @@ def test_a_study_leaves_its_table_and_pictures_and_can_be_done_over(config, caps
     assert all(0 <= row["top_1"] <= row["top_3"] <= row["top_5"] <= 1 for row in on_disk["arms"])
     assert all((row["classification"] is None) != ARMS[row["arm"]].tuning for row in on_disk["arms"])
     assert (config.out / "compare.png").stat().st_size > 5000
+    assert (config.out / "lora" / "samples.png").stat().st_size > 5000
     assert "| attention+tuning |" in capsys.readouterr().out
 
     with pytest.raises(ValueError, match="add --again"):
@@ -52,7 +61,12 @@ def test_a_mistake_costs_nothing(config):
     config.out.mkdir()
     (config.out / "results.json").write_text('{"format": "sketchloss study"}')
     (config.out / "results.md").write_text("the earlier table")
-    for mistake in ({"data": "no/such/folder/"}, {"weights": "typo"}):
+    for mistake in (
+        {"data": "no/such/folder/"},
+        {"weights": "typo"},
+        {"base": "no/such/base/"},
+        {"taught": "no/such/"},
+    ):
         with pytest.raises((ValueError, FileNotFoundError)):
             study(replace(config, again=True, **mistake))
     assert (config.out / "results.md").read_text() == "the earlier table"

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from sketchloss.data.doodles import doodle
 from sketchloss.data.sources import open_sketches
-from sketchloss.models.text_to_image import load_text_to_image
+from sketchloss.diffusion.pipeline import load_text_to_image
 from sketchloss.recipes import tiny_diffusion as module
 from sketchloss.recipes.tiny_diffusion import PRESETS, TinyDiffusion, tiny_diffusion
 from sketchloss.training.guards import TrainingStopped

@@ -1,7 +1,7 @@
 """Low-rank adapters for Stable Diffusion: add one to a UNet, keep it in diffusers' file, draw with it, merge it.
 
     from sketchloss.lora import draw, load_lora
-    from sketchloss.models.text_to_image import load_text_to_image
+    from sketchloss.diffusion.pipeline import load_text_to_image
 
     pipeline = load_text_to_image("stable-diffusion-v1-5/stable-diffusion-v1-5")
     load_lora(pipeline, "my-run")

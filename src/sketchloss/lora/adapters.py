@@ -22,9 +22,9 @@ from peft import LoraConfig, get_peft_model_state_dict
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from sketchloss.diffusion.bases import one_line
+from sketchloss.diffusion.quiet import StableDiffusionPipeline, quiet
 from sketchloss.files import write_atomic
-from sketchloss.models.bases import one_line
-from sketchloss.models.quiet import StableDiffusionPipeline, quiet
 
 LoraTargets = Literal["attention", "attention+feedforward", "all"]
 #: The file's name, which diffusers looks for in a folder.

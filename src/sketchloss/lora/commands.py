@@ -20,18 +20,18 @@ from typing import Annotated, Any, Literal
 import torch
 import tyro
 from PIL import Image, PngImagePlugin
-from safetensors import SafetensorError
 from tqdm import tqdm
 
 from sketchloss.data.prompts import TEMPLATE, check_template, make_prompts
+from sketchloss.diffusion.bases import DEFAULT_BASE
+from sketchloss.diffusion.pipeline import load_text_to_image, save_pipeline
+from sketchloss.diffusion.quiet import StableDiffusionPipeline
 from sketchloss.files import claim_folder, write_atomic, write_json
 from sketchloss.images import fit_square, save_picture
 from sketchloss.lora.adapters import load_lora, merge_lora, read_about
 from sketchloss.lora.sampling import Drawing, check_settings, draw, find_cut
-from sketchloss.models.bases import DEFAULT_BASE, one_line
-from sketchloss.models.quiet import StableDiffusionPipeline
-from sketchloss.models.text_to_image import load_text_to_image, save_pipeline
 from sketchloss.report.grid import draw_grid
+from sketchloss.training.accelerator import DTYPES
 
 Device = Literal["auto", "cpu", "cuda"]
 KIND = "sampling"
@@ -39,7 +39,6 @@ RESULTS, GRID = "results.json", "grid.png"
 # What of the pictures is shown in one: a page to look at, whatever their number and size.
 GRID_ROWS, GRID_COLUMNS, GRID_SIDE = 40, 12, 192
 SLUG, LABEL, NOTES = 40, 40, 5
-DTYPES = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -325,10 +324,7 @@ def merge(config: LoraMerge) -> Path:
     pipeline = load_text_to_image(_choose_base(config.base, read_about(config.lora)))  # in float32, for the sum
     load_lora(pipeline, config.lora, scale=config.lora_scale)
     merge_lora(pipeline)
-    try:
-        save_pipeline(pipeline, out, dtype=getattr(torch, config.dtype))
-    except SafetensorError as error:  # what a full disk is called there
-        raise OSError(f"cannot write {out} ({one_line(error)}): free some space, or write elsewhere") from None
+    save_pipeline(pipeline, out, dtype=getattr(torch, config.dtype))
     size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file()) / 2**20
     sys.stdout.write(f"{out}  {size:,.1f} MiB, {config.dtype}\n")
     return out

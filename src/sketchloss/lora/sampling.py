@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from PIL import Image
 
+from sketchloss.diffusion.quiet import StableDiffusionPipeline, quiet
 from sketchloss.images import to_picture
-from sketchloss.models.quiet import StableDiffusionPipeline, quiet
 
 SEEDS = 2**63  # what torch's generators take
 

@@ -32,20 +32,20 @@ from sketchloss.data.captions import Captioned, open_captioned
 from sketchloss.data.loading import HeldPictures, hold_if_small, to_unit_range
 from sketchloss.data.pictures import short_name
 from sketchloss.data.prompts import TEMPLATE, check_template
-from sketchloss.denoising import Denoising, DenoisingTerms
+from sketchloss.diffusion.bases import DEFAULT_BASE, TINY
+from sketchloss.diffusion.denoising import Denoising, DenoisingTerms
+from sketchloss.diffusion.latent_cache import encode_pictures
+from sketchloss.diffusion.latents import Moments
+from sketchloss.diffusion.perceptual import Gate, LatentPerceptualLoss, SnrWeighting, Target
+from sketchloss.diffusion.pipeline import load_text_to_image, training_scheduler
+from sketchloss.diffusion.prompt_embeddings import PromptEmbeddings
+from sketchloss.diffusion.quiet import StableDiffusionPipeline
 from sketchloss.features import pixels_digest
 from sketchloss.files import write_json
 from sketchloss.images import save_picture
-from sketchloss.latent_cache import encode_pictures
-from sketchloss.latent_perceptual import Gate, LatentPerceptualLoss, SnrWeighting, Target
-from sketchloss.latents import Moments
 from sketchloss.lora.adapters import LoraTargets, add_lora, save_lora
-from sketchloss.lora.sampling import draw
+from sketchloss.lora.sampling import draw, size_step
 from sketchloss.loss import DEFAULT_LAYERS, Metric, SketchLoss
-from sketchloss.models.bases import DEFAULT_BASE, TINY
-from sketchloss.models.quiet import StableDiffusionPipeline
-from sketchloss.models.text_to_image import load_text_to_image, training_scheduler
-from sketchloss.prompt_embeddings import PromptEmbeddings
 from sketchloss.report.figures import draw_curves
 from sketchloss.report.grid import draw_grid
 from sketchloss.training.accelerator import DTYPES, new_accelerator
@@ -238,7 +238,9 @@ def latent_diffusion(config: LatentDiffusion) -> dict[str, Any]:
     reuse_freed_memory()
     pipeline = load_text_to_image(config.base, dtype=DTYPES[config.precision]).to(device)
     pipeline.set_progress_bar_config(disable=True)
-    _check_size(pipeline, config.image_size)
+    if config.image_size % (unit := size_step(pipeline)):
+        near = max(unit, round(config.image_size / unit) * unit)
+        raise ValueError(f"image_size is {config.image_size}: this base takes multiples of {unit}, such as {near}")
     noising = training_scheduler(pipeline)
 
     # Loss ------------------------------------------------------------------------------------------------------------
@@ -421,13 +423,6 @@ def _scaled(latents: Tensor, autoencoder: Any) -> Tensor:
 
 
 # Networks ------------------------------------------------------------------------------------------------------------
-
-
-def _check_size(pipeline: StableDiffusionPipeline, image_size: int) -> None:
-    unit = pipeline.vae_scale_factor * 2 ** (len(pipeline.unet.config.block_out_channels) - 1)
-    if image_size % unit:
-        near = max(unit, round(image_size / unit) * unit)
-        raise ValueError(f"image_size is {image_size}: this base takes multiples of {unit}, such as {near}")
 
 
 def _perceptual_loss(pipeline: StableDiffusionPipeline, config: LatentDiffusion) -> LatentPerceptualLoss:

@@ -32,6 +32,7 @@ from sketchloss.data.captions import Captioned, open_captioned
 from sketchloss.data.loading import load_batches, to_unit_range
 from sketchloss.data.pictures import short_name
 from sketchloss.data.prompts import readable
+from sketchloss.diffusion.pipeline import load_text_to_image
 from sketchloss.distances import distribution_distance
 from sketchloss.extractors import Extractor, backbone_extractor, embed_images, inception_extractor
 from sketchloss.files import write_atomic, write_json
@@ -39,7 +40,6 @@ from sketchloss.images import save_picture, to_picture
 from sketchloss.lora.adapters import load_lora
 from sketchloss.lora.sampling import draw
 from sketchloss.models.judge import Judge, load_judge, save_judge
-from sketchloss.models.text_to_image import load_text_to_image
 from sketchloss.recipes.latent_diffusion import PRESETS as LORA_PRESETS
 from sketchloss.recipes.latent_diffusion import RESULT, LatentDiffusion, LoraArm, LoraSettings, latent_diffusion
 from sketchloss.report.grid import draw_grid

@@ -15,9 +15,11 @@ import tyro
 from sketchloss.arms import ArmWeights
 from sketchloss.backbone import ARMS
 from sketchloss.compare import Pair, measure, picture_differences
+from sketchloss.data.captions import open_captioned
 from sketchloss.data.pairs import open_pairs
 from sketchloss.data.photos import open_photos
 from sketchloss.data.sources import Sketches, open_sketches
+from sketchloss.diffusion.bases import TINY, find_base
 from sketchloss.features import embed_sketches
 from sketchloss.files import claim_folder, write_atomic, write_json
 from sketchloss.images import save_picture
@@ -26,6 +28,8 @@ from sketchloss.ranking import top_k_accuracy
 from sketchloss.recipes.class_separation import ClassSeparation, class_separation
 from sketchloss.recipes.finetune import PRESETS as FINETUNE_PRESETS
 from sketchloss.recipes.finetune import Finetune, finetune
+from sketchloss.recipes.latent_diffusion import PRESETS as LORA_PRESETS
+from sketchloss.recipes.latent_diffusion import LatentDiffusion, latent_diffusion
 from sketchloss.recipes.retrieval import PRESETS as RETRIEVAL_PRESETS
 from sketchloss.recipes.retrieval import Retrieval, retrieval
 from sketchloss.recipes.style_table import PRESETS as STYLE_PRESETS
@@ -65,11 +69,17 @@ class Study:
     """Pairs of photo and true sketch that they draw: `doodles?tool=ink`, `cufs:PATH`, `fs2k:PATH?style=1`."""
     drawing_steps: int = 250
     """Steps that each photo-to-sketch network is trained."""
+    taught: str = "doodles?tool=ink"
+    """Labelled sketches that a text-to-image model is taught to draw."""
+    base: str = TINY
+    """The model: `tiny` (in the package), a folder, or a hub name."""
+    teaching_steps: int = 150
+    """Steps that it is trained."""
     again: bool = False
     """Throw away what an earlier study left in `out`."""
 
     def __post_init__(self) -> None:
-        for name in ("image_size", "epochs", "seeds", "drawing_steps"):
+        for name in ("image_size", "epochs", "seeds", "drawing_steps", "teaching_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be at least 1")
         if not 0 < self.held_out < 1:
@@ -84,6 +94,7 @@ MADE = {"results.json", "results.md", "compare.png", "compare_a.png", "compare_b
     "retrieval",
     "separation",
     "style",
+    "lora",
 }
 
 
@@ -106,6 +117,8 @@ def study(config: Study) -> dict[str, Any]:
     }
     arms = ArmWeights(**weights)
     open_photos(config.content, config.image_size)  # what is drawn comes last: a mistake there must not cost the rest
+    open_captioned(config.taught, config.image_size, per_class=1)
+    find_base(config.base)
     for source in config.sets:
         open_pairs(source)
     untuned = {arm: arms.load(arm) for arm, kind in ARMS.items() if not kind.tuning}
@@ -144,6 +157,12 @@ def study(config: Study) -> dict[str, Any]:
     drawing["steps"] = config.drawing_steps
     style_table(StyleTable(out=config.out / "style", **{**STYLE_PRESETS["demo"], **drawing}))
 
+    # Prompt to sketch: Figure 3 --------------------------------------------------------------------------------------
+    print("\nPrompt to sketch: teaching a text-to-image model to draw")
+    teaching: dict[str, Any] = {"base": config.base, "data": config.taught, "steps": config.teaching_steps, **weights}
+    teaching["seed"] = config.seed
+    latent_diffusion(LatentDiffusion(out=config.out / "lora", **{**LORA_PRESETS["demo"], **teaching}))
+
     # Report ----------------------------------------------------------------------------------------------------------
     results = {
         "format": FORMAT,
@@ -175,6 +194,7 @@ def study(config: Study) -> dict[str, Any]:
         ("separation/map.png", "maps of the embeddings"),
         ("style/table.md", "Table 1 in small"),
         ("style/figure.png", "Figure 2 in small: photos, true sketches, and what the arms draw"),
+        ("lora/samples.png", "Figure 3 in very small: what a text-to-image model draws after a few lessons"),
     ):
         print(f"  {file:28} {what}")
     return results

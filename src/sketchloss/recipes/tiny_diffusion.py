@@ -2,7 +2,7 @@
 
     sketchloss lora base --preset demo --out runs/base       a few minutes, which is too little to draw well
     sketchloss lora base --out runs/base                     about an hour and a half on two cores
-    sketchloss lora sample runs/base/model --prompts 'a photo of a cat' --out cats
+    sketchloss lora sample --base runs/base --prompts 'a photo of a cat' --out cats
 
 First the autoencoder, on photo-like twins of the built-in doodles and on their drawings; then the UNet and its text
 encoder, on the photos alone, so that drawing sketches is left to learn. The result is `OUT/model`, a folder that
@@ -35,13 +35,13 @@ from transformers import CLIPTextModel
 from sketchloss.data.loading import HeldSketches
 from sketchloss.data.prompts import check_template, imagenet_names, make_prompts, readable
 from sketchloss.data.sources import Sketches, open_sketches
-from sketchloss.diffusion import add_noise, cumulative_alphas, denoising_loss
+from sketchloss.diffusion.arithmetic import add_noise, cumulative_alphas, denoising_loss
+from sketchloss.diffusion.latents import Moments, decode_latents, encode_both_views, to_signed
+from sketchloss.diffusion.pipeline import build_tiny, checked_tiny_size, save_pipeline, tokenize, training_scheduler
+from sketchloss.diffusion.quiet import StableDiffusionPipeline
 from sketchloss.features import pixels_digest
 from sketchloss.files import write_json
 from sketchloss.images import save_picture, to_picture
-from sketchloss.latents import Moments, decode_latents, encode_both_views, to_signed
-from sketchloss.models.quiet import StableDiffusionPipeline
-from sketchloss.models.text_to_image import build_tiny, checked_tiny_size, save_pipeline, tokenize, training_scheduler
 from sketchloss.report.grid import draw_grid
 from sketchloss.training.accelerator import new_accelerator
 from sketchloss.training.guards import require_finite

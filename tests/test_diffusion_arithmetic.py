@@ -11,7 +11,7 @@ from diffusers.training_utils import compute_snr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sketchloss.diffusion import (
+from sketchloss.diffusion.arithmetic import (
     add_noise,
     check_prediction,
     cumulative_alphas,

@@ -8,7 +8,7 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from torch import Tensor
 
 from sketchloss import Backbone, SketchLoss
-from sketchloss.latent_perceptual import LatentPerceptualLoss
+from sketchloss.diffusion.perceptual import LatentPerceptualLoss
 
 # SNR ᾱ / (1 - ᾱ): 99, 3 (the gate's own edge), just below it, almost none.
 ALPHAS = torch.tensor([0.99, 0.75, 0.7499, 0.001])

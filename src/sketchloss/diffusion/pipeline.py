@@ -21,14 +21,15 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from jaxtyping import Int64
+from safetensors import SafetensorError
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from sketchloss.diffusion.bases import DEFAULT_BASE, INDEX, find_base, noise_schedule, one_line, weights_variant
+from sketchloss.diffusion.bases import TINY as TINY
+from sketchloss.diffusion.quiet import StableDiffusionPipeline, quiet
 from sketchloss.files import write_json
-from sketchloss.models.bases import DEFAULT_BASE, INDEX, find_base, noise_schedule, one_line, weights_variant
-from sketchloss.models.bases import TINY as TINY
-from sketchloss.models.quiet import StableDiffusionPipeline, quiet
 
 #: How long the prompts of the small model may be, in tokens.
 TINY_TOKENS = 16
@@ -266,6 +267,7 @@ def save_pipeline(pipeline: StableDiffusionPipeline, folder: str | Path, *, dtyp
 
     Raises:
         ValueError: if the folder holds something else, or a weight is not finite in `dtype`.
+        OSError: if it cannot be written; then what was there is still there.
     """
     folder = Path(folder)
     if folder.exists() and not (folder / INDEX).is_file() and not (folder.is_dir() and not any(folder.iterdir())):
@@ -291,6 +293,8 @@ def save_pipeline(pipeline: StableDiffusionPipeline, folder: str | Path, *, dtyp
             folder.rename(previous)
         partial.rename(folder)
         shutil.rmtree(previous, ignore_errors=True)
+    except SafetensorError as error:  # what a full disk is called there
+        raise OSError(f"cannot write {folder} ({one_line(error)}): free some space, or write elsewhere") from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from sketchloss.diffusion import signal_to_noise
+from sketchloss.diffusion.arithmetic import signal_to_noise
 from sketchloss.loss import SketchLoss
 
 #: Which samples get the term: all (Seo 2025), or those with enough signal for a clean picture (Berrada et al. 2025).

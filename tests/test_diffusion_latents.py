@@ -4,7 +4,7 @@ import pytest
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
-from sketchloss.latents import Moments, decode_latents, encode_both_views, to_signed
+from sketchloss.diffusion.latents import Moments, decode_latents, encode_both_views, to_signed
 
 
 @pytest.fixture(scope="module")

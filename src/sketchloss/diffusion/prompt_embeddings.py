@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from sketchloss.models.quiet import StableDiffusionPipeline
+from sketchloss.diffusion.pipeline import tokenize
+from sketchloss.diffusion.quiet import StableDiffusionPipeline
 
 
 class PromptEmbeddings:
@@ -27,9 +28,7 @@ class PromptEmbeddings:
         self._texts = texts
         # Of each caption, and last, where -1 points to, of none.
         self._rows = torch.tensor([*(number[caption] for caption in captions), 0])
-        tokenizer, encoder = pipeline.tokenizer, pipeline.text_encoder
-        tokens = tokenizer(texts, padding="max_length", truncation=True, max_length=tokenizer.model_max_length,
-                           return_tensors="pt").input_ids  # fmt: skip
+        encoder, tokens = pipeline.text_encoder, tokenize(pipeline, texts)
         self._embedded = torch.cat([encoder(part.to(encoder.device))[0] for part in tokens.split(batch_size)])
 
     def __len__(self) -> int:

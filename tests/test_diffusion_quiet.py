@@ -6,11 +6,11 @@ import sys
 from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
-from sketchloss.models.quiet import quiet
+from sketchloss.diffusion.quiet import quiet
 
 OPEN_AND_SAVE = """
 import sys
-from sketchloss.models.text_to_image import build_tiny, load_text_to_image, save_pipeline
+from sketchloss.diffusion.pipeline import build_tiny, load_text_to_image, save_pipeline
 save_pipeline(build_tiny(["a cat"], image_size=16), sys.argv[1])
 load_text_to_image(sys.argv[1])
 """

@@ -13,8 +13,8 @@ from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from huggingface_hub import hf_hub_download, snapshot_download
 from huggingface_hub.errors import EntryNotFoundError, HFValidationError, LocalEntryNotFoundError
 
-from sketchloss.diffusion import check_prediction
-from sketchloss.models.quiet import quiet
+from sketchloss.diffusion.arithmetic import check_prediction
+from sketchloss.diffusion.quiet import quiet
 from sketchloss.weights import bundled_folder
 
 DEFAULT_BASE = "stable-diffusion-v1-5/stable-diffusion-v1-5"

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from sketchloss.diffusion import (
+from sketchloss.diffusion.arithmetic import (
     Prediction,
     add_noise,
     check_prediction,
@@ -17,7 +17,7 @@ from sketchloss.diffusion import (
     denoising_loss,
     training_target,
 )
-from sketchloss.latent_perceptual import LatentPerceptualLoss
+from sketchloss.diffusion.perceptual import LatentPerceptualLoss
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,9 @@ from safetensors.torch import load_file, save_file
 
 from sketchloss.data.doodles import KINDS
 from sketchloss.data.prompts import imagenet_names, make_prompts, readable
-from sketchloss.diffusion import cumulative_alphas
-from sketchloss.models import text_to_image as module
-from sketchloss.models.quiet import StableDiffusionPipeline
-from sketchloss.models.text_to_image import (
+from sketchloss.diffusion import pipeline as module
+from sketchloss.diffusion.arithmetic import cumulative_alphas
+from sketchloss.diffusion.pipeline import (
     build_tiny,
     build_tokenizer,
     load_text_to_image,
@@ -23,6 +22,7 @@ from sketchloss.models.text_to_image import (
     tokenize,
     training_scheduler,
 )
+from sketchloss.diffusion.quiet import StableDiffusionPipeline
 
 NETWORKS = ("unet", "vae", "text_encoder")
 PROMPTS = make_prompts(KINDS)

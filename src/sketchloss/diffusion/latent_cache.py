@@ -12,9 +12,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from sketchloss.data.loading import load_batches
+from sketchloss.diffusion.latents import Moments, encode_both_views
 from sketchloss.features import pixels_digest
 from sketchloss.files import write_atomic
-from sketchloss.latents import Moments, encode_both_views
 
 # Raise when what is computed from the same weights and pixels changes, so that older files are not met again.
 FORMAT = 1

@@ -13,10 +13,10 @@ from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from huggingface_hub import constants
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
-from sketchloss.diffusion import cumulative_alphas
-from sketchloss.models import bases
-from sketchloss.models.bases import DEFAULT_BASE, find_base, noise_schedule, weights_variant
-from sketchloss.models.text_to_image import build_tiny
+from sketchloss.diffusion import bases
+from sketchloss.diffusion.arithmetic import cumulative_alphas
+from sketchloss.diffusion.bases import DEFAULT_BASE, find_base, noise_schedule, weights_variant
+from sketchloss.diffusion.pipeline import build_tiny
 
 WEIGHTS = ("unet/diffusion_pytorch_model", "vae/diffusion_pytorch_model", "text_encoder/model")
 

@@ -11,11 +11,11 @@ from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from torch import Tensor
 
 from sketchloss import Backbone, SketchLoss
-from sketchloss.denoising import Denoising
-from sketchloss.latent_perceptual import LatentPerceptualLoss
+from sketchloss.diffusion.bases import noise_schedule
+from sketchloss.diffusion.denoising import Denoising
+from sketchloss.diffusion.perceptual import LatentPerceptualLoss
+from sketchloss.diffusion.pipeline import NOISE_SCHEDULE, build_tiny
 from sketchloss.lora.adapters import add_lora
-from sketchloss.models.bases import noise_schedule
-from sketchloss.models.text_to_image import NOISE_SCHEDULE, build_tiny
 
 TIMES = torch.tensor([10, 150, 700])  # of an SNR of 3 and more: the first two
 

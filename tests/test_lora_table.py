@@ -1,0 +1,277 @@
+"""Table 2 in very small: two arms and a plain LoRA on a few drawings, with an untrained base of 16 pixels.
+
+Oracles: counts and files worked out by hand, the judge asked directly, the distances computed anew.
+"""
+
+import csv
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from sketchloss import Backbone, load_backbone, save_backbone
+from sketchloss.cli import main
+from sketchloss.data.doodles import doodle
+from sketchloss.diffusion.pipeline import build_tiny, save_pipeline
+from sketchloss.distances import frechet_distance
+from sketchloss.extractors import backbone_extractor, embed_images
+from sketchloss.models.judge import load_judge
+from sketchloss.recipes import lora_table as module
+from sketchloss.recipes.lora_table import BASE_ROW, TRUE_ROW, LoraTable, lora_table
+from sketchloss.report.lora_table import CSV_HEADER, PAPER, lora_report, lora_rows
+
+pytestmark = pytest.mark.usefixtures("fresh_accelerate")
+
+KINDS = ("cat", "house", "star")
+ARMS = ["attention", "original", "none"]
+
+
+@pytest.fixture(scope="module")
+def narrow(tmp_path_factory) -> str:
+    folder = tmp_path_factory.mktemp("weights") / "narrow"
+    torch.manual_seed(0)
+    save_backbone(Backbone(width=0.125), folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory) -> str:
+    folder = tmp_path_factory.mktemp("base") / "model"
+    torch.manual_seed(0)
+    save_pipeline(build_tiny([f"a sketch of a {kind}" for kind in KINDS], image_size=16), folder, dtype=torch.float32)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def drawings(tmp_path_factory) -> str:
+    folder = tmp_path_factory.mktemp("data") / "drawings"
+    for kind in KINDS:
+        (folder / kind).mkdir(parents=True)
+        for seed in range(6):
+            doodle(kind, seed).sketch(16).save(folder / kind / f"{seed}.png")
+    return str(folder)
+
+
+@pytest.fixture
+def config(base, narrow, drawings, tmp_path) -> LoraTable:
+    return LoraTable(
+        base=base,
+        data=drawings,
+        out=tmp_path / "table",
+        photo=narrow,
+        attention_tuning=(),
+        image_size=16,
+        layers=("relu1_2",),
+        rank=2,
+        batch_size=2,
+        steps=2,
+        lr=1e-2,
+        held_out=0.34,
+        balance_batches=2,
+        sample_every=2,
+        checkpoint_every=2,
+        shown=1,
+        guidance=2.0,
+        precision="no",
+        workers=0,
+        seeds=2,
+        drawings=2,
+        drawing_steps=2,
+        judge_steps=30,
+        extractors=(narrow,),
+        extractor_layer="relu2_2",
+        examples=2,
+    )
+
+
+def test_a_table_has_a_row_for_each_arm_and_reference_and_measures_that_are_true(config):
+    results = lora_table(config)
+    out = config.out
+    assert json.loads((out / "results.json").read_text()) == results
+    assert list(results["rows"]) == [*ARMS, BASE_ROW, TRUE_ROW]
+    assert [len(runs) for runs in results["rows"].values()] == [2, 2, 2, 1, 1]
+    judge = load_judge(out / "judge")
+    assert results["judge"]["accuracy"] == judge.accuracy
+    assert results["compared"] == 6  # two held-out drawings of each class
+
+    labels = torch.tensor([0, 0, 1, 1, 2, 2])
+    true = torch.stack([torch.stack([held_image(config, kind, place) for place in range(2)]) for kind in KINDS])
+    extractor = backbone_extractor(load_backbone(config.photo), "narrow", "relu2_2")
+    for arm in ARMS:
+        for run in range(2):
+            drawn = load_file(out / "runs" / f"{arm}-{run}" / "drawings.safetensors")["drawings"] / 255
+            found = results["rows"][arm][run]
+            assert found["class_accuracy"] == judge.accuracy_of(drawn, labels)
+            features = [embed_images(extractor, [images]) for images in (drawn, true.flatten(0, 1))]
+            by_name = {distance["name"]: distance for distance in found["distances"]}
+            assert by_name["FD (sketchloss narrow relu2_2)"]["value"] == pytest.approx(
+                frechet_distance(*features), rel=1e-3, abs=1e-9
+            )
+    first, second = (load_file(out / "runs" / f"none-{run}" / "drawings.safetensors")["drawings"] for run in range(2))
+    assert not torch.equal(first, second)  # another LoRA, other noise
+
+    with (out / "table.csv").open() as file:
+        rows = list(csv.reader(file))
+    assert tuple(rows[0]) == CSV_HEADER
+    assert len(rows) == 1 + 8 * 2  # runs, with two distances each
+    with Image.open(out / "figure.png") as figure:
+        assert figure.width > 2 * 96
+        assert figure.height > 5 * 96  # true, base, three arms
+
+
+def held_image(config: LoraTable, kind: str, place: int) -> torch.Tensor:
+    _, held = module._open(config).split(config.held_out, seed=config.split_seed)
+    assert held.labels is not None
+    index = (held.labels == KINDS.index(kind)).nonzero()[0][place]
+    return held[int(index)]["image"] / 255
+
+
+def test_a_table_resumed_trains_and_draws_only_what_is_missing(config, monkeypatch):
+    first = lora_table(replace(config, seeds=1))
+    trained = []
+    train = module.latent_diffusion
+    monkeypatch.setattr(
+        module, "latent_diffusion", lambda training: (trained.append(training.out.name), train(training))
+    )
+    monkeypatch.setattr(module, "train_judge", lambda *_, **__: pytest.fail("the judge is there"))
+    second = lora_table(replace(config, resume=True))
+    assert trained == [f"{arm}-1" for arm in ARMS]
+    for arm in ARMS:
+        assert second["rows"][arm][0] == first["rows"][arm][0]
+        assert len(second["rows"][arm]) == 2
+
+
+def test_more_drawings_are_drawn_without_training_again(config, monkeypatch):
+    lora_table(replace(config, seeds=1))
+    monkeypatch.setattr(module, "latent_diffusion", lambda _: pytest.fail("trained again"))
+    results = lora_table(replace(config, seeds=1, drawings=1, resume=True))
+    assert results["compared"] == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"seeds": 0}, "seeds is 0: it must be at least 1"),
+        ({"drawings": 0}, "drawings is 0: it must be at least 1"),
+        ({"tuning": ("a", "b", "c")}, "tuning has 3 weights for 2 seeds: give one, or one for each seed"),
+        ({"rank": 0}, "rank is 0: it must be positive"),
+    ],
+)
+def test_settings_out_of_range_are_named(config, changes, words):
+    with pytest.raises(ValueError, match=words):
+        replace(config, **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"base": "nowhere"}, "nowhere does not exist"),
+        ({"extractors": ("nowhere",)}, "nowhere"),
+        ({"tuning": ("nowhere",)}, "nowhere"),
+        ({"clip_model": "nowhere/at-all"}, "--clip-model FOLDER"),
+        ({"data": "nowhere"}, "nowhere does not exist"),
+        ({"resume": True}, "holds no run to resume"),
+    ],
+)
+def test_a_mistake_is_said_before_anything_is_trained(config, changes, words):
+    with pytest.raises((ValueError, FileNotFoundError), match=words):
+        lora_table(replace(config, **changes))
+    assert not config.out.exists()
+
+
+def test_captions_without_classes_are_refused(config, tmp_path):
+    folder = tmp_path / "flat"
+    folder.mkdir()
+    for seed in range(6):
+        doodle("cat", seed).sketch(16).save(folder / f"{seed}.png")
+        (folder / f"{seed}.txt").write_text("a cat")
+    with pytest.raises(ValueError, match="has no classes, which the table draws"):
+        lora_table(replace(config, data=str(folder)))
+
+
+def test_another_judge_of_other_classes_is_refused(config, tmp_path):
+    lora_table(replace(config, seeds=1, steps=1))
+    other = tmp_path / "other"
+    for kind in KINDS[:2]:
+        (other / kind).mkdir(parents=True)
+        for seed in range(6):
+            doodle(kind, seed).sketch(16).save(other / kind / f"{seed}.png")
+    with pytest.raises(ValueError, match="judges other classes or another size: leave --judge out"):
+        lora_table(replace(config, data=str(other), judge=config.out / "judge", out=tmp_path / "second"))
+
+
+def test_the_command_line_says_a_mistake_in_one_line(capsys, tmp_path):
+    assert main(["lora", "table", "--preset", "demo", "--seeds", "0", "--out", str(tmp_path / "x")]) == 2
+    assert capsys.readouterr().err == "sketchloss lora table: seeds is 0: it must be at least 1\n"
+
+
+# The report ----------------------------------------------------------------------------------------------------------
+
+
+def made_up(seeds: int = 3) -> dict:
+    def distance(value: float) -> dict:
+        kernel = {"kernel_name": "KD (judge)", "kernel": value / 1000, "kernel_std": None}
+        return {"name": "FD (judge)", "value": value, "small_sample": True, **kernel}
+
+    def runs(accuracy: float, count: int) -> list[dict]:
+        spread = [0.0, 0.01, 0.03][:count]
+        return [
+            {"class_accuracy": accuracy + more, "clip": None, "distances": [distance(100 * accuracy + 1000 * more)]}
+            for more in spread
+        ]
+
+    rows = {"attention+tuning": runs(0.8, seeds), "original": runs(0.7, seeds), "none": runs(0.6, seeds)}
+    for run, more in zip(rows["attention+tuning"], (0.001, 0.002, 0.0), strict=False):
+        run["class_accuracy"] += more  # so that differences differ
+    return {
+        **{"data": "doodles?tool=ink", "base": "tiny", "template": "a sketch of a {}", "image_size": 64},
+        **{"batch_size": 8, "seeds": seeds, "seed": 0, "rank": 16, "targets": "all", "drawings": 8},
+        **{"drawing_steps": 25, "guidance": 4.0, "perceptual_weight": 0.2, "balance": "initial", "gate": "snr"},
+        **{"minimum_snr": 3.0, "classes": 35, "learnt": 5600, "compared": 280, "steps": 600},
+        "judge": {"accuracy": 0.99, "held": 1400, "steps": 600},
+        "weights": {"attention+tuning": ["sketch"], "original": ["photo"]},
+        "rows": {**rows, BASE_ROW: runs(0.1, 1), TRUE_ROW: runs(0.99, 1)},
+    }
+
+
+def test_the_report_has_means_deviations_the_papers_numbers_and_what_is_smaller():
+    text = lora_report(made_up())
+    line = next(line for line in text.splitlines() if line.startswith("| original"))
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    # 0.70, 0.71, 0.73: mean 71.33 %, sample deviation 1.53 %; the paper's two numbers last
+    assert cells[:2] == ["original", "71.3 ± 1.5"]
+    assert cells[-2:] == [f"{value:.2f}" for value in PAPER["original"]]
+    assert "<0.001" in next(line for line in text.splitlines() if line.startswith("| attention+tuning"))
+    assert next(line for line in text.splitlines() if line.startswith("| none")).count(" - ") >= 3
+    for words in (
+        "Small samples",
+        "3 trainings of each arm",
+        "99.0% of 1,400",
+        "tuning: left out",
+        "ratio of at least 3",
+    ):
+        assert words in text
+
+
+def test_one_seed_has_no_test_and_says_so():
+    text = lora_report(made_up(seeds=1))
+    assert "p against none" not in text
+    assert "One training for each arm (seed 0)" in text
+
+
+def test_rows_for_csv_are_of_the_headers_length():
+    rows = lora_rows(made_up())
+    assert len(rows) == 3 * 3 + 2
+    assert {len(row) for row in rows} == {len(CSV_HEADER)}
+
+
+def test_the_papers_table_is_as_printed():
+    assert PAPER == {
+        "attention+tuning": (27.19, 65.56),
+        "tuning": (26.09, 85.03),
+        "attention": (22.48, 122.87),
+        "original": (26.15, 80.04),
+    }
