@@ -2,8 +2,9 @@
 
     python docs/figures.py
     python docs/figures.py --table RUNS/table1 --set fs2k-style-3 --photos PHOTO...
+    python docs/figures.py --lora RUNS/table2/runs/attention+tuning-0
 
-The second also draws photos with the networks of a `sketchloss style table`.
+The second also draws photos with the networks of a `sketchloss style table`, the third prompts with a LoRA on `tiny`.
 """
 
 import argparse
@@ -14,8 +15,14 @@ from PIL import Image
 
 from sketchloss import ARMS, SketchLoss
 from sketchloss.compare import Pair, measure, picture_differences
+from sketchloss.data.doodles import KINDS as DOODLES
 from sketchloss.data.doodles import STYLES, doodle
+from sketchloss.data.prompts import make_prompts, readable
+from sketchloss.diffusion.bases import TINY
+from sketchloss.diffusion.pipeline import load_text_to_image
 from sketchloss.images import fill_square, read_picture, save_picture
+from sketchloss.lora import load_lora
+from sketchloss.lora.sampling import draw
 from sketchloss.models.stylizer import load_stylizer
 from sketchloss.report.grid import draw_grid
 from sketchloss.stylize import prepare_stylizer, stylize
@@ -57,6 +64,28 @@ def draw_photos(table: Path, name: str, photos: Sequence[Path]) -> Image.Image:
     return draw_grid(rows, side=144, column_names=("photo", *ARMS))
 
 
+def draw_base() -> Image.Image:
+    """What the base `tiny` draws: every kind that it knows, once."""
+    drawn = draw(load_text_to_image(TINY), make_prompts(DOODLES, "a photo of a {}"), (0,), guidance=4.0, batch_size=35)
+    pictures = [drawing.picture for drawing in drawn]
+    rows = [pictures[start : start + 7] for start in range(0, len(pictures), 7)]
+    return draw_grid(rows, side=96)
+
+
+def draw_lessons(lora: Path) -> Image.Image:
+    """Ten kinds by the base `tiny`, and by the same base with a LoRA that taught it to sketch."""
+    rows = []
+    for template, taught in (("a photo of a {}", False), ("a sketch of a {}", False), ("a sketch of a {}", True)):
+        pipeline = load_text_to_image(TINY)
+        if taught:
+            load_lora(pipeline, lora)
+        drawn = draw(pipeline, make_prompts(KINDS, template), (0, 1), guidance=4.0, batch_size=20)
+        pictures = [drawing.picture for drawing in drawn]
+        rows += [pictures[0::2], pictures[1::2]] if taught else [pictures[0::2]]
+    names = ("tiny, a photo", "tiny, a sketch", "with LoRA, a sketch", "another seed")
+    return draw_grid(rows, side=96, row_names=names, column_names=[readable(kind) for kind in KINDS])
+
+
 def main() -> None:
     """Write all figures."""
     from tempfile import TemporaryDirectory
@@ -65,12 +94,16 @@ def main() -> None:
     parser.add_argument("--table", type=Path)
     parser.add_argument("--set", default="fs2k-style-3")
     parser.add_argument("--photos", type=Path, nargs="+", default=[])
+    parser.add_argument("--lora", type=Path)
     options = parser.parse_args()
 
     IMAGES.mkdir(exist_ok=True)
     save_picture(draw_doodles(), IMAGES / "doodles.png")
     with TemporaryDirectory() as folder:
         save_picture(draw_comparison(Path(folder)), IMAGES / "compare.png")
+    save_picture(draw_base(), IMAGES / "tiny.png")
+    if options.lora:
+        save_picture(draw_lessons(options.lora), IMAGES / "prompt_to_sketch.png")
     if options.table:
         save_picture(draw_photos(options.table, options.set, options.photos), IMAGES / "photo_to_sketch.jpg")
 

@@ -47,6 +47,7 @@ from sketchloss.training.accelerator import new_accelerator
 from sketchloss.training.guards import require_finite
 from sketchloss.training.memory import reuse_freed_memory
 from sketchloss.training.meter import Meter
+from sketchloss.training.order import seeded
 from sketchloss.training.run import Run, check_run_folder
 
 RESULT = "result.json"
@@ -337,8 +338,7 @@ def _train(
     for step in tqdm(todo, initial=todo.start, total=steps.stop, mininterval=1,
                      disable=None if accelerator.is_local_main_process else True):  # fmt: skip
         # All that is random in a step follows from its number, so that a resumed run meets the same.
-        chance = torch.Generator().manual_seed((config.seed * 1_000_003 + step) * 1_009 + accelerator.process_index)
-        terms = loss(chance)
+        terms = loss(seeded(config.seed, step, accelerator.process_index))
         rate = optimizer.param_groups[0]["lr"]
         require_finite(terms["loss"].item(), step, rate)
         accelerator.backward(terms["loss"])
