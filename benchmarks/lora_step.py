@@ -112,6 +112,8 @@ def prepare(variant: dict[str, Any] | None, options: argparse.Namespace, device:
     """Return a training step, which is given its number."""
     dtype = DTYPES[options.precision]
     torch.manual_seed(0)
+    unet: Any
+    autoencoder: Any
     if options.model == "tiny":
         pipeline = build_tiny(["a sketch of a cat"])
         unet, autoencoder, factor = pipeline.unet, pipeline.vae, 4

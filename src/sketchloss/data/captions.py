@@ -16,23 +16,19 @@ from jaxtyping import Int64
 from PIL import Image
 
 from sketchloss.data.hub import load_hub
-from sketchloss.data.pictures import PictureItem
-from sketchloss.data.prompts import TEMPLATE, check_template, make_prompts
-from sketchloss.data.sources import (
-    Sketches,
-    checked_size,
+from sketchloss.data.labelled import (
     file_rows,
-    list_some,
-    open_sketches,
     paint_cell,
     paint_file,
     picture_cells,
     read_classes,
-    recognise,
     relatives_of,
     sample_by_class,
     without_empty_classes,
 )
+from sketchloss.data.pictures import PictureItem
+from sketchloss.data.prompts import TEMPLATE, check_template, make_prompts
+from sketchloss.data.sources import Sketches, checked_size, list_some, open_sketches, recognise
 from sketchloss.data.written_captions import (
     FILE_COLUMN,
     choose_columns,

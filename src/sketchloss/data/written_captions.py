@@ -10,7 +10,8 @@ from typing import Any
 import pyarrow as pa
 from datasets import ClassLabel, Dataset, Features, Value
 
-from sketchloss.data.sources import CLASS_COLUMNS, list_some
+from sketchloss.data.labelled import CLASS_COLUMNS
+from sketchloss.data.sources import list_some
 
 CAPTION_COLUMNS = ("text", "caption", "captions", "prompt", "sentence")  # the best first
 METADATA = ("metadata.jsonl", "metadata.csv")
