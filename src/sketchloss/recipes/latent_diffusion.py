@@ -250,6 +250,7 @@ def latent_diffusion(config: LatentDiffusion) -> dict[str, Any]:
         if config.image_size < (least := perceptual.loss.minimum_size):
             raise ValueError(f"image_size is {config.image_size}: the layers need at least {least} pixels")
     denoising = Denoising(noising, perceptual, min_snr_gamma=config.min_snr_gamma)
+    with_images = perceptual is not None and config.target == "image"
     weights = {"noise": 1.0, "perceptual": config.perceptual_weight if perceptual else 0.0}
     balance = Balance(weights, config.balance, reference="noise")
 
@@ -297,8 +298,7 @@ def latent_diffusion(config: LatentDiffusion) -> dict[str, Any]:
         noise = torch.randn(clean.shape, generator=chance)
         worded = torch.rand(len(rows), generator=chance) >= config.unconditional
         words = prompts.embeddings(rows.where(worded, -1))
-        needed = perceptual is not None and config.target == "image"
-        images = _images(pictures, rows, view).to(device) if needed else None
+        images = _images(pictures, rows, view).to(device) if with_images else None
         clean, noise, times = (tensor.to(device) for tensor in (_scaled(clean, pipeline.vae), noise, times))
         with accelerator.autocast():
             return denoising(model, clean, noise, times, words, images)
@@ -307,15 +307,23 @@ def latent_diffusion(config: LatentDiffusion) -> dict[str, Any]:
         """The passes of a step, each measured when it is asked for."""
         for part in range(config.accumulate):
             place = (step * config.accumulate + part) * accelerator.num_processes + accelerator.process_index
-            yield measure(order.take(place * config.batch_size, config.batch_size), seeded(config.seed, place))
+            yield measure(order.take(place * config.batch_size, config.batch_size), seeded("step", config.seed, place))
 
     if perceptual and config.balance == "initial" and not step:
         for number in range(config.balance_batches):
-            chance = seeded(config.seed + 1, number, accelerator.process_index)
+            chance = seeded("balance", config.seed, number, accelerator.process_index)
             terms = measure(torch.randint(len(learnt), (config.batch_size,), generator=chance), chance)
             balance.observe(_norms(accelerator, terms, balance.active))
         say(f"factor of the perceptual term: {balance.factors['perceptual']:.3g}")
-    validate = partial(_validate, accelerator, model, pipeline, denoising, held_moments, prompts, len(learnt), config)
+    everything = torch.arange(len(held))
+    held_out = _HeldOut(
+        latents=_scaled(
+            Moments(held_moments.mean[0], held_moments.deviation[0]).sample(seeded("validation latents")), pipeline.vae
+        ),
+        words=prompts.embeddings(len(learnt) + everything),
+        images=_images(held, everything, torch.zeros_like(everything)) if with_images else None,
+    )
+    validate = partial(_validate, accelerator, model, denoising, held_out, config.batch_size)
     scores = {} if step else validate()
     if scores:
         run.log(0, **scores)
@@ -408,7 +416,9 @@ def _open(config: LatentDiffusion, say: Callable[[str], None]) -> tuple[Captione
     learnt, held = opened.split(config.held_out, seed=config.split_seed)
     if not len(held):
         raise ValueError(f"{config.data} has {len(opened)} pictures, too few to hold some out: raise --held-out")
-    some = torch.randperm(len(held), generator=seeded(config.split_seed))[: config.validation_pictures]
+    some = torch.randperm(len(held), generator=seeded("validation pictures", config.split_seed))[
+        : config.validation_pictures
+    ]
     return learnt, held.select(some.sort().values.numpy())
 
 
@@ -460,34 +470,35 @@ def _rate(step: int, steps: int, config: LoraSettings) -> float:
     return rising if config.schedule == "constant" else rising * 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
 
 
+@dataclass(frozen=True)
+class _HeldOut:
+    """What the validation losses are measured on."""
+
+    latents: Float[Tensor, "n c h w"]
+    words: Float[Tensor, "n t d"]
+    images: Float[Tensor, "n 3 s s"] | None
+
+
 @torch.no_grad()
 def _validate(
-    accelerator: Accelerator,
-    model: Any,
-    pipeline: StableDiffusionPipeline,
-    denoising: Denoising,
-    moments: Moments,
-    prompts: PromptEmbeddings,
-    first: int,
-    config: LatentDiffusion,
+    accelerator: Accelerator, model: Any, denoising: Denoising, held_out: _HeldOut, batch_size: int
 ) -> dict[str, float]:
     """Return the mean terms on held-out pictures, always with the same noise and timesteps: comparable over time."""
     model.eval()
-    device, last = accelerator.device, denoising.scheduler.config.num_train_timesteps - 1
+    device, last = accelerator.device, len(denoising.scheduler) - 1
     sums, count = {"validation_noise_loss": 0.0, "validation_perceptual": 0.0}, 0
-    for start in range(0, len(moments), config.batch_size):
-        rows = torch.arange(start, min(start + config.batch_size, len(moments)))
-        chance = seeded(start)
-        clean = _scaled(Moments(moments.mean[0, rows], moments.deviation[0, rows]).sample(chance), pipeline.vae)
-        noise = torch.randn(clean.shape, generator=chance)
-        words = prompts.embeddings(first + rows)
+    for start in range(0, len(held_out.latents), batch_size):
+        some = slice(start, start + batch_size)
+        clean, words = held_out.latents[some].to(device), held_out.words[some]
+        images = None if held_out.images is None else held_out.images[some].to(device)
+        noise = torch.randn(clean.shape, generator=seeded("validation noise", start)).to(device)
         for share in VALIDATION_TIMES:
-            times = torch.full((len(rows),), round(share * last))
+            times = torch.full((len(clean),), round(share * last), device=device)
             with accelerator.autocast():
-                terms = denoising(model, clean.to(device), noise.to(device), times.to(device), words)
-            sums["validation_noise_loss"] += terms.noise.item() * len(rows)
-            sums["validation_perceptual"] += terms.perceptual.item() * len(rows)
-            count += len(rows)
+                terms = denoising(model, clean, noise, times, words, images)
+            sums["validation_noise_loss"] += terms.noise.item() * len(clean)
+            sums["validation_perceptual"] += terms.perceptual.item() * len(clean)
+            count += len(clean)
     model.train()
     return {name: value / count for name, value in sums.items()}
 

@@ -338,7 +338,7 @@ def _train(
     for step in tqdm(todo, initial=todo.start, total=steps.stop, mininterval=1,
                      disable=None if accelerator.is_local_main_process else True):  # fmt: skip
         # All that is random in a step follows from its number, so that a resumed run meets the same.
-        terms = loss(seeded(config.seed, step, accelerator.process_index))
+        terms = loss(seeded("step", config.seed, step, accelerator.process_index))
         rate = optimizer.param_groups[0]["lr"]
         require_finite(terms["loss"].item(), step, rate)
         accelerator.backward(terms["loss"])

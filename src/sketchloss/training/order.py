@@ -1,5 +1,6 @@
 """The order that a training meets its samples in, known from the place alone: nothing of it needs a checkpoint."""
 
+import zlib
 from functools import lru_cache
 
 import numpy as np
@@ -28,9 +29,21 @@ class Order:
         return torch.stack([self._epoch(place // self.count)[place % self.count] for place in places])
 
     def _shuffle(self, epoch: int) -> Int64[Tensor, " count"]:
-        return torch.randperm(self.count, generator=seeded(self.seed, epoch))
+        return torch.randperm(self.count, generator=seeded("order", self.seed, epoch))
 
 
-def seeded(*numbers: int) -> torch.Generator:
-    """Return a generator on the CPU whose numbers follow from some others alone, ≥ 0, such as seed, step, process."""
-    return torch.Generator().manual_seed(int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1))
+def seeded(purpose: str, *numbers: int) -> torch.Generator:
+    """Return a generator on the CPU whose numbers follow from its arguments alone.
+
+    Args:
+        purpose: what for; another purpose has other numbers.
+        numbers: at least 0, such as seed, step and process.
+    """
+    return torch.Generator().manual_seed(
+        int(
+            np.random.SeedSequence((zlib.crc32(purpose.encode()), len(numbers), *numbers)).generate_state(1, np.uint64)[
+                0
+            ]
+            >> 1
+        )
+    )
