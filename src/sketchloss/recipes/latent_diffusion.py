@@ -110,8 +110,8 @@ class LoraSettings(ArmWeights):
     """Bound on the noise loss's weights, such as 5 (Hang et al. 2023); None: all timesteps count alike."""
     unconditional: float = 0.0
     """Share of the pictures shown without their prompt."""
-    flip: bool = True
-    """Show each picture mirrored half of the time."""
+    flip: float = 0.5
+    """Share of the times that a picture is shown mirrored; 0 for drawings with writing in them."""
     epochs: int = 10
     """Passes over the pictures."""
     steps: Annotated[int | None, tyro.conf.DisallowNone] = None
@@ -130,10 +130,8 @@ class LoraSettings(ArmWeights):
     """Greatest norm of the gradient of all LoRA matrices together; 0: no bound."""
     precision: Literal["no", "bf16", "fp16"] = "bf16"
     """Of the frozen networks: float32, bfloat16 or float16 (CUDA only); LoRA matrices are always float32."""
-    checkpoint_unet: bool = False
-    """Compute the UNet's activations again in the backward pass: less memory, a third more time."""
-    checkpoint_decoder: bool = True
-    """Likewise for the decoder."""
+    checkpointing: Literal["none", "decoder", "unet", "both"] = "decoder"
+    """Which network's activations are computed again in the backward pass: less memory, a third more time."""
     held_out: float = 0.05
     """Share of the pictures that is kept for the validation losses."""
     split_seed: int = 0
@@ -173,6 +171,8 @@ class LoraSettings(ArmWeights):
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be finite and not negative")
         if not 0 < self.held_out < 1:
             raise ValueError(f"held_out is {self.held_out}: it must lie between 0 and 1")
+        if not 0 <= self.flip <= 1:
+            raise ValueError(f"flip is {self.flip}: it must be at least 0 and at most 1")
         if not 0 <= self.unconditional < 1:
             raise ValueError(f"unconditional is {self.unconditional}: it must be at least 0 and less than 1")
         if not self.layers:
@@ -207,13 +207,13 @@ PRESETS: dict[str, dict[str, Any]] = {
     "paper": {
         **{"data": "songweig/imagenet_sketch", "photo": "imagenet", "downsample": "none", "precision": "fp16"},
         **{"batch_size": 1, "epochs": 100, "gate": "none", "balance": "none", "perceptual_weight": 1.0, "rank": 4},
-        **{"schedule": "constant", "warmup": 0, "checkpoint_unet": True},
+        **{"schedule": "constant", "warmup": 0, "checkpointing": "both"},
     },
     "stable": {},
     "demo": {
         **{"base": TINY, "data": "doodles?tool=ink", "image_size": 64, "per_class": 20, "lr": 1e-3, "rank": 16},
         **{"targets": "all", "batch_size": 8, "steps": 150, "warmup": 20, "unconditional": 0.1, "guidance": 4.0},
-        **{"sample_every": 150, "checkpoint_every": 150, "checkpoint_decoder": False, "balance_batches": 8},
+        **{"sample_every": 150, "checkpoint_every": 150, "checkpointing": "none", "balance_batches": 8},
     },
 }
 
@@ -267,9 +267,9 @@ def latent_diffusion(config: LatentDiffusion) -> dict[str, Any]:
     parameters = add_lora(pipeline.unet, rank=config.rank, alpha=config.alpha, targets=config.targets, seed=config.seed)
     if device.type == "cpu":
         pipeline.unet.set_attn_processor(AttnProcessor())  # fused attention is slower there, for small heads
-    if config.checkpoint_unet:
+    if config.checkpointing in ("unet", "both"):
         pipeline.unet.enable_gradient_checkpointing()
-    if config.checkpoint_decoder and perceptual:
+    if config.checkpointing in ("decoder", "both") and perceptual:
         pipeline.vae.enable_gradient_checkpointing()
     optimizer = torch.optim.AdamW(parameters, lr=config.lr, weight_decay=0.01)
     model, optimizer = accelerator.prepare(pipeline.unet, optimizer)
@@ -292,7 +292,7 @@ def latent_diffusion(config: LatentDiffusion) -> dict[str, Any]:
 
     def measure(rows: Tensor, chance: torch.Generator) -> DenoisingTerms:
         """Run the networks on some pictures; all that is random comes from `chance`."""
-        view = torch.randint(2, (len(rows),), generator=chance) * int(config.flip)
+        view = (torch.rand(len(rows), generator=chance) < config.flip).long()
         clean = Moments(moments.mean[view, rows], moments.deviation[view, rows]).sample(chance)
         times = torch.randint(len(noising), (len(rows),), generator=chance)
         noise = torch.randn(clean.shape, generator=chance)
@@ -415,7 +415,7 @@ def _open(config: LatentDiffusion, say: Callable[[str], None]) -> tuple[Captione
         say(f"skipped {len(opened.unreadable)} of {config.data} in all")
     learnt, held = opened.split(config.held_out, seed=config.split_seed)
     if not len(held):
-        raise ValueError(f"{config.data} has {len(opened)} pictures, too few to hold some out: raise --held-out")
+        raise ValueError(f"{config.data} has {len(opened)} picture, too few to hold some out: give more")
     some = torch.randperm(len(held), generator=seeded("validation pictures", config.split_seed))[
         : config.validation_pictures
     ]

@@ -84,14 +84,25 @@ class Run:
     # Checkpoints ---------------------------------------------------------------------------------------------------
 
     def save_checkpoint(self, position: dict[str, Any]) -> None:
-        """Save everything that the run needs to go on: weights, optimiser, schedule, random states, position."""
+        """Save everything that the run needs to go on: weights, optimiser, schedule, random states, position.
+
+        Raises:
+            OSError: if it cannot be written; the last checkpoint is still there.
+        """
         folder = self.folder / "checkpoints"
         temporary = folder / f"{CHECKPOINT}.partial"
         if self.accelerator.is_main_process:
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir(parents=True)
         self.accelerator.wait_for_everyone()
-        self.accelerator.save_state(str(temporary))
+        try:
+            self.accelerator.save_state(str(temporary))
+        except (RuntimeError, SafetensorError) as error:  # what torch and safetensors make of a full disk
+            reason = " ".join(str(error).split())[:200]
+            raise OSError(
+                f"cannot write {temporary} ({reason}): free some space, or write elsewhere; "
+                "the last checkpoint is whole"
+            ) from error
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
             write_json(temporary / "position.json", position)
