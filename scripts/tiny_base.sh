@@ -3,7 +3,7 @@
 #
 #     scripts/tiny_base.sh RUN
 #
-# About 75 minutes on two cores; run it again to resume.
+# About 80 minutes on two cores; run it again to resume.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 run=$1
@@ -12,11 +12,12 @@ resume=()
 if [ -f "$run/config.json" ]; then resume=(--resume); fi
 .venv/bin/sketchloss lora base --out "$run" "${resume[@]}"
 
+rm -rf "$run/packed"
 .venv/bin/python - "$run" <<'PYTHON'
 import sys
 
 from sketchloss.diffusion.pipeline import load_text_to_image, save_pipeline
-from sketchloss.weights import bundled_folder
 
-save_pipeline(load_text_to_image(sys.argv[1]), bundled_folder("tiny"))
+save_pipeline(load_text_to_image(sys.argv[1]), f"{sys.argv[1]}/packed")
 PYTHON
+cp -r "$run/packed/." src/sketchloss/bundled/tiny/

@@ -212,7 +212,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "stable": {},
     "demo": {
         **{"base": TINY, "data": "doodles?tool=ink", "image_size": 64, "per_class": 20, "lr": 1e-3, "rank": 16},
-        **{"targets": "all", "batch_size": 8, "steps": 150, "warmup": 20, "unconditional": 0.1, "guidance": 4.0},
+        **{"targets": "all", "batch_size": 8, "steps": 150, "warmup": 20, "unconditional": 0.1, "guidance": 2.0},
         **{"sample_every": 150, "checkpoint_every": 150, "checkpointing": "none", "balance_batches": 8},
     },
 }
