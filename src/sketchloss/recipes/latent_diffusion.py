@@ -1,7 +1,7 @@
 """Teach a Stable Diffusion pipeline to sketch: LoRA with the perceptual term (Seo 2025, section 4.1, prompt-to-image).
 
     sketchloss lora train --preset demo --out runs/doodles                       minutes on two cores, on `tiny`
-    sketchloss lora train --data SKETCHES --out runs/mine                        on a GPU of 12 GB
+    sketchloss lora train --data SKETCHES --out runs/mine                        Stable Diffusion 1.5, with a GPU
     sketchloss lora train --preset paper --out runs/paper
     sketchloss lora sample --base tiny --lora runs/doodles --classes cat house --out drawn
 
