@@ -2,7 +2,8 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import jaxtyping
@@ -40,3 +41,42 @@ def fresh_accelerate() -> Iterator[None]:
     yield
     AcceleratorState._reset_state(reset_partial_state=True)
     PartialState._reset_state()
+
+
+@pytest.fixture(scope="session")
+def narrow(tmp_path_factory) -> str:
+    """A backbone's weights folder, called `narrow`: random, an eighth as wide."""
+    from sketchloss import Backbone, save_backbone
+
+    folder = tmp_path_factory.mktemp("weights") / "narrow"
+    torch.manual_seed(0)
+    save_backbone(Backbone(width=0.125), folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="session")
+def untrained_base(tmp_path_factory) -> str:
+    """A whole text-to-image pipeline for pictures of 16 pixels, untrained."""
+    from sketchloss.diffusion.pipeline import build_tiny, save_pipeline
+
+    folder = tmp_path_factory.mktemp("base") / "model"
+    torch.manual_seed(0)
+    save_pipeline(build_tiny(["a sketch of a cat", "a house", "a star"], image_size=16), folder, dtype=torch.float32)
+    return str(folder)
+
+
+@pytest.fixture
+def small_disk() -> Callable[[int], AbstractContextManager[None]]:
+    """`with small_disk(1000):` no file can grow beyond 1,000 bytes, as on a full disk."""
+    resource = pytest.importorskip("resource")  # Windows has none
+
+    @contextmanager
+    def limited(limit: int) -> Iterator[None]:
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    return limited

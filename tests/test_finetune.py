@@ -17,7 +17,7 @@ import torch
 from PIL import ImageOps
 from safetensors.torch import load_file
 
-from sketchloss import Backbone, load_backbone, save_backbone
+from sketchloss import load_backbone
 from sketchloss.data.doodles import KINDS, doodle
 from sketchloss.data.loading import to_unit_range
 from sketchloss.data.sources import open_sketches
@@ -25,15 +25,6 @@ from sketchloss.recipes.finetune import PRESETS, Finetune, finetune
 from sketchloss.training.guards import TrainingStopped, chance_warning
 
 pytestmark = pytest.mark.usefixtures("fresh_accelerate")
-
-
-@pytest.fixture(scope="module")
-def narrow(tmp_path_factory) -> str:
-    """Weights to start from: random, narrow, saved the usual way."""
-    folder = tmp_path_factory.mktemp("narrow")
-    torch.manual_seed(0)
-    save_backbone(Backbone(width=0.125), folder)
-    return str(folder)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ Oracles: a plain loop written out here, the unbroken run, and numbers worked out
 """
 
 import json
-import resource
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,12 +18,11 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
 
-from sketchloss import Backbone, save_backbone
 from sketchloss.cli import main
 from sketchloss.data.captions import open_captioned
 from sketchloss.data.doodles import doodle
 from sketchloss.diffusion.latent_cache import encode_pictures
-from sketchloss.diffusion.pipeline import build_tiny, load_text_to_image, save_pipeline, tokenize, training_scheduler
+from sketchloss.diffusion.pipeline import load_text_to_image, tokenize, training_scheduler
 from sketchloss.lora.adapters import add_lora, read_about
 from sketchloss.recipes import latent_diffusion as module
 from sketchloss.recipes.latent_diffusion import PRESETS, LatentDiffusion, latent_diffusion
@@ -33,24 +32,6 @@ from sketchloss.training.run import Run
 pytestmark = pytest.mark.usefixtures("fresh_accelerate")
 
 KINDS = ("cat", "house", "star")
-
-
-@pytest.fixture(scope="module")
-def narrow(tmp_path_factory) -> str:
-    """The loss's weights: random, narrow, saved the usual way."""
-    folder = tmp_path_factory.mktemp("narrow")
-    torch.manual_seed(0)
-    save_backbone(Backbone(width=0.125), folder)
-    return str(folder)
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory) -> str:
-    """A whole pipeline for pictures of 16 pixels, untrained."""
-    folder = tmp_path_factory.mktemp("base") / "model"
-    torch.manual_seed(0)
-    save_pipeline(build_tiny([f"a sketch of a {kind}" for kind in KINDS], image_size=16), folder, dtype=torch.float32)
-    return str(folder)
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +46,9 @@ def drawings(tmp_path_factory) -> str:
 
 
 @pytest.fixture
-def config(base, narrow, drawings, tmp_path) -> LatentDiffusion:
+def config(untrained_base, narrow, drawings, tmp_path) -> LatentDiffusion:
     return LatentDiffusion(
-        base=base,
+        base=untrained_base,
         data=drawings,
         out=tmp_path / "run",
         arm="original",
@@ -311,19 +292,14 @@ def test_pictures_with_captions_of_their_own_are_learnt_from(config, tmp_path, c
     assert result["pictures"] == 5
 
 
-def test_with_a_full_disk_the_last_checkpoint_stays_whole(config, monkeypatch, capsys):
+def test_with_a_full_disk_the_last_checkpoint_stays_whole(config, small_disk, monkeypatch):
     save, count = Run.save_checkpoint, 0
 
     def save_on_a_full_disk(self, position):
         nonlocal count
         count += 1
-        before = resource.getrlimit(resource.RLIMIT_FSIZE)
-        if count == 2:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
-        try:
+        with small_disk(20_000) if count == 2 else nullcontext():
             save(self, position)
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
     whole = replace(config, arm="none", out=config.out / "whole")
     latent_diffusion(whole)

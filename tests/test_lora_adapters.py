@@ -4,8 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -79,18 +77,6 @@ def picture(pipeline: StableDiffusionPipeline) -> np.ndarray:
     pipeline.set_progress_bar_config(disable=True)
     chance = torch.Generator().manual_seed(3)
     return pipeline("a cat", num_inference_steps=3, generator=chance, output_type="np").images[0]
-
-
-@contextmanager
-def small_disk(limit: int) -> Iterator[None]:
-    """No file can grow beyond so many bytes, as on a full disk."""
-    resource = pytest.importorskip("resource")  # Windows has none
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 # Training ------------------------------------------------------------------------------------------------------------
@@ -243,7 +229,7 @@ def test_saved_and_loaded(base, pipeline, tmp_path):
     assert all(torch.equal(tensor.half(), second[name]) for name, tensor in first.items())
 
 
-def test_a_full_disk_leaves_the_earlier_file(pipeline, tmp_path):
+def test_a_full_disk_leaves_the_earlier_file(pipeline, tmp_path, small_disk):
     trained(pipeline)
     save_lora(pipeline.unet, tmp_path, about={})
     before = (tmp_path / FILE).read_bytes()

@@ -1,8 +1,6 @@
 """Oracle: `draw` with the same prompts and seeds; and the error rule."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -40,18 +38,6 @@ def quick(tmp_path, monkeypatch, made):
     for name in ("base", "run"):
         Path(name).symlink_to(made / name)
     return {"base": "base", "out": Path("out"), "steps": 2, "device": "cpu"}
-
-
-@contextmanager
-def small_disk(limit: int) -> Iterator[None]:
-    """No file can grow beyond so many bytes, as on a full disk."""
-    resource = pytest.importorskip("resource")  # Windows has none
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def files(folder: str = "out") -> list[str]:
@@ -170,7 +156,7 @@ def test_what_is_there_is_kept_or_done_over(quick):
     assert files("mine") == ["results.json"]
 
 
-def test_a_full_disk_leaves_whole_pictures(quick):
+def test_a_full_disk_leaves_whole_pictures(quick, small_disk):
     """The grid is the largest of the files."""
     with small_disk(2500), pytest.raises(OSError, match="File too large"):
         sample(LoraSample(**{**quick, "steps": 1}, prompts=("a cat", "a dog"), seeds=(0, 1, 2)))
@@ -248,7 +234,7 @@ def test_merged_weights_draw_the_same(quick, dtype, capsys):
     assert index["scheduler"] == json.loads(Path("base/model_index.json").read_text())["scheduler"]
 
 
-def test_nothing_is_left_of_what_cannot_be_merged(quick, made, capsys):
+def test_nothing_is_left_of_what_cannot_be_merged(quick, made, capsys, small_disk):
     with (
         small_disk(100_000),
         pytest.raises(OSError, match=r"cannot write merged .*: free some space, or write elsewhere"),

@@ -12,12 +12,12 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from sketchloss import Backbone, load_backbone, save_backbone
+from sketchloss import load_backbone
 from sketchloss.cli import main
 from sketchloss.data.doodles import doodle
-from sketchloss.diffusion.pipeline import build_tiny, save_pipeline
 from sketchloss.distances import frechet_distance
 from sketchloss.extractors import backbone_extractor, embed_images
+from sketchloss.lora.settings import open_drawings
 from sketchloss.models.judge import load_judge
 from sketchloss.recipes import lora_table as module
 from sketchloss.recipes.lora_table import BASE_ROW, TRUE_ROW, LoraTable, lora_table
@@ -27,22 +27,6 @@ pytestmark = pytest.mark.usefixtures("fresh_accelerate")
 
 KINDS = ("cat", "house", "star")
 ARMS = ["attention", "original", "none"]
-
-
-@pytest.fixture(scope="module")
-def narrow(tmp_path_factory) -> str:
-    folder = tmp_path_factory.mktemp("weights") / "narrow"
-    torch.manual_seed(0)
-    save_backbone(Backbone(width=0.125), folder)
-    return str(folder)
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory) -> str:
-    folder = tmp_path_factory.mktemp("base") / "model"
-    torch.manual_seed(0)
-    save_pipeline(build_tiny([f"a sketch of a {kind}" for kind in KINDS], image_size=16), folder, dtype=torch.float32)
-    return str(folder)
 
 
 @pytest.fixture(scope="module")
@@ -56,9 +40,9 @@ def drawings(tmp_path_factory) -> str:
 
 
 @pytest.fixture
-def config(base, narrow, drawings, tmp_path) -> LoraTable:
+def config(untrained_base, narrow, drawings, tmp_path) -> LoraTable:
     return LoraTable(
-        base=base,
+        base=untrained_base,
         data=drawings,
         out=tmp_path / "table",
         photo=narrow,
@@ -123,7 +107,7 @@ def test_a_table_has_a_row_for_each_arm_and_reference_and_measures_that_are_true
 
 
 def held_image(config: LoraTable, kind: str, place: int) -> torch.Tensor:
-    _, held = module._open(config).split(config.held_out, seed=config.split_seed)
+    _, held = open_drawings(config, config.data, print).split(config.held_out, seed=config.split_seed)
     assert held.labels is not None
     index = (held.labels == KINDS.index(kind)).nonzero()[0][place]
     return held[int(index)]["image"] / 255
@@ -170,6 +154,7 @@ def test_settings_out_of_range_are_named(config, changes, words):
     [
         ({"base": "nowhere"}, "nowhere does not exist"),
         ({"extractors": ("nowhere",)}, "nowhere"),
+        ({"extractor_layer": "relu5_3", "image_size": 8}, "needs at least 16 pixels"),
         ({"tuning": ("nowhere",)}, "nowhere"),
         ({"clip_model": "nowhere/at-all"}, "--clip-model FOLDER"),
         ({"data": "nowhere"}, "nowhere does not exist"),

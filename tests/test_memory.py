@@ -13,10 +13,10 @@ if sys.argv[1] == "reuse":
     assert reuse_freed_memory()
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(2):
+for _ in range(4):
     torch.ones(20_000_000)
 before = faults()
-for _ in range(5):
+for _ in range(20):
     torch.ones(20_000_000)  # 80 MB: about 19,500 pages of 4 KiB
 print(faults() - before)
 """
@@ -31,4 +31,4 @@ def pages(how: str) -> int:
 def test_a_large_tensor_takes_the_pages_of_the_last_one():
     new, reused = pages("default"), pages("reuse")
     assert new > 500, "large tensors are reused already: the function has no purpose here"
-    assert reused < new / 10
+    assert reused < new / 4, "now and then a small block lies in between, and new pages are taken once"

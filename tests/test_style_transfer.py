@@ -37,15 +37,6 @@ TERMS = ("content", *(f"style_{name}" for name in DEFAULT_LAYERS), "total_variat
 pytestmark = pytest.mark.usefixtures("fresh_accelerate")
 
 
-@pytest.fixture(scope="module")
-def narrow(tmp_path_factory) -> str:
-    """The loss's weights: random, narrow, saved the usual way."""
-    folder = tmp_path_factory.mktemp("narrow")
-    torch.manual_seed(0)
-    save_backbone(Backbone(width=0.125), folder)
-    return str(folder)
-
-
 @pytest.fixture
 def photos(tmp_path) -> Path:
     """Fourteen photos, as files."""

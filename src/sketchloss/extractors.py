@@ -1,7 +1,7 @@
 """Networks whose features tell sets of images apart, each with the name that a distance between its features has."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +10,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sketchloss.backbone import Backbone
+from sketchloss.data.pictures import short_name
 from sketchloss.images import check_images
 from sketchloss.models.inception import URL, load_inception
+from sketchloss.weights import load_backbone
 
 INCEPTION_PATH = "SKETCHLOSS_INCEPTION"  # environment variable
 #: The extractor whose distances are called FID and KID.
@@ -69,6 +71,38 @@ def inception_extractor(path: str | Path | None = None, *, device: str | torch.d
         raise ValueError(f"the FID Inception is not in the package: fetch {URL}, give its path or set {INCEPTION_PATH}")
     model = load_inception(path).to(device)
     return Extractor(FID_INCEPTION, lambda images: model(images.to(device)))
+
+
+def open_extractors(
+    names: Sequence[str],
+    *,
+    layer: str,
+    image_size: int,
+    inception: Path | None = None,
+    device: str | torch.device = "cpu",
+) -> list[Extractor]:
+    """Open several networks to compare sets of images by.
+
+    Args:
+        names: of backbones, as for `load_backbone`.
+        layer: of these.
+        image_size: side of the images in pixels.
+        inception: the FID Inception's weights file, to have it as the last.
+        device: to compute on.
+
+    Raises:
+        ValueError: as `load_backbone`, `backbone_extractor` and `inception_extractor`; for two networks of one name,
+            or images too small.
+    """
+    found = [backbone_extractor(load_backbone(name).to(device), short_name(name), layer) for name in names]
+    if inception is not None:
+        found.append(inception_extractor(inception, device=device))
+    if len({extractor.name for extractor in found}) < len(found):
+        raise ValueError(f"extractors are {', '.join(names)}: two would have one name; rename a folder")
+    for extractor in found:
+        if image_size < extractor.minimum:
+            raise ValueError(f"image_size is {image_size}: {extractor.name} needs at least {extractor.minimum} pixels")
+    return found
 
 
 @torch.no_grad()

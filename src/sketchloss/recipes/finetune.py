@@ -29,6 +29,7 @@ from sketchloss.backbone import ARMS, Backbone
 from sketchloss.data.loading import Augment, hold_if_small, load_batches, to_unit_range
 from sketchloss.data.sources import Sketches, open_sketches
 from sketchloss.training.accelerator import new_accelerator
+from sketchloss.training.checks import require_positive
 from sketchloss.training.guards import chance_warning, require_finite
 from sketchloss.training.meter import Meter
 from sketchloss.training.plan import measure_steps, peak_memory
@@ -111,9 +112,7 @@ class Finetune:
 
     def __post_init__(self) -> None:
         positive = ("image_size", "epochs", "batch_size", "accumulate", "lr", "new_lr_factor", "log_every")
-        for name in (*positive, "checkpoint_every"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} is {getattr(self, name)}: it must be positive")
+        require_positive(self, (*positive, "checkpoint_every"))
         if not 0 < self.held_out < 1:
             raise ValueError(f"held_out is {self.held_out}: it must lie between 0 and 1")
         low, high = self.crop_scale

@@ -11,41 +11,39 @@ takes, with `OUT/samples/` and `OUT/curves.png`.
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import torch
-import tyro
 from accelerate import Accelerator
 from diffusers.models.attention_processor import AttnProcessor
 from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from sketchloss.arms import ArmWeights
 from sketchloss.balance import Balance, gradient_norms
-from sketchloss.data.captions import Captioned, open_captioned
+from sketchloss.data.captions import Captioned
 from sketchloss.data.loading import HeldPictures, hold_if_small, to_unit_range
 from sketchloss.data.pictures import short_name
-from sketchloss.data.prompts import TEMPLATE, check_template
-from sketchloss.diffusion.bases import DEFAULT_BASE, TINY
+from sketchloss.diffusion.bases import TINY
 from sketchloss.diffusion.denoising import Denoising, DenoisingTerms
 from sketchloss.diffusion.latent_cache import encode_pictures
 from sketchloss.diffusion.latents import Moments
-from sketchloss.diffusion.perceptual import Gate, LatentPerceptualLoss, SnrWeighting, Target
+from sketchloss.diffusion.perceptual import LatentPerceptualLoss
 from sketchloss.diffusion.pipeline import load_text_to_image, training_scheduler
 from sketchloss.diffusion.prompt_embeddings import PromptEmbeddings
 from sketchloss.diffusion.quiet import StableDiffusionPipeline
 from sketchloss.features import pixels_digest
 from sketchloss.files import write_json
 from sketchloss.images import save_picture
-from sketchloss.lora.adapters import LoraTargets, add_lora, save_lora
+from sketchloss.lora.adapters import add_lora, save_lora
 from sketchloss.lora.sampling import draw, size_step
-from sketchloss.loss import DEFAULT_LAYERS, Metric, SketchLoss
+from sketchloss.lora.settings import LoraArm, LoraSettings, open_drawings
+from sketchloss.loss import SketchLoss
 from sketchloss.report.figures import draw_curves
 from sketchloss.report.grid import draw_grid
 from sketchloss.training.accelerator import DTYPES, new_accelerator
@@ -58,7 +56,6 @@ from sketchloss.training.run import Run, check_run_folder
 from sketchloss.training.trained_part import TrainedPart, leave_out_frozen_weights
 
 RESULT = "result.json"
-LoraArm = Literal["attention+tuning", "tuning", "attention", "original", "none"]
 #: Timesteps that the validation losses are measured at, as shares of all.
 VALIDATION_TIMES = (0.02, 0.08, 0.15, 0.3, 0.5, 0.7, 0.9, 1.0)
 CURVES = {
@@ -66,118 +63,6 @@ CURVES = {
     "perceptual term": {"training": "perceptual", "validation": "validation_perceptual"},
     "share": {"of the perceptual term": "perceptual_share", "of the samples that have it": "active_fraction"},
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class LoraSettings(ArmWeights):
-    """How a LoRA is trained, whatever the data and the arm; base of the configs that train one."""
-
-    base: str = DEFAULT_BASE
-    """Stable Diffusion pipeline to start from: `tiny` (in the package), a folder, or a hub name."""
-    template: str = TEMPLATE
-    """What a class is called; `{}` stands for its name."""
-    captions: Annotated[str | None, tyro.conf.DisallowNone] = None
-    """Column with the captions, where the data have one; by default it is found."""
-    image_size: int = 256
-    """Side of the pictures in pixels."""
-    rank: int = 16
-    """Of the LoRA matrices."""
-    alpha: Annotated[float | None, tyro.conf.DisallowNone] = None
-    """The LoRA's scale is alpha / rank; by default alpha is the rank."""
-    targets: LoraTargets = "attention"
-    """Which layers of the UNet get a LoRA."""
-    perceptual_weight: float = 0.2
-    """Weight of the perceptual term beside the noise loss, see `balance`; 0: none."""
-    balance: Literal["none", "initial"] = "initial"
-    """What the weight is: a factor (`none`), or the ratio of the gradients that the two terms send to the UNet's
-    output, measured before training (`initial`), so that it means the same for every arm."""
-    balance_batches: int = 32
-    """Batches that the ratio is measured on."""
-    gate: Gate = "snr"
-    """Which samples get the term: all (`none`, as the paper), or those with a signal-to-noise ratio of at least
-    `minimum_snr` (`snr`, as Berrada et al. 2025), which saves most of its cost."""
-    minimum_snr: float = 3.0
-    """Of the gate."""
-    snr_weighting: SnrWeighting = "none"
-    """How much each of these counts: all alike, or by its share of signal."""
-    target: Target = "latent"
-    """What the decoded prediction is compared with: the decoded true latent, or the picture itself."""
-    layers: tuple[str, ...] = DEFAULT_LAYERS
-    """Where the backbone's features are compared: relu1_1 to relu5_3, or pool1 to pool5."""
-    metric: Metric = "l1"
-    """Distance of the features."""
-    min_snr_gamma: Annotated[float | None, tyro.conf.DisallowNone] = None
-    """Bound on the noise loss's weights, such as 5 (Hang et al. 2023); None: all timesteps count alike."""
-    unconditional: float = 0.0
-    """Share of the pictures shown without their prompt."""
-    flip: float = 0.5
-    """Share of the times that a picture is shown mirrored; 0 for drawings with writing in them."""
-    epochs: int = 10
-    """Passes over the pictures."""
-    steps: Annotated[int | None, tyro.conf.DisallowNone] = None
-    """Train for so many steps, whatever `epochs` says; None: as `epochs` says."""
-    batch_size: int = 4
-    """Pictures per process and pass through the UNet."""
-    accumulate: int = 1
-    """Passes whose gradients make one step."""
-    lr: float = 1e-4
-    """AdamW's learning rate."""
-    warmup: int = 100
-    """Steps over which it rises."""
-    schedule: Literal["constant", "cosine"] = "cosine"
-    """Afterwards: as it is, or falling to 0 along a cosine."""
-    clip: float = 1.0
-    """Greatest norm of the gradient of all LoRA matrices together; 0: no bound."""
-    precision: Literal["no", "bf16", "fp16"] = "bf16"
-    """Of the frozen networks: float32, bfloat16 or float16 (CUDA only); LoRA matrices are always float32."""
-    checkpointing: Literal["none", "decoder", "unet", "both"] = "decoder"
-    """Which network's activations are computed again in the backward pass: less memory, a third more time."""
-    held_out: float = 0.05
-    """Share of the pictures that is kept for the validation losses."""
-    split_seed: int = 0
-    """Decides which pictures these are, and which a `per_class` takes."""
-    validation_pictures: int = 64
-    """How many of these are used."""
-    per_class: Annotated[int | None, tyro.conf.DisallowNone] = None
-    """Use at most so many pictures of a class; None: all."""
-    strict: bool = False
-    """Refuse data with unreadable files or missing captions instead of leaving them out."""
-    shown: int = 6
-    """How many prompts the pictures of the progress show."""
-    guidance: float = 7.5
-    """Classifier-free guidance of these pictures."""
-    sample_every: int = 500
-    """Steps between pictures and validation losses."""
-    checkpoint_every: int = 500
-    """Steps between checkpoints; one is also made at the end."""
-    log_every: int = 20
-    """Steps between lines of metrics.jsonl."""
-    cache: Annotated[Path | None, tyro.conf.DisallowNone] = None
-    """Folder to keep latents in for other trainings on the same pictures."""
-    workers: Annotated[int | None, tyro.conf.DisallowNone] = None
-    """Decoding processes; by default one for each core but one, 8 at most."""
-    seed: int = 0
-    """Of the LoRA's start, the order, the noise, and untrained gates."""
-
-    def __post_init__(self) -> None:
-        positive = ("rank", "alpha", "image_size", "epochs", "steps", "batch_size", "accumulate", "lr", "shown")
-        counts = ("balance_batches", "validation_pictures", "sample_every", "checkpoint_every", "log_every")
-        for name in (*positive, *counts, "per_class", "min_snr_gamma"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise ValueError(f"{name} is {value}: it must be positive")
-        for name in ("seed", "split_seed", "workers", "warmup", "clip", "guidance", "perceptual_weight", "minimum_snr"):
-            if not 0 <= (getattr(self, name) or 0) < math.inf:
-                raise ValueError(f"{name} is {getattr(self, name)}: it must be finite and not negative")
-        if not 0 < self.held_out < 1:
-            raise ValueError(f"held_out is {self.held_out}: it must lie between 0 and 1")
-        if not 0 <= self.flip <= 1:
-            raise ValueError(f"flip is {self.flip}: it must be at least 0 and at most 1")
-        if not 0 <= self.unconditional < 1:
-            raise ValueError(f"unconditional is {self.unconditional}: it must be at least 0 and less than 1")
-        if not self.layers:
-            raise ValueError("layers is empty: name at least one, such as relu3_3")
-        check_template(self.template)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,7 +140,7 @@ def latent_diffusion(config: LatentDiffusion) -> dict[str, Any]:
     balance = Balance(weights, config.balance, reference="noise")
 
     # Data ------------------------------------------------------------------------------------------------------------
-    learnt, held = _open(config, say)
+    learnt, held = _part(open_drawings(config, config.data, say), config)
     pictures = hold_if_small(learnt, workers=config.workers)
     how = {"folder": config.cache, "workers": config.workers, "progress": accelerator.is_local_main_process}
     moments, held_moments = (encode_pictures(pipeline.vae, part, **how) for part in (pictures, held))
@@ -398,28 +283,13 @@ def latent_diffusion(config: LatentDiffusion) -> dict[str, Any]:
 # Data ----------------------------------------------------------------------------------------------------------------
 
 
-def _open(config: LatentDiffusion, say: Callable[[str], None]) -> tuple[Captioned, Captioned]:
+def _part(opened: Captioned, config: LatentDiffusion) -> tuple[Captioned, Captioned]:
     """Return the pictures to learn from, and some of those held out."""
-    opened = open_captioned(
-        config.data,
-        config.image_size,
-        template=config.template,
-        captions=config.captions,
-        per_class=config.per_class,
-        strict=config.strict,
-        seed=config.split_seed,
-    )
-    for line in opened.unreadable[:5]:
-        say(f"skipped {line}")
-    if len(opened.unreadable) > 5:
-        say(f"skipped {len(opened.unreadable)} of {config.data} in all")
     learnt, held = opened.split(config.held_out, seed=config.split_seed)
     if not len(held):
         raise ValueError(f"{config.data} has {len(opened)} picture, too few to hold some out: give more")
-    some = torch.randperm(len(held), generator=seeded("validation pictures", config.split_seed))[
-        : config.validation_pictures
-    ]
-    return learnt, held.select(some.sort().values.numpy())
+    mixed = torch.randperm(len(held), generator=seeded("validation pictures", config.split_seed))
+    return learnt, held.select(mixed[: config.validation_pictures].sort().values.numpy())
 
 
 def _images(pictures: Captioned | HeldPictures, rows: Tensor, view: Tensor) -> Float[Tensor, "n 3 s s"]:

@@ -28,20 +28,20 @@ from torch import Tensor
 from tqdm import tqdm
 
 from sketchloss.clip_score import ClipScorer
-from sketchloss.data.captions import Captioned, open_captioned
+from sketchloss.data.captions import Captioned
 from sketchloss.data.loading import load_batches, to_unit_range
-from sketchloss.data.pictures import short_name
 from sketchloss.data.prompts import readable
 from sketchloss.diffusion.pipeline import load_text_to_image
 from sketchloss.distances import distribution_distance
-from sketchloss.extractors import Extractor, backbone_extractor, embed_images, inception_extractor
+from sketchloss.extractors import embed_images, open_extractors
 from sketchloss.files import write_atomic, write_json
 from sketchloss.images import save_picture, to_picture
 from sketchloss.lora.adapters import load_lora
 from sketchloss.lora.sampling import draw
+from sketchloss.lora.settings import LoraArm, LoraSettings, open_drawings
 from sketchloss.models.judge import Judge, load_judge, save_judge
 from sketchloss.recipes.latent_diffusion import PRESETS as LORA_PRESETS
-from sketchloss.recipes.latent_diffusion import RESULT, LatentDiffusion, LoraArm, LoraSettings, latent_diffusion
+from sketchloss.recipes.latent_diffusion import RESULT, LatentDiffusion, latent_diffusion
 from sketchloss.report.grid import draw_grid
 from sketchloss.report.lora_table import CSV_HEADER, lora_report, lora_rows
 from sketchloss.report.tables import write_csv
@@ -49,7 +49,6 @@ from sketchloss.training.accelerator import DTYPES
 from sketchloss.training.memory import reuse_freed_memory
 from sketchloss.training.run import check_run_folder, open_run_folder
 from sketchloss.training.train_judge import train_judge
-from sketchloss.weights import load_backbone
 
 BATCH = 16
 Drawings: TypeAlias = UInt8[Tensor, "n 3 s s"]
@@ -144,11 +143,17 @@ def lora_table(config: LoraTable) -> dict[str, Any]:
     for arm in config.arms():  # a mistake in any of these is said before the first hour, not after
         config.load(arm)
     load_text_to_image(config.base)
-    extractors = _extractors(config, device)
+    extractors = open_extractors(
+        config.extractors,
+        layer=config.extractor_layer,
+        image_size=config.image_size,
+        inception=config.inception,
+        device=device,
+    )
     scorer = ClipScorer(config.clip_model, device=device) if config.clip_model else None
 
     # Data ------------------------------------------------------------------------------------------------------------
-    opened = _open(config)
+    opened = open_drawings(config, config.data, print)
     if not opened.classes:
         raise ValueError(f"{config.data} has no classes, which the table draws: give class folders or a data set")
     learnt, held = opened.split(config.held_out, seed=config.split_seed)
@@ -238,21 +243,6 @@ _REPORTED = (
 # Data ----------------------------------------------------------------------------------------------------------------
 
 
-def _open(config: LoraTable) -> Captioned:
-    opened = open_captioned(
-        config.data,
-        config.image_size,
-        template=config.template,
-        captions=config.captions,
-        per_class=config.per_class,
-        strict=config.strict,
-        seed=config.split_seed,
-    )
-    for line in opened.unreadable[:5]:
-        print(f"skipped {line}")
-    return opened
-
-
 def _decoded(pictures: Captioned, count: int, config: LoraTable) -> Drawings:
     """Return so many pictures, spread evenly over the set, which is in the order of its classes."""
     places = np.linspace(0, len(pictures) - 1, count).round().astype(np.int64)
@@ -280,18 +270,6 @@ def _judge(config: LoraTable, learnt: Captioned, held: Captioned, device: torch.
         save_judge(judge, folder)
     print(f"Judge: {judge.accuracy:.1%} of {judge.config.held:,} held-out true drawings classified rightly")
     return judge.to(device)
-
-
-def _extractors(config: LoraTable, device: torch.device) -> list[Extractor]:
-    found = [
-        backbone_extractor(load_backbone(name).to(device), short_name(name), config.extractor_layer)
-        for name in config.extractors
-    ]
-    if config.inception is not None:
-        found.append(inception_extractor(config.inception, device=device))
-    if len({extractor.name for extractor in found}) < len(found):
-        raise ValueError(f"extractors are {', '.join(config.extractors)}: two would have one name; rename a folder")
-    return found
 
 
 # Training ------------------------------------------------------------------------------------------------------------

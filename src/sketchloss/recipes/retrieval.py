@@ -41,6 +41,7 @@ from sketchloss.report.contact_sheet import Tile, draw_contact_sheet
 from sketchloss.report.retrieval_table import CSV_HEADER, MEASURES, PAPER, RANKS, retrieval_report, retrieval_rows
 from sketchloss.report.tables import write_csv
 from sketchloss.statistics import paired_t_test, spread
+from sketchloss.training.checks import require_positive
 from sketchloss.training.guards import TrainingStopped, require_finite
 from sketchloss.training.memory import reuse_freed_memory
 from sketchloss.training.run import check_run_folder, open_run_folder
@@ -109,9 +110,7 @@ class Retrieval(ArmWeights):
 
     def __post_init__(self) -> None:
         positive = ("image_size", "grid", "hidden", "scale", "epochs", "lr", "lr_every", "classes_per_batch", "seeds")
-        for name in positive:
-            if not 0 < getattr(self, name) < float("inf"):
-                raise ValueError(f"{name} is {getattr(self, name)}: it must be positive")
+        require_positive(self, positive)
         if not 0 < self.held_out < 1:
             raise ValueError(f"held_out is {self.held_out}: it must lie between 0 and 1")
         for name in ("triplet_weight", "margin", "seed", "workers"):

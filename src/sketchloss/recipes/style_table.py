@@ -27,9 +27,9 @@ from tqdm import tqdm
 from sketchloss.data.loading import load_batches, to_unit_range
 from sketchloss.data.pairs import Pairs, open_pairs
 from sketchloss.data.photos import open_photos
-from sketchloss.data.pictures import Pictures, short_name
+from sketchloss.data.pictures import Pictures
 from sketchloss.distances import distribution_distance
-from sketchloss.extractors import Extractor, backbone_extractor, embed_images, inception_extractor
+from sketchloss.extractors import Extractor, embed_images, open_extractors
 from sketchloss.files import write_atomic, write_json
 from sketchloss.images import save_picture, to_picture
 from sketchloss.models.stylizer import Stylizer, load_stylizer
@@ -42,7 +42,6 @@ from sketchloss.ssim import ssim
 from sketchloss.statistics import spread
 from sketchloss.training.memory import reuse_freed_memory
 from sketchloss.training.run import check_run_folder, open_run_folder
-from sketchloss.weights import load_backbone
 
 BATCH = 16
 #: Settings that change what is measured, not what is trained.
@@ -121,7 +120,13 @@ def style_table(config: StyleTable) -> dict[str, Any]:
     check_run_folder(config.out, config, config.resume, free=MEASURING)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     reuse_freed_memory()
-    extractors = _extractors(config, device)  # a mistake in any of these is said before the first hour, not after
+    extractors = open_extractors(  # a mistake in any of these is said before the first hour, not after
+        config.extractors,
+        layer=config.extractor_layer,
+        image_size=config.image_size,
+        inception=config.inception,
+        device=device,
+    )
     for arm in config.arms():
         config.load(arm)
 
@@ -249,24 +254,6 @@ def _is_trained(training: StyleTransfer) -> bool:
 def _sample(count: int, most: int, seed: int) -> list[int]:
     """Return at most so many places, drawn with a seed, in order; sets are sorted by where photos came from."""
     return sorted(np.random.default_rng(seed).permutation(count)[:most].tolist())
-
-
-def _extractors(config: StyleTable, device: torch.device) -> list[Extractor]:
-    found = [
-        backbone_extractor(load_backbone(name).to(device), short_name(name), config.extractor_layer)
-        for name in config.extractors
-    ]
-    if config.inception is not None:
-        found.append(inception_extractor(config.inception, device=device))
-    names = [extractor.name for extractor in found]
-    if len(set(names)) < len(names):
-        raise ValueError(f"extractors are {', '.join(config.extractors)}: two would have one name; rename a folder")
-    for extractor in found:
-        if config.image_size < extractor.minimum:
-            raise ValueError(
-                f"image_size is {config.image_size}: {extractor.name} needs at least {extractor.minimum} pixels"
-            )
-    return found
 
 
 def _decoded(pictures: Pictures, config: StyleTable, device: torch.device) -> Float[Tensor, "n 3 s s"]:

@@ -38,6 +38,7 @@ from sketchloss.models.stylizer import Stylizer, StylizerConfig, save_stylizer
 from sketchloss.report.grid import draw_grid
 from sketchloss.style_loss import StyleTransferLoss
 from sketchloss.training.accelerator import new_accelerator
+from sketchloss.training.checks import require_not_negative, require_positive
 from sketchloss.training.guards import blank_warning, require_finite
 from sketchloss.training.memory import reuse_freed_memory
 from sketchloss.training.meter import Meter
@@ -112,13 +113,8 @@ class StyleSettings(ArmWeights):
 
     def __post_init__(self) -> None:
         positive = ("epochs", "steps", "batch_size", "lr", "balance_batches", "balance_every", "sample_every", "shown")
-        for name in (*positive, "image_size", "checkpoint_every", "log_every", "limit", "style_limit"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise ValueError(f"{name} is {value}: it must be positive")
-        for name in ("seed", "workers", "content_weight", "style_weight", "variation_weight"):
-            if not 0 <= (getattr(self, name) or 0) < math.inf:
-                raise ValueError(f"{name} is {getattr(self, name)}: it must be finite and not negative")
+        require_positive(self, (*positive, "image_size", "checkpoint_every", "log_every", "limit", "style_limit"))
+        require_not_negative(self, ("seed", "workers", "content_weight", "style_weight", "variation_weight"))
         if self.content_weight == self.style_weight == 0:
             raise ValueError("content_weight and style_weight are both 0: there would be nothing to draw")
         if not self.style_layers:

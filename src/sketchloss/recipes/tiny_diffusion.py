@@ -44,6 +44,7 @@ from sketchloss.files import write_json
 from sketchloss.images import save_picture, to_picture
 from sketchloss.report.grid import draw_grid
 from sketchloss.training.accelerator import new_accelerator
+from sketchloss.training.checks import require_not_negative, require_positive
 from sketchloss.training.guards import require_finite
 from sketchloss.training.memory import reuse_freed_memory
 from sketchloss.training.meter import Meter
@@ -116,13 +117,10 @@ class TinyDiffusion:
 
     def __post_init__(self) -> None:
         positive = ("autoencoder_steps", "autoencoder_batch_size", "autoencoder_lr", "steps", "batch_size", "lr")
-        for name in (*positive, "min_snr_gamma", "sample_every", "checkpoint_every", "log_every", "per_class"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise ValueError(f"{name} is {value}: it must be positive")
-        for name in ("seed", "workers", "warmup", "divergence_weight", "guidance"):
-            if not 0 <= (getattr(self, name) or 0) < math.inf:
-                raise ValueError(f"{name} is {getattr(self, name)}: it must be finite and not negative")
+        require_positive(
+            self, (*positive, "min_snr_gamma", "sample_every", "checkpoint_every", "log_every", "per_class")
+        )
+        require_not_negative(self, ("seed", "workers", "warmup", "divergence_weight", "guidance"))
         for name in ("held_out", "average"):
             if not 0 < getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must lie between 0 and 1")

@@ -1,0 +1,150 @@
+"""How a LoRA is trained: the settings that one training and a table of them share, and the drawings they open."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from sketchloss.arms import ArmWeights
+from sketchloss.data.captions import Captioned, open_captioned
+from sketchloss.data.prompts import TEMPLATE, check_template
+from sketchloss.diffusion.bases import DEFAULT_BASE
+from sketchloss.diffusion.perceptual import Gate, SnrWeighting, Target
+from sketchloss.lora.adapters import LoraTargets
+from sketchloss.loss import DEFAULT_LAYERS, Metric
+from sketchloss.training.checks import require_not_negative, require_positive
+
+LoraArm = Literal["attention+tuning", "tuning", "attention", "original", "none"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoraSettings(ArmWeights):
+    """How a LoRA is trained, whatever the data and the arm; base of the configs that train one."""
+
+    base: str = DEFAULT_BASE
+    """Stable Diffusion pipeline to start from: `tiny` (in the package), a folder, or a hub name."""
+    template: str = TEMPLATE
+    """What a class is called; `{}` stands for its name."""
+    captions: Annotated[str | None, tyro.conf.DisallowNone] = None
+    """Column with the captions, where the data have one; by default it is found."""
+    image_size: int = 256
+    """Side of the pictures in pixels."""
+    rank: int = 16
+    """Of the LoRA matrices."""
+    alpha: Annotated[float | None, tyro.conf.DisallowNone] = None
+    """The LoRA's scale is alpha / rank; by default alpha is the rank."""
+    targets: LoraTargets = "attention"
+    """Which layers of the UNet get a LoRA."""
+    perceptual_weight: float = 0.2
+    """Weight of the perceptual term beside the noise loss, see `balance`; 0: none."""
+    balance: Literal["none", "initial"] = "initial"
+    """What the weight is: a factor (`none`), or the ratio of the gradients that the two terms send to the UNet's
+    output, measured before training (`initial`), so that it means the same for every arm."""
+    balance_batches: int = 32
+    """Batches that the ratio is measured on."""
+    gate: Gate = "snr"
+    """Which samples get the term: all (`none`, as the paper), or those with a signal-to-noise ratio of at least
+    `minimum_snr` (`snr`, as Berrada et al. 2025), which saves most of its cost."""
+    minimum_snr: float = 3.0
+    """Of the gate."""
+    snr_weighting: SnrWeighting = "none"
+    """How much each of these counts: all alike, or by its share of signal."""
+    target: Target = "latent"
+    """What the decoded prediction is compared with: the decoded true latent, or the picture itself."""
+    layers: tuple[str, ...] = DEFAULT_LAYERS
+    """Where the backbone's features are compared: relu1_1 to relu5_3, or pool1 to pool5."""
+    metric: Metric = "l1"
+    """Distance of the features."""
+    min_snr_gamma: Annotated[float | None, tyro.conf.DisallowNone] = None
+    """Bound on the noise loss's weights, such as 5 (Hang et al. 2023); None: all timesteps count alike."""
+    unconditional: float = 0.0
+    """Share of the pictures shown without their prompt."""
+    flip: float = 0.5
+    """Share of the times that a picture is shown mirrored; 0 for drawings with writing in them."""
+    epochs: int = 10
+    """Passes over the pictures."""
+    steps: Annotated[int | None, tyro.conf.DisallowNone] = None
+    """Train for so many steps, whatever `epochs` says; None: as `epochs` says."""
+    batch_size: int = 4
+    """Pictures per process and pass through the UNet."""
+    accumulate: int = 1
+    """Passes whose gradients make one step."""
+    lr: float = 1e-4
+    """AdamW's learning rate."""
+    warmup: int = 100
+    """Steps over which it rises."""
+    schedule: Literal["constant", "cosine"] = "cosine"
+    """Afterwards: as it is, or falling to 0 along a cosine."""
+    clip: float = 1.0
+    """Greatest norm of the gradient of all LoRA matrices together; 0: no bound."""
+    precision: Literal["no", "bf16", "fp16"] = "bf16"
+    """Of the frozen networks: float32, bfloat16 or float16 (CUDA only); LoRA matrices are always float32."""
+    checkpointing: Literal["none", "decoder", "unet", "both"] = "decoder"
+    """Which network's activations are computed again in the backward pass: less memory, a third more time."""
+    held_out: float = 0.05
+    """Share of the pictures that is kept for the validation losses."""
+    split_seed: int = 0
+    """Decides which pictures these are, and which a `per_class` takes."""
+    validation_pictures: int = 64
+    """How many of these are used."""
+    per_class: Annotated[int | None, tyro.conf.DisallowNone] = None
+    """Use at most so many pictures of a class; None: all."""
+    strict: bool = False
+    """Refuse data with unreadable files or missing captions instead of leaving them out."""
+    shown: int = 6
+    """How many prompts the pictures of the progress show."""
+    guidance: float = 7.5
+    """Classifier-free guidance of these pictures."""
+    sample_every: int = 500
+    """Steps between pictures and validation losses."""
+    checkpoint_every: int = 500
+    """Steps between checkpoints; one is also made at the end."""
+    log_every: int = 20
+    """Steps between lines of metrics.jsonl."""
+    cache: Annotated[Path | None, tyro.conf.DisallowNone] = None
+    """Folder to keep latents in for other trainings on the same pictures."""
+    workers: Annotated[int | None, tyro.conf.DisallowNone] = None
+    """Decoding processes; by default one for each core but one, 8 at most."""
+    seed: int = 0
+    """Of the LoRA's start, the order, the noise, and untrained gates."""
+
+    def __post_init__(self) -> None:
+        positive = ("rank", "alpha", "image_size", "epochs", "steps", "batch_size", "accumulate", "lr", "shown")
+        counts = ("balance_batches", "validation_pictures", "sample_every", "checkpoint_every", "log_every")
+        require_positive(self, (*positive, *counts, "per_class", "min_snr_gamma"))
+        require_not_negative(
+            self, ("seed", "split_seed", "workers", "warmup", "clip", "guidance", "perceptual_weight", "minimum_snr")
+        )
+        if not 0 < self.held_out < 1:
+            raise ValueError(f"held_out is {self.held_out}: it must lie between 0 and 1")
+        if not 0 <= self.flip <= 1:
+            raise ValueError(f"flip is {self.flip}: it must be at least 0 and at most 1")
+        if not 0 <= self.unconditional < 1:
+            raise ValueError(f"unconditional is {self.unconditional}: it must be at least 0 and less than 1")
+        if not self.layers:
+            raise ValueError("layers is empty: name at least one, such as relu3_3")
+        check_template(self.template)
+
+
+def open_drawings(settings: LoraSettings, data: str, say: Callable[[str], None]) -> Captioned:
+    """Open drawings with prompts as the settings want them; name what is left out.
+
+    Raises:
+        ValueError: as `open_captioned`.
+    """
+    opened = open_captioned(
+        data,
+        settings.image_size,
+        template=settings.template,
+        captions=settings.captions,
+        per_class=settings.per_class,
+        strict=settings.strict,
+        seed=settings.split_seed,
+    )
+    for line in opened.unreadable[:5]:
+        say(f"skipped {line}")
+    if len(opened.unreadable) > 5:
+        say(f"skipped {len(opened.unreadable)} of {data} in all")
+    return opened
