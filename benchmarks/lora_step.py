@@ -26,20 +26,25 @@ from sketchloss.diffusion.bases import noise_schedule
 from sketchloss.diffusion.denoising import Denoising
 from sketchloss.diffusion.perceptual import LatentPerceptualLoss
 from sketchloss.diffusion.pipeline import NOISE_SCHEDULE, build_tiny
+from sketchloss.diffusion.quiet import quiet
 from sketchloss.lora.adapters import add_lora
 from sketchloss.report.tables import markdown_table
 from sketchloss.training.accelerator import DTYPES
 from sketchloss.training.memory import reuse_freed_memory
 
-# Of each variant: the arm's pools, whether the gate is by signal-to-noise, whether the decoder is checkpointed.
-VARIANTS: dict[str, dict[str, Any] | None] = {
-    "plain LoRA": None,
-    "every sample": {"downsample": "max", "gate": "none", "checkpoint": False},
-    "every sample, decoder checkpointed": {"downsample": "max", "gate": "none", "checkpoint": True},
-    "gated": {"downsample": "max", "gate": "snr", "checkpoint": False},
-    "gated, decoder checkpointed": {"downsample": "max", "gate": "snr", "checkpoint": True},
-    "every sample, gates in place of pools": {"downsample": "none", "gate": "none", "checkpoint": False},
-    "gated, gates in place of pools": {"downsample": "none", "gate": "snr", "checkpoint": False},
+PLAIN = "plain LoRA"
+USUAL: dict[str, Any] = {"downsample": "max", "gate": "snr", "target": "latent", "checkpoint": False}
+# Of each variant, what it changes of the usual.
+VARIANTS: dict[str, dict[str, Any]] = {
+    PLAIN: {},
+    "every sample": {"gate": "none"},
+    "every sample, decoder checkpointed": {"gate": "none", "checkpoint": True},
+    "gated": {},
+    "gated, decoder checkpointed": {"checkpoint": True},
+    "gated, against the picture": {"target": "image"},
+    "gated, against the picture, decoder checkpointed": {"target": "image", "checkpoint": True},
+    "every sample, gates in place of pools": {"gate": "none", "downsample": "none"},
+    "gated, gates in place of pools": {"downsample": "none"},
 }
 # The public configuration of Stable Diffusion 1.5; what is left out is diffusers' default, which was made for it.
 SD15_UNET: dict[str, Any] = {"sample_size": 64, "cross_attention_dim": 768}
@@ -66,7 +71,7 @@ def main() -> None:
 
     reuse_freed_memory()  # `sketchloss lora train` does so too
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    steps = {name: prepare(VARIANTS[name], options, device) for name in options.variants}
+    steps = {name: prepare(name, options, device) for name in options.variants}
     seconds = dict.fromkeys(steps, 0.0)
     for step in steps.values():  # warm up, in the step that has most to do
         step(0)
@@ -96,7 +101,7 @@ def in_fresh_process(name: str) -> str:
 
 def measure_memory(options: argparse.Namespace) -> int:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    step = prepare(VARIANTS[options.memory_of], options, device)
+    step = prepare(options.memory_of, options, device)
 
     def some_steps() -> None:
         for number in range(3):
@@ -108,8 +113,9 @@ def measure_memory(options: argparse.Namespace) -> int:
     return peak_growth(some_steps)
 
 
-def prepare(variant: dict[str, Any] | None, options: argparse.Namespace, device: torch.device) -> Callable[[int], None]:
-    """Return a training step, which is given its number."""
+def prepare(name: str, options: argparse.Namespace, device: torch.device) -> Callable[[int], None]:
+    """Return a training step of a variant, which is given its number."""
+    variant = USUAL | VARIANTS[name]
     dtype = DTYPES[options.precision]
     torch.manual_seed(0)
     unet: Any
@@ -119,7 +125,8 @@ def prepare(variant: dict[str, Any] | None, options: argparse.Namespace, device:
         unet, autoencoder, factor = pipeline.unet, pipeline.vae, 4
     else:
         unet, autoencoder, factor = UNet2DConditionModel(**SD15_UNET), AutoencoderKL(**SD15_AUTOENCODER), 8
-    unet, autoencoder = unet.to(device, dtype), autoencoder.to(device, dtype)
+    with quiet():
+        unet, autoencoder = unet.to(device, dtype), autoencoder.to(device, dtype)
     trained = add_lora(unet, rank=16, seed=0)
     if device.type == "cpu" and options.model == "tiny":
         unet.set_attn_processor(AttnProcessor())
@@ -128,12 +135,12 @@ def prepare(variant: dict[str, Any] | None, options: argparse.Namespace, device:
     optimizer = torch.optim.AdamW(trained, lr=1e-4)
     scheduler = noise_schedule({"_class_name": "DDIMScheduler", **NOISE_SCHEDULE})
     perceptual = None
-    if variant:
+    if name != PLAIN:
         if variant["checkpoint"]:
             autoencoder.enable_gradient_checkpointing()
         backbone = load_backbone("sketch", downsample=variant["downsample"], classes=())
         loss = SketchLoss(backbone, reduction="none", check=False)
-        perceptual = LatentPerceptualLoss(autoencoder, loss, gate=variant["gate"]).to(device)
+        perceptual = LatentPerceptualLoss(autoencoder, loss, gate=variant["gate"], target=variant["target"]).to(device)
     denoising = Denoising(scheduler, perceptual)
 
     chance = torch.Generator().manual_seed(0)
@@ -142,6 +149,7 @@ def prepare(variant: dict[str, Any] | None, options: argparse.Namespace, device:
     words = torch.randn(
         options.batch, 16 if options.model == "tiny" else 77, unet.config.cross_attention_dim, generator=chance
     ).to(device, dtype)
+    images = torch.rand(options.batch, 3, options.pixels, options.pixels, generator=chance).to(device)
     count = options.steps * options.batch
     # As many timesteps of each height in every part of the run; from least noise, so that a warm-up passes the gate.
     times = torch.linspace(0, len(scheduler) - 1, count).long().view(options.batch, options.steps).T.contiguous()
@@ -149,7 +157,7 @@ def prepare(variant: dict[str, Any] | None, options: argparse.Namespace, device:
     def step(number: int) -> None:
         noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(number)).to(device)
         with torch.autocast(device.type, dtype, enabled=dtype is not torch.float32):
-            terms = denoising(unet, clean, noise, times[number].to(device), words)
+            terms = denoising(unet, clean, noise, times[number].to(device), words, images)
         (terms.noise + terms.perceptual).backward()
         optimizer.step()
         optimizer.zero_grad()
