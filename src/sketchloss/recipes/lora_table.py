@@ -236,7 +236,7 @@ def lora_table(config: LoraTable) -> dict[str, Any]:
 
 _REPORTED = (
     *("data", "base", "template", "image_size", "batch_size", "seeds", "seed", "rank", "targets", "drawings"),
-    *("drawing_steps", "guidance", "perceptual_weight", "balance", "gate", "minimum_snr"),
+    *("drawing_steps", "guidance", "perceptual_weight", "balance", "gate", "minimum_snr", "target"),
 )
 
 

@@ -113,7 +113,8 @@ def _notes(results: dict[str, Any]) -> Iterator[str]:
         if results["balance"] == "initial"
         else "a factor"
     )
-    yield f"Perceptual term: weight {results['perceptual_weight']:g} ({weight}); {gate}."
+    target = {"latent": "the decoded true latent", "image": "the true drawing"}[results["target"]]
+    yield f"Perceptual term: weight {results['perceptual_weight']:g} ({weight}); {gate}; compared with {target}."
     if results["seeds"] > 1:
         yield (
             f"p: paired t-test of the class accuracies over {results['seeds']} seeds; below {SIGNIFICANT} the "
