@@ -128,6 +128,18 @@ def test_a_table_resumed_trains_and_draws_only_what_is_missing(config, monkeypat
         assert len(second["rows"][arm]) == 2
 
 
+def test_only_the_arms_that_are_named_are_trained_and_more_can_follow(config):
+    alone = lora_table(replace(config, only=("original",)))
+    assert list(alone["rows"]) == ["original", BASE_ROW, TRUE_ROW]
+    assert [folder.name for folder in sorted((config.out / "runs").iterdir())] == ["original-0", "original-1"]
+    text = (config.out / "table.md").read_text()
+    assert "p against none" not in text
+    assert "left out" not in text
+    both = lora_table(replace(config, only=("none", "original"), resume=True))
+    assert both["rows"]["original"] == alone["rows"]["original"]
+    assert "p against none" in (config.out / "table.md").read_text()
+
+
 def test_more_drawings_are_drawn_without_training_again(config, monkeypatch):
     lora_table(replace(config, seeds=1))
     monkeypatch.setattr(module, "latent_diffusion", lambda _: pytest.fail("trained again"))
@@ -142,6 +154,7 @@ def test_more_drawings_are_drawn_without_training_again(config, monkeypatch):
         ({"drawings": 0}, "drawings is 0: it must be at least 1"),
         ({"tuning": ("a", "b", "c")}, "tuning has 3 weights for 2 seeds: give one, or one for each seed"),
         ({"rank": 0}, "rank is 0: it must be positive"),
+        ({"only": ("none", "tuning")}, "only names tuning, which has no weights: give --tuning"),
     ],
 )
 def test_settings_out_of_range_are_named(config, changes, words):
@@ -215,7 +228,15 @@ def made_up(seeds: int = 3) -> dict:
         **{"data": "doodles?tool=ink", "base": "tiny", "template": "a sketch of a {}", "image_size": 64},
         **{"batch_size": 8, "seeds": seeds, "seed": 0, "rank": 16, "targets": "all", "drawings": 8},
         **{"drawing_steps": 25, "guidance": 4.0, "perceptual_weight": 0.2, "balance": "initial", "gate": "snr"},
-        **{"minimum_snr": 3.0, "target": "latent", "classes": 35, "learnt": 5600, "compared": 280, "steps": 600},
+        **{
+            "minimum_snr": 3.0,
+            "target": "latent",
+            "only": (),
+            "classes": 35,
+            "learnt": 5600,
+            "compared": 280,
+            "steps": 600,
+        },
         "judge": {"accuracy": 0.99, "held": 1400, "steps": 600},
         "weights": {"attention+tuning": ["sketch"], "original": ["photo"]},
         "rows": {**rows, BASE_ROW: runs(0.1, 1), TRUE_ROW: runs(0.99, 1)},

@@ -43,7 +43,7 @@ from sketchloss.models.judge import Judge, load_judge, save_judge
 from sketchloss.recipes.latent_diffusion import PRESETS as LORA_PRESETS
 from sketchloss.recipes.latent_diffusion import RESULT, LatentDiffusion, latent_diffusion
 from sketchloss.report.grid import draw_grid
-from sketchloss.report.lora_table import CSV_HEADER, lora_report, lora_rows
+from sketchloss.report.lora_table import CSV_HEADER, PLAIN, lora_report, lora_rows
 from sketchloss.report.tables import write_csv
 from sketchloss.training.accelerator import DTYPES
 from sketchloss.training.memory import reuse_freed_memory
@@ -66,7 +66,7 @@ MEASURING = frozenset(
         "examples",
         "judge",
     }
-    | {"judge_steps", "seeds"}
+    | {"judge_steps", "seeds", "only"}
 )
 
 
@@ -82,6 +82,8 @@ class LoraTable(LoraSettings):
     """Labelled sketches: `doodles`, a folder of class folders, a folder of QuickDraw .ndjson, or a hub data set."""
     out: Path
     """Run folder to make."""
+    only: tuple[LoraArm, ...] = ()
+    """Train only these; by default every arm that has weights, and `none`."""
     seeds: int = 1
     """Trainings of each arm; of several weights of an arm each takes the next."""
     drawings: int = 8
@@ -111,6 +113,9 @@ class LoraTable(LoraSettings):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be at least 1")
         self.check_counts(self.seeds)
+        for arm in self.only:
+            if arm != PLAIN and arm not in self.arms():
+                raise ValueError(f"only names {arm}, which has no weights: give --{arm.replace('+', '-')}")
 
 
 #: What each preset changes of the defaults above.
@@ -139,8 +144,10 @@ def lora_table(config: LoraTable) -> dict[str, Any]:
     check_run_folder(config.out, config, config.resume, free=MEASURING)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     reuse_freed_memory()
-    arms: list[LoraArm] = [*config.arms(), "none"]  # pyright: ignore[reportAssignmentType] - names of ARMS
-    for arm in config.arms():  # a mistake in any of these is said before the first hour, not after
+    every: list[LoraArm] = [*config.arms(), PLAIN]  # pyright: ignore[reportAssignmentType] - names of ARMS
+    arms: list[LoraArm] = [arm for arm in every if not config.only or arm in config.only]
+    backbones = [arm for arm in arms if arm != PLAIN]
+    for arm in backbones:  # a mistake in any of these is said before the first hour, not after
         config.load(arm)
     load_text_to_image(config.base)
     extractors = open_extractors(
@@ -218,7 +225,7 @@ def lora_table(config: LoraTable) -> dict[str, Any]:
         **{"classes": len(opened.classes), "learnt": len(learnt), "compared": compared, "steps": trained["steps"]},
         "judge": {"accuracy": judge.accuracy, "held": judge.config.held, "steps": judge.config.steps},
         "weights": {arm: list(dict.fromkeys(config.weights_of(arm, run) for run in range(config.seeds)))
-                    for arm in config.arms()},
+                    for arm in backbones},
         "rows": rows,
     }  # fmt: skip
     write_json(config.out / "results.json", results)
@@ -236,7 +243,7 @@ def lora_table(config: LoraTable) -> dict[str, Any]:
 
 _REPORTED = (
     *("data", "base", "template", "image_size", "batch_size", "seeds", "seed", "rank", "targets", "drawings"),
-    *("drawing_steps", "guidance", "perceptual_weight", "balance", "gate", "minimum_snr", "target"),
+    *("drawing_steps", "guidance", "perceptual_weight", "balance", "gate", "minimum_snr", "target", "only"),
 )
 
 

@@ -1,7 +1,7 @@
 """Table 2 (Seo 2025) in words: what `results.json` of the LoRA table holds, as Markdown and as rows for CSV."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 from sketchloss.data.pictures import short_name
 from sketchloss.report.tables import SIGNIFICANT, format_p, markdown_table
@@ -14,7 +14,7 @@ PAPER = {
     "attention": (22.48, 122.87),
     "original": (26.15, 80.04),
 }
-PLAIN = "none"
+PLAIN: Literal["none"] = "none"
 CSV_HEADER = (
     *("row", "run", "class_accuracy", "clip_model", "clip", "distance", "compared", "value", "kernel_name", "kernel"),
     *("paper_clip", "paper_fid"),
@@ -62,7 +62,7 @@ def _caption(results: dict[str, Any]) -> str:
 def _table(results: dict[str, Any]) -> str:
     rows = results["rows"]
     first = next(iter(rows.values()))[0]
-    compared = results["seeds"] > 1
+    compared = results["seeds"] > 1 and PLAIN in rows
     header = ["perceptual term", "class accuracy ↑ (%)", *(["p against none"] if compared else [])]
     header += [f"{first['clip']['name']} ↑"] if first["clip"] else []
     header += [f"{distance[name]} ↓" for distance in first["distances"] for name in ("name", "kernel_name")]
@@ -115,14 +115,14 @@ def _notes(results: dict[str, Any]) -> Iterator[str]:
     )
     target = {"latent": "the decoded true latent", "image": "the true drawing"}[results["target"]]
     yield f"Perceptual term: weight {results['perceptual_weight']:g} ({weight}); {gate}; compared with {target}."
-    if results["seeds"] > 1:
+    if results["seeds"] > 1 and PLAIN in results["rows"]:
         yield (
             f"p: paired t-test of the class accuracies over {results['seeds']} seeds; below {SIGNIFICANT} the "
             "difference is more than chance, if differences are normal."
         )
-    else:
+    elif results["seeds"] == 1:
         yield f"One training for each arm (seed {results['seed']}): another would differ by an unknown amount."
     yield from (f"{arm}: the weights {', '.join(map(short_name, names))}." for arm, names in results["weights"].items())
     for arm in ("tuning", "attention+tuning"):
-        if arm not in results["weights"]:
+        if arm not in results["weights"] and not results["only"]:
             yield f"{arm}: left out, no weights given (--{arm.replace('+', '-')})."
