@@ -97,6 +97,27 @@ def test_the_target_may_be_the_picture_itself():
         term(latents(1), latents(2), ALPHAS)
 
 
+@pytest.mark.parametrize("target", ["latent", "image"])
+def test_of_a_window_only_is_decoded_and_compared_at_its_place(target):
+    vae, images = autoencoder(), torch.rand(4, 3, 16, 16)
+    decoded: list[tuple[int, ...]] = []
+    vae.decoder.register_forward_pre_hook(lambda _, arguments: decoded.append(tuple(arguments[0].shape[2:])))
+    term = LatentPerceptualLoss(vae, loss(), gate="none", target=target, part=0.5)
+    with torch.no_grad():
+        found = term(latents(1), latents(2), ALPHAS, images, (0.0, 0.75))  # of 8 rows the first 4, columns 3 to 6
+        assert set(decoded) == {(4, 4)}
+        ours, theirs = (decoded_by_hand(vae, latents(seed)[..., :4, 3:7]) for seed in (1, 2))
+        wanted = loss()(ours, theirs if target == "latent" else images[..., :8, 6:14])
+        torch.testing.assert_close(found, wanted)
+        whole = LatentPerceptualLoss(vae, loss(), gate="none", target=target)
+        torch.testing.assert_close(
+            term(latents(1), latents(2), ALPHAS, images), whole(latents(1), latents(2), ALPHAS, images)
+        )
+        assert torch.equal(
+            whole(latents(1), latents(2), ALPHAS, images, (1.0, 1.0)), whole(latents(1), latents(2), ALPHAS, images)
+        )
+
+
 def test_equal_latents_have_no_term_and_no_gradient():
     predicted = latents(1).requires_grad_()
     found = LatentPerceptualLoss(autoencoder(), loss(), gate="none")(predicted, latents(1), ALPHAS)
@@ -148,6 +169,8 @@ def test_checkpointing_the_decoder_changes_no_number():
         ({"target": "picture"}, "target 'picture' is unknown: use latent or image"),
         ({"minimum_snr": -1.0}, "minimum_snr is -1.0: it must be finite and not negative"),
         ({"minimum_snr": float("nan")}, "minimum_snr is nan"),
+        ({"part": 0.0}, "part is 0.0: it must be above 0 and at most 1"),
+        ({"part": 1.5}, "part is 1.5"),
     ],
 )
 def test_settings_outside_their_choices_are_refused(settings, words, monkeypatch):

@@ -22,6 +22,7 @@ from sketchloss.cli import main
 from sketchloss.data.captions import open_captioned
 from sketchloss.data.doodles import doodle
 from sketchloss.diffusion.latent_cache import encode_pictures
+from sketchloss.diffusion.perceptual import LatentPerceptualLoss
 from sketchloss.diffusion.pipeline import load_text_to_image, tokenize, training_scheduler
 from sketchloss.lora.adapters import add_lora, read_about
 from sketchloss.recipes import latent_diffusion as module
@@ -160,7 +161,14 @@ def test_a_plain_run_is_the_loop_as_it_is_usually_written(config):
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"gate": "none", "accumulate": 2, "unconditional": 0.5, "target": "image", "checkpointing": "both"}]
+    "changes",
+    [
+        {},
+        {
+            **{"gate": "none", "accumulate": 2, "unconditional": 0.5, "target": "image", "checkpointing": "both"},
+            **{"decoded_part": 0.75},
+        },
+    ],
 )
 def test_a_run_that_was_killed_and_resumed_ends_as_the_unbroken_one(config, changes, monkeypatch):
     config = replace(config, **changes)
@@ -246,6 +254,22 @@ def test_the_validation_losses_do_not_depend_on_the_seed_of_the_training(config)
     assert first[-1]["validation_noise_loss"] != second[-1]["validation_noise_loss"]
 
 
+def test_the_window_lies_elsewhere_at_each_step_and_the_validation_sees_everything(config, monkeypatch):
+    corners = []
+    window = LatentPerceptualLoss.window
+
+    def noted(self, size, corner):
+        corners.append(corner)
+        return window(self, size, corner)
+
+    monkeypatch.setattr(LatentPerceptualLoss, "window", noted)
+    latent_diffusion(replace(config, gate="none", decoded_part=0.5, balance="none", steps=4, sample_every=4))
+    at_steps = [corner for corner in corners[1:] if corner is not None]  # the first is a check of sizes
+    assert len(at_steps) == len(set(at_steps)) == 4
+    assert all(0 <= place <= 1 for corner in at_steps for place in corner)
+    assert corners.count(None) >= 2  # before the first step and after the last
+
+
 def test_the_ratio_of_the_gradients_is_the_weight(config, monkeypatch):
     observed = []
     observe = module.Balance.observe
@@ -324,6 +348,7 @@ def test_with_a_full_disk_the_last_checkpoint_stays_whole(config, small_disk, mo
         ({"flip": 1.5}, "flip is 1.5: it must be at least 0 and at most 1"),
         ({"held_out": 0.0}, "held_out is 0.0: it must lie between 0 and 1"),
         ({"layers": ()}, "layers is empty"),
+        ({"decoded_part": 0.0}, "decoded_part is 0.0: it must be above 0 and at most 1"),
         ({"template": "a sketch"}, "write one {} where the class goes"),
     ],
 )
@@ -338,6 +363,8 @@ def test_settings_out_of_range_are_named(config, changes, words):
         ({"arm": "tuning"}, "arm is tuning, which has no weights: give --tuning"),
         ({"image_size": 20}, "image_size is 20: this base takes multiples of 8, such as 16"),
         ({"layers": ("relu9_9",)}, "relu9_9"),
+        ({"layers": ("pool5",)}, "image_size is 16: the layers need at least 32 pixels"),
+        ({"layers": ("relu5_1",), "decoded_part": 0.5}, "and decoded_part 0.5: the layers need at least 16 pixels"),
         ({"base": "nowhere"}, "nowhere does not exist"),
         ({"data": "nowhere"}, "nowhere does not exist"),
         ({"precision": "fp16"}, "precision is fp16, which needs a GPU"),

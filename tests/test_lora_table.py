@@ -257,7 +257,7 @@ def test_the_report_has_means_deviations_the_papers_numbers_and_what_is_smaller(
         "3 trainings of each arm",
         "99.0% of 1,400",
         "tuning: left out",
-        "ratio of at least 3; compared with the decoded true latent",
+        "ratio of at least 3; compared with the decoded true latent, in a window of 0.5 of the side",
     ):
         assert words in text
 

@@ -67,6 +67,7 @@ class Denoising:
         times: Int64[Tensor, " n"],
         words: Float[Tensor, "n t d"],
         images: Float[Tensor, "n 3 s s"] | None = None,
+        corner: tuple[float, float] | None = None,
     ) -> DenoisingTerms:
         """Return the terms.
 
@@ -77,6 +78,7 @@ class Denoising:
             times: timesteps, below the scheduler's number.
             words: the prompts' embeddings.
             images: the pictures in [0, 1], if the perceptual term compares with them.
+            corner: as for `LatentPerceptualLoss`: where the part lies that is decoded; None: all is.
         """
         alphas = cumulative_alphas(self.scheduler, times)
         noisy = add_noise(clean, noise, alphas)
@@ -88,5 +90,5 @@ class Denoising:
             active = self.perceptual.passes(alphas).float().mean().item()
             if active:
                 predicted = denoised(output, noisy, alphas, self.prediction)
-                distance = self.perceptual(predicted, clean, alphas, images)
+                distance = self.perceptual(predicted, clean, alphas, images, corner)
         return DenoisingTerms(error.mean(), distance.mean(), active, output)

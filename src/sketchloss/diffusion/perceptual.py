@@ -4,6 +4,7 @@ Seo 2025, section 4.1, after Berrada et al. 2025 ("Boosting Latent Diffusion wit
 features of the decoder itself: here both latents are decoded to RGB and compared by a `SketchLoss`.
 """
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
@@ -32,6 +33,8 @@ class LatentPerceptualLoss(nn.Module):
         weighting: `none`, or `signal`: times ᾱ.
         target: what x̂_0 is compared with: `latent`, D(x_0), which asks for nothing that the decoder cannot draw; or
             `image`, the picture itself, which saves a decoding.
+        part: side of the window that is decoded, as a share of the picture's, where a corner is given: 0.5 decodes a
+            quarter of it.
 
     Raises:
         ValueError: for a setting outside its choices or range.
@@ -46,6 +49,7 @@ class LatentPerceptualLoss(nn.Module):
         minimum_snr: float = 3.0,
         weighting: SnrWeighting = "none",
         target: Target = "latent",
+        part: float = 1.0,
     ) -> None:
         super().__init__()
         choices = {"gate": (gate, ("none", "snr")), "weighting": (weighting, ("none", "signal"))}
@@ -56,9 +60,12 @@ class LatentPerceptualLoss(nn.Module):
             raise ValueError(f"the loss's reduction is {loss.reduction!r}: it must be 'none', a value for each sample")
         if not 0 <= minimum_snr < float("inf"):
             raise ValueError(f"minimum_snr is {minimum_snr}: it must be finite and not negative")
+        if not 0 < part <= 1:
+            raise ValueError(f"part is {part}: it must be above 0 and at most 1")
         self.autoencoder = autoencoder.requires_grad_(False).eval()
         self.loss = loss
         self.gate, self.minimum_snr, self.weighting, self.target = gate, minimum_snr, weighting, target
+        self.part = part
 
     def train(self, mode: bool = True) -> "LatentPerceptualLoss":  # noqa: ARG002
         """Stay in eval mode: nothing here is trained."""
@@ -76,6 +83,7 @@ class LatentPerceptualLoss(nn.Module):
         clean: Float[Tensor, "n c h w"],
         alphas: Float[Tensor, " n"],
         images: Float[Tensor, "n 3 s s"] | None = None,
+        corner: tuple[float, float] | None = None,
     ) -> Float[Tensor, " n"]:
         """Return the term of each sample in float32; 0, without gradient, where the gate is shut.
 
@@ -84,6 +92,7 @@ class LatentPerceptualLoss(nn.Module):
             clean: x_0, likewise.
             alphas: ᾱ of each sample.
             images: the pictures in [0, 1], for the target `image`.
+            corner: where the window lies, down and across, each from 0 (first) to 1 (last); None: decode everything.
 
         Raises:
             ValueError: if the images are needed and not given.
@@ -94,13 +103,26 @@ class LatentPerceptualLoss(nn.Module):
         chosen = self.passes(alphas).nonzero().flatten()
         if not len(chosen):
             return values
-        ours = self.decode(predicted[chosen])
+        window = self.window(predicted.shape[-2:], corner)
+        ours = self.decode(predicted[chosen][..., *window])
         with torch.no_grad():
-            theirs = self.decode(clean[chosen]) if images is None or self.target == "latent" else images[chosen]
+            if images is None or self.target == "latent":
+                theirs = self.decode(clean[chosen][..., *window])
+            else:
+                theirs = images[chosen][..., *(_times(side, images.shape[-1] // clean.shape[-1]) for side in window)]
         distances = self.loss(ours, theirs)
         if self.weighting == "signal":
             distances = distances * alphas[chosen]
         return values.index_add(0, chosen, distances)
+
+    def window(self, size: Sequence[int], corner: tuple[float, float] | None) -> tuple[slice, slice]:
+        """Return which rows and columns are decoded of latents that have so many."""
+        if corner is None:
+            corner, part = (0.0, 0.0), 1.0
+        else:
+            part = self.part
+        rows, columns = (_place(side, part, start) for side, start in zip(size, corner, strict=True))
+        return rows, columns
 
     def decode(self, latents: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 3 s s"]:
         """Decode latents as the UNet knows them to images in [0, 1], in float32.
@@ -112,3 +134,13 @@ class LatentPerceptualLoss(nn.Module):
         unscaled = latents / config.scaling_factor + (getattr(config, "shift_factor", None) or 0.0)
         images = self.autoencoder.decode(unscaled.to(self.autoencoder.dtype)).sample.float() / 2 + 0.5
         return images + (images.clamp(0, 1) - images).detach()
+
+
+def _place(side: int, part: float, start: float) -> slice:
+    size = max(1, round(part * side))
+    first = round(start * (side - size))
+    return slice(first, first + size)
+
+
+def _times(side: slice, factor: int) -> slice:
+    return slice(side.start * factor, side.stop * factor)

@@ -53,6 +53,9 @@ class LoraSettings(ArmWeights):
     """How much each of these counts: all alike, or by its share of signal."""
     target: Target = "latent"
     """What the decoded prediction is compared with: the decoded true latent, or the picture itself."""
+    decoded_part: float = 1.0
+    """Side of the window that the term decodes, as a share of the picture's: 0.5 costs a quarter. It lies elsewhere at
+    each step."""
     layers: tuple[str, ...] = DEFAULT_LAYERS
     """Where the backbone's features are compared: relu1_1 to relu5_3, or pool1 to pool5."""
     metric: Metric = "l1"
@@ -119,6 +122,8 @@ class LoraSettings(ArmWeights):
         )
         if not 0 < self.held_out < 1:
             raise ValueError(f"held_out is {self.held_out}: it must lie between 0 and 1")
+        if not 0 < self.decoded_part <= 1:
+            raise ValueError(f"decoded_part is {self.decoded_part}: it must be above 0 and at most 1")
         if not 0 <= self.flip <= 1:
             raise ValueError(f"flip is {self.flip}: it must be at least 0 and at most 1")
         if not 0 <= self.unconditional < 1:

@@ -132,8 +132,11 @@ def latent_diffusion(config: LatentDiffusion) -> dict[str, Any]:
     perceptual = None
     if config.arm != "none" and config.perceptual_weight:
         perceptual = _perceptual_loss(pipeline, config).to(device)
-        if config.image_size < (least := perceptual.loss.minimum_size):
-            raise ValueError(f"image_size is {config.image_size}: the layers need at least {least} pixels")
+        factor = pipeline.vae_scale_factor
+        rows, _ = perceptual.window([config.image_size // factor] * 2, (0.0, 0.0))
+        if rows.stop * factor < (least := perceptual.loss.minimum_size):
+            which = f" and decoded_part {config.decoded_part:g}" if config.decoded_part < 1 else ""
+            raise ValueError(f"image_size is {config.image_size}{which}: the layers need at least {least} pixels")
     denoising = Denoising(noising, perceptual, min_snr_gamma=config.min_snr_gamma)
     with_images = perceptual is not None and config.target == "image"
     weights = {"noise": 1.0, "perceptual": config.perceptual_weight if perceptual else 0.0}
@@ -184,9 +187,10 @@ def latent_diffusion(config: LatentDiffusion) -> dict[str, Any]:
         worded = torch.rand(len(rows), generator=chance) >= config.unconditional
         words = prompts.embeddings(rows.where(worded, -1))
         images = _images(pictures, rows, view).to(device) if with_images else None
+        down, across = torch.rand(2, generator=chance).tolist()
         clean, noise, times = (tensor.to(device) for tensor in (_scaled(clean, pipeline.vae), noise, times))
         with accelerator.autocast():
-            return denoising(model, clean, noise, times, words, images)
+            return denoising(model, clean, noise, times, words, images, (down, across))
 
     def batches(step: int) -> Iterator[DenoisingTerms]:
         """The passes of a step, each measured when it is asked for."""
@@ -320,6 +324,7 @@ def _perceptual_loss(pipeline: StableDiffusionPipeline, config: LatentDiffusion)
         minimum_snr=config.minimum_snr,
         weighting=config.snr_weighting,
         target=config.target,
+        part=config.decoded_part,
     )
 
 

@@ -243,7 +243,17 @@ def lora_table(config: LoraTable) -> dict[str, Any]:
 
 _REPORTED = (
     *("data", "base", "template", "image_size", "batch_size", "seeds", "seed", "rank", "targets", "drawings"),
-    *("drawing_steps", "guidance", "perceptual_weight", "balance", "gate", "minimum_snr", "target", "only"),
+    *(
+        "drawing_steps",
+        "guidance",
+        "perceptual_weight",
+        "balance",
+        "gate",
+        "minimum_snr",
+        "target",
+        "decoded_part",
+        "only",
+    ),
 )
 
 

@@ -113,8 +113,9 @@ def _notes(results: dict[str, Any]) -> Iterator[str]:
         if results["balance"] == "initial"
         else "a factor"
     )
+    part = f", in a window of {results['decoded_part']:g} of the side" if results["decoded_part"] < 1 else ""
     target = {"latent": "the decoded true latent", "image": "the true drawing"}[results["target"]]
-    yield f"Perceptual term: weight {results['perceptual_weight']:g} ({weight}); {gate}; compared with {target}."
+    yield f"Perceptual term: weight {results['perceptual_weight']:g} ({weight}); {gate}; compared with {target}{part}."
     if results["seeds"] > 1 and PLAIN in results["rows"]:
         yield (
             f"p: paired t-test of the class accuracies over {results['seeds']} seeds; below {SIGNIFICANT} the "
