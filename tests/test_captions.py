@@ -380,7 +380,6 @@ def nothing_but_empty_texts(root):
             lambda root: metadata_folder(root, [{"file_name": "0.png", "text": "a", "size": 0}]), {"captions": "size"},
             r"captions is 'size', a column of .*metadata\.jsonl that does not hold text: choose from text",
         ),
-        (metadata_folder, {"per_class": 2}, "per_class is 2, but .*set has no classes: give limit"),
         (text_folder, {"captions": "text"}, r"captions is 'text', but .*set has its captions in \.txt files: leave"),
         (class_folders, {"captions": "text"}, "captions is 'text', but .*set has no columns: leave captions out"),
         (lambda root: class_folders(root / "a" / "b"), {}, "two folders down; give one of the folders in it"),

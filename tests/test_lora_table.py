@@ -167,8 +167,12 @@ def test_settings_out_of_range_are_named(config, changes, words):
     [
         ({"base": "nowhere"}, "nowhere does not exist"),
         ({"extractors": ("nowhere",)}, "nowhere"),
-        ({"extractor_layer": "relu5_3", "image_size": 8}, "needs at least 16 pixels"),
+        ({"extractor_layer": "pool5"}, "needs at least 32 pixels"),
         ({"tuning": ("nowhere",)}, "nowhere"),
+        ({"image_size": 20}, "image_size is 20: this base takes multiples of 8, such as 16"),
+        ({"image_size": 8}, "image_size is 8: it must be at least 16 pixels"),
+        ({"precision": "fp16"}, "precision is fp16, which needs a GPU"),
+        ({"layers": ("relu9_9",)}, "relu9_9"),
         ({"clip_model": "nowhere/at-all"}, "--clip-model FOLDER"),
         ({"data": "nowhere"}, "nowhere does not exist"),
         ({"resume": True}, "holds no run to resume"),
@@ -186,7 +190,7 @@ def test_captions_without_classes_are_refused(config, tmp_path):
     for seed in range(6):
         doodle("cat", seed).sketch(16).save(folder / f"{seed}.png")
         (folder / f"{seed}.txt").write_text("a cat")
-    with pytest.raises(ValueError, match="has no classes, which the table draws"):
+    with pytest.raises(ValueError, match="has no classes to tell apart"):
         lora_table(replace(config, data=str(folder)))
 
 
@@ -226,7 +230,7 @@ def made_up(seeds: int = 3) -> dict:
         run["class_accuracy"] += more  # so that differences differ
     return {
         **{"data": "doodles?tool=ink", "base": "tiny", "template": "a sketch of a {}", "image_size": 64},
-        **{"batch_size": 8, "seeds": seeds, "seed": 0, "rank": 16, "targets": "all", "drawings": 8},
+        **{"batch_size": 8, "accumulate": 2, "seeds": seeds, "seed": 0, "rank": 16, "targets": "all", "drawings": 8},
         **{"drawing_steps": 25, "guidance": 4.0, "perceptual_weight": 0.2, "balance": "initial", "gate": "snr"},
         **{
             "minimum_snr": 3.0,

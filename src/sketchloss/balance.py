@@ -102,18 +102,22 @@ class Balance:
         self._observed = state["observed"]
 
 
-def gradient_norms(terms: Mapping[str, Tensor], output: Tensor, names: Iterable[str]) -> dict[str, float]:
+def gradient_norms(
+    terms: Mapping[str, Tensor], output: Tensor, names: Iterable[str], *, scale: float = 1.0
+) -> dict[str, float]:
     """Return how hard each named term pulls at the output: the L2 norm of its gradient there, in float32.
 
-    float16 has no room for gradients that differ by orders of magnitude: compute the terms outside its autocast.
+    float16 has no room for gradients that differ by orders of magnitude: compute the terms outside its autocast, or
+    give a `scale`.
 
     Args:
         terms: scalars computed from `output`; their graph is kept.
         output: what the generator made, part of the graph.
         names: of the terms to measure; one that does not depend on the output gives 0.
+        scale: factor on the terms on the way back, by which the norms are divided again (as a `GradScaler` does).
     """
     norms = {}
     for name in names:
-        (gradient,) = torch.autograd.grad(terms[name], output, retain_graph=True, allow_unused=True)
-        norms[name] = 0.0 if gradient is None else torch.linalg.vector_norm(gradient.float()).item()
+        (gradient,) = torch.autograd.grad(terms[name] * scale, output, retain_graph=True, allow_unused=True)
+        norms[name] = 0.0 if gradient is None else torch.linalg.vector_norm(gradient.float()).item() / scale
     return norms

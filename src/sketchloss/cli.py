@@ -192,7 +192,7 @@ def _explain(error: BaseException, command: Command | None) -> tuple[str | None,
             missing, extra = name.partition(".")[0], command.extra if command and command.extra else "all"
             return f"{missing} is not installed; this needs the extra: pip install 'sketchloss[{extra}]'", 2
         case torch.OutOfMemoryError():
-            return f"{_one_line(error).partition('. ')[0]}: use smaller pictures or batches, or --device cpu", 2
+            return f"{_one_line(error).partition('. ')[0]}: use smaller pictures or batches", 2
         case RuntimeError() if "can't allocate memory" in str(error):  # torch's on a CPU
             return "there is not enough memory: use smaller pictures or batches", 2
         case RuntimeError() if "DataLoader worker" in str(error) and "killed" in str(error):

@@ -9,6 +9,10 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+from torch import Tensor
+
 
 @contextmanager
 def write_atomic(path: str | Path) -> Iterator[Path]:
@@ -37,6 +41,20 @@ def write_atomic(path: str | Path) -> Iterator[Path]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def write_tensors(path: str | Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    """Write tensors as safetensors.
+
+    Raises:
+        OSError: if it cannot be written; what was there is still there.
+    """
+    with write_atomic(path) as temporary:
+        try:
+            save_file(tensors, temporary, metadata)
+        except SafetensorError as error:  # what a full disk is called there
+            reason = " ".join(str(error).split())[:200]
+            raise OSError(f"cannot write {path} ({reason}): free some space, or write elsewhere") from None
 
 
 def write_json(path: str | Path, value: object) -> None:

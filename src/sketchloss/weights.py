@@ -12,11 +12,11 @@ import torch
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, HFValidationError, LocalEntryNotFoundError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from sketchloss.backbone import Backbone, BackboneConfig
-from sketchloss.files import write_atomic, write_json
+from sketchloss.files import write_json, write_tensors
 
 #: Names that `load_backbone` knows, each with what it is.
 NAMES = {
@@ -87,8 +87,7 @@ def save_backbone(backbone: Backbone, folder: str | Path, *, dtype: torch.dtype 
     if broken:
         raise ValueError(f"{len(broken)} tensors are not finite in {dtype}, first {broken[0]}: not saved")
     folder.mkdir(parents=True, exist_ok=True)
-    with write_atomic(folder / TENSORS) as temporary:
-        save_file(tensors, temporary)
+    write_tensors(folder / TENSORS, tensors)
     write_json(folder / CONFIG, {"format": FORMAT, "version": 1, **backbone.describe()})
 
 

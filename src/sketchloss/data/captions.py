@@ -160,7 +160,7 @@ def open_captioned(
         image_size: side of the square pictures in pixels; they are fitted into it whole, as `fit_square` does.
         template: with one `{}` where the class's name goes.
         captions: which column holds the captions.
-        per_class: at most so many of each class, as for `open_sketches`.
+        per_class: at most so many of each class, as for `open_sketches`; of no effect where there are no classes.
         limit: at most so many in all, a sample drawn with `seed`; the source is opened whole before.
         strict: refuse what is damaged or lacks a caption rather than leave it out.
         seed: of the samples, and of drawings as for `open_sketches`.
@@ -184,9 +184,7 @@ def open_captioned(
     if found is None:
         captioned = _from_classes(source, image_size, template, captions, per_class, seed)
     else:
-        if per_class is not None and not found.classes:
-            raise ValueError(f"per_class is {per_class}, but {source} has no classes: give limit")
-        captioned = _from_rows(str(source), image_size, template, found, per_class, seed)
+        captioned = _from_rows(str(source), image_size, template, found, per_class if found.classes else None, seed)
     if captioned.unreadable and strict:
         faults = list_some(captioned.unreadable, done="used")
         raise ValueError(f"{source}: {faults}; mend or remove them, or leave strict off")

@@ -25,6 +25,7 @@ from sketchloss.images import UnreadablePicture, find_pictures, fit_square, prob
 
 LINE_WIDTH = (0.008, 0.024)  # of the side: 1.8 to 5.4 pixels at 224
 DOODLES_PER_CLASS = 100
+MOST_SEEDS = 2**32
 QUICKDRAW_READER = 1  # raise when the rows below change, so that older caches are not met again
 CHOICES = "'doodles', a folder of class folders, a folder of QuickDraw .ndjson, or a hub name such as user/dataset"
 
@@ -50,6 +51,8 @@ def find_doodles(source: str, per_class: int | None, seed: int) -> Labelled:
     head, _, query = source.partition("?")
     tool = parse_options(source, query, head, {"tool": (*STYLES, PHOTO)}).get("tool")
     count = per_class or DOODLES_PER_CLASS
+    if not 0 <= seed < MOST_SEEDS:
+        raise ValueError(f"seed is {seed}: doodles take 0 to {MOST_SEEDS - 1:,}")
     first = seed * 1_000_000  # so that sets of different seeds share no doodle
     labels = np.repeat(np.arange(len(KINDS)), count)
     seeds = np.tile(np.arange(first, first + count), len(KINDS))

@@ -32,12 +32,15 @@ def make_prompts(classes: Sequence[str], template: str = TEMPLATE) -> list[str]:
         template: with one `{}` where the name goes.
 
     Raises:
-        ValueError: for a template without exactly one `{}`, or a class without a name.
+        ValueError: for a template without exactly one `{}`, or a class without a name, or with one that is not UTF-8.
     """
     check_template(template)
     names = [readable(name) for name in classes]
     if not all(names):
         raise ValueError(f"class {classes[names.index('')]!r} has no name to write in a prompt: rename it")
+    for name in names:
+        if any("\ud800" <= letter <= "\udfff" for letter in name):  # how Python writes a file name's stray bytes
+            raise ValueError(f"class {name!r} has a name that is not UTF-8: rename it")
     return [template.format(name) for name in names]
 
 

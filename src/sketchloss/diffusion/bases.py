@@ -150,6 +150,11 @@ def _check_configurations(base: str | Path, folder: Path) -> None:
             raise ValueError(
                 f"the unet of {base} has {name}={unet[name]!r}: give a model of text alone, as {DEFAULT_BASE}"
             )
+    if vae.get("shift_factor"):
+        raise ValueError(
+            f"the vae of {base} has shift_factor={vae['shift_factor']}, which StableDiffusionPipeline passes over: "
+            f"give another base, such as {DEFAULT_BASE}"
+        )
     takes, gives = unet.get("cross_attention_dim", 1280), text.get("hidden_size", 512)
     if takes != gives:
         raise ValueError(
@@ -158,8 +163,8 @@ def _check_configurations(base: str | Path, folder: Path) -> None:
         )
     try:
         noise_schedule(_read_json(base, folder / "scheduler" / "scheduler_config.json"))
-    except ValueError as error:
-        raise ValueError(f"{base} will not do: {error}") from None
+    except (ValueError, TypeError, NotImplementedError) as error:
+        raise ValueError(f"{base} will not do: {one_line(error)}") from None
 
 
 def _read_json(base: str | Path, path: Path) -> dict[str, Any]:

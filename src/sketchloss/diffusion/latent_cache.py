@@ -7,14 +7,14 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 from tqdm import tqdm
 
 from sketchloss.data.loading import load_batches
 from sketchloss.diffusion.latents import Moments, encode_both_views
 from sketchloss.features import pixels_digest
-from sketchloss.files import write_atomic
+from sketchloss.files import write_tensors
 
 # Raise when what is computed from the same weights and pixels changes, so that older files are not met again.
 FORMAT = 1
@@ -61,8 +61,7 @@ def encode_pictures(
         parts.append(Moments(part.mean.half(), part.deviation.half()))
     moments = Moments(*(torch.cat([getattr(part, name) for part in parts], dim=1) for name in ("mean", "deviation")))
     if file is not None:
-        with write_atomic(file) as temporary:
-            save_file({"mean": moments.mean.contiguous(), "deviation": moments.deviation.contiguous()}, temporary)
+        write_tensors(file, {"mean": moments.mean.contiguous(), "deviation": moments.deviation.contiguous()})
     return moments
 
 

@@ -49,8 +49,9 @@ class LoraSample:
         ValueError: for a setting outside its range, naming it.
     """
 
-    base: str = DEFAULT_BASE
-    """The model: a name of the hub, a folder, or `tiny`. By default what the LoRA was trained on, if its file says."""
+    base: Annotated[str | None, tyro.conf.DisallowNone] = None
+    """The model: a name of the hub, a folder, or `tiny`. By default what the LoRA was trained on, if its file says, or
+    Stable Diffusion 1.5."""
     lora: Annotated[Path | None, tyro.conf.DisallowNone] = None
     """A LoRA file, its folder, or a run folder of `sketchloss lora train`; without: the model as it is."""
     lora_scale: float = 1.0
@@ -110,8 +111,9 @@ class LoraSample:
 class LoraMerge:
     """Add a LoRA to its model's weights, for programs that open models alone."""
 
-    base: str = DEFAULT_BASE
-    """The model: a name of the hub, a folder, or `tiny`. By default what the LoRA was trained on, if its file says."""
+    base: Annotated[str | None, tyro.conf.DisallowNone] = None
+    """The model: a name of the hub, a folder, or `tiny`. By default what the LoRA was trained on, if its file says, or
+    Stable Diffusion 1.5."""
     lora: Path
     """A LoRA file, its folder, or a run folder of `sketchloss lora train`."""
     lora_scale: float = 1.0
@@ -137,6 +139,8 @@ def sample(config: LoraSample) -> dict[str, Any]:
         OSError: if a file cannot be written; those made before are whole.
     """
     about = {} if config.lora is None else read_about(config.lora)
+    if config.negative_prompt is not None:
+        _check_readable("negative_prompt", config.negative_prompt)
     prompts = _gather_prompts(config, config.template or about.get("template", TEMPLATE))
     device = _choose_device(config)
     base = _choose_base(config.base, about)
@@ -159,6 +163,7 @@ def sample(config: LoraSample) -> dict[str, Any]:
         progress=bar.update,
     )
     settings: dict[str, Any] = {"base": base, "steps": config.steps, "guidance": config.guidance}
+    settings["precision"] = config.precision
     if config.lora is not None:
         settings |= {"lora": str(config.lora), "lora_scale": config.lora_scale}
     if config.negative_prompt is not None:
@@ -201,9 +206,14 @@ def _gather_prompts(config: LoraSample, template: str) -> list[str]:
         for text in texts:
             if not text.strip():
                 raise ValueError(f"{what} holds an empty one: write what to draw")
-            if not text.isprintable():  # also what was no UTF-8 on the command line
-                raise ValueError(f"{what} holds {text!r}, which no one can read: write plain text in UTF-8")
+            _check_readable(what, text)
     return list(dict.fromkeys([*given, *make_prompts(classes, template)]))
+
+
+def _check_readable(what: str, text: str) -> None:
+    # Control characters, and what was no UTF-8 on the command line. Joiners and unusual spaces are letters' business.
+    if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in text):
+        raise ValueError(f"{what} holds {text!r}, which no one can read: write plain text in UTF-8")
 
 
 def _read_lines(path: Path) -> list[str]:
@@ -232,12 +242,13 @@ def _choose_device(config: LoraSample) -> str:
     return device
 
 
-def _choose_base(base: str, about: dict[str, str]) -> str:
-    trained_on = about.get("base", base)
-    if base == DEFAULT_BASE and trained_on != base:
-        sys.stderr.write(f"note: the base is {trained_on}, which the LoRA was trained on\n")
-        return trained_on
-    return base
+def _choose_base(base: str | None, about: dict[str, str]) -> str:
+    if base is not None:
+        return base
+    trained_on = about.get("base", DEFAULT_BASE)
+    if trained_on != DEFAULT_BASE:
+        sys.stderr.write(f"note: the base is {trained_on}, which the LoRA was trained on; another is given by --base\n")
+    return trained_on
 
 
 def _name_files(prompts: Sequence[str], seeds: Sequence[int]) -> list[tuple[str, str, int]]:

@@ -79,7 +79,7 @@ class LoraSettings(ArmWeights):
     warmup: int = 100
     """Steps over which it rises."""
     schedule: Literal["constant", "cosine"] = "cosine"
-    """Afterwards: as it is, or falling to 0 along a cosine."""
+    """From the start: as it is, or falling to 0 along a cosine; either is multiplied by the warm-up."""
     clip: float = 1.0
     """Greatest norm of the gradient of all LoRA matrices together; 0: no bound."""
     precision: Literal["no", "bf16", "fp16"] = "bf16"

@@ -10,10 +10,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from sketchloss.files import write_atomic, write_json
+from sketchloss.files import write_json, write_tensors
 from sketchloss.weights import CONFIG, TENSORS, read_tensors
 
 FORMAT = "sketchloss embedder"
@@ -117,8 +116,7 @@ def save_embedder(embedder: Embedder, folder: str | Path) -> None:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor.detach().half().cpu().contiguous() for name, tensor in embedder.state_dict().items()}
-    with write_atomic(folder / TENSORS) as temporary:
-        save_file(tensors, temporary)
+    write_tensors(folder / TENSORS, tensors)
     write_json(folder / CONFIG, {"format": FORMAT, "version": 1, **asdict(embedder.config)})
 
 

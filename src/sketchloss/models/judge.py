@@ -17,12 +17,11 @@ from typing import Any
 import torch
 from jaxtyping import Float, Int64
 from kornia.color import rgb_to_grayscale
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import ResNetConfig, ResNetForImageClassification
 
 from sketchloss.extractors import Extractor
-from sketchloss.files import write_atomic, write_json
+from sketchloss.files import write_json, write_tensors
 from sketchloss.images import check_images
 from sketchloss.weights import CONFIG, TENSORS, read_tensors
 
@@ -175,8 +174,7 @@ def save_judge(judge: Judge, folder: str | Path) -> None:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in judge.state_dict().items()}
-    with write_atomic(folder / TENSORS) as temporary:
-        save_file(tensors, temporary)
+    write_tensors(folder / TENSORS, tensors)
     digest = _digest(folder / TENSORS)
     write_json(folder / CONFIG, {"format": FORMAT, "version": 1, "weights": digest, **asdict(judge.config)})
 

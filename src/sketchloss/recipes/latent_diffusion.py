@@ -9,9 +9,11 @@ The result is `OUT/lora/pytorch_lora_weights.safetensors`, a standard file that 
 takes, with `OUT/samples/` and `OUT/curves.png`.
 """
 
+import hashlib
+import json
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -33,26 +35,25 @@ from sketchloss.diffusion.bases import TINY
 from sketchloss.diffusion.denoising import Denoising, DenoisingTerms
 from sketchloss.diffusion.latent_cache import encode_pictures
 from sketchloss.diffusion.latents import Moments
-from sketchloss.diffusion.perceptual import LatentPerceptualLoss
-from sketchloss.diffusion.pipeline import load_text_to_image, training_scheduler
+from sketchloss.diffusion.pipeline import training_scheduler
 from sketchloss.diffusion.prompt_embeddings import PromptEmbeddings
 from sketchloss.diffusion.quiet import StableDiffusionPipeline
 from sketchloss.features import pixels_digest
 from sketchloss.files import write_json
 from sketchloss.images import save_picture
 from sketchloss.lora.adapters import add_lora, save_lora
-from sketchloss.lora.sampling import draw, size_step
+from sketchloss.lora.networks import open_networks
+from sketchloss.lora.sampling import draw
 from sketchloss.lora.settings import LoraArm, LoraSettings, open_drawings
-from sketchloss.loss import SketchLoss
 from sketchloss.report.figures import draw_curves
 from sketchloss.report.grid import draw_grid
-from sketchloss.training.accelerator import DTYPES, new_accelerator
+from sketchloss.training.accelerator import new_accelerator
 from sketchloss.training.guards import require_finite
 from sketchloss.training.memory import reuse_freed_memory
 from sketchloss.training.meter import Meter
 from sketchloss.training.order import Order, seeded
 from sketchloss.training.plan import peak_memory
-from sketchloss.training.run import Run, check_run_folder
+from sketchloss.training.run import Run, check_data, check_run_folder
 from sketchloss.training.trained_part import TrainedPart, leave_out_frozen_weights
 
 RESULT = "result.json"
@@ -118,25 +119,11 @@ def latent_diffusion(config: LatentDiffusion) -> dict[str, Any]:
     accelerator = new_accelerator(config.precision, seed=config.seed)
     say, device = accelerator.print, accelerator.device
     check_run_folder(config.out, config, config.resume)  # before an hour of encoding, not after
-    if config.arm != "none" and config.arm not in config.arms():
-        raise ValueError(f"arm is {config.arm}, which has no weights: give --{config.arm.replace('+', '-')}")
     reuse_freed_memory()
-    pipeline = load_text_to_image(config.base, dtype=DTYPES[config.precision]).to(device)
-    pipeline.set_progress_bar_config(disable=True)
-    if config.image_size % (unit := size_step(pipeline)):
-        near = max(unit, round(config.image_size / unit) * unit)
-        raise ValueError(f"image_size is {config.image_size}: this base takes multiples of {unit}, such as {near}")
+    pipeline, perceptual = open_networks(config, config.arm, device)
     noising = training_scheduler(pipeline)
 
     # Loss ------------------------------------------------------------------------------------------------------------
-    perceptual = None
-    if config.arm != "none" and config.perceptual_weight:
-        perceptual = _perceptual_loss(pipeline, config).to(device)
-        factor = pipeline.vae_scale_factor
-        rows, _ = perceptual.window([config.image_size // factor] * 2, (0.0, 0.0))
-        if rows.stop * factor < (least := perceptual.loss.minimum_size):
-            which = f" and decoded_part {config.decoded_part:g}" if config.decoded_part < 1 else ""
-            raise ValueError(f"image_size is {config.image_size}{which}: the layers need at least {least} pixels")
     denoising = Denoising(noising, perceptual, min_snr_gamma=config.min_snr_gamma)
     with_images = perceptual is not None and config.target == "image"
     weights = {"noise": 1.0, "perceptual": config.perceptual_weight if perceptual else 0.0}
@@ -145,6 +132,10 @@ def latent_diffusion(config: LatentDiffusion) -> dict[str, Any]:
     # Data ------------------------------------------------------------------------------------------------------------
     learnt, held = _part(open_drawings(config, config.data, say), config)
     pictures = hold_if_small(learnt, workers=config.workers)
+    digests = (pixels_digest(part, workers=config.workers) for part in (pictures, held))
+    known = hashlib.sha256(json.dumps([*digests, learnt.captions, held.captions]).encode()).hexdigest()
+    if config.resume:
+        check_data(config.out, known)
     how = {"folder": config.cache, "workers": config.workers, "progress": accelerator.is_local_main_process}
     moments, held_moments = (encode_pictures(pipeline.vae, part, **how) for part in (pictures, held))
     prompts = PromptEmbeddings(pipeline, [*learnt.captions, *held.captions])
@@ -159,11 +150,11 @@ def latent_diffusion(config: LatentDiffusion) -> dict[str, Any]:
         pipeline.unet.enable_gradient_checkpointing()
     if config.checkpointing in ("decoder", "both") and perceptual:
         pipeline.vae.enable_gradient_checkpointing()
-    optimizer = torch.optim.AdamW(parameters, lr=config.lr, weight_decay=0.01)
-    model, optimizer = accelerator.prepare(pipeline.unet, optimizer)
     per_step = config.batch_size * config.accumulate * accelerator.num_processes
     steps = config.steps or math.ceil(config.epochs * len(learnt) / per_step)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer.optimizer, lambda step: _rate(step, steps, config))
+    optimizer = torch.optim.AdamW(parameters, lr=config.lr, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps, config))
+    model, optimizer = accelerator.prepare(pipeline.unet, optimizer)
     accelerator.register_for_checkpointing(schedule, balance, TrainedPart(parameters))
     leave_out_frozen_weights(accelerator)
     trained = sum(parameter.numel() for parameter in parameters)
@@ -172,7 +163,7 @@ def latent_diffusion(config: LatentDiffusion) -> dict[str, Any]:
 
     # Loop ------------------------------------------------------------------------------------------------------------
     run = Run(config.out, config, accelerator, config.resume)
-    run.pin_data(f"{pixels_digest(pictures, workers=config.workers)} {prompts.digest()}")
+    run.pin_data(known)
     step = ((run.load_checkpoint() if config.resume else None) or {"step": 0})["step"]
     if config.resume:
         say(f"continuing after step {step:,}")
@@ -192,17 +183,25 @@ def latent_diffusion(config: LatentDiffusion) -> dict[str, Any]:
         with accelerator.autocast():
             return denoising(model, clean, noise, times, words, images, (down, across))
 
-    def batches(step: int) -> Iterator[DenoisingTerms]:
-        """The passes of a step, each measured when it is asked for."""
-        for part in range(config.accumulate):
-            place = (step * config.accumulate + part) * accelerator.num_processes + accelerator.process_index
-            yield measure(order.take(place * config.batch_size, config.batch_size), seeded("step", config.seed, place))
+    def passed(step: int, part: int) -> DenoisingTerms:
+        """One of the passes through the UNet that make a step."""
+        place = (step * config.accumulate + part) * accelerator.num_processes + accelerator.process_index
+        return measure(order.take(place * config.batch_size, config.batch_size), seeded("step", config.seed, place))
+
+    def pulls(number: int) -> dict[str, float]:
+        """How hard the terms of one batch pull at the UNet's output."""
+        chance = seeded("balance", config.seed, number, accelerator.process_index)
+        terms = measure(torch.randint(len(learnt), (config.batch_size,), generator=chance), chance)
+        return _norms(accelerator, terms, balance.active)
 
     if perceptual and config.balance == "initial" and not step:
         for number in range(config.balance_batches):
-            chance = seeded("balance", config.seed, number, accelerator.process_index)
-            terms = measure(torch.randint(len(learnt), (config.batch_size,), generator=chance), chance)
-            balance.observe(_norms(accelerator, terms, balance.active))
+            balance.observe(pulls(number))
+        if not balance.norms.get("perceptual"):
+            raise ValueError(
+                f"balance is initial, but the perceptual term had no gradient in {config.balance_batches} batches: "
+                "raise --balance-batches, lower --minimum-snr, or set its factor yourself with --balance none"
+            )
         say(f"factor of the perceptual term: {balance.factors['perceptual']:.3g}")
     everything = torch.arange(len(held))
     held_out = _HeldOut(
@@ -226,10 +225,11 @@ def latent_diffusion(config: LatentDiffusion) -> dict[str, Any]:
     model.train()
     while step < steps:
         rate = optimizer.param_groups[0]["lr"]
-        for part, terms in enumerate(batches(step), start=1):
-            total = balance.total(terms.named())
-            require_finite(total.item(), step, rate)
-            with nullcontext() if part == config.accumulate else accelerator.no_sync(model):
+        for part in range(config.accumulate):
+            with nullcontext() if part == config.accumulate - 1 else accelerator.no_sync(model):
+                terms = passed(step, part)
+                total = balance.total(terms.named())
+                require_finite(total.item(), step, rate)
                 accelerator.backward(total / config.accumulate)
             share = 1 - balance.factors["noise"] * terms.noise.item() / total.item() if perceptual else 0.0
             meter.add(
@@ -237,16 +237,21 @@ def latent_diffusion(config: LatentDiffusion) -> dict[str, Any]:
                 **{"perceptual_share": share, "active_fraction": terms.active},
             )
         # A list: a generator would be empty after its first use, and nothing would be clipped from then on.
-        norm = accelerator.clip_grad_norm_(parameters, config.clip or math.inf)
-        assert norm is not None
+        norm = float(accelerator.clip_grad_norm_(parameters, config.clip or math.inf))  # pyright: ignore[reportArgumentType]
+        if accelerator.scaler is None:  # which leaves such steps out
+            require_finite(norm, step, rate)
         optimizer.step()
-        schedule.step()
+        if not optimizer.step_was_skipped:
+            schedule.step()
         optimizer.zero_grad()
         step += 1
         bar.update()
         if step % config.log_every == 0 or step == steps:
             speed = (step - since) * per_step / (time.perf_counter() - started)
-            numbers = {**meter.read(), "gradient_norm": float(norm), "learning_rate": rate}
+            numbers = {
+                **meter.read(),
+                **{"gradient_norm": norm if math.isfinite(norm) else None, "learning_rate": rate},
+            }
             bar.set_postfix_str(f"loss {numbers['loss']:.3f}, {speed:.1f} pictures/s")
             run.log(step, pictures_per_second=speed, peak_memory_bytes=peak_memory(device), **numbers)
             started, since = time.perf_counter(), step
@@ -256,8 +261,11 @@ def latent_diffusion(config: LatentDiffusion) -> dict[str, Any]:
             run.log(step, **scores)
             say(f"step {step:,}: " + ", ".join(f"{name} {value:.4f}" for name, value in scores.items()))
             if accelerator.is_main_process:
-                with accelerator.autocast():  # the prepared UNet answers in float32, the decoder may take another
-                    _save_samples(pipeline, learnt, config, run.folder, step)
+                try:
+                    with accelerator.autocast():  # the prepared UNet answers in float32, the decoder may take another
+                        _save_samples(pipeline, learnt, config, run.folder, step)
+                except ValueError as error:  # a picture that is not finite must not cost what is not saved yet
+                    say(f"no pictures of step {step:,}: {error}")
             model.train()
         if step % config.checkpoint_every == 0 or step == steps:
             # First the LoRA: killed in between, a resumed run makes it again.
@@ -291,7 +299,9 @@ def _part(opened: Captioned, config: LatentDiffusion) -> tuple[Captioned, Captio
     """Return the pictures to learn from, and some of those held out."""
     learnt, held = opened.split(config.held_out, seed=config.split_seed)
     if not len(held):
-        raise ValueError(f"{config.data} has {len(opened)} picture, too few to hold some out: give more")
+        raise ValueError(
+            f"{config.data} has {len(opened)} picture{'s' * (len(opened) > 1)}, too few to hold some out: give more"
+        )
     mixed = torch.randperm(len(held), generator=seeded("validation pictures", config.split_seed))
     return learnt, held.select(mixed[: config.validation_pictures].sort().values.numpy())
 
@@ -306,35 +316,15 @@ def _scaled(latents: Tensor, autoencoder: Any) -> Tensor:
     return (latents - (getattr(autoencoder.config, "shift_factor", None) or 0.0)) * autoencoder.config.scaling_factor
 
 
-# Networks ------------------------------------------------------------------------------------------------------------
-
-
-def _perceptual_loss(pipeline: StableDiffusionPipeline, config: LatentDiffusion) -> LatentPerceptualLoss:
-    loss = SketchLoss(
-        config.load(config.arm, gates=config.seed),
-        layers=config.layers,
-        metric=config.metric,
-        reduction="none",
-        check=False,
-    )
-    return LatentPerceptualLoss(
-        pipeline.vae,
-        loss,
-        gate=config.gate,
-        minimum_snr=config.minimum_snr,
-        weighting=config.snr_weighting,
-        target=config.target,
-        part=config.decoded_part,
-    )
-
-
 # Steps ---------------------------------------------------------------------------------------------------------------
 
 
 def _norms(accelerator: Accelerator, terms: DenoisingTerms, names: Sequence[str]) -> dict[str, float]:
     """Return the norms of the terms' gradients at the UNet's output, the same in all processes."""
     named = {name: term for name, term in terms.named().items() if term.requires_grad}
-    norms = dict.fromkeys(names, 0.0) | gradient_norms(named, terms.output, [name for name in names if name in named])
+    scale = 2.0**16 if accelerator.mixed_precision == "fp16" else 1.0  # where the smallest gradients would vanish
+    present = [name for name in names if name in named]
+    norms = dict.fromkeys(names, 0.0) | gradient_norms(named, terms.output, present, scale=scale)
     means = accelerator.reduce(torch.tensor([norms[name] for name in names], device=terms.output.device), "mean")
     return dict(zip(names, means.tolist(), strict=True))  # pyright: ignore[reportAttributeAccessIssue] - a tensor
 
@@ -406,7 +396,9 @@ def _save_samples(
 
 def _about(config: LatentDiffusion, step: int) -> dict[str, str]:
     """What the LoRA file says of itself."""
+    # A path from the root on: the LoRA may be used from another folder.
+    base = str(Path(config.base).resolve()) if config.base != TINY and Path(config.base).is_dir() else config.base
     return {
-        **{"base": config.base, "data": short_name(config.data), "template": config.template, "arm": config.arm},
+        **{"base": base, "data": short_name(config.data), "template": config.template, "arm": config.arm},
         **{"image_size": str(config.image_size), "steps": str(step)},
     }

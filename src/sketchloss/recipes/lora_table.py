@@ -23,29 +23,30 @@ from diffusers.models.attention_processor import AttnProcessor
 from jaxtyping import Float, UInt8
 from PIL import Image
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
 from sketchloss.clip_score import ClipScorer
 from sketchloss.data.captions import Captioned
-from sketchloss.data.loading import load_batches, to_unit_range
+from sketchloss.data.loading import hold_if_small, load_batches, to_unit_range
 from sketchloss.data.prompts import readable
 from sketchloss.diffusion.pipeline import load_text_to_image
 from sketchloss.distances import distribution_distance
 from sketchloss.extractors import embed_images, open_extractors
-from sketchloss.files import write_atomic, write_json
+from sketchloss.features import pixels_digest
+from sketchloss.files import write_atomic, write_json, write_tensors
 from sketchloss.images import save_picture, to_picture
-from sketchloss.lora.adapters import load_lora
+from sketchloss.lora.adapters import find_lora, load_lora
+from sketchloss.lora.networks import open_networks
 from sketchloss.lora.sampling import draw
 from sketchloss.lora.settings import LoraArm, LoraSettings, open_drawings
-from sketchloss.models.judge import Judge, load_judge, save_judge
+from sketchloss.models.judge import Judge, JudgeConfig, load_judge, save_judge
 from sketchloss.recipes.latent_diffusion import PRESETS as LORA_PRESETS
 from sketchloss.recipes.latent_diffusion import RESULT, LatentDiffusion, latent_diffusion
 from sketchloss.report.grid import draw_grid
 from sketchloss.report.lora_table import CSV_HEADER, PLAIN, lora_report, lora_rows
 from sketchloss.report.tables import write_csv
-from sketchloss.training.accelerator import DTYPES
+from sketchloss.training.accelerator import DTYPES, new_accelerator
 from sketchloss.training.memory import reuse_freed_memory
 from sketchloss.training.run import check_run_folder, open_run_folder
 from sketchloss.training.train_judge import train_judge
@@ -58,7 +59,6 @@ MEASURING = frozenset(
     {
         "drawings",
         "drawing_steps",
-        "guidance",
         "extractors",
         "extractor_layer",
         "inception",
@@ -66,7 +66,7 @@ MEASURING = frozenset(
         "examples",
         "judge",
     }
-    | {"judge_steps", "seeds", "only"}
+    | {"seeds", "only"}
 )
 
 
@@ -90,6 +90,8 @@ class LoraTable(LoraSettings):
     """Drawings of each class with each LoRA."""
     drawing_steps: int = 25
     """Steps that a drawing is denoised in."""
+    guidance: float = 7.5
+    """Classifier-free guidance of these drawings, and of the pictures of the progress."""
     judge: Annotated[Path | None, tyro.conf.DisallowNone] = None
     """A classifier of an earlier table, `OUT/judge`; by default one is trained on the true drawings."""
     judge_steps: int = 600
@@ -147,9 +149,11 @@ def lora_table(config: LoraTable) -> dict[str, Any]:
     every: list[LoraArm] = [*config.arms(), PLAIN]  # pyright: ignore[reportAssignmentType] - names of ARMS
     arms: list[LoraArm] = [arm for arm in every if not config.only or arm in config.only]
     backbones = [arm for arm in arms if arm != PLAIN]
-    for arm in backbones:  # a mistake in any of these is said before the first hour, not after
+    # A mistake in any of these is said before the first hour, not after.
+    new_accelerator(config.precision, seed=config.seed)
+    open_networks(config, arms[0], torch.device("cpu"))
+    for arm in backbones[1:]:
         config.load(arm)
-    load_text_to_image(config.base)
     extractors = open_extractors(
         config.extractors,
         layer=config.extractor_layer,
@@ -161,15 +165,22 @@ def lora_table(config: LoraTable) -> dict[str, Any]:
 
     # Data ------------------------------------------------------------------------------------------------------------
     opened = open_drawings(config, config.data, print)
-    if not opened.classes:
-        raise ValueError(f"{config.data} has no classes, which the table draws: give class folders or a data set")
+    if len(opened.classes) < 2:
+        raise ValueError(f"{config.data} has no classes to tell apart: give two class folders or more, or a data set")
+    if twins := [prompt for prompt in opened.class_prompts if opened.class_prompts.count(prompt) > 1]:
+        names = [name for name, prompt in zip(opened.classes, opened.class_prompts, strict=True) if prompt == twins[0]]
+        raise ValueError(
+            f"classes {' and '.join(names)} have one prompt, {twins[0]!r}: rename one or put them together"
+        )
+    JudgeConfig(tuple(opened.classes), config.image_size)  # says if it cannot judge these
     learnt, held = opened.split(config.held_out, seed=config.split_seed)
     wanted = len(opened.classes) * config.drawings
     # Equal numbers for all: Fréchet distances depend on them.
     compared = min(wanted, len(held), len(learnt))
     if compared < 2:
         raise ValueError(f"{config.data} has {len(held)} held-out drawings to compare with: raise --held-out")
-    known = hashlib.sha256(json.dumps([opened.captions, config.split_seed]).encode()).hexdigest()
+    pixels = pixels_digest(hold_if_small(opened, workers=config.workers), workers=config.workers)
+    known = hashlib.sha256(json.dumps([pixels, opened.captions, config.split_seed]).encode()).hexdigest()
     open_run_folder(config.out, config, config.resume, data=known, free=MEASURING)
     judge = _judge(config, learnt, held, device)
     extractors.insert(0, judge.extractor())
@@ -242,18 +253,9 @@ def lora_table(config: LoraTable) -> dict[str, Any]:
 
 
 _REPORTED = (
-    *("data", "base", "template", "image_size", "batch_size", "seeds", "seed", "rank", "targets", "drawings"),
-    *(
-        "drawing_steps",
-        "guidance",
-        "perceptual_weight",
-        "balance",
-        "gate",
-        "minimum_snr",
-        "target",
-        "decoded_part",
-        "only",
-    ),
+    *("data", "base", "template", "image_size", "batch_size", "accumulate", "seeds", "seed", "rank", "targets"),
+    *("drawings", "drawing_steps", "guidance", "perceptual_weight", "balance", "gate", "minimum_snr", "target"),
+    *("decoded_part", "only"),
 )
 
 
@@ -281,9 +283,14 @@ def _judge(config: LoraTable, learnt: Captioned, held: Captioned, device: torch.
         judge = load_judge(folder)
         if list(judge.classes) != learnt.classes or judge.config.image_size != config.image_size:
             raise ValueError(f"{folder} judges other classes or another size: leave --judge out to train one")
+        seen = pixels_digest(hold_if_small(learnt, workers=config.workers), workers=config.workers)
+        if judge.config.pixels != seen:  # it may know the held-out drawings, or not the others
+            raise ValueError(f"{folder} was trained on other drawings than these: leave --judge out to train one")
     else:
         print("Judge: training a classifier on the true drawings")
-        judge = train_judge(learnt.sketches, held.sketches, steps=config.judge_steps, device=device)
+        judge = train_judge(
+            learnt.sketches, held.sketches, steps=config.judge_steps, device=device, workers=config.workers
+        )
         save_judge(judge, folder)
     print(f"Judge: {judge.accuracy:.1%} of {judge.config.held:,} held-out true drawings classified rightly")
     return judge.to(device)
@@ -322,7 +329,7 @@ def _drawings(config: LoraTable, prompts: Sequence[str], lora: Path | None, run:
     """Return what a LoRA draws, or the base: of each prompt so many; from the disk if they were drawn before."""
     seeds = [config.drawings * run + number for number in range(config.drawings)]
     settings = {"prompts": list(prompts), "seeds": seeds, "steps": config.drawing_steps, "guidance": config.guidance}
-    known = json.dumps({**settings, "base": config.base, "size": config.image_size})
+    known = json.dumps({**settings, "base": config.base, "size": config.image_size, "lora": _file_digest(lora)})
     file = (lora.parent if lora else config.out) / "drawings.safetensors"
     try:
         with safe_open(file, "pt") as stored:
@@ -340,9 +347,15 @@ def _drawings(config: LoraTable, prompts: Sequence[str], lora: Path | None, run:
     with tqdm(total=len(prompts) * len(seeds), desc="drawing", disable=None, leave=False) as bar:
         drawn = draw(pipeline, prompts, seeds, **how, progress=bar.update)
         drawings = torch.stack([torch.from_numpy(np.array(drawing.picture)).permute(2, 0, 1) for drawing in drawn])
-    with write_atomic(file) as temporary:
-        save_file({"drawings": drawings.contiguous()}, temporary, {"settings": known})
+    write_tensors(file, {"drawings": drawings.contiguous()}, {"settings": known})
     return drawings
+
+
+def _file_digest(lora: Path | None) -> str | None:
+    if lora is None:
+        return None
+    with find_lora(lora).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _figure(config: LoraTable, opened: Captioned, true_ones: Captioned, drawn: dict[str, Drawings]) -> Image.Image:

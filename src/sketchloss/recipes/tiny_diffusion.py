@@ -206,12 +206,14 @@ def tiny_diffusion(config: TinyDiffusion) -> dict[str, Any]:
         error = F.l1_loss(made.float(), batch.to(accelerator.device))
         return {"loss": error + config.divergence_weight * divergence, "error": error, "divergence": divergence}
 
+    @torch.no_grad()
     def show_rebuilt(step: int) -> dict[str, float]:
         shown = held_images[torch.linspace(0, len(held_images) - 1, 16).long()]
         made = decode_latents(pipeline.vae, encode_both_views(pipeline.vae, shown).mean[0])
         rows = [[to_picture(image) for image in pictures] for pictures in (shown / 255, made)]
         sheet = draw_grid(rows, side=2 * config.image_size, row_names=("picture", "rebuilt"), title=f"step {step:,}")
-        _save_sheets(run.folder, sheet, f"autoencoder_{step:06}.png", "autoencoder.png")
+        if accelerator.is_main_process:
+            _save_sheets(run.folder, sheet, f"autoencoder_{step:06}.png", "autoencoder.png")
         return {"reconstruction_error": (made.cpu() - shown / 255).abs().mean().item()}
 
     rebuilt = train(
@@ -252,8 +254,8 @@ def tiny_diffusion(config: TinyDiffusion) -> dict[str, Any]:
             chance = torch.Generator().manual_seed(0)  # the same noise and timesteps every time
             losses = [predict_noise(chance, held_moments, held[0].labels, 256)["loss"].item() for _ in range(4)]
         sheet = _draw_classes(pipeline, make_prompts(classes, config.templates[0]), config, f"step {step:,}")
-        _save_sheets(run.folder, sheet, f"drawn_{step:06}.png", "drawn.png")
         if accelerator.is_main_process:
+            _save_sheets(run.folder, sheet, f"drawn_{step:06}.png", "drawn.png")
             save_pipeline(pipeline, run.folder / "model")
         denoiser.train()
         average.restore(denoiser.parameters())

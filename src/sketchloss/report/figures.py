@@ -42,6 +42,6 @@ def draw_curves(
         axes.spines[["top", "right"]].set_visible(False)
         if axes.has_data():
             axes.legend(frameon=False)
-    figure.suptitle(title)
+    figure.suptitle(title, parse_math=False)  # a name of data may hold dollar signs
     with write_atomic(path) as temporary:
         figure.savefig(temporary, dpi=120)

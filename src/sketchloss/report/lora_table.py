@@ -45,11 +45,12 @@ def _caption(results: dict[str, Any]) -> str:
     seeds = results["seeds"]
     trainings = "one training of each arm" if seeds == 1 else f"{seeds} trainings of each arm (mean ± deviation)"
     base, data, judge = short_name(results["base"]), short_name(results["data"]), results["judge"]
+    steps = f"{results['steps']:,} steps of {results['batch_size'] * results['accumulate']}"
     sketches = f"{results['learnt']:,} sketches ({data}, {results['classes']} classes)"
     how = f'"{results["template"]}", {results["drawing_steps"]} steps, guidance {results["guidance"]:g}'
     return (
         f"Prompt to sketch: LoRAs of rank {results['rank']} ({results['targets']}) on {base}, trained "
-        f"{results['steps']:,} steps of {results['batch_size']} on {sketches} at {results['image_size']} pixels, "
+        f"{steps} on {sketches} at {results['image_size']} pixels, "
         f"{trainings}. Each draws every class {results['drawings']} times ({how}). Class accuracy: share of the "
         "generated drawings that a classifier, trained on the same true drawings, takes for what they should be; it is "
         f"right about {judge['accuracy']:.1%} of {judge['held']:,} held-out true ones. FD: Fréchet distance of "
@@ -102,7 +103,8 @@ def _notes(results: dict[str, Any]) -> Iterator[str]:
         "The judge is no party: it shares no weights with the arms. An arm was trained through features of its own "
         "weights, so that a distance by features of the same weights favours it."
     )
-    yield "base without LoRA: what the pipeline draws untaught. other true drawings: as many that were learnt from."
+    yield "base without LoRA: what the pipeline draws untaught."
+    yield "other true drawings: as many that were learnt from, by the judge too; the accuracy is of the held-out ones."
     gate = (
         f"samples with a signal-to-noise ratio of at least {results['minimum_snr']:g} have it"
         if results["gate"] == "snr"

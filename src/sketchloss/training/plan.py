@@ -23,10 +23,12 @@ def measure_steps(step: Callable[[Any], object], batches: Iterable[Any], device:
 
 
 def peak_memory(device: torch.device) -> int:
-    """Return the peak in bytes since the process began: of the GPU's allocator, or of the process on a CPU."""
+    """Return the peak in bytes since the process began: of the GPU's allocator, or of the process; 0 if unknown."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    import resource  # Windows has none
-
+    try:
+        import resource
+    except ImportError:  # Windows has none
+        return 0
     unit = 1 if sys.platform == "darwin" else 1024  # Linux counts in KiB, macOS in bytes
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -105,7 +105,7 @@ class Run:
             ) from error
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
-            write_json(temporary / "position.json", position)
+            write_json(temporary / "position.json", {**position, "processes": self.accelerator.num_processes})
             # A folder cannot be renamed onto a full one. Killed between the two renames, `previous` is left to resume.
             last, previous = folder / CHECKPOINT, folder / "previous"
             shutil.rmtree(previous, ignore_errors=True)
@@ -128,6 +128,10 @@ class Run:
                 reason = str(error).strip().partition("\n")[0]
                 raise ValueError(f"checkpoint {folder} is damaged ({reason}): start a new run elsewhere") from error
             position = json.loads((folder / "position.json").read_text(encoding="utf-8"))
+            if (then := position.pop("processes", None)) not in (None, now := self.accelerator.num_processes):
+                raise ValueError(
+                    f"{self.folder} was trained with {then} processes, now there are {now}: resume with {then}"
+                )
         if self.accelerator.is_main_process and self.metrics_file.exists():
             # What was logged after the checkpoint will be logged again.
             kept = [line for line in self.metrics() if position is not None and line["step"] <= position["step"]]

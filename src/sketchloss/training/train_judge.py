@@ -76,7 +76,8 @@ def train_judge(
             RandomAffine(degrees=8.0, translate=(0.08, 0.08), scale=(0.85, 1.15)), RandomHorizontalFlip()
         )
         optimizer = torch.optim.AdamW(judge.parameters(), lr, weight_decay=0.05)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps, pct_start=0.1)
+        rise = 0.1 if steps > 10 else 0.3  # of 10 steps a tenth is one, by which OneCycleLR would divide less one
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps, pct_start=rise)
         batches = _endless(learnt, batch_size, workers, seed)
         for step in tqdm(range(steps), "judge", disable=None if progress else True):
             batch = next(batches)
