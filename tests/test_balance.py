@@ -21,8 +21,17 @@ def test_gradient_norms_of_known_gradients():
     }
     norms = gradient_norms(terms, output, ("quadratic", "linear", "absent"))
     assert norms == pytest.approx({"quadratic": output.norm().item(), "linear": 3 * 24**0.5, "absent": 0.0})
+    scaled = gradient_norms(terms, output, ("quadratic", "linear"), scale=2.0**16)
+    assert scaled == pytest.approx({name: norms[name] for name in scaled})
     sum(terms[name] for name in norms).backward()  # the graph is kept, and nothing was added to gradients
     torch.testing.assert_close(output.grad, output.detach() + 3)
+
+
+def test_a_scale_keeps_what_float16_would_lose():
+    output = torch.ones(4, requires_grad=True)
+    terms = {"small": (output.half() * 1e-4).sum().float() * 1e-5}
+    assert gradient_norms(terms, output, ("small",))["small"] == 0
+    assert gradient_norms(terms, output, ("small",), scale=2.0**16)["small"] == pytest.approx(2e-9, rel=1e-2)
 
 
 WEIGHTS = {"content": 1.0, "style": 5.0, "total_variation": 0.0, "other": 0.25}

@@ -121,6 +121,9 @@ def test_other_pipelines(base, kind):
             {"_class_name": "FlowMatchEulerDiscreteScheduler"},
             "its scheduler is a FlowMatchEulerDiscreteScheduler: one of noise or velocity is needed",
         ),
+        ("scheduler/scheduler_config", {"beta_schedule": "wavy"}, "wavy"),
+        ("scheduler/scheduler_config", {"num_train_timesteps": "many"}, "will not do"),
+        ("vae/config", {"shift_factor": 0.1}, "has shift_factor=0.1, which StableDiffusionPipeline passes over"),
         ("scheduler/scheduler_config", {"_class_name": "system"}, "its scheduler is a system"),
     ],
 )  # fmt: skip

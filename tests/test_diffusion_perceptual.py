@@ -150,15 +150,19 @@ def test_nothing_frozen_gets_a_gradient_and_nothing_leaves_evaluation():
 
 
 def test_checkpointing_the_decoder_changes_no_number():
-    results = []
+    results, passes = [], []
     for checkpointed in (False, True):
         vae = autoencoder()
         if checkpointed:
             vae.enable_gradient_checkpointing()
+        seen: list[int] = []
+        vae.decoder.mid_block.register_forward_pre_hook(lambda *_, seen=seen: seen.append(1))
         predicted = latents(1).requires_grad_()
         LatentPerceptualLoss(vae, loss(), gate="none")(predicted, latents(2), ALPHAS).sum().backward()
         results.append(predicted.grad)
+        passes.append(len(seen))
     torch.testing.assert_close(*results)
+    assert passes == [2, 3]  # predicted and clean; the first once more on the way back
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,10 @@ import threading
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
-from sketchloss.files import claim_folder, write_atomic, write_json
+from sketchloss.files import claim_folder, write_atomic, write_json, write_tensors
 
 
 def names(folder: Path) -> list[str]:
@@ -102,6 +104,15 @@ def test_concurrent_writers_and_readers_only_ever_see_whole_files(tmp_path):
     assert len(seen) > 1
     assert seen <= whole
     assert names(tmp_path) == ["shared.txt"]
+
+
+def test_tensors_on_a_full_disk_are_one_line_and_the_earlier_file_stays(tmp_path, small_disk):
+    path = tmp_path / "model.safetensors"
+    write_tensors(path, {"a": torch.ones(3)}, {"about": "three"})
+    with small_disk(1000), pytest.raises(OSError, match=r"cannot write .*model.safetensors .*: free some space"):
+        write_tensors(path, {"a": torch.zeros(5000)})
+    assert load_file(path)["a"].tolist() == [1, 1, 1]
+    assert [file.name for file in tmp_path.iterdir()] == ["model.safetensors"]
 
 
 def test_json_is_indented_utf8_that_reads_back(tmp_path):

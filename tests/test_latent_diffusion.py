@@ -12,21 +12,26 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from accelerate import Accelerator
 from accelerate.optimizer import AcceleratedOptimizer
 from diffusers.models.attention_processor import AttnProcessor
 from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
 
+from sketchloss import SketchLoss
 from sketchloss.cli import main
 from sketchloss.data.captions import open_captioned
 from sketchloss.data.doodles import doodle
 from sketchloss.diffusion.latent_cache import encode_pictures
 from sketchloss.diffusion.perceptual import LatentPerceptualLoss
 from sketchloss.diffusion.pipeline import load_text_to_image, tokenize, training_scheduler
+from sketchloss.diffusion.prompt_embeddings import PromptEmbeddings
 from sketchloss.lora.adapters import add_lora, read_about
 from sketchloss.recipes import latent_diffusion as module
 from sketchloss.recipes.latent_diffusion import PRESETS, LatentDiffusion, latent_diffusion
+from sketchloss.report.figures import draw_curves
+from sketchloss.training.guards import TrainingStopped
 from sketchloss.training.order import Order, seeded
 from sketchloss.training.run import Run
 
@@ -63,6 +68,7 @@ def config(untrained_base, narrow, drawings, tmp_path) -> LatentDiffusion:
         lr=1e-2,
         held_out=0.25,
         balance_batches=3,
+        minimum_snr=0.05,
         sample_every=6,
         checkpoint_every=3,
         log_every=1,
@@ -86,7 +92,7 @@ def equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 
 
 def test_a_run_leaves_a_lora_pictures_numbers_and_a_checkpoint_without_the_base(config):
-    result = latent_diffusion(replace(config, minimum_snr=0.5))
+    result = latent_diffusion(config)
     out = config.out
     assert json.loads((out / "result.json").read_text()) == result
     assert result["pictures"] == 9
@@ -158,6 +164,121 @@ def test_a_plain_run_is_the_loop_as_it_is_usually_written(config):
     assert ours.keys() == theirs.keys()
     for name, tensor in theirs.items():
         torch.testing.assert_close(ours[name], tensor, rtol=1e-3, atol=1e-5)
+
+
+def test_a_run_with_everything_is_the_loop_written_out(config):
+    settings = {"minimum_snr": 0.5, "snr_weighting": "signal", "target": "image", "metric": "l2", "min_snr_gamma": 5.0}
+    settings |= {"unconditional": 0.5, "alpha": 4.0, "targets": "all", "balance": "none", "perceptual_weight": 0.7}
+    settings |= {"decoded_part": 0.5, "schedule": "constant", "warmup": 0, "lr": 1e-3, "clip": 0.0, "accumulate": 2}
+    latent_diffusion(replace(config, **settings))
+
+    pipeline = load_text_to_image(config.base)
+    learnt, _ = open_captioned(config.data, 16).split(0.25, seed=0)
+    moments = encode_pictures(pipeline.vae, learnt)
+    with torch.no_grad():
+        words, nothing = (pipeline.text_encoder(tokenize(pipeline, texts))[0] for texts in (learnt.captions, [""]))
+    noising, order = training_scheduler(pipeline), Order(len(learnt), 0)
+    loss = SketchLoss(config.photo, layers=config.layers, metric="l2", reduction="none")
+    unet, vae = pipeline.unet, pipeline.vae.requires_grad_(False)
+    optimizer = torch.optim.AdamW(add_lora(unet, rank=2, alpha=4.0, targets="all", seed=0), lr=1e-3, weight_decay=0.01)
+    unet.set_attn_processor(AttnProcessor())
+    with_term = 0
+    for number in range(12):
+        rows, chance = order.take(2 * number, 2), seeded("step", 0, number)
+        view = (torch.rand(2, generator=chance) < 0.5).long()
+        mean, deviation = moments.mean[view, rows].float(), moments.deviation[view, rows].float()
+        clean = (mean + deviation * torch.randn(mean.shape, generator=chance)) * vae.config.scaling_factor
+        times = torch.randint(1000, (2,), generator=chance)
+        noise = torch.randn(clean.shape, generator=chance)
+        worded = torch.rand(2, generator=chance) >= 0.5
+        top, left = (round(place * 2) for place in torch.rand(2, generator=chance).tolist())  # 2 of 4 rows and columns
+
+        noisy = noising.add_noise(clean, noise, times)
+        output = unet(noisy, times, torch.where(worded[:, None, None], words[rows], nothing)).sample
+        alphas = noising.alphas_cumprod[times]
+        snr = alphas / (1 - alphas)
+        total = ((output - noise).square().mean((1, 2, 3)) * snr.clamp(max=5) / snr).mean()
+        for place in (snr >= 0.5).nonzero().flatten().tolist():
+            with_term += 1
+            predicted = (noisy[place] - (1 - alphas[place]).sqrt() * output[place]) / alphas[place].sqrt()
+            window = predicted[None, :, top : top + 2, left : left + 2] / vae.config.scaling_factor
+            decoded = vae.decode(window).sample / 2 + 0.5
+            decoded = decoded + (decoded.clamp(0, 1) - decoded).detach()
+            picture = learnt[int(rows[place])]["image"][None] / 255
+            picture = picture.flip(3) if view[place] else picture
+            there = picture[..., 4 * top : 4 * top + 8, 4 * left : 4 * left + 8]
+            total = total + 0.7 * alphas[place] * loss(decoded, there)[0] / 2
+        (total / 2).backward()
+        if number % 2:
+            optimizer.step()
+            optimizer.zero_grad()
+    assert 3 < with_term < 24
+    ours = trained(config.out)
+    for name, parameter in unet.named_parameters():
+        if parameter.requires_grad:
+            found = ours[f"unet.{name.replace('.default', '')}"]
+            torch.testing.assert_close(found, parameter.detach(), rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("checkpointing", ["none", "decoder", "unet", "both"])
+def test_activations_are_computed_again_where_it_is_asked_for(config, checkpointing, monkeypatch):
+    opened = []
+    open_networks = module.open_networks
+    monkeypatch.setattr(module, "open_networks", lambda *given: opened.append(open_networks(*given)) or opened[-1])
+    latent_diffusion(replace(config, checkpointing=checkpointing, steps=1, balance="none"))
+    pipeline = opened[0][0]
+    assert pipeline.unet.is_gradient_checkpointing == (checkpointing in ("unet", "both"))
+    assert pipeline.vae.is_gradient_checkpointing == (checkpointing in ("decoder", "both"))
+
+
+def test_a_name_with_dollars_is_drawn_as_it_is(tmp_path):
+    draw_curves([{"step": 1, "loss": 2.0}], tmp_path / "curves.png", title="my_$^$_data$\\frac$", panels=module.CURVES)
+    assert (tmp_path / "curves.png").stat().st_size > 1000
+
+
+def test_the_held_out_pictures_are_measured_with_their_own_captions(config, monkeypatch):
+    asked = []
+    embeddings = PromptEmbeddings.embeddings
+
+    def noted(self, rows):
+        asked.append([self._texts[self._rows[row]] for row in rows.tolist()])
+        return embeddings(self, rows)
+
+    monkeypatch.setattr(PromptEmbeddings, "embeddings", noted)
+    latent_diffusion(replace(config, steps=1, balance="none"))
+    _, held = open_captioned(config.data, 16).split(0.25, seed=0)
+    assert held.captions in asked
+
+
+def test_a_balance_without_a_single_gradient_is_refused(config):
+    with pytest.raises(ValueError, match="the perceptual term had no gradient in 3 batches: raise --balance-batches"):
+        latent_diffusion(replace(config, minimum_snr=1e9))
+
+
+def test_a_picture_that_cannot_be_drawn_does_not_cost_the_training(config, monkeypatch, capsys):
+    def fail(*_, **__):
+        raise ValueError("the picture is not finite")
+
+    monkeypatch.setattr(module, "draw", fail)
+    latent_diffusion(replace(config, arm="none", steps=1))
+    assert "no pictures of step 1: the picture is not finite" in capsys.readouterr().out
+    assert (config.out / "checkpoints" / "last" / "position.json").is_file()
+
+
+def test_a_gradient_that_is_not_finite_stops_before_it_reaches_the_weights(config, monkeypatch):
+    clip = Accelerator.clip_grad_norm_
+    monkeypatch.setattr(Accelerator, "clip_grad_norm_", lambda *given: clip(*given) * float("inf"))
+    with pytest.raises(TrainingStopped):
+        latent_diffusion(replace(config, arm="none"))
+    assert not (config.out / "lora").exists()
+
+
+def test_another_number_of_processes_cannot_take_over(config):
+    latent_diffusion(replace(config, arm="none", steps=3))
+    position = config.out / "checkpoints" / "last" / "position.json"
+    position.write_text(json.dumps({**json.loads(position.read_text()), "processes": 4}))
+    with pytest.raises(ValueError, match="was trained with 4 processes, now there are 1: resume with 4"):
+        latent_diffusion(replace(config, arm="none", steps=3, resume=True))
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sketchloss.cli import _HelpShown, parse
+from sketchloss.diffusion.bases import DEFAULT_BASE
 from sketchloss.diffusion.pipeline import build_tiny, load_text_to_image, save_pipeline
 from sketchloss.lora import add_lora, draw, load_lora, save_lora
 from sketchloss.lora import commands as module
@@ -65,7 +66,7 @@ def test_a_picture_for_each_prompt_and_seed(quick, made, capsys):
         with Image.open(Path("out", name)) as picture:
             assert picture.text == {
                 **{"prompt": drawing.prompt, "seed": str(drawing.seed), "steps": "2", "guidance": "7.5"},
-                **{"base": "base", "lora": "run", "lora_scale": "0.5"},
+                **{"base": "base", "precision": "no", "lora": "run", "lora_scale": "0.5"},
             }
     out, err = capsys.readouterr()
     assert out.startswith("4 drawings in out, ")
@@ -93,10 +94,17 @@ def test_what_the_lora_file_says_is_the_default(quick, made, capsys):
     assert [drawing["prompt"] for drawing in results["drawings"]] == ["tabby in ink", "tea pot in ink"]
     assert results["base"] == str(made / "base")
     assert pixels("out/1_tabby-in-ink_0.png").shape == (24, 24, 3)
-    assert f"note: the base is {made / 'base'}, which the LoRA was trained on\n" in capsys.readouterr().err
+    assert (
+        f"note: the base is {made / 'base'}, which the LoRA was trained on; another is given by --base\n"
+        in capsys.readouterr().err
+    )
 
 
 def test_prompts_from_everywhere(quick, capsys):
+    # A no-break space, a Japanese one and a joiner belong to the words.
+    assert sample(
+        LoraSample(**{**quick, "steps": 1, "out": Path("odd")}, prompts=("chat\u00a0noir", "猫\u3000絵", "क्\u200dष"))
+    )
     Path("prompts.txt").write_bytes("\ufeffein Huhn\r\n\r\n  a   cat \r\n".encode())
     Path("classes.txt").write_text("dog\n", encoding="utf-8")
     results = sample(
@@ -193,6 +201,9 @@ def test_a_full_disk_leaves_whole_pictures(quick, small_disk):
         ({"lora": Path("base")}, "base holds no pytorch_lora_weights.safetensors"),
         ({"lora": Path("run"), "lora_scale": float("nan")}, "scale is nan"),
         ({"base": "gone/base/model"}, "gone/base/model"),
+        ({"negative_prompt": "a \udcff"}, "negative_prompt holds 'a .*', which no one can read"),
+        ({"prompts": ("a\x00cat",)}, "prompts holds 'a.*cat', which no one can read"),
+        ({"lora": Path("run"), "base": DEFAULT_BASE}, "could not be fetched"),  # not what the LoRA was trained on
         ({"precision": "fp16"}, "precision is fp16, which needs a GPU: use bf16 or no"),
     ],
 )
@@ -234,6 +245,14 @@ def test_merged_weights_draw_the_same(quick, dtype, capsys):
     assert index["scheduler"] == json.loads(Path("base/model_index.json").read_text())["scheduler"]
 
 
+def test_an_empty_folder_that_one_is_in_is_no_name(quick, tmp_path, monkeypatch):
+    (tmp_path / "empty").mkdir()
+    run = Path("run").absolute()
+    monkeypatch.chdir(tmp_path / "empty")
+    with pytest.raises(ValueError, match=r"\. is no name for a folder: choose another --out"):
+        merge(LoraMerge(lora=run, out=Path()))
+
+
 def test_nothing_is_left_of_what_cannot_be_merged(quick, made, capsys, small_disk):
     with (
         small_disk(100_000),
@@ -248,6 +267,8 @@ def test_nothing_is_left_of_what_cannot_be_merged(quick, made, capsys, small_dis
         ("full", "full is not empty"),
         ("full/mine", "full/mine is not a folder"),
         ("link", "not a folder"),
+        (".", "is not empty"),
+        ("/", "is not empty"),
     ):
         with pytest.raises(ValueError, match=said):
             merge(LoraMerge(lora=Path("run"), out=Path(out)))

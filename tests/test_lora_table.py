@@ -5,6 +5,7 @@ Oracles: counts and files worked out by hand, the judge asked directly, the dist
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -55,6 +56,7 @@ def config(untrained_base, narrow, drawings, tmp_path) -> LoraTable:
         lr=1e-2,
         held_out=0.34,
         balance_batches=2,
+        minimum_snr=0.05,
         sample_every=2,
         checkpoint_every=2,
         shown=1,
@@ -184,6 +186,35 @@ def test_a_mistake_is_said_before_anything_is_trained(config, changes, words):
     assert not config.out.exists()
 
 
+def test_drawings_that_changed_are_not_taken_for_the_old_ones(config, drawings, tmp_path):
+    own = tmp_path / "own"
+    shutil.copytree(drawings, own)
+    config = replace(config, data=str(own), seeds=1, steps=1, judge_steps=1)
+    lora_table(config)
+    doodle("cat", 99).sketch(16).save(next((own / "cat").iterdir()))
+    with pytest.raises(ValueError, match="has changed since it was started"):
+        lora_table(replace(config, resume=True))
+
+
+def test_what_the_judge_or_the_pictures_depend_on_cannot_change_on_the_way(config):
+    lora_table(replace(config, seeds=1, steps=1, judge_steps=1))
+    before = (config.out / "config.json").read_text()
+    for changes in ({"guidance": 3.0}, {"judge_steps": 2}):
+        with pytest.raises(ValueError, match=f"was started with {next(iter(changes))}="):
+            lora_table(replace(config, **{"seeds": 1, "steps": 1, "judge_steps": 1, **changes}, resume=True))
+    assert (config.out / "config.json").read_text() == before
+
+
+def test_classes_of_one_prompt_are_refused(config, tmp_path):
+    for name in ("hot_dog", "hot dog"):
+        (tmp_path / "food" / name).mkdir(parents=True)
+        for seed in range(6):
+            doodle("cat", seed).sketch(16).save(tmp_path / "food" / name / f"{seed}.png")
+    with pytest.raises(ValueError, match="classes hot dog and hot_dog have one prompt, 'a sketch of a hot dog'"):
+        lora_table(replace(config, data=str(tmp_path / "food")))
+    assert not config.out.exists()
+
+
 def test_captions_without_classes_are_refused(config, tmp_path):
     folder = tmp_path / "flat"
     folder.mkdir()
@@ -203,6 +234,8 @@ def test_another_judge_of_other_classes_is_refused(config, tmp_path):
             doodle(kind, seed).sketch(16).save(other / kind / f"{seed}.png")
     with pytest.raises(ValueError, match="judges other classes or another size: leave --judge out"):
         lora_table(replace(config, data=str(other), judge=config.out / "judge", out=tmp_path / "second"))
+    with pytest.raises(ValueError, match="was trained on other drawings than these: leave --judge out"):
+        lora_table(replace(config, split_seed=1, judge=config.out / "judge", out=tmp_path / "third"))
 
 
 def test_the_command_line_says_a_mistake_in_one_line(capsys, tmp_path):
@@ -232,15 +265,8 @@ def made_up(seeds: int = 3) -> dict:
         **{"data": "doodles?tool=ink", "base": "tiny", "template": "a sketch of a {}", "image_size": 64},
         **{"batch_size": 8, "accumulate": 2, "seeds": seeds, "seed": 0, "rank": 16, "targets": "all", "drawings": 8},
         **{"drawing_steps": 25, "guidance": 4.0, "perceptual_weight": 0.2, "balance": "initial", "gate": "snr"},
-        **{
-            "minimum_snr": 3.0,
-            "target": "latent",
-            "only": (),
-            "classes": 35,
-            "learnt": 5600,
-            "compared": 280,
-            "steps": 600,
-        },
+        **{"minimum_snr": 3.0, "target": "latent", "decoded_part": 0.5, "only": (), "classes": 35},
+        **{"learnt": 5600, "compared": 280, "steps": 600},
         "judge": {"accuracy": 0.99, "held": 1400, "steps": 600},
         "weights": {"attention+tuning": ["sketch"], "original": ["photo"]},
         "rows": {**rows, BASE_ROW: runs(0.1, 1), TRUE_ROW: runs(0.99, 1)},
@@ -261,9 +287,25 @@ def test_the_report_has_means_deviations_the_papers_numbers_and_what_is_smaller(
         "3 trainings of each arm",
         "99.0% of 1,400",
         "tuning: left out",
-        "ratio of at least 3; compared with the decoded true latent, in a window of 0.5 of the side",
+        "ratio of at least 3 have it; compared with the decoded true latent, in a window of 0.5 of the side",
     ):
         assert words in text
+
+
+def test_a_clip_model_has_a_column():
+    results = made_up()
+    for runs in results["rows"].values():
+        for place, run in enumerate(runs):
+            run["clip"] = {"name": "CLIP (some)", "mean": 25.0 + place}
+    results["rows"][TRUE_ROW][0]["clip"] = None
+    header, _, *table = [line for line in lora_report(results).splitlines() if line.startswith("|")]
+    column = [cell.strip() for cell in header.split("|")].index("CLIP (some) ↑")
+    cells = {line.split("|")[1].strip(): line.split("|")[column].strip() for line in table}
+    assert cells["original"] == "26.00 ± 1.00"
+    assert cells[TRUE_ROW] == "-"
+    by_name = [dict(zip(CSV_HEADER, row, strict=True)) for row in lora_rows(results)]
+    assert [row["clip"] for row in by_name if row["row"] == "original"] == [25.0, 26.0, 27.0]
+    assert {row["clip_model"] for row in by_name if row["row"] == "none"} == {"CLIP (some)"}
 
 
 def test_one_seed_has_no_test_and_says_so():

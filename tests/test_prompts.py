@@ -1,5 +1,6 @@
 """Oracles: published pairs of ImageNet's ids and names; templates filled in by hand."""
 
+import os
 import re
 from importlib import resources
 
@@ -76,3 +77,5 @@ def test_a_class_without_a_name_is_refused():
     for name in ("", " ", "_"):
         with pytest.raises(ValueError, match=f"class {name!r} has no name to write in a prompt: rename it"):
             make_prompts(["cat", name])
+    with pytest.raises(ValueError, match="has a name that is not UTF-8: rename it"):
+        make_prompts(["cat", os.fsdecode(b"caf\xe9")])

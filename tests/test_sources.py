@@ -408,3 +408,8 @@ def test_real_sources(data_folder):
     sketchy = open_sketches(data_folder / "sketchy", 28)
     assert (len(sketchy), len(sketchy.classes), sketchy.unreadable) == (1000, 125, [])
     assert len(set(sketchy.groups)) < 1000
+
+
+def test_doodles_of_a_seed_beyond_all_are_refused():
+    with pytest.raises(ValueError, match="seed is 100000000000000: doodles take 0 to 4,294,967,295"):
+        open_sketches("doodles", 32, per_class=1, seed=10**14)

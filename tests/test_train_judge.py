@@ -75,6 +75,11 @@ def test_a_seed_repeats_and_the_programs_random_state_is_left_alone(sides):
     assert torch.equal(after, torch.rand(3))
 
 
+@pytest.mark.parametrize("steps", [2, 4, 10, 11])
+def test_any_number_of_steps_will_do(sides, steps):
+    assert train_judge(*sides, steps=steps, batch_size=2, workers=0, progress=False).config.steps == steps
+
+
 def test_one_step_and_an_odd_drawing_are_enough(sides):
     # 33 drawings in batches of 8 leave one, which batch norm cannot take.
     judge = train_judge(sides[0].select(np.arange(15, 48)), sides[1], steps=6, batch_size=8, workers=0, progress=False)

@@ -269,7 +269,7 @@ def save_pipeline(pipeline: StableDiffusionPipeline, folder: str | Path, *, dtyp
         ValueError: if the folder holds something else, or a weight is not finite in `dtype`.
         OSError: if it cannot be written; then what was there is still there.
     """
-    folder = Path(folder).absolute()  # "." has no name
+    folder = Path(folder)
     if folder.exists() and not (folder / INDEX).is_file() and not (folder.is_dir() and not any(folder.iterdir())):
         raise ValueError(f"{folder} holds something else than a pipeline: choose another folder")
     partial, previous = (folder.with_name(f".{folder.name}.{state}") for state in ("partial", "previous"))

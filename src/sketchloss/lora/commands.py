@@ -332,6 +332,8 @@ def merge(config: LoraMerge) -> Path:
         raise ValueError(f"{out} is not a folder: choose another --out")
     if out.exists() and any(out.iterdir()):
         raise ValueError(f"{out} is not empty: choose another --out")
+    if not out.name:  # . or /, which cannot be put in place once it is whole
+        raise ValueError(f"{out} is no name for a folder: choose another --out")
     pipeline = load_text_to_image(_choose_base(config.base, read_about(config.lora)))  # in float32, for the sum
     load_lora(pipeline, config.lora, scale=config.lora_scale)
     merge_lora(pipeline)
