@@ -4,11 +4,13 @@
     python benchmarks/lora_step.py --model sd15 --pixels 256 --batch 1  Stable Diffusion 1.5's sizes, random weights
 
 Every variant takes the same steps on the same latents, noise and timesteps, spread evenly over all, in turn, in one
-run; the time of a step is the mean, since a gated step is cheap or dear. Peak memory is measured in a fresh process for
-each variant: of the allocator on a GPU, else by how much the process grows over its steps.
+run; the time of a step is the mean, since a gated step is cheap or dear. Arithmetic (of matrix products, convolutions
+and attention, by torch's counter) and peak memory are measured in a fresh process for each variant; memory is that of
+the allocator on a GPU, else by how much the process grows over its steps.
 """
 
 import argparse
+import json
 import subprocess
 import sys
 import time
@@ -19,6 +21,7 @@ import torch
 from diffusers.models.attention_processor import AttnProcessor
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from torch.utils.flop_counter import FlopCounterMode
 
 from peak_memory import peak_growth
 from sketchloss import SketchLoss, load_backbone
@@ -33,7 +36,7 @@ from sketchloss.training.accelerator import DTYPES
 from sketchloss.training.memory import reuse_freed_memory
 
 PLAIN = "plain LoRA"
-USUAL: dict[str, Any] = {"downsample": "max", "gate": "snr", "target": "latent", "checkpoint": False}
+USUAL: dict[str, Any] = {"downsample": "max", "gate": "snr", "target": "latent", "part": 1.0, "checkpoint": False}
 # Of each variant, what it changes of the usual.
 VARIANTS: dict[str, dict[str, Any]] = {
     PLAIN: {},
@@ -42,7 +45,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "gated": {},
     "gated, decoder checkpointed": {"checkpoint": True},
     "gated, against the picture": {"target": "image"},
-    "gated, against the picture, decoder checkpointed": {"target": "image", "checkpoint": True},
+    "gated, a window of half the side": {"part": 0.5},
     "every sample, gates in place of pools": {"gate": "none", "downsample": "none"},
     "gated, gates in place of pools": {"downsample": "none"},
 }
@@ -63,10 +66,10 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=24, help="of each variant")
     parser.add_argument("--checkpoint-unet", action="store_true")
     parser.add_argument("--variants", nargs="*", choices=tuple(VARIANTS), default=list(VARIANTS))
-    parser.add_argument("--memory-of", choices=tuple(VARIANTS), help=argparse.SUPPRESS)
+    parser.add_argument("--costs-of", choices=tuple(VARIANTS), help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.memory_of:
-        print(measure_memory(options))
+    if options.costs_of:
+        print(json.dumps(measure_costs(options)))
         return
 
     reuse_freed_memory()  # `sketchloss lora train` does so too
@@ -83,25 +86,30 @@ def main() -> None:
             synchronize(device)
             seconds[name] += time.perf_counter() - start
     plain = seconds[next(iter(seconds))]
-    memory = {name: int(in_fresh_process(name)) for name in steps}
+    del steps
+    costs = {name: in_fresh_process(name) for name in seconds}
+    least = costs[next(iter(seconds))]["flops"]
     rows = [
-        [name, f"{spent / options.steps:.3g}", f"{spent / plain:.2f}x", f"{memory[name] / 2**20:,.0f}"]
+        [
+            *(name, f"{spent / options.steps:.3g}", f"{spent / plain:.2f}x", f"{costs[name]['flops'] / least:.2f}x"),
+            f"{costs[name]['memory'] / 2**20:,.0f}",
+        ]
         for name, spent in seconds.items()
     ]
     threads = f", {torch.get_num_threads()} threads" if device.type == "cpu" else ""
     print(f"{options.model}, {options.pixels} pixels, batch {options.batch}, {options.precision}, {device}{threads}\n")
-    print(markdown_table(["perceptual term", "s/step", f"of {next(iter(seconds))}", "peak memory (MiB)"], rows))
+    print(markdown_table(["perceptual term", "s/step", "time", "arithmetic", "peak memory (MiB)"], rows))
 
 
-def in_fresh_process(name: str) -> str:
-    return subprocess.run(
-        [sys.executable, *sys.argv, "--memory-of", name], capture_output=True, text=True, check=True
-    ).stdout
+def in_fresh_process(name: str) -> dict[str, float]:
+    command = [sys.executable, *sys.argv, "--costs-of", name]
+    return json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
 
 
-def measure_memory(options: argparse.Namespace) -> int:
+def measure_costs(options: argparse.Namespace) -> dict[str, float]:
+    """Return the peak memory in bytes, and the floating-point operations of a step in the mean."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    step = prepare(options.memory_of, options, device)
+    step = prepare(options.costs_of, options, device)
 
     def some_steps() -> None:
         for number in range(3):
@@ -109,8 +117,13 @@ def measure_memory(options: argparse.Namespace) -> int:
 
     if device.type == "cuda":
         some_steps()
-        return torch.cuda.max_memory_allocated(device)
-    return peak_growth(some_steps)
+        memory = torch.cuda.max_memory_allocated(device)
+    else:
+        memory = peak_growth(some_steps)
+    with FlopCounterMode(display=False) as counter:
+        for number in range(options.steps):
+            step(number)
+    return {"memory": memory, "flops": counter.get_total_flops() / options.steps}
 
 
 def prepare(name: str, options: argparse.Namespace, device: torch.device) -> Callable[[int], None]:
@@ -140,7 +153,9 @@ def prepare(name: str, options: argparse.Namespace, device: torch.device) -> Cal
             autoencoder.enable_gradient_checkpointing()
         backbone = load_backbone("sketch", downsample=variant["downsample"], classes=())
         loss = SketchLoss(backbone, reduction="none", check=False)
-        perceptual = LatentPerceptualLoss(autoencoder, loss, gate=variant["gate"], target=variant["target"]).to(device)
+        perceptual = LatentPerceptualLoss(
+            autoencoder, loss, gate=variant["gate"], target=variant["target"], part=variant["part"]
+        ).to(device)
     denoising = Denoising(scheduler, perceptual)
 
     chance = torch.Generator().manual_seed(0)
@@ -157,7 +172,7 @@ def prepare(name: str, options: argparse.Namespace, device: torch.device) -> Cal
     def step(number: int) -> None:
         noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(number)).to(device)
         with torch.autocast(device.type, dtype, enabled=dtype is not torch.float32):
-            terms = denoising(unet, clean, noise, times[number].to(device), words, images)
+            terms = denoising(unet, clean, noise, times[number].to(device), words, images, (0.5, 0.5))
         (terms.noise + terms.perceptual).backward()
         optimizer.step()
         optimizer.zero_grad()
