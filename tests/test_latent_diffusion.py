@@ -69,6 +69,7 @@ def config(untrained_base, narrow, drawings, tmp_path) -> LatentDiffusion:
         held_out=0.25,
         balance_batches=3,
         minimum_snr=0.05,
+        decoded_part=1.0,
         sample_every=6,
         checkpoint_every=3,
         log_every=1,

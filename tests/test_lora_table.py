@@ -57,6 +57,7 @@ def config(untrained_base, narrow, drawings, tmp_path) -> LoraTable:
         held_out=0.34,
         balance_batches=2,
         minimum_snr=0.05,
+        decoded_part=1.0,
         sample_every=2,
         checkpoint_every=2,
         shown=1,

@@ -53,9 +53,9 @@ class LoraSettings(ArmWeights):
     """How much each of these counts: all alike, or by its share of signal."""
     target: Target = "latent"
     """What the decoded prediction is compared with: the decoded true latent, or the picture itself."""
-    decoded_part: float = 1.0
-    """Side of the window that the term decodes, as a share of the picture's: 0.5 costs a quarter. It lies elsewhere at
-    each step."""
+    decoded_part: float = 0.5
+    """Side of the window that the term decodes, as a share of the picture's: half the side is a quarter of the cost. It
+    lies elsewhere at each step; 1: the whole picture, as the paper."""
     layers: tuple[str, ...] = DEFAULT_LAYERS
     """Where the backbone's features are compared: relu1_1 to relu5_3, or pool1 to pool5."""
     metric: Metric = "l1"

@@ -93,7 +93,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "paper": {
         **{"data": "songweig/imagenet_sketch", "photo": "imagenet", "downsample": "none", "precision": "fp16"},
         **{"batch_size": 1, "epochs": 100, "gate": "none", "balance": "none", "perceptual_weight": 1.0, "rank": 4},
-        **{"schedule": "constant", "warmup": 0, "checkpointing": "both"},
+        **{"schedule": "constant", "warmup": 0, "checkpointing": "both", "decoded_part": 1.0},
     },
     "stable": {},
     "demo": {
