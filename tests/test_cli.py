@@ -192,6 +192,8 @@ def test_an_interruption_is_one_line_and_130(tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # Processes that a script starts in the background are born deaf to it, and so are their children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     with pipe.open("wb"):  # returns when the other end is open
         process.send_signal(signal.SIGINT)

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-import sketchloss.weights
+import sketchloss.files
 from sketchloss.attention import AttentionGate
 from sketchloss.backbone import Backbone, BackboneConfig
 from sketchloss.files import write_json
@@ -168,11 +168,11 @@ def test_a_save_that_fails_midway_leaves_the_earlier_weights(tmp_path, monkeypat
     save_backbone(small_backbone(), tmp_path)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
 
-    def disk_full(tensors, path):
+    def disk_full(tensors, path, metadata):
         Path(path).write_bytes(before["model.safetensors"][:1000])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(sketchloss.weights, "save_file", disk_full)
+    monkeypatch.setattr(sketchloss.files, "save_file", disk_full)
     with pytest.raises(OSError, match="No space left"):
         save_backbone(small_backbone(attention=True), tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

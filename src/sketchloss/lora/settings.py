@@ -54,8 +54,7 @@ class LoraSettings(ArmWeights):
     target: Target = "latent"
     """What the decoded prediction is compared with: the decoded true latent, or the picture itself."""
     decoded_part: float = 0.5
-    """Side of the window that the term decodes, as a share of the picture's: half the side is a quarter of the cost. It
-    lies elsewhere at each step; 1: the whole picture, as the paper."""
+    """Side of the window that the term decodes, elsewhere at each step, as a share of the picture's; 1: all of it."""
     layers: tuple[str, ...] = DEFAULT_LAYERS
     """Where the backbone's features are compared: relu1_1 to relu5_3, or pool1 to pool5."""
     metric: Metric = "l1"
