@@ -163,7 +163,7 @@ def _check_configurations(base: str | Path, folder: Path) -> None:
         )
     try:
         noise_schedule(_read_json(base, folder / "scheduler" / "scheduler_config.json"))
-    except (ValueError, TypeError, NotImplementedError) as error:
+    except (ValueError, TypeError, NotImplementedError) as error:  # the last: diffusers' for a schedule it lacks
         raise ValueError(f"{base} will not do: {one_line(error)}") from None
 
 
