@@ -1,11 +1,21 @@
 """Which weights stand for which arm. Oracle: the tensors of the files themselves."""
 
+from dataclasses import fields
+from functools import partial
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor
 
-from sketchloss import Backbone, save_backbone
+from sketchloss import ARMS, Backbone, save_backbone
 from sketchloss.arms import ArmWeights
+from sketchloss.recipes.class_separation import ClassSeparation
+from sketchloss.recipes.latent_diffusion import LatentDiffusion
+from sketchloss.recipes.lora_table import LoraTable
+from sketchloss.recipes.retrieval import Retrieval
+from sketchloss.recipes.style_table import StyleTable
+from sketchloss.recipes.style_transfer import StyleTransfer
 from sketchloss.weights import weights_digest
 
 
@@ -25,6 +35,55 @@ def gates(backbone: Backbone) -> list[Tensor]:
 def test_arms_without_weights_are_left_out():
     assert ArmWeights().arms() == ["attention+tuning", "attention", "original"]
     assert ArmWeights(tuning=("x",), attention_tuning=()).arms() == ["tuning", "attention", "original"]
+
+
+def test_only_the_arms_that_are_named_are_compared_in_the_order_of_the_paper():
+    for only in (("tuning",), ("original", "attention"), ("attention+tuning",), ()):
+        found = ArmWeights(tuning=("x",), only=only).arms()
+        assert found == [arm for arm in ARMS if not only or arm in only]
+    assert ArmWeights(attention_tuning=(), only=("original", "original")).arms() == ["original"]
+
+
+MAKERS = {
+    "weights": ArmWeights,
+    "retrieval": partial(Retrieval, data="doodles", out=Path("never")),
+    "separation": partial(ClassSeparation, out=Path("never")),
+    "style table": partial(StyleTable, content="doodles", sets=("doodles",), out=Path("never")),
+    "lora table": partial(LoraTable, data="doodles", out=Path("never")),
+}
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"only": ("tuning",)}, "only names tuning, which has no weights: give --tuning"),
+        ({"only": ("original", "attention+tuning"), "attention_tuning": ()}, "no weights: give --attention-tuning"),
+    ],
+)
+@pytest.mark.parametrize("kind", MAKERS)
+def test_an_arm_without_weights_is_refused(kind, settings, words):
+    with pytest.raises(ValueError, match=words):
+        MAKERS[kind](**settings)
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_a_name_that_is_no_arm_is_refused(kind):
+    config = MAKERS[kind]()
+    for name in ("tunning", "none"):
+        object.__setattr__(config, "only", (name,))  # here, not outside tests, its type would speak first
+        if (kind, name) == ("lora table", "none"):  # a LoRA without the term
+            config.__post_init__()
+            assert config.arms() == []
+            continue
+        with pytest.raises(ValueError, match=f"only names '{name}': choose from attention") as error:
+            config.__post_init__()
+        assert str(error.value).endswith("original, none" if kind == "lora table" else "original")
+
+
+def test_trainings_for_one_arm_have_no_choice_of_arms():
+    names = {field.name for kind in (StyleTransfer, LatentDiffusion) for field in fields(kind)}
+    assert "photo" in names
+    assert "only" not in names, "a run started before there was one could not be resumed"
 
 
 def test_several_weights_take_turns(folder):

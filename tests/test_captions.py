@@ -149,6 +149,23 @@ def test_quickdraw_with_its_words(tmp_path):
     assert "ice cream.ndjson:4: no 'word'" in captioned.unreadable[0]
 
 
+def test_several_sources_are_captioned_by_their_classes_alone(tmp_path):
+    one, other = class_folders(tmp_path / "one", ("ant", "hot_air-balloon")), tmp_path / "strokes"
+    (one / "ant" / "1.txt").write_text("an ant at work")
+    other.mkdir()
+    write_lines(other / "ant.ndjson", [{"word": "Ant", "drawing": [[[0, 255], [0, 255]]]}] * 2)
+    captioned = open_captioned(f"{one},{other}", 16)
+    ant, balloon = "a sketch of a ant", "a sketch of a hot air balloon"
+    assert captioned.captions == [ant] * 3 + [balloon] * 3 + [ant] * 2
+    assert captioned.class_prompts == [ant, balloon]
+    assert captioned.labels.tolist() == [0, 0, 0, 1, 1, 1, 0, 0]
+    for index, seed in enumerate([0, 1, 2, 10, 11, 12]):
+        assert same_pixels(captioned[index], seed, 16)
+    assert len(open_captioned(f"{one},{other}", 16, limit=5)) == 5
+    with pytest.raises(ValueError, match=r"captions is 'text', but .* has no columns: leave captions out"):
+        open_captioned(f"{one},{other}", 16, captions="text")
+
+
 def test_limit_samples_with_the_seed_and_leaves_out_classes_that_it_empties(tmp_path):
     root = class_folders(tmp_path, [f"class {number:02}" for number in range(12)], 2)
     chosen = [open_captioned(root, 16, limit=6, seed=seed) for seed in (0, 0, 1)]

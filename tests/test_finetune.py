@@ -5,6 +5,7 @@ Oracles: the unbroken run, evaluation written anew, and counts worked out by han
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -191,6 +192,50 @@ def test_duplicates_stay_together(config, tmp_path):
     plan = finetune(replace(config, data=str(folder), duplicates="together", dry_run=True, held_out=0.25))
     assert plan["training_images"] % 2 == 0
     assert plan["training_images"] < 24
+
+
+def test_classes_that_are_left_out_are_never_trained_on(config):
+    config = replace(config, epochs=1, leave_out=("Ladder",))
+    whole = open_sketches(config.data, 32).select_classes(["ladder"], leave_out=True)
+    plan = finetune(replace(config, dry_run=True))
+    assert (plan["classes"], plan["training_images"]) == (3, len(whole.split(config.held_out, seed=0)[0]))
+    first = finetune(config)
+    assert load_backbone(config.out).config.classes == ("cat", "star", "umbrella")
+    assert json.loads((config.out / "config.json").read_text())["leave_out"] == ["Ladder"]
+    assert finetune(replace(config, resume=True)) == first
+    with pytest.raises(ValueError, match=r"was started with leave_out=\['Ladder'\], now it is \['star'\]"):
+        finetune(replace(config, resume=True, leave_out=("star",)))
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (("cat", "laddder"), "has no class 'laddder': did you mean 'ladder'?"),
+        (("cat", "ladder", "star", "umbrella"), "no class is left of its 4; name fewer to leave out"),
+        (("cat", "ladder", "star"), "without cat, ladder, star is one class: leave out fewer"),
+    ],
+)
+def test_too_much_left_out_is_refused_in_one_line(config, names, words):
+    with pytest.raises(ValueError, match=re.escape(words)) as error:
+        finetune(replace(config, leave_out=names))
+    assert "\n" not in str(error.value)
+    assert not config.out.exists()
+
+
+def test_several_sources_are_trained_on_together(config, tmp_path, monkeypatch):
+    for kind in ("Cat", "snail"):
+        (tmp_path / "more" / kind).mkdir(parents=True)
+        for seed in range(20, 26):
+            doodle(kind.lower(), seed).sketch(48).save(tmp_path / "more" / kind / f"{seed}.png")
+    titles = []
+    monkeypatch.setattr("sketchloss.report.figures.draw_curves", lambda *_, title: titles.append(title))
+    together = f"{config.data},{tmp_path / 'more'}"
+    plan = finetune(replace(config, data=together, dry_run=True))
+    # Of each class of each source a third is held out: 5 of 15, 2 of 6.
+    assert (plan["classes"], plan["training_images"]) == (5, 4 * 10 + 2 * 4)
+    finetune(replace(config, data=together, epochs=1))
+    assert load_backbone(config.out).config.classes == ("cat", "ladder", "snail", "star", "umbrella")
+    assert f"on {Path(config.data).name},more" in titles[0]
 
 
 def test_a_run_folder_is_never_overwritten(config):

@@ -1,6 +1,7 @@
 import json
 import os
 import pickle
+import re
 import shutil
 
 import datasets
@@ -69,6 +70,16 @@ def test_a_file_whose_name_is_not_text(tmp_path):
     sketches = open_sketches(root, 16)
     assert len(sketches) == 10
     assert torch.equal(sketches[0]["image"], sketches[3]["image"])
+
+
+def test_a_class_whose_name_is_not_text_is_split_as_any(tmp_path):
+    root = class_folders(tmp_path, names=("apple", "bee"), count=8)
+    try:
+        (root / "bee").rename(root / os.fsdecode(b"bee\xff"))
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    train, held = open_sketches(root, 16).split(0.25, seed=0)
+    assert (np.bincount(train.labels).tolist(), np.bincount(held.labels).tolist()) == ([6, 6], [2, 2])
 
 
 def test_links_back_and_to_other_folders(tmp_path):
@@ -315,6 +326,40 @@ def test_copies_stay_on_one_side(tmp_path):
     train, held = open_sketches(root, 64).split(0.3, seed=0, duplicates=True)
     assert not {name.rsplit(".", 1)[0] for name in train.groups} & {name.rsplit(".", 1)[0] for name in held.groups}
     assert (len(train), len(held)) == (16, 4)
+
+
+@pytest.mark.parametrize("leave_out", [False, True])
+def test_some_classes_are_kept_or_left_out_and_labels_numbered_anew(tmp_path, leave_out):
+    root = class_folders(tmp_path, names=("Hot_Dog", "apple", "cat", "zebra"))
+    sketches = open_sketches(root, 16)
+    assert sketches.classes == ["Hot_Dog", "apple", "cat", "zebra"]
+    chosen = sketches.select([11, 4, 0, 7, 1]).select_classes(["cat", "hot-dog", "CAT"], leave_out=leave_out)
+    kept = [11, 4] if leave_out else [0, 7, 1]
+    assert chosen.classes == (["apple", "zebra"] if leave_out else ["Hot_Dog", "cat"])
+    assert chosen.labels.tolist() == ([1, 0] if leave_out else [0, 1, 0])
+    assert chosen.labels.dtype == np.int64
+    for place, index in enumerate(kept):
+        assert torch.equal(chosen[place]["image"], sketches[index]["image"])
+    assert chosen.groups == [sketches.groups[index] for index in kept]
+    assert len(sketches.classes) == 4, "the whole is as it was"
+
+
+@pytest.mark.parametrize(
+    ("names", "leave_out", "words"),
+    [
+        (["train", "aple"], True, "has no class 'aple': did you mean 'apple'?"),
+        (["piano"], False, "has no class 'piano': classes are apple, train, ..."),
+        (["apple", "TRAIN"], True, "no class is left of its 2; name fewer to leave out"),
+        ([], False, "no class is left of its 2; name one or more"),
+    ],
+)
+def test_classes_that_are_not_there_or_leave_none_are_refused_in_one_line(tmp_path, names, leave_out, words):
+    sketches = open_sketches(class_folders(tmp_path, names=("apple", "train")), 16)
+    with pytest.raises(ValueError, match=re.escape(words)) as error:
+        sketches.select_classes(names, leave_out=leave_out)
+    assert str(error.value).startswith(str(tmp_path))
+    assert "\n" not in str(error.value)
+    assert len(sketches.select_classes([], leave_out=True)) == 6
 
 
 @pytest.fixture

@@ -1,74 +1,322 @@
-"""The study on a few doodles with a narrow backbone. Oracles: the files it leaves, and those of others left alone."""
+"""The study on a few doodles with a narrow backbone. Oracles: the recipes' own results, the files it leaves, processes
+that are really killed, and counts of steps worked out by hand.
+"""
 
+import csv
 import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 
 import pytest
 import torch
 
-from sketchloss import ARMS, Backbone, save_backbone
-from sketchloss.diffusion.pipeline import build_tiny, save_pipeline
-from sketchloss.recipes.study import Study, study
+from sketchloss import ARMS, cli
+from sketchloss.recipes.study import Study, command, plan, running, study
+from sketchloss.recipes.study.cells import LOG, RESULT, CellStore
+from sketchloss.recipes.study.estimate import load_of
+from sketchloss.recipes.study.plan import plan_cells
+from sketchloss.recipes.study.running import CELLS, find_workplace, format_seconds
+from sketchloss.recipes.study.settings import PARTS, PRESETS
+from sketchloss.report.lora_table import PLAIN
 
 pytestmark = pytest.mark.usefixtures("fresh_accelerate")
 
 
 @pytest.fixture
-def config(tmp_path) -> Study:
-    torch.manual_seed(0)
-    save_backbone(Backbone(width=0.125), tmp_path / "weights")
-    save_pipeline(build_tiny(["a sketch of a cat"]), tmp_path / "base")
+def config(tmp_path, narrow, untrained_base, monkeypatch) -> Study:
+    # The demo's recipes, each as short as can be.
+    for presets, changes in (
+        (plan.LORA_PRESETS, {"judge_steps": 2, "drawings": 1, "drawing_steps": 2, "image_size": 16, "per_class": 4}),
+        (plan.STYLE_PRESETS, {"pairs": 4, "limit": 8, "style_limit": 8, "bootstrap": 2, "image_size": 32}),
+        (plan.PROBE_PRESETS, {"drawings": 8, "image_size": 32}),
+        (plan.RETRIEVAL_PRESETS, {"epochs": 1, "hidden": 8}),
+    ):
+        monkeypatch.setitem(presets, "demo", {**presets["demo"], **changes})
     return Study(
         out=tmp_path / "out",
-        weights=str(tmp_path / "weights"),
-        base=str(tmp_path / "base"),
-        per_class=3,  # one held-out sketch a class: the comparison picture must do with that
+        weights=narrow,
+        base=untrained_base,
+        leave_out=("cat", "house"),
+        per_class=4,
         epochs=1,
         image_size=32,
         drawing_steps=2,
-        teaching_steps=2,
+        teaching_steps=1,
+        seeds=2,
+        ablation_per_class=3,
+        ablation_epochs=1,
     )
 
 
-def test_a_study_leaves_its_table_and_pictures_and_can_be_done_over(config, capsys):
-    first = study(config)
+@pytest.fixture
+def cheap(config) -> Study:
+    return replace(config, only=("tuning",), leave_out=(), seeds=1, per_class=3)
+
+
+def _times(config: Study) -> dict[str, int]:
+    return {str(path.parent.name): path.stat().st_mtime_ns for path in (config.out / CELLS).glob(f"*/{RESULT}")}
+
+
+def test_a_study_makes_every_table_and_figure_once_and_a_change_redoes_what_depends_on_it(config, capsys):
+    results = study(config)
+    assert [cell["reason"] for cell in results["cells"] if cell["state"] == "failed"] == []
+    out = capsys.readouterr().out
+    assert out.count("[") == len(results["cells"]), "one line a cell"
+    assert str(config.out / "report.html") in out
+
+    # numbers: as in the cells' own results
     on_disk = json.loads((config.out / "results.json").read_text())
-    assert [row["arm"] for row in on_disk["arms"]] == list(ARMS)
-    assert all(0 <= row["top_1"] <= row["top_3"] <= row["top_5"] <= 1 for row in on_disk["arms"])
-    assert all((row["classification"] is None) != ARMS[row["arm"]].tuning for row in on_disk["arms"])
-    assert (config.out / "compare.png").stat().st_size > 5000
-    assert (config.out / "lora" / "samples.png").stat().st_size > 5000
-    assert "| attention+tuning |" in capsys.readouterr().out
+    assert on_disk == json.loads(json.dumps(results))
+    tables = on_disk["tables"]
+    assert set(tables) == set(PARTS)
+    store = CellStore(config.out / CELLS, plan_cells(config), started=time.time())
+    for arm in ARMS:
+        for seed in ("0", "1"):
+            found = store.result(f"retrieval/doodles/{arm}/{seed}")["arms"][arm]["runs"]
+            assert [run["seed"] for run in found] == [int(seed)]
+            assert tables["retrieval"]["doodles"][arm]["top_1"][seed] == found[0]["top_1"]
+        style = store.result(f"style/doodles?tool=ink/{arm}/0")["sets"]["doodles?tool=ink"]["rows"][arm]
+        assert tables["style"]["doodles?tool=ink"][arm]["ssim"] == {"0": style["ssim"]["mean"]}
+    lora = store.result(f"lora/{PLAIN}/0")["rows"]
+    assert tables["lora"][""][PLAIN]["class_accuracy"] == {"0": lora[PLAIN][0]["class_accuracy"]}
+    tuned = store.result("tuning/tuning/1")
+    assert tables["tuning"][""]["tuning"]["left_out_top_1"]["1"] == tuned["left_out_top_1"]
+    assert tuned["left_out_classes"] == 2
 
-    with pytest.raises(ValueError, match="add --again"):
-        study(config)
-    assert study(replace(config, again=True)) == first, "one seed, other numbers"
-
-
-def test_other_peoples_files_are_never_removed(config):
-    config.out.mkdir()
-    (config.out / "results.json").write_text('{"my": "numbers"}')
-    with pytest.raises(ValueError, match="not a study"):
-        study(replace(config, again=True))
-    (config.out / "results.json").write_text('{"format": "sketchloss study"}')
-    (config.out / "thesis.txt").write_text("precious")
-    with pytest.raises(ValueError, match=r"holds thesis\.txt, which no study made"):
-        study(replace(config, again=True))
-    assert (config.out / "thesis.txt").read_text() == "precious"
-
-
-def test_a_mistake_costs_nothing(config):
-    config.out.mkdir()
-    (config.out / "results.json").write_text('{"format": "sketchloss study"}')
-    (config.out / "results.md").write_text("the earlier table")
-    for mistake in (
-        {"data": "no/such/folder/"},
-        {"weights": "typo"},
-        {"base": "no/such/base/"},
-        {"taught": "no/such/"},
+    # the report
+    text = (config.out / "report.md").read_text()
+    for heading in (
+        "In short",
+        "Table 1",
+        "Table 2",
+        "Table 3",
+        "Table 4",
+        "probe",
+        "Which choices matter",
+        "Settings",
     ):
-        with pytest.raises((ValueError, FileNotFoundError)):
-            study(replace(config, again=True, **mistake))
-    assert (config.out / "results.md").read_text() == "the earlier table"
-    with pytest.raises(ValueError, match=r"held_out is 2\.0"):
-        replace(config, held_out=2.0)
+        assert heading in text
+    assert "74.90 ± 0.31" in text, "the paper's numbers stand beside ours"
+    assert "What failed" not in text
+    pictures = re.findall(r"\]\((figures/[^)]+)\)", text)
+    assert {"figures/figure-2.png", "figures/figure-3.png", "figures/figure-4-1.png"} <= set(pictures)
+    assert all((config.out / picture).stat().st_size > 2000 for picture in pictures)
+    page = (config.out / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == len(pictures)
+    with (config.out / "numbers.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    ours = [row for row in rows if (row["table"], row["row"], row["measure"]) == ("retrieval", "original", "top_1")]
+    assert {row["seed"]: float(row["value"]) for row in ours} == tables["retrieval"]["doodles"]["original"]["top_1"]
+
+    # the same command again: nothing to do, the same numbers
+    before = _times(config)
+    again = study(config)
+    assert again["tables"] == results["tables"]
+    assert _times(config) == before
+
+    # another setting: what depends on it, and nothing else
+    changed = replace(config, teaching_steps=2)
+    study(changed)
+    new = set(_times(changed)) - set(before)
+    assert len(new) == 5
+    assert all(name.startswith("lora_") for name in new)
+    assert {name: stamp for name, stamp in _times(changed).items() if name in before} == before
+
+
+def test_a_cell_that_fails_is_shown_with_its_reason_and_the_others_go_on(config, monkeypatch, capsys):
+    config = replace(config, only=("retrieval", "style"), seeds=1, leave_out=())
+    honest = plan.style_table
+
+    def fails_for_one(table):
+        if table.only == ("attention",):
+            raise ValueError("the paper\nis wet")
+        return honest(table)
+
+    monkeypatch.setattr(plan, "style_table", fails_for_one)
+    assert command(config) == 1
+    assert "failed  the paper is wet" in capsys.readouterr().out
+    text = (config.out / "report.md").read_text()
+    assert "- style/doodles?tool=ink/attention/0: the paper is wet" in text
+    results = json.loads((config.out / "results.json").read_text())
+    assert set(results["tables"]["style"]["doodles?tool=ink"]) >= set(ARMS) - {"attention"}
+    assert set(results["tables"]["retrieval"]["doodles"]) == set(ARMS)
+
+    monkeypatch.setattr(plan, "style_table", honest)
+    assert command(config) == 0, "what failed is tried again"
+    assert "What failed" not in (config.out / "report.md").read_text()
+
+
+def _start(config: Study, *more: str) -> subprocess.Popen:
+    flags = [
+        f"--{name}={getattr(config, name.replace('-', '_'))}" for name in ("out", "weights", "per-class", "epochs")
+    ]
+    flags += [f"--image-size={config.image_size}", "--seeds=2", "--only", "tuning", *more]
+    line = [sys.executable, "-m", "sketchloss", "study", *flags]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+
+
+def test_killed_anywhere_the_same_command_goes_on(cheap):
+    process = _start(cheap)
+    deadline = time.monotonic() + 300
+    while len(_times(cheap)) < 1:
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    before = _times(cheap)
+    said, _ = _start(cheap).communicate(timeout=300)
+    after = _times(cheap)
+    assert f"{len(before)} of 4 cells are there already" in said
+    assert len(after) == 4
+    assert {name: after[name] for name in before} == before
+    assert (cheap.out / "report.html").is_file()
+
+
+def test_several_processes_share_the_cells(cheap):
+    said, _ = _start(cheap, "--workers", "2").communicate(timeout=300)
+    assert len(_times(cheap)) == 4, said
+    assert said.count("validation top-1") == 4
+    logs = [path.read_text() for path in (cheap.out / CELLS).glob(f"*/{LOG}")]
+    assert [log.count("sketches to train on") for log in logs] == [1] * 4, "a cell was computed twice"
+
+
+def test_a_launched_process_works_for_itself(monkeypatch):
+    for name, value in (("RANK", "3"), ("WORLD_SIZE", "4"), ("LOCAL_RANK", "1"), ("MASTER_ADDR", "here")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    found = find_workplace()
+    assert (found.rank, found.count, found.launched) == (3, 4, True)
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "5"
+    assert not {"RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR"} & set(os.environ)
+    assert find_workplace() == running.Workplace(0, 1, launched=False)
+
+
+# Plans ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_dry_run_writes_nothing_and_says_what_is_left(cheap, capsys):
+    planned = study(replace(cheap, dry_run=True))["plan"]
+    assert not cheap.out.exists()
+    assert [(row["part"], row["cells"], row["done"]) for row in planned] == [("tuning", 2, 0)]
+    # 3 of each of 35 kinds, one held out
+    assert planned[0]["steps"] == [-(-35 * 2 // 32)]
+    assert "about" in capsys.readouterr().out
+    study(cheap)
+    assert study(replace(cheap, dry_run=True))["plan"][0]["done"] == 2
+
+
+def test_the_papers_protocol_is_counted_as_printed(tmp_path):
+    config = Study(out=tmp_path, **PRESETS["paper"])
+    cells = {cell.name: cell for cell in plan_cells(config)}
+    assert {cell.part for cell in cells.values()} == set(PARTS)
+    tuning = load_of(config, cells["tuning/attention+tuning/0"])
+    # 50,889 sketches of 1,000 classes, five of about 51 held out; batches of 32; 25 epochs
+    assert tuning.steps == 25 * 1435
+    # the gates instead of pools, forwards and backwards
+    assert tuning.multiply_adds == pytest.approx(3 * 183.2e9 * 45_889 * 25, rel=0.001)
+    assert tuning.memory == pytest.approx(16.5 * 2**30, rel=0.1)
+    plain = load_of(config, cells["tuning/tuning/0"])
+    assert plain.multiply_adds == pytest.approx(
+        3 * 15.35e9 * 45_889 * 25, rel=0.001
+    )
+    settings = cells["tuning/tuning/0"].settings
+    literal = {"optimizer": "adam", "lr": 0.005, "batch_size": 32, "head": "vgg", "precision": "no", "clip": 0.0}
+    assert {name: settings[name] for name in literal} == literal
+    # one epoch of 118,288 photos, batches of 4
+    assert load_of(config, cells["style/cufs:cufs/original/0"]).steps == 29_572
+    # 100 epochs, batches of one
+    assert load_of(config, cells["lora/original/0"]).steps == 100 * 50_889
+    assert {cell.seed for cell in cells.values()} == set(range(5))
+
+
+def test_cells_follow_the_settings(config):
+    names = {cell.name for cell in plan_cells(config)}
+    assert {f"tuning/{arm}/{seed}" for arm in ("tuning", "attention+tuning") for seed in (0, 1)} <= names
+    assert {f"lora/{arm}/0" for arm in (*ARMS, PLAIN)} <= names
+    assert "ablation/gate_init=default/attention+tuning/0" in names
+    assert "ablation/gate_init=default/tuning/0" not in names, "there are no gates"
+    assert "ablation/lr=0.005, adam/tuning/0" in names
+    only = {cell.part for cell in plan_cells(replace(config, only=("separation",)))}
+    assert only == {"tuning", "retrieval", "separation"}
+
+
+def test_changed_weights_of_the_start_are_other_cells(config, tmp_path):
+    from sketchloss import Backbone, save_backbone
+
+    torch.manual_seed(1)
+    save_backbone(Backbone(width=0.125), tmp_path / "other")
+    stores = [
+        CellStore(tmp_path, plan_cells(replace(config, only=("tuning",), weights=weights)), started=0)
+        for weights in (config.weights, str(tmp_path / "other"))
+    ]
+    assert not set(stores[0].keys.values()) & set(stores[1].keys.values())
+
+
+# Mistakes ------------------------------------------------------------------------------------------------------------
+
+
+def test_other_peoples_files_are_never_removed(cheap):
+    cheap.out.mkdir()
+    (cheap.out / "thesis.txt").write_text("precious")
+    for again in (False, True):
+        with pytest.raises(ValueError, match="not empty and not a study"):
+            study(replace(cheap, again=again))
+    (cheap.out / "thesis.txt").rename(cheap.out.parent / "thesis.txt")
+    study(cheap)
+    (cheap.out / "notes.txt").write_text("precious too")
+    first = _times(cheap)
+    study(replace(cheap, again=True))
+    assert (cheap.out / "notes.txt").read_text() == "precious too"
+    assert _times(cheap) != first
+
+
+def test_a_mistake_is_one_line_and_costs_nothing(config):
+    mistakes = {
+        "data": ("no/such/folder/", "does not exist"),
+        "weights": ("typo", "typo"),
+        "base": ("no/such/base/", "no/such/base"),
+        "taught": ("no/such/", "does not exist"),
+        "content": ("no/such/", "no/such"),
+        "sets": (("cufs:no/such",), "no/such"),
+        "leave_out": (("unicorn",), "no class 'unicorn'"),
+        "triplets": (config.out / "none.csv", "no file"),
+    }
+    for name, (value, match) in mistakes.items():
+        with pytest.raises((ValueError, FileNotFoundError), match=match):
+            study(replace(config, **{name: value}))
+    assert not config.out.exists()
+    file = config.out.parent / "file"
+    file.touch()
+    with pytest.raises(ValueError, match="not a folder"):
+        study(replace(config, out=file))
+
+
+@pytest.mark.parametrize(
+    ("flags", "line"),
+    [
+        ("--held-out 2", "held_out is 2.0: it must lie between 0 and 1"),
+        ("--seeds 0", "seeds is 0"),
+        ("--drawing-steps 0", "drawing_steps is 0: it must be positive"),
+        ("--workers -1", "workers is -1"),
+        ("--only tables", "tables"),
+        ("--preset huge", "huge"),
+    ],
+)
+def test_settings_out_of_range_are_one_line(flags, line, tmp_path, capsys):
+    assert cli.main(["study", "--out", str(tmp_path / "out"), *flags.split()]) == 2
+    said = capsys.readouterr().err
+    assert line in said
+    assert said.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_durations():
+    assert [format_seconds(seconds) for seconds in (0.4, 59.6, 61, 3723)] == ["0:00", "1:00", "1:01", "1:02:03"]

@@ -1,7 +1,7 @@
 """Which weights stand for the paper's four arms, where an experiment compares them."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 
@@ -9,12 +9,13 @@ from sketchloss.attention import GateInit
 from sketchloss.backbone import ARMS, Backbone
 from sketchloss.weights import load_backbone
 
+ArmName = Literal["attention+tuning", "tuning", "attention", "original"]
 GATES = ("features.4.", "features.9.")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ArmWeights:
-    """The weights of each arm; base of the configs of experiments that compare arms."""
+class WeightsPerArm:
+    """The weights of each arm; base of the configs of trainings for one arm."""
 
     photo: str = "photo"
     """Weights of the untuned arms, `original` and, with untrained gates, `attention`: a name, a path, or a hub repo."""
@@ -85,3 +86,36 @@ class ArmWeights:
         if not ARMS[arm].tuning:
             return (self.photo,)
         return self.attention_tuning if ARMS[arm].attention else self.tuning
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArmWeights(WeightsPerArm):
+    """The weights of each arm and which arms to compare; base of the configs of experiments that compare arms.
+
+    Raises:
+        ValueError: if `only` names an arm that has no weights, or none.
+    """
+
+    only: tuple[ArmName, ...] = ()
+    """Compare these arms alone; by default every arm that has weights."""
+    beside: ClassVar[tuple[str, ...]] = ()
+    """What `only` may name beside arms."""
+
+    def __post_init__(self) -> None:
+        self.check_only()
+
+    def arms(self) -> list[str]:
+        """Return the arms to compare, in the order of the paper's tables."""
+        return [arm for arm in super().arms() if not self.only or arm in self.only]
+
+    def check_only(self) -> None:
+        """Refuse a name in `only` that is no arm, or an arm without weights.
+
+        Raises:
+            ValueError: naming it, and what to give.
+        """
+        for arm in self.only:
+            if arm not in (*ARMS, *self.beside):
+                raise ValueError(f"only names {arm!r}: choose from {', '.join((*ARMS, *self.beside))}")
+            if arm in ARMS and not self.count(arm):
+                raise ValueError(f"only names {arm}, which has no weights: give --{arm.replace('+', '-')}")

@@ -53,7 +53,8 @@ COMMANDS = (
         *("separation", "how far apart the arms keep the classes"),
         *("sketchloss.recipes.class_separation", "class_separation", "eval"),
     ),
-    Command("study", "the paper's four arms side by side", "sketchloss.recipes.study", "study", "eval,diffusion"),
+    Command("probe", "whether distances between drawings behave", "sketchloss.recipes.probe", "probe", "eval"),
+    Command("study", "every table and figure, in a report", "sketchloss.recipes.study", "command", "eval,diffusion"),
     Command(
         *("style train", "train a network that turns photos into sketches"),
         *("sketchloss.recipes.style_transfer", "style_transfer", "train"),

@@ -28,7 +28,7 @@ from sketchloss.data.labelled import (
 )
 from sketchloss.data.pictures import PictureItem
 from sketchloss.data.prompts import TEMPLATE, check_template, make_prompts
-from sketchloss.data.sources import Sketches, checked_size, list_some, open_sketches, recognise
+from sketchloss.data.sources import Sketches, checked_size, list_some, open_sketches, recognise, split_sources
 from sketchloss.data.written_captions import (
     FILE_COLUMN,
     choose_columns,
@@ -147,9 +147,9 @@ def open_captioned(
     Args:
         source: one of
 
-            - what `open_sketches` takes (`doodles`, class folders, QuickDraw, a data set of the hub), here of a single
-              class too: the caption is the template with the class's readable name. In class folders a `.txt` of the
-              same name beside a picture takes its place;
+            - what `open_sketches` takes (`doodles`, class folders, QuickDraw, a data set of the hub, several of these),
+              here of a single class too: the caption is the template with the class's readable name. In class folders
+              that are not one of several a `.txt` of the same name beside a picture takes its place;
             - a data set of the hub, or a folder of its parquet files, with a column of captions: it is taken if
               `captions` names it, or if it is called `text`, `caption`, `captions`, `prompt` or `sentence` and there is
               no column of classes. Of a list of captions the first is taken;
@@ -207,13 +207,16 @@ def _from_classes(
 ) -> Captioned:
     if captions is not None:
         raise ValueError(f"captions is {captions!r}, but {source} has no columns: leave captions out")
-    kind, place = recognise(source)
     sketches = open_sketches(source, image_size, per_class=per_class, seed=seed, allow_one_class=True)
     prompts = make_prompts(sketches.classes, template)
     texts = [prompts[label] for label in sketches.labels]
+    if len(split_sources(source)) > 1:
+        return Captioned(sketches, texts, template)
+    kind, place = recognise(source)
     if kind != "folder":
         return Captioned(sketches, texts, template)
     faults: dict[int, str] = {}
+    assert isinstance(sketches.rows, Dataset)
     paths = sketches.rows[:]["path"]
     for index, row in enumerate(sketches.order):
         beside = Path(os.fsdecode(paths[row])).with_suffix(".txt")
@@ -273,6 +276,8 @@ def _from_rows(
 
 def _find_rows(source: str | Path, captions: str | None, template: str) -> _Rows | None:
     """Return what a source with written captions or with columns holds; None: only its classes say what it shows."""
+    if len(split_sources(source)) > 1:
+        return None
     kind, place = recognise(source)
     if kind == "hub":
         return _data_set(str(source), captions, template)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import datasets
 import numpy as np
@@ -30,15 +30,27 @@ QUICKDRAW_READER = 1  # raise when the rows below change, so that older caches a
 CHOICES = "'doodles', a folder of class folders, a folder of QuickDraw .ndjson, or a hub name such as user/dataset"
 
 
+@runtime_checkable
+class Rows(Protocol):
+    """What is stored of many pictures: a `datasets.Dataset`, or several under one numbering."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, row: int, /) -> Any: ...
+
+
+#: From a row, a size in pixels and a line width in fractions of the side (None: its own) to a square picture.
+Paint: TypeAlias = Callable[[dict[str, Any], int, float | None], Image.Image]
+
+
 @dataclass(frozen=True)
 class Labelled:
     """What a source holds, before it is drawn or decoded: the fields of `Sketches`."""
 
-    rows: Dataset
+    rows: Rows
     order: np.ndarray
     labels: np.ndarray
     classes: list[str]
-    paint: Callable[[dict[str, Any], int, float | None], Image.Image]
+    paint: Paint
     unreadable: list[str]
     relatives: Sequence[str] | None = None
 

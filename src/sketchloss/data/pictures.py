@@ -109,7 +109,12 @@ def _paint_file(row: dict[str, Any], size: int) -> Image.Image:
 
 
 def short_name(source: str | Path) -> str:
-    """Return what a source is called where its place does not matter: `fs2k?style=1`, a folder's name, a hub name."""
+    """Return what a source is called where its place does not matter: `fs2k?style=1`, a folder's name, a hub name.
+
+    Several that are joined with commas stay joined.
+    """
+    if "," in str(source) and not Path(source).is_dir():  # several, joined
+        return ",".join(short_name(part.strip()) for part in str(source).split(","))
     start, question, options = str(source).rpartition("?") if "?" in str(source) else (str(source), "", "")
     kind, colon, _ = start.partition(":")
     if colon or question:

@@ -4,24 +4,29 @@ Rows live in a `datasets.Dataset` (memory-mapped from disk where they are many);
 asked for.
 """
 
+import os
 import re
-from collections.abc import Callable, Sequence
+import zlib
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 import numpy as np
 import torch
-from datasets import Dataset
 from jaxtyping import Int64, UInt8
 from PIL import Image
 from torch import Tensor
 
 from sketchloss.data.hub import HUB_NAME
+from sketchloss.data.joined import JoinedRows, join, plain_name
 from sketchloss.data.labelled import (
     CHOICES,
     LINE_WIDTH,
     Labelled,
+    Paint,
+    Rows,
     find_class_folders,
     find_doodles,
     find_hub,
@@ -58,10 +63,10 @@ class Sketches:
     """Side of the square pictures in pixels."""
     unreadable: list[str]
     """Files or lines left out at opening, each with its reason."""
-    rows: Dataset
+    rows: Rows
     order: Int64[np.ndarray, " n"]
     """Which row of `rows` each sketch is: a selection shares its rows with the whole."""
-    paint: Callable[[dict[str, Any], int, float | None], Image.Image]
+    paint: Paint
     """From a row, a size in pixels and a line width in fractions of the side (None: its own) to a square picture."""
     line_width: tuple[float, float] | None = None
     seed: int = 0
@@ -97,6 +102,28 @@ class Sketches:
         indices = np.asarray(indices, dtype=np.int64).reshape(-1)
         return replace(self, labels=self.labels[indices], order=self.order[indices])
 
+    def select_classes(self, names: Collection[str], *, leave_out: bool = False) -> "Sketches":
+        """Keep the sketches of some classes, or leave these out; labels are numbered anew.
+
+        Args:
+            names: compared without regard to case, hyphens and underscores.
+            leave_out: keep all the others instead.
+
+        Raises:
+            ValueError: for a name that is no class, or if no class is left.
+        """
+        wanted = {plain_name(name): name for name in names}
+        known = [plain_name(name) for name in self.classes]
+        if unknown := [name for plain, name in wanted.items() if plain not in known]:
+            close = get_close_matches(plain_name(unknown[0]), known, n=1)
+            mend = f"did you mean {close[0]!r}?" if close else f"classes are {', '.join(known[:5])}, ..."
+            raise ValueError(f"{self.name} has no class {unknown[0]!r}: {mend}")
+        kept = np.array([(name in wanted) != leave_out for name in known])
+        if not kept.any():
+            mend = "name fewer to leave out" if leave_out else "name one or more"
+            raise ValueError(f"{self.name}: no class is left of its {len(known)}; {mend}")
+        return without_empty_classes(self.select(np.flatnonzero(kept[self.labels])))
+
     def split(self, held_out: float = 0.1, *, seed: int, duplicates: bool = False) -> "tuple[Sketches, Sketches]":
         """Part the set in two: the sketches to train on and those held out, as `split_indices` does."""
         train, held = self.split_indices(held_out, seed=seed, duplicates=duplicates)
@@ -120,7 +147,15 @@ class Sketches:
         if duplicates:
             copies = duplicate_groups(self.picture(index) for index in range(len(self)))
             groups = copies if groups is None else merge_groups(groups, copies)
-        return split_by_class(self.labels, held_out=held_out, seed=seed, groups=groups)
+        if not self.classes:  # pictures with captions of their own
+            return split_by_class(self.labels, held_out=held_out, seed=seed, groups=groups)
+        # note: by source and the class's name, so that a sketch lies on the same side whether its source is opened
+        # alone or joined with others, and whichever classes are left out.
+        part = self.rows.part_of(self.order) if isinstance(self.rows, JoinedRows) else np.zeros_like(self.order)
+        strata, numbered = np.unique(part * len(self.classes) + self.labels, return_inverse=True)
+        names = [plain_name(self.classes[stratum % len(self.classes)]) for stratum in strata]
+        keys = [zlib.crc32(name.encode(errors="surrogatepass")) for name in names]  # a folder's name need not be text
+        return split_by_class(numbered.reshape(-1), held_out=held_out, seed=seed, groups=groups, keys=keys)
 
     def with_size(self, image_size: int) -> "Sketches":
         """The same sketches at another size; strokes are drawn anew, not resampled."""
@@ -143,9 +178,10 @@ def open_sketches(
         source: `doodles` (built in; `doodles?tool=ink` in one tool: `pencil`, `ink`, `brush`, or `photo` for their
             photo-like twins); a folder with one folder of pictures a class; a folder of QuickDraw `.ndjson`
             files; or a dataset of the hub such as `songweig/imagenet_sketch` (its `train` split, else its first).
+            Several with commas between them are one set, in which classes of the same name are one class.
         image_size: side of the square pictures in pixels.
-        per_class: at most so many of each class: of pictures a sample drawn with `seed`, of QuickDraw the first of each
-            file (the rest is not read), of doodles how many to make (100 if None).
+        per_class: at most so many of each class, from each of several sources: of pictures a sample drawn with `seed`,
+            of QuickDraw the first of each file (the rest is not read), of doodles how many to make (100 if None).
         line_width: range in fractions of the side, for drawings kept as strokes. Each has its own, drawn uniformly with
             `seed`, so that training meets several. Never thinner than 0.8 pixels, which would fade. None: 0.008 to
             0.024 for QuickDraw (1.8 to 5.4 pixels at 224), and of doodles each one's own.
@@ -169,8 +205,17 @@ def open_sketches(
     if line_width is not None and not 0 < line_width[0] <= line_width[1] <= 1:
         raise ValueError(f"line_width must be (least, most) in fractions of the side, in (0, 1], got {line_width}")
 
-    kind, place = recognise(source)
-    found = without_empty_classes(_OPENERS[kind](place, per_class, seed))
+    kinds = [recognise(part) for part in split_sources(source)]
+    parts = [_OPENERS[kind](place, per_class, seed) for kind, place in kinds]
+    strokes = [kind == "quickdraw" for kind, _ in kinds]
+    if len(parts) > 1:
+        for (_, place), part in zip(kinds, parts, strict=True):
+            if not len(part.order):
+                raise ValueError(f"{place}: no readable sketch in it; {list_some(part.unreadable)}")
+        found = join(parts, own_width=[line_width is None and not drawn for drawn in strokes])
+    else:
+        found = parts[0]
+    found = without_empty_classes(found)
     if found.unreadable and strict:
         raise ValueError(f"{source}: {list_some(found.unreadable)}; mend or remove them, or leave strict off")
     if not found.classes:
@@ -186,10 +231,27 @@ def open_sketches(
         rows=found.rows,
         order=found.order,
         paint=found.paint,
-        line_width=LINE_WIDTH if line_width is None and kind == "quickdraw" else line_width,
+        line_width=LINE_WIDTH if line_width is None and any(strokes) else line_width,
         seed=seed,
         relatives=found.relatives,
     )
+
+
+def split_sources(source: str | Path) -> list[str | Path]:
+    """Return the sources that are joined with commas; a folder with commas in its name is one."""
+    if isinstance(source, Path) or "," not in source or _is_there(source):
+        return [source]
+    parts = [part.strip() for part in source.split(",")]
+    if not all(parts):
+        raise ValueError(f"{source} has a comma with no source beside it: take it out, or name the source")
+    places = [os.path.realpath(os.path.expanduser(part)) for part in parts]  # noqa: PTH111 (names no user either)
+    if twice := [part for part, place in zip(parts, places, strict=True) if places.count(place) > 1]:
+        raise ValueError(f"{source} names {twice[-1]} twice: its sketches would count double")
+    return [*parts]
+
+
+def _is_there(name: str) -> bool:
+    return os.path.exists(os.path.expanduser(name))  # noqa: PTH110, PTH111 (a name may be too long for a path)
 
 
 Kind = Literal["doodles", "quickdraw", "folder", "hub"]

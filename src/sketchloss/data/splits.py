@@ -16,6 +16,7 @@ def split_by_class(
     held_out: float = 0.1,
     seed: int,
     groups: Sequence[Hashable] | np.ndarray | None = None,
+    keys: Sequence[int] | None = None,
 ) -> tuple[Int64[np.ndarray, " train"], Int64[np.ndarray, " held"]]:
     """Part a set in two, each class in the same proportion.
 
@@ -25,6 +26,8 @@ def split_by_class(
         seed: another seed, another split; the same seed, the same.
         groups: of each item, the name of its relatives, which all go to one side. A class is then held out up to its
             share, by whole groups.
+        keys: of each class, a number ≥ 0 that decides with `seed` what of it is held out; by default its label. A class
+            with the same key and number of items is parted in the same way, whatever other classes there are.
 
     Returns:
         Indices of the items to train on and of those held out, each sorted. Every class with two items or more (two
@@ -39,10 +42,10 @@ def split_by_class(
         raise ValueError(f"expected one group for each of {len(labels)} items, got {len(groups)}")
     held = np.zeros(len(labels), dtype=bool)
     if groups is None:
-        for items, rng in _by_class(labels, seed):
+        for items, rng in _by_class(labels, seed, keys):
             held[rng.permutation(items)[: _share(len(items), held_out)]] = True
     else:
-        _hold_out_groups(held, labels, _numbered(groups), held_out, seed)
+        _hold_out_groups(held, labels, _numbered(groups), held_out, seed, keys)
     return np.flatnonzero(~held), np.flatnonzero(held)
 
 
@@ -91,18 +94,27 @@ def merge_groups(*groupings: Sequence[Hashable] | np.ndarray) -> Int64[np.ndarra
 # Splitting
 
 
-def _by_class(labels: np.ndarray, seed: int) -> Iterator[tuple[np.ndarray, np.random.Generator]]:
+def _by_class(
+    labels: np.ndarray, seed: int, keys: Sequence[int] | None
+) -> Iterator[tuple[np.ndarray, np.random.Generator]]:
     by_label = np.argsort(labels, kind="stable")
     values, starts = np.unique(labels[by_label], return_index=True)
     for label, items in zip(values, np.split(by_label, starts[1:]), strict=False):  # no labels split into one nothing
-        yield items, np.random.default_rng((seed, int(label)))
+        yield items, np.random.default_rng((seed, int(label) if keys is None else keys[label]))
 
 
 def _share(count: int, held_out: float) -> int:
     return min(max(1, round(count * held_out)), count - 1)
 
 
-def _hold_out_groups(held: np.ndarray, labels: np.ndarray, groups: np.ndarray, held_out: float, seed: int) -> None:
+def _hold_out_groups(
+    held: np.ndarray,
+    labels: np.ndarray,
+    groups: np.ndarray,
+    held_out: float,
+    seed: int,
+    keys: Sequence[int] | None,
+) -> None:
     members = np.split(np.argsort(groups, kind="stable"), np.cumsum(np.bincount(groups))[:-1])
     trained = dict(zip(*np.unique(labels, return_counts=True), strict=True))  # items of each class still trained on
 
@@ -113,7 +125,7 @@ def _hold_out_groups(held: np.ndarray, labels: np.ndarray, groups: np.ndarray, h
             for label, count in zip(touched, counts, strict=True):
                 trained[label] -= count
 
-    for items, rng in _by_class(labels, seed):
+    for items, rng in _by_class(labels, seed, keys):
         share = _share(len(items), held_out)
         numbers, sizes = np.unique(groups[items], return_counts=True)
         own = numbers.tolist()

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from sketchloss.arms import ArmWeights
+from sketchloss.arms import WeightsPerArm
 from sketchloss.data.captions import Captioned, open_captioned
 from sketchloss.data.prompts import TEMPLATE, check_template
 from sketchloss.diffusion.bases import DEFAULT_BASE
@@ -20,7 +20,7 @@ LoraArm = Literal["attention+tuning", "tuning", "attention", "original", "none"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoraSettings(ArmWeights):
+class LoraSettings(WeightsPerArm):
     """How a LoRA is trained, whatever the data and the arm; base of the configs that train one."""
 
     base: str = DEFAULT_BASE

@@ -24,6 +24,7 @@ from jaxtyping import Float16, Float32, Int64
 from sketchloss.arms import ArmWeights
 from sketchloss.backbone import ARMS, Backbone, tap_index
 from sketchloss.data.loading import HeldSketches, hold_if_small
+from sketchloss.data.pictures import short_name
 from sketchloss.data.sources import Sketches, open_sketches
 from sketchloss.features import Precision, cached_features, pixels_digest
 from sketchloss.files import claim_folder, write_atomic, write_json
@@ -88,6 +89,8 @@ class ClassSeparation(ArmWeights):
     """Throw away what an earlier run of this left in `out`."""
 
     def __post_init__(self) -> None:
+        if self.heads is None:  # else it is the run that has the weights
+            super().__post_init__()
         for name in ("image_size", "seeds"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be at least 1")
@@ -215,7 +218,7 @@ def take_settings_of_run(config: ClassSeparation, run: Path) -> ClassSeparation:
 
 
 #: What a config says for itself, whatever the run with the heads says.
-OWN = {"out", "again", "heads", "layer", "part", "hardest", "precision", "cache", "workers"}
+OWN = {"out", "again", "heads", "only", "layer", "part", "hardest", "precision", "cache", "workers"}
 
 
 def what_varies(config: ClassSeparation, arm: str) -> str:
@@ -234,9 +237,11 @@ def what_varies(config: ClassSeparation, arm: str) -> str:
 def _arms_to_measure(config: ClassSeparation) -> list[str]:
     if config.heads is None:
         return config.arms()
+    mend = "finish the run with `sketchloss retrieval --resume`"
+    if missing := [arm for arm in config.only if not (config.heads / "heads" / arm).is_dir()]:
+        raise ValueError(f"only names {missing[0]}, which is not in {config.heads}/heads: name others, or {mend}")
     arms = [arm for arm in config.arms() if (config.heads / "heads" / arm).is_dir()]
     if not arms:
-        mend = "finish the run with `sketchloss retrieval --resume`"
         raise ValueError(f"{config.heads}/heads has none of {', '.join(config.arms())}: {mend}")
     return arms
 
@@ -357,7 +362,7 @@ def _results(config: ClassSeparation, sketches: Sketches, found: Mapping[str, Me
         "embedding": _in_words(config.heads) if config.heads else f"{config.layer}, averaged over positions",
         "in_histogram": first.histogram.rows,
         "arms": {arm: _results_of_arm(config, sketches.classes, arm, found) for arm in found},
-        "left_out": [arm for arm in ARMS if arm not in found],
+        "left_out": [arm for arm in ARMS if arm not in found and not config.only],
         "paper": PAPER,
     }  # fmt: skip
 
@@ -418,7 +423,7 @@ def _draw(
     found: Mapping[str, Measured],
     sample: Sample,
 ) -> None:
-    name, measured = Path(config.data).name, results["measured"]
+    name, measured = short_name(config.data), results["measured"]
     layer = "trained embedding" if config.heads else config.layer
     what = f"{name}: {measured:,} sketches of {results['classes']} classes, {config.image_size} pixels, {layer}"
     bars = [

@@ -27,6 +27,7 @@ from tqdm import tqdm
 
 from sketchloss.backbone import ARMS, Backbone
 from sketchloss.data.loading import Augment, hold_if_small, load_batches, to_unit_range
+from sketchloss.data.pictures import short_name
 from sketchloss.data.sources import Sketches, open_sketches
 from sketchloss.training.accelerator import new_accelerator
 from sketchloss.training.checks import require_positive
@@ -46,7 +47,8 @@ class Finetune:
     """
 
     data: str
-    """Sketches: `doodles`, a folder of class folders, a folder of QuickDraw .ndjson, or a hub data set."""
+    """Sketches: `doodles`, a folder of class folders, a folder of QuickDraw .ndjson, or a hub data set; several with
+    commas between them."""
     out: Path
     """Run folder to make."""
     arm: Literal["attention+tuning", "tuning"] = "attention+tuning"
@@ -62,7 +64,9 @@ class Finetune:
     image_size: int = 128
     """Side of the training images in pixels."""
     per_class: Annotated[int | None, tyro.conf.DisallowNone] = None
-    """Use at most this many sketches of a class."""
+    """Use at most this many sketches of a class, from each of several sources."""
+    leave_out: tuple[str, ...] = ()
+    """Classes never to train on, so that they can be used to test what was learnt."""
     held_out: float = 0.1
     """Share of each class kept for validation."""
     duplicates: Literal["ignore", "together"] = "ignore"
@@ -178,6 +182,10 @@ def finetune(config: Finetune) -> dict[str, Any]:
         say(f"skipped {line}")
     if len(sketches.unreadable) > 5:
         say(f"skipped {len(sketches.unreadable)} unreadable sketches in all")
+    if config.leave_out:
+        sketches = sketches.select_classes(config.leave_out, leave_out=True)
+    if len(sketches.classes) < 2:
+        raise ValueError(f"{config.data} without {', '.join(config.leave_out)} is one class: leave out fewer")
     train_part, held_out_part = sketches.split(
         config.held_out, seed=config.seed, duplicates=config.duplicates == "together"
     )
@@ -322,7 +330,7 @@ def finetune(config: Finetune) -> dict[str, Any]:
     if accelerator.is_main_process:
         from sketchloss.report.figures import draw_curves
 
-        title = f"{config.arm} on {Path(sketches.name).name}"
+        title = f"{config.arm} on {short_name(sketches.name)}"
         if config.label_smoothing:
             title += " (training loss with label smoothing and crops, validation loss without)"
         draw_curves(run.metrics(), run.folder / "curves.png", title=title)

@@ -14,7 +14,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, ClassVar, TypeAlias
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from tqdm import tqdm
 
+from sketchloss.arms import ArmWeights
 from sketchloss.clip_score import ClipScorer
 from sketchloss.data.captions import Captioned
 from sketchloss.data.loading import hold_if_small, load_batches, to_unit_range
@@ -65,13 +66,14 @@ MEASURING = frozenset(
         "clip_model",
         "examples",
         "judge",
+        "references",
     }
     | {"seeds", "only"}
 )
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoraTable(LoraSettings):
+class LoraTable(LoraSettings, ArmWeights):
     """Train a LoRA for each arm and seed, draw every class with each, and measure the drawings.
 
     Raises:
@@ -82,8 +84,9 @@ class LoraTable(LoraSettings):
     """Labelled sketches: `doodles`, a folder of class folders, a folder of QuickDraw .ndjson, or a hub data set."""
     out: Path
     """Run folder to make."""
-    only: tuple[LoraArm, ...] = ()
+    only: tuple[LoraArm, ...] = ()  # pyright: ignore[reportIncompatibleVariableOverride] - one name more
     """Train only these; by default every arm that has weights, and `none`."""
+    beside: ClassVar[tuple[str, ...]] = (PLAIN,)
     seeds: int = 1
     """Trainings of each arm; of several weights of an arm each takes the next."""
     drawings: int = 8
@@ -98,6 +101,8 @@ class LoraTable(LoraSettings):
     """Steps that it is trained."""
     clip_model: Annotated[str | None, tyro.conf.DisallowNone] = None
     """CLIP model, a folder or a hub name, to measure the similarity to the prompt as well."""
+    references: bool = True
+    """Also measure what the base draws without a LoRA, and other true drawings."""
     extractors: tuple[str, ...] = ("photo", "sketch")
     """Weights whose features the Fréchet and kernel distances compare, beside the judge's."""
     extractor_layer: str = "relu5_3"
@@ -115,9 +120,7 @@ class LoraTable(LoraSettings):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be at least 1")
         self.check_counts(self.seeds)
-        for arm in self.only:
-            if arm != PLAIN and arm not in self.arms():
-                raise ValueError(f"only names {arm}, which has no weights: give --{arm.replace('+', '-')}")
+        self.check_only()
 
 
 #: What each preset changes of the defaults above.
@@ -128,7 +131,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         **{**LORA_PRESETS["demo"], "per_class": 200, "held_out": 0.2, "steps": 600, "warmup": 50},
         **{"sample_every": 600, "checkpoint_every": 600, "balance_batches": 32},
     },
-    "demo": {**LORA_PRESETS["demo"], "held_out": 0.3, "drawings": 2, "judge_steps": 200},
+    "demo": {**LORA_PRESETS["demo"], "held_out": 0.3, "drawings": 2, "drawing_steps": 12, "judge_steps": 200},
 }
 
 
@@ -196,11 +199,10 @@ def lora_table(config: LoraTable) -> dict[str, Any]:
                 latent_diffusion(training)
             trained = json.loads((training.out / RESULT).read_text(encoding="utf-8"))
             drawn.setdefault(arm, []).append(_drawings(config, opened.class_prompts, training.out / "lora", run))
-    base = _drawings(config, opened.class_prompts, None, 0)
+    base = _drawings(config, opened.class_prompts, None, 0) if config.references else None
 
     # Evaluation ------------------------------------------------------------------------------------------------------
     true = _decoded(held, compared, config)
-    others = _decoded(learnt, compared, config)
     features = [embed_images(extractor, _batches(true, device)) for extractor in extractors]
     labels = torch.arange(len(opened.classes)).repeat_interleave(config.drawings)
     prompts = [prompt for prompt in opened.class_prompts for _ in range(config.drawings)]
@@ -226,8 +228,10 @@ def lora_table(config: LoraTable) -> dict[str, Any]:
         return {"class_accuracy": accuracy, "clip": clip, "distances": distances(some)}
 
     rows = {arm: [measures(images) for images in of_seeds] for arm, of_seeds in drawn.items()}
-    rows[BASE_ROW] = [measures(base)]
-    rows[TRUE_ROW] = [{"class_accuracy": judge.accuracy, "clip": None, "distances": distances(others)}]
+    if base is not None:
+        rows[BASE_ROW] = [measures(base)]
+        others = _decoded(learnt, compared, config)
+        rows[TRUE_ROW] = [{"class_accuracy": judge.accuracy, "clip": None, "distances": distances(others)}]
 
     # Report ----------------------------------------------------------------------------------------------------------
     results = {
@@ -244,7 +248,7 @@ def lora_table(config: LoraTable) -> dict[str, Any]:
     with write_atomic(config.out / "table.md") as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
     write_csv(config.out / "table.csv", CSV_HEADER, lora_rows(results))
-    shown = {"base": base, **{arm: of_seeds[0] for arm, of_seeds in drawn.items()}}
+    shown = {**({} if base is None else {"base": base}), **{arm: of_seeds[0] for arm, of_seeds in drawn.items()}}
     save_picture(_figure(config, opened, true_ones=held, drawn=shown), config.out / "figure.png")
     print(f"\n{text}\n")
     for what, file in (("Table", "table.md"), ("Numbers", "results.json and table.csv"), ("Figure", "figure.png")):
@@ -255,7 +259,7 @@ def lora_table(config: LoraTable) -> dict[str, Any]:
 _REPORTED = (
     *("data", "base", "template", "image_size", "batch_size", "accumulate", "seeds", "seed", "rank", "targets"),
     *("drawings", "drawing_steps", "guidance", "perceptual_weight", "balance", "gate", "minimum_snr", "target"),
-    *("decoded_part", "only"),
+    *("decoded_part", "only", "references"),
 )
 
 

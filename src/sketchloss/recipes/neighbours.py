@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import torch
 import tyro
 
+from sketchloss.data.pictures import short_name
 from sketchloss.data.sources import open_sketches
 from sketchloss.features import embed_sketches
 from sketchloss.files import write_json
@@ -74,7 +75,7 @@ def neighbours(config: Neighbours) -> list[dict[str, Any]]:
             )
     cells = [
         [
-            Path(row["data"]).name,
+            short_name(row["data"]),
             f"{row['sketches']:,}",
             f"{row['classes']}",
             row["weights"],

@@ -48,6 +48,8 @@ from sketchloss.training.run import check_run_folder, open_run_folder
 from sketchloss.weights import weights_digest
 
 SHOWN_QUERIES, SHOWN_SIDE = 8, 112
+#: Settings that change what is measured, not what is trained.
+MEASURING = frozenset({"only"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +111,7 @@ class Retrieval(ArmWeights):
     """Continue the run in `out`: heads that are trained already are not trained again."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         positive = ("image_size", "grid", "hidden", "scale", "epochs", "lr", "lr_every", "classes_per_batch", "seeds")
         require_positive(self, positive)
         if not 0 < self.held_out < 1:
@@ -152,7 +155,7 @@ def retrieval(config: Retrieval) -> dict[str, Any]:
         TrainingStopped: if a loss is not finite.
     """
     # Set-up ----------------------------------------------------------------------------------------------------------
-    check_run_folder(config.out, config, config.resume)
+    check_run_folder(config.out, config, config.resume, free=MEASURING)
     for arm in config.arms():
         for run in range(min(config.seeds, config.count(arm))):
             # A mistake is said before the first hour, not after.
@@ -178,7 +181,8 @@ def retrieval(config: Retrieval) -> dict[str, Any]:
         )
     print(f"{config.data}: {len(sketches.classes)} classes, gallery of {gallery:,} sketches, {queries:,} queries")
     pictures = hold_if_small(sketches, workers=config.workers)
-    open_run_folder(config.out, config, config.resume, data=pixels_digest(pictures, workers=config.workers))
+    digest = pixels_digest(pictures, workers=config.workers)
+    open_run_folder(config.out, config, config.resume, data=digest, free=MEASURING)
 
     # Features and heads ----------------------------------------------------------------------------------------------
     labels = torch.from_numpy(sketches.labels)
@@ -398,6 +402,7 @@ def _results(
         "queries": queries,
         "unreadable": len(sketches.unreadable),
         **{name: getattr(config, name) for name in ("image_size", "hidden", "epochs", "seed", "seeds")},
+        "only": list(config.only),
         "arms": {
             arm: {
                 "weights": list(dict.fromkeys(run["weights"] for run in runs)),

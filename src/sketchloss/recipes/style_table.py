@@ -24,6 +24,7 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
+from sketchloss.arms import ArmName, ArmWeights
 from sketchloss.data.loading import load_batches, to_unit_range
 from sketchloss.data.pairs import Pairs, open_pairs
 from sketchloss.data.photos import open_photos
@@ -34,7 +35,7 @@ from sketchloss.files import write_atomic, write_json
 from sketchloss.images import save_picture, to_picture
 from sketchloss.models.stylizer import Stylizer, load_stylizer
 from sketchloss.recipes.style_transfer import PRESETS as STYLE_PRESETS
-from sketchloss.recipes.style_transfer import RESULT, ArmName, StyleSettings, StyleTransfer, style_transfer
+from sketchloss.recipes.style_transfer import RESULT, StyleSettings, StyleTransfer, style_transfer
 from sketchloss.report.grid import draw_grid
 from sketchloss.report.style_table import CSV_HEADER, style_report, style_rows
 from sketchloss.report.tables import write_csv
@@ -45,11 +46,11 @@ from sketchloss.training.run import check_run_folder, open_run_folder
 
 BATCH = 16
 #: Settings that change what is measured, not what is trained.
-MEASURING = frozenset({"pairs", "extractors", "extractor_layer", "inception", "bootstrap", "examples"})
+MEASURING = frozenset({"only", "pairs", "extractors", "extractor_layer", "inception", "bootstrap", "examples"})
 
 
 @dataclass(frozen=True, kw_only=True)
-class StyleTable(StyleSettings):
+class StyleTable(StyleSettings, ArmWeights):
     """Train a photo-to-sketch network for each set of sketches and each arm, and measure what they draw.
 
     Raises:
@@ -79,6 +80,7 @@ class StyleTable(StyleSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.check_only()
         for name in ("pairs", "bootstrap"):
             value = getattr(self, name)
             if value is not None and value < 2:
@@ -168,7 +170,9 @@ def style_table(config: StyleTable) -> dict[str, Any]:
         # Equal numbers for all: the distances depend on them, and there may be fewer other sketches than pairs.
         compared = _sample(len(true), len(others), config.seed)
         drawn = {
-            arm: _draw(load_stylizer(_run_folder(config, source, arm)).to(device), photos, name=f"{source}, {arm}")
+            arm: _draw(
+                load_stylizer(trained_network(config.out, source, arm)).to(device), photos, name=f"{source}, {arm}"
+            )
             for arm in config.arms()
         }
         grey = photos.mean(1, keepdim=True).expand(-1, 3, -1, -1)
@@ -194,6 +198,7 @@ def style_table(config: StyleTable) -> dict[str, Any]:
         **{name: trained[config.sets[0]][name] for name in ("photos", "steps")},
         "sketches": {source: result["sketches"] for source, result in trained.items()},
         "batch_size": config.batch_size,
+        "only": list(config.only),
         "weights": {arm: config.weights_of(arm) for arm in config.arms()},
         "balance": {name: getattr(config, name) for name in _BALANCE},
         "sets": sets,
@@ -225,14 +230,15 @@ def _folder_name(source: str) -> str:
     return "-".join([place.partition(":")[0], *re.findall(r"[\w.]+", options)])
 
 
-def _run_folder(config: StyleTable, source: str, arm: str) -> Path:
-    return config.out / "runs" / _folder_name(source) / arm
+def trained_network(out: Path, source: str, arm: str) -> Path:
+    """Return where in a table's run folder the network of a set and arm is."""
+    return out / "runs" / _folder_name(source) / arm
 
 
 def _training(config: StyleTable, source: str, arm: str) -> StyleTransfer:
     settings = {item.name: getattr(config, item.name) for item in fields(StyleSettings)}
     here: ArmName = arm  # pyright: ignore[reportAssignmentType] - one of ARMS
-    out = _run_folder(config, source, arm)
+    out = trained_network(config.out, source, arm)
     begun = (out / "config.json").is_file()
     return StyleTransfer(content=config.content, style=source, out=out, arm=here, resume=begun, **settings)
 

@@ -26,7 +26,7 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from sketchloss.arms import ArmWeights
+from sketchloss.arms import ArmName, WeightsPerArm
 from sketchloss.balance import Balance, Balancing, gradient_norms
 from sketchloss.data.loading import hold_if_small, load_batches, to_unit_range
 from sketchloss.data.photos import open_photos, open_style
@@ -45,11 +45,10 @@ from sketchloss.training.meter import Meter
 from sketchloss.training.run import Run, check_run_folder
 
 RESULT = "result.json"
-ArmName = Literal["attention+tuning", "tuning", "attention", "original"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class StyleSettings(ArmWeights):
+class StyleSettings(WeightsPerArm):
     """How a photo-to-sketch network is trained, whatever the style and the arm; base of the configs that train one."""
 
     image_size: int = 256

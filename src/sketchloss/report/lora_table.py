@@ -103,8 +103,12 @@ def _notes(results: dict[str, Any]) -> Iterator[str]:
         "The judge is no party: it shares no weights with the arms. An arm was trained through features of its own "
         "weights, so that a distance by features of the same weights favours it."
     )
-    yield "base without LoRA: what the pipeline draws untaught."
-    yield "other true drawings: as many that were learnt from, by the judge too; the accuracy is of the held-out ones."
+    if results["references"]:
+        yield "base without LoRA: what the pipeline draws untaught."
+        yield (
+            "other true drawings: as many that were learnt from, by the judge too; the accuracy is of the held-out "
+            "ones."
+        )
     gate = (
         f"samples with a signal-to-noise ratio of at least {results['minimum_snr']:g} have it"
         if results["gate"] == "snr"

@@ -78,7 +78,7 @@ def _notes(results: dict[str, Any]) -> Iterator[str]:
         yield f"{arm}: the weights {', '.join(of_arm['weights'])}{', by turns' if several else ''}" + (
             "; one random start of the gates for all seeds." if arm == "attention" else "."
         )
-    if "tuning" not in results["arms"]:
+    if "tuning" not in results["arms"] and not results.get("only"):
         yield "tuning: left out, no weights given (--tuning); so there is no t-test."
     if results["unreadable"]:
         yield f"{results['unreadable']} unreadable files or lines were left out."

@@ -166,5 +166,5 @@ def _notes(results: dict[str, Any]) -> Iterator[str]:
     yield f"content : style : total variation = {ratio}, balance {balance['balance']}."
     yield from (f"{arm}: the weights {short_name(weights)}." for arm, weights in results["weights"].items())
     for arm in ("tuning", "attention+tuning"):
-        if arm not in results["weights"]:
+        if arm not in results["weights"] and not results.get("only"):
             yield f"{arm}: left out, no weights given (--{arm.replace('+', '-')})."

@@ -1,0 +1,117 @@
+"""The whole paper in one command: four arms, seeds, every table and figure, and a report.
+
+    sketchloss study --preset demo --out demo                      ten minutes on two cores, on built-in doodles
+    SKETCHLOSS_DATA=FOLDER sketchloss study --preset real --out runs/study
+    sketchloss study --preset paper --out runs/paper --dry-run     what the paper's protocol takes
+    accelerate launch --num_processes 8 -m sketchloss study --preset paper --out runs/paper
+
+A study is made of cells (`cells.py`), one for each arm, seed, part and set, each a run of one recipe. What is done is
+kept: the same command goes on where it was stopped, and with a changed setting does only what depends on it.
+
+`settings.py` says what a study is of, `plan.py` which cells that makes, `running.py` does them, `merging.py` puts their
+numbers together, `reporting.py` and `figures.py` make the report.
+"""
+
+import shutil
+import time
+from typing import Any
+
+from sketchloss.data.captions import open_captioned
+from sketchloss.data.pairs import open_pairs
+from sketchloss.data.photos import open_photos
+from sketchloss.data.sources import open_sketches
+from sketchloss.diffusion.bases import find_base
+from sketchloss.files import write_json
+from sketchloss.recipes.study.cells import CellStore
+from sketchloss.recipes.study.estimate import describe_plan
+from sketchloss.recipes.study.plan import plan_cells
+from sketchloss.recipes.study.reporting import write_report
+from sketchloss.recipes.study.running import CELLS, find_workplace, run_cells
+from sketchloss.recipes.study.settings import PRESETS, Study
+from sketchloss.weights import load_backbone
+
+__all__ = ["PRESETS", "Study", "command", "study"]
+
+FORMAT = "sketchloss study"
+
+
+def command(config: Study) -> int:
+    """Run the study; return the exit code: 0, or 1 if cells failed."""
+    return int(any(cell["state"] == "failed" for cell in study(config).get("cells", ())))
+
+
+def study(config: Study) -> dict[str, Any]:
+    """Run the recipe.
+
+    Returns:
+        What `results.json` holds: `tables`, each measured number by table, set, row, measure and seed; `cells`, each
+        with its state; `settings`, `environment`, `seconds`. Of a dry run: `plan`, and nothing is written. Of a process
+        beside the first: nothing.
+
+    Raises:
+        ValueError: as `Study`; for sources, weights or a base that cannot be opened; if `out` holds other things.
+    """
+    # Set-up ----------------------------------------------------------------------------------------------------------
+    begun = time.time()
+    workplace = find_workplace()
+    if config.dry_run:
+        return {"plan": describe_plan(config)}
+    _check_sources(config)
+    if workplace.rank == 0:
+        _open_folder(config)
+
+    # Cells -----------------------------------------------------------------------------------------------------------
+    store = CellStore(config.out / CELLS, plan_cells(config), started=begun)
+    run_cells(config, store, workplace)
+    if workplace.rank > 0:
+        return {}
+
+    # Report ----------------------------------------------------------------------------------------------------------
+    results = write_report(config, store, seconds=time.time() - begun)
+    failed = [cell["name"] for cell in results["cells"] if cell["state"] == "failed"]
+    print(f"\nReport:  {config.out / 'report.html'}")
+    print(f"The same: {config.out / 'report.md'}, numbers.csv, results.json; pictures in {config.out / 'figures'}")
+    if failed:
+        print(f"{len(failed)} of {len(results['cells'])} cells failed; why is in the report, more in their log.txt")
+    return results
+
+
+def _check_sources(config: Study) -> None:
+    """Open everything that is needed: a mistake in what comes last must not cost what comes before."""
+    for source in {config.data, *config.measured_sets()}:
+        sketches = open_sketches(source, config.image_size, per_class=config.per_class, seed=config.seed)
+        if config.leave_out and source == config.data:
+            sketches.select_classes(config.leave_out, leave_out=True)
+    load_backbone(config.weights, classes=())
+    if config.does("style"):
+        open_photos(config.content, config.image_size)
+        for source in config.sets:
+            open_pairs(source)
+    if config.does("lora"):
+        open_captioned(config.taught, config.image_size, per_class=1)
+        find_base(config.base)
+    for name in ("triplets", "inception"):
+        path = getattr(config, name)
+        if path is not None and not path.is_file():
+            raise ValueError(f"{name} is {path}, which is no file: check the path, or leave it out")
+
+
+def _open_folder(config: Study) -> None:
+    """Make the folder, or see that it is a study's; with `again` remove what a study left there."""
+    out = config.out
+    if out.is_symlink() or (out.exists() and not out.is_dir()):
+        raise ValueError(f"{out} is not a folder: choose another --out")
+    out.mkdir(parents=True, exist_ok=True)
+    found = {path.name for path in out.iterdir()}
+    if found and not (out / MARKER).is_file():
+        raise ValueError(f"{out} is not empty and not a study: choose another --out")
+    if config.again:
+        for name in found & MADE:
+            path = out / name
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    write_json(out / MARKER, {"format": FORMAT})
+
+
+MARKER = "study.json"
+#: All that a study leaves in its folder; `--again` removes that alone.
+MADE = frozenset({MARKER, CELLS, "features", "figures", "report.md", "report.html", "numbers.csv", "results.json"})

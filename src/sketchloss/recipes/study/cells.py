@@ -1,0 +1,170 @@
+"""Cells: the pieces of a study, each computed once, kept in a folder, and found again by what it was computed from.
+
+A cell's key is a digest of its settings and of the keys of the cells that it needs. So a changed setting leads to other
+folders for what depends on it, and to nothing else. A lock on the folder keeps two processes from the same cell; the
+system frees it when a process dies.
+"""
+
+import hashlib
+import json
+import re
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from filelock import FileLock, Timeout
+
+from sketchloss.files import write_json
+
+#: Raise when what a cell computes from the same settings changes.
+FORMAT = 1
+RESULT, FAILURE, LOG, RUN = "result.json", "failed.json", "log.txt", "run"
+State = Literal["done", "failed", "waiting", "ready"]
+#: Computes a cell: its run folder, and those of what it needs by name, to a JSON-ready result.
+Compute = Callable[[Path, Mapping[str, Path]], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One piece of a study."""
+
+    name: str
+    """Unique, with slashes: `retrieval/doodles/tuning/0`."""
+    part: str
+    """Which part of the study it belongs to."""
+    compute: Compute
+    settings: Mapping[str, Any]
+    """JSON-ready; all that decides the result, but for `needs`."""
+    needs: tuple[str, ...] = ()
+    """Names of cells that must be done before."""
+    headline: Callable[[Mapping[str, Any]], str] = field(default=lambda _: "")
+    """A result in a few words."""
+    arm: str = ""
+    seed: int = 0
+    source: str = ""
+    """The set that it measures, if there are several."""
+
+
+class CellStore:
+    """The cells of a study and what of them is on disk.
+
+    Args:
+        folder: made if missing.
+        cells: each after those that it needs.
+        started: seconds since the epoch; failures before that are tried again.
+
+    Raises:
+        ValueError: for two cells of one name, or a need that stands nowhere before.
+    """
+
+    def __init__(self, folder: Path, cells: Sequence[Cell], *, started: float) -> None:
+        self.folder, self.started = folder, started
+        self.cells: dict[str, Cell] = {}
+        self.keys: dict[str, str] = {}
+        for cell in cells:
+            if cell.name in self.cells:
+                raise ValueError(f"two cells are called {cell.name}")
+            if missing := [need for need in cell.needs if need not in self.cells]:
+                raise ValueError(f"{cell.name} needs {missing[0]}, which does not come before it")
+            self.cells[cell.name] = cell
+            recipe = [FORMAT, cell.name, cell.settings, [self.keys[need] for need in cell.needs]]
+            self.keys[cell.name] = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:12]
+
+    def __iter__(self) -> Iterator[Cell]:
+        return iter(self.cells.values())
+
+    def place(self, name: str) -> Path:
+        """Return a cell's folder."""
+        return self.folder / f"{re.sub(r'[^A-Za-z0-9.+=-]+', '_', name)}-{self.keys[name]}"
+
+    def state(self, name: str) -> State:
+        """Return whether a cell is done, has failed in this study, waits for others, or is ready to run."""
+        place = self.place(name)
+        if (place / RESULT).is_file():
+            return "done"
+        failure = _read(place / FAILURE)
+        if failure is not None and failure.get("time", 0) >= self.started:
+            return "failed"
+        states = [self.state(need) for need in self.cells[name].needs]
+        return "failed" if "failed" in states else "ready" if all(state == "done" for state in states) else "waiting"
+
+    def result(self, name: str) -> dict[str, Any]:
+        """Return what a cell that is done has computed."""
+        found = _read(self.place(name) / RESULT)
+        assert found is not None
+        return found["result"]
+
+    def seconds(self, name: str) -> float:
+        """Return how long a cell that is done has taken, over all attempts."""
+        found = _read(self.place(name) / RESULT)
+        assert found is not None
+        return found["seconds"]
+
+    def reason(self, name: str) -> str:
+        """Return why a cell failed: its own reason, or which of its needs failed."""
+        failure = _read(self.place(name) / FAILURE)
+        if failure is not None and failure.get("time", 0) >= self.started:
+            return failure["reason"]
+        return next(f"needs {need}, which failed" for need in self.cells[name].needs if self.state(need) == "failed")
+
+    def run(self, name: str) -> bool:
+        """Compute a cell, unless another process is at it or it is done; return whether this process did.
+
+        What it prints goes to `log.txt`. An error is noted as the cell's failure and not raised.
+        """
+        cell, place = self.cells[name], self.place(name)
+        place.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(place / ".lock", timeout=0):
+                if self.state(name) != "ready":
+                    return False
+                before = (_read(place / "spent.json") or {}).get("seconds", 0.0)
+                start = time.monotonic()
+                needs = {need: self.place(need) / RUN for need in cell.needs}
+                try:
+                    with _printing_to(place / LOG):
+                        found = cell.compute(place / RUN, needs)
+                        write_json(
+                            place / RESULT,
+                            {"cell": name, "seconds": before + time.monotonic() - start, "result": found},
+                        )
+                except Exception as error:  # noqa: BLE001 (a failure of one cell must not end the others)
+                    with (place / LOG).open("a", encoding="utf-8") as log:
+                        traceback.print_exception(error, file=log)
+                    reason = f"{' '.join(str(error).split()) or type(error).__name__}"
+                    write_json(place / FAILURE, {"cell": name, "reason": reason, "time": time.time()})
+                finally:
+                    if not (place / RESULT).is_file():  # what an interrupted attempt took counts too
+                        write_json(place / "spent.json", {"seconds": before + time.monotonic() - start})
+                return True
+        except Timeout:
+            return False
+
+
+def last_line(file: Path) -> str:
+    """Return the last line of a log that says something; empty if there is none."""
+    try:
+        with file.open("rb") as log:
+            log.seek(max(0, log.seek(0, 2) - 4096))
+            lines = log.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        return ""
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+@contextmanager
+def _printing_to(file: Path) -> Iterator[None]:
+    with file.open("a", encoding="utf-8", buffering=1) as log, redirect_stdout(log), redirect_stderr(log):
+        yield
+
+
+def _read(file: Path) -> dict[str, Any] | None:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None

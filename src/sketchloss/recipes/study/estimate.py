@@ -1,0 +1,296 @@
+"""What a study would take: its cells, steps and memory, counted, and its time, from a few measured steps."""
+
+import math
+import time
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from sketchloss.backbone import ARMS, Backbone, freeze
+from sketchloss.data.sources import open_sketches
+from sketchloss.models.embedder import Embedder, EmbedderConfig
+from sketchloss.models.stylizer import Stylizer, StylizerConfig
+from sketchloss.recipes.study.cells import Cell, CellStore
+from sketchloss.recipes.study.plan import plan_cells
+from sketchloss.recipes.study.running import CELLS, format_seconds
+from sketchloss.recipes.study.settings import Study
+from sketchloss.report.tables import markdown_table
+from sketchloss.training.resources import count_multiply_adds, peak_training_memory
+
+#: Published counts of data sets, for a plan made where they are not: pictures and classes.
+PUBLISHED = {"songweig/imagenet_sketch": (50_889, 1_000), "detection-datasets/coco": (118_288, 0)}
+#: Seconds that a cell takes beside its arithmetic: opening data and weights, pictures, tables.
+OVERHEAD = 4.0
+CONTENT_LAYER, STYLE_LAYER = "relu2_2", "relu4_3"
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a cell takes."""
+
+    multiply_adds: float
+    """Of everything, backward passes included."""
+    steps: int | None = None
+    """Of its training."""
+    memory: int | None = None
+    """Peak bytes of tensors in a training step."""
+    assumed: str = ""
+    """What was not looked at but taken from publications."""
+
+
+def describe_plan(config: Study) -> list[dict[str, Any]]:
+    """Print what a study would do and return it, a row for each part."""
+    store = CellStore(config.out / CELLS, plan_cells(config), started=math.inf)
+    rate = _measure_rate(config)
+    workers = config.workers or max(1, torch.cuda.device_count())
+    plan = []
+    for part in dict.fromkeys(cell.part for cell in store):
+        cells = [cell for cell in store if cell.part == part]
+        loads = [load_of(config, cell) for cell in cells]
+        left = [load for cell, load in zip(cells, loads, strict=True) if store.state(cell.name) != "done"]
+        seconds = sum(OVERHEAD + load.multiply_adds / rate for load in left)
+        steps = sorted({load.steps for load in loads if load.steps})
+        plan.append(
+            {
+                **{"part": part, "cells": len(cells), "done": len(cells) - len(left), "steps": steps},
+                **{"memory": max((load.memory for load in loads if load.memory), default=None), "seconds": seconds},
+                **{"multiply_adds": sum(load.multiply_adds for load in loads)},
+                **{"assumed": sorted({load.assumed for load in loads if load.assumed})},
+            }
+        )
+    print(_in_words(plan, rate, workers))
+    return plan
+
+
+def _in_words(plan: list[dict[str, Any]], rate: float, workers: int) -> str:
+    rows = [
+        [
+            *(row["part"], f"{row['cells']}", f"{row['done']}"),
+            " or ".join(f"{steps:,}" for steps in row["steps"]) or "-",
+            f"{row['memory'] / 2**30:.1f} GiB" if row["memory"] else "-",
+            f"{row['multiply_adds']:.2g}",
+            format_seconds(row["seconds"]),
+        ]
+        for row in plan
+    ]
+    header = ["part", "cells", "done", "steps of a training", "memory", "multiply-adds", "about"]
+    total = sum(row["seconds"] for row in plan)
+    shared = f", {format_seconds(total / workers)} with {workers} processes on as many devices" if workers > 1 else ""
+    assumed = [text for row in plan for text in row["assumed"]]
+    return "\n".join(
+        [
+            markdown_table(header, rows),
+            "",
+            f"What is left: about {format_seconds(total)}{shared}. From {rate / 1e9:.0f} billion multiply-adds a "
+            "second, measured here on a few steps of tuning; other parts may be twice as slow or as fast.",
+            "Memory: weights, gradients, Adam's states and what is kept for the backward pass, counted; libraries take "
+            "up to a third on top.",
+            *(f"Not opened: {text}." for text in dict.fromkeys(assumed)),
+        ]
+    )
+
+
+# Cells ---------------------------------------------------------------------------------------------------------------
+
+
+def load_of(config: Study, cell: Cell) -> Load:
+    """Return what a cell takes."""
+    settings: Any = cell.settings
+    match cell.part:
+        case "tuning" | "ablation":
+            return _tuning_load(settings)
+        case "retrieval":
+            return _retrieval_load(config, settings)
+        case "style":
+            return _style_load(cell.arm, settings)
+        case "lora":
+            return _lora_load(cell.arm, settings)
+        case "probe":
+            images = settings["drawings"] * PROBE_EDITS
+            return Load(images * 2 * _forward(settings["image_size"], ARMS[cell.arm].attention, config.downsample))
+        case _:
+            return Load(0.0)
+
+
+#: Pictures that a probe looks at for each drawing, about.
+PROBE_EDITS = 45
+
+
+def _tuning_load(settings: dict[str, Any]) -> Load:
+    count, classes, assumed = _count(settings["data"], settings["per_class"], settings["seed"])
+    # At least one of a class is held out, and no class wholly.
+    train = count - classes * min(max(1, round(count / classes * settings["held_out"])), max(1, count // classes - 1))
+    steps = settings["epochs"] * math.ceil(train / settings["batch_size"])
+    attention, downsample, size = ARMS[settings["arm"]].attention, settings["downsample"], settings["image_size"]
+    arithmetic = 3 * train * settings["epochs"] * _forward(size, attention, downsample)
+    memory = _tuning_memory(
+        size, attention, downsample, settings["head"], classes, settings["batch_size"], settings["precision"]
+    )
+    return Load(arithmetic, steps, memory, assumed)
+
+
+def _retrieval_load(config: Study, settings: dict[str, Any]) -> Load:
+    count, classes, assumed = _count(settings["data"], settings["per_class"], settings["seed"])
+    attention = ARMS[settings["only"][0]].attention
+    forward = _forward(settings["image_size"], attention, config.downsample, settings["layer"])
+    side = min(settings["grid"], settings["image_size"] // 32)
+    head = EmbedderConfig(512 * side**2, tuple(map(str, range(classes))), hidden=settings["hidden"])
+    with torch.device("meta"):
+        weights = sum(weight.numel() for weight in Embedder(head).parameters())
+    return Load(count * (forward + 3 * weights * settings["epochs"]), None, None, assumed)
+
+
+def _style_load(arm: str, settings: dict[str, Any]) -> Load:
+    photos, assumed = settings["limit"], ""
+    if photos is None:
+        photos, _, assumed = _count(settings["content"], None, settings["seed"])
+    batch, size = settings["batch_size"], settings["image_size"]
+    steps = settings["steps"] or settings["epochs"] * math.ceil(photos / batch)
+    attention, downsample = ARMS[arm].attention, settings["downsample"]
+    stylizer = _stylizer(settings["width"], settings["blocks"], size)
+    # The network and the loss of what it draws, there and back; the loss network's own weights get no gradient.
+    seen = _forward(size, attention, downsample, STYLE_LAYER)
+    an_image = 3 * stylizer + 2 * seen + _forward(size, attention, downsample, CONTENT_LAYER)
+    memory = _style_memory(settings["width"], settings["blocks"], size, attention, downsample, batch)
+    return Load(steps * batch * an_image, steps, memory, assumed)
+
+
+def _lora_load(arm: str, settings: dict[str, Any]) -> Load:
+    count, classes, assumed = _count(settings["data"], settings["per_class"], settings["seed"])
+    held = classes * max(1, round(count / classes * settings["held_out"])) if settings["held_out"] else 0
+    batch = settings["batch_size"] * settings["accumulate"]
+    steps = settings["steps"] or settings["epochs"] * math.ceil((count - held) / batch)
+    unet, decoder = _diffusion(settings["base"], settings["image_size"])
+    perceptual = 0.0
+    if arm in ARMS:
+        share = 1.0 if settings["gate"] == "none" else 0.25  # of the timesteps, those with an SNR of 3 and more
+        size = round(settings["image_size"] * settings["decoded_part"])
+        seen = _forward(size, ARMS[arm].attention, settings["downsample"], STYLE_LAYER)
+        perceptual = share * (4 * decoder * settings["decoded_part"] ** 2 + 3 * seen)
+    return Load(steps * batch * (3 * unet + perceptual), steps, None, assumed)
+
+
+# Counting ------------------------------------------------------------------------------------------------------------
+
+
+@cache
+def _count(source: str, per_class: int | None, seed: int) -> tuple[int, int, str]:
+    """Return how many pictures and classes a source has, and what was taken from publications."""
+    if source in PUBLISHED:
+        count, classes = PUBLISHED[source]
+        if per_class:
+            count = min(count, classes * per_class)
+        return count, classes or 1, f"{source}, {count:,} pictures by publication"
+    try:
+        sketches = open_sketches(source, 64, per_class=per_class, seed=seed)
+    except ValueError:  # photos have no classes
+        from sketchloss.data.photos import open_photos
+
+        return len(open_photos(source, 64)), 1, ""
+    return len(sketches), len(sketches.classes), ""
+
+
+@cache
+def _forward(size: int, attention: bool, downsample: str, layer: str = "relu5_3") -> int:
+    """Return the multiply-adds of an image up to a layer."""
+    settings: dict[str, Any] = {"attention": attention, "downsample": downsample}
+    return count_multiply_adds(lambda: Backbone(**settings)(torch.rand(1, 3, size, size), (layer,)))
+
+
+@cache
+def _tuning_memory(
+    size: int, attention: bool, downsample: str, head: str, classes: int, batch: int, precision: str
+) -> int:
+    settings: dict[str, Any] = {"attention": attention, "downsample": downsample, "head": head}
+
+    def loss(network: Any) -> torch.Tensor:
+        images = torch.rand(batch, 3, size, size)
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+            logits = network.classify(images)
+        return F.cross_entropy(logits.float(), torch.zeros(batch, dtype=torch.long))
+
+    return peak_training_memory(lambda: Backbone(classes=tuple(map(str, range(classes))), **settings), loss)
+
+
+@cache
+def _stylizer(width: float, blocks: int, size: int) -> int:
+    config = StylizerConfig(width=width, blocks=blocks)
+    return count_multiply_adds(lambda: Stylizer(config)(torch.rand(1, 3, size, size)))
+
+
+@cache
+def _style_memory(width: float, blocks: int, size: int, attention: bool, downsample: str, batch: int) -> int:
+    settings: dict[str, Any] = {"attention": attention, "downsample": downsample}
+
+    class Both(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stylizer = Stylizer(StylizerConfig(width=width, blocks=blocks))
+            self.backbone = freeze(Backbone(**settings))
+
+    def loss(both: Any) -> torch.Tensor:
+        taps = both.backbone(
+            both.stylizer(torch.rand(batch, 3, size, size)), ("relu1_2", "relu2_2", "relu3_3", STYLE_LAYER)
+        )
+        return torch.stack([features.float().square().mean() for features in taps.values()]).sum()
+
+    return peak_training_memory(Both, loss)
+
+
+@cache
+def _diffusion(base: str, size: int) -> tuple[int, int]:
+    """Return the multiply-adds of a UNet and of a decoder pass; of a base that is not here, Stable Diffusion's."""
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+    from sketchloss.diffusion.bases import TINY
+    from sketchloss.weights import bundled_folder
+
+    folder = bundled_folder(TINY) if base == TINY else Path(base)
+    if folder.is_dir():
+        unet_config: Any = UNet2DConditionModel.load_config(str(folder), subfolder="unet")
+        vae_config: Any = AutoencoderKL.load_config(str(folder), subfolder="vae")
+    else:  # the sizes of 1.4 and 1.5
+        unet_config = {"cross_attention_dim": 768}
+        vae_config = {
+            **{"block_out_channels": (128, 256, 512, 512), "layers_per_block": 2, "latent_channels": 4},
+            **{"down_block_types": ("DownEncoderBlock2D",) * 4, "up_block_types": ("UpDecoderBlock2D",) * 4},
+        }
+    halvings = len(vae_config["block_out_channels"]) - 1
+    latents, channels = size // 2**halvings, vae_config["latent_channels"]
+
+    def run_unet() -> None:
+        unet: Any = UNet2DConditionModel.from_config(unet_config)
+        words = torch.rand(1, 77, unet.config["cross_attention_dim"])
+        unet(torch.rand(1, channels, latents, latents), torch.zeros(1), words)
+
+    def run_decoder() -> None:
+        vae: Any = AutoencoderKL.from_config(vae_config)
+        vae.decode(torch.rand(1, channels, latents, latents))
+
+    return count_multiply_adds(run_unet), count_multiply_adds(run_decoder)
+
+
+def _measure_rate(config: Study) -> float:
+    """Return the multiply-adds a second of a training step of the backbone here, from two small ones after a third."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    precision = "no" if config.tuning_preset == "paper" else "bf16"
+    size = min(config.image_size, 224)
+    an_image = 3 * _forward(size, True, config.downsample)
+    batch = max(1, min(config.batch_size, int(6e10 / an_image)))
+    network = Backbone(attention=True, downsample=config.downsample).to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    images = torch.rand(batch, 3, size, size, device=device)
+    start = 0.0
+    for step in range(3):
+        if step == 1:
+            start = time.perf_counter()
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+            features = network(images, ("relu5_3",))["relu5_3"]
+        features.float().mean().backward()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+    return 2 * batch * an_image / (time.perf_counter() - start)

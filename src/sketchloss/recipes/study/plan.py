@@ -1,0 +1,380 @@
+"""From the settings of a study to its cells: which recipe is run with what, for every part, arm and seed."""
+
+import dataclasses
+import functools
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sketchloss.backbone import ARMS, Backbone
+from sketchloss.data.pictures import short_name
+from sketchloss.data.sources import open_sketches, split_sources
+from sketchloss.features import embed_sketches
+from sketchloss.ranking import top_k_accuracy
+from sketchloss.recipes.class_separation import ClassSeparation, class_separation
+from sketchloss.recipes.finetune import PRESETS as FINETUNE_PRESETS
+from sketchloss.recipes.finetune import Finetune, finetune
+from sketchloss.recipes.lora_table import PRESETS as LORA_PRESETS
+from sketchloss.recipes.lora_table import LoraTable, lora_table
+from sketchloss.recipes.probe import PRESETS as PROBE_PRESETS
+from sketchloss.recipes.probe import Probe, probe
+from sketchloss.recipes.retrieval import PRESETS as RETRIEVAL_PRESETS
+from sketchloss.recipes.retrieval import Retrieval, retrieval
+from sketchloss.recipes.study.cells import Cell
+from sketchloss.recipes.study.settings import Part, Study
+from sketchloss.recipes.style_table import PRESETS as STYLE_PRESETS
+from sketchloss.recipes.style_table import StyleTable, style_table
+from sketchloss.report.lora_table import PLAIN
+from sketchloss.separation import separation
+from sketchloss.weights import load_backbone, weights_digest
+
+TUNED = tuple(arm for arm, kind in ARMS.items() if kind.tuning)
+REFERENCE = "as the study"
+#: What of a config does not decide a result, or is said by a cell's needs.
+_FREE = frozenset(
+    {"out", "cache", "workers", "resume", "again", "dry_run", "tuning", "attention_tuning", "heads", "judge"}
+    | {"references"}
+)
+
+
+def plan_cells(config: Study) -> list[Cell]:
+    """Return the cells of a study, each after those that it needs."""
+    parts: dict[Part, Any] = {
+        **{"tuning": _tuning_cells, "retrieval": _retrieval_cells, "separation": _separation_cells},
+        **{"probe": _probe_cells, "style": _style_cells, "lora": _lora_cells, "ablation": _ablation_cells},
+    }
+    # Whatever is measured needs the tuned arms, and separation the heads of retrieval.
+    wanted = {part for part in parts if config.does(part)}
+    if wanted - {"ablation"}:
+        wanted.add("tuning")
+    if "separation" in wanted:
+        wanted.add("retrieval")
+    return [cell for part, cells in parts.items() if part in wanted for cell in cells(config)]
+
+
+# Weights -------------------------------------------------------------------------------------------------------------
+
+
+def _weights_needed(arm: str, seed: int) -> tuple[str, ...]:
+    return (_tuning_name(arm, seed),) if arm in TUNED else ()
+
+
+def _arm_settings(config: Study, arm: str, seed: int) -> dict[str, Any]:
+    """Return the settings of `ArmWeights` for one arm, but for the folder of its tuned weights."""
+    return {"only": (arm,), "photo": config.weights, "downsample": config.downsample, "seed": seed}
+
+
+def _arm_paths(arm: str, seed: int, needs: Mapping[str, Path]) -> dict[str, Any]:
+    if arm not in TUNED:
+        return {"tuning": (), "attention_tuning": ()}
+    tuned = (str(needs[_tuning_name(arm, seed)]),)
+    return {"tuning": () if ARMS[arm].attention else tuned, "attention_tuning": tuned if ARMS[arm].attention else ()}
+
+
+# Tuning --------------------------------------------------------------------------------------------------------------
+
+
+def _tuning_name(arm: str, seed: int) -> str:
+    return f"tuning/{arm}/{seed}"
+
+
+def _tuning_cells(config: Study) -> Iterator[Cell]:
+    for seed in config.all_seeds():
+        for arm in TUNED:
+            yield _tuning_cell(config, _tuning_name(arm, seed), "tuning", _finetune(config, arm, seed))
+
+
+def _finetune(config: Study, arm: str, seed: int, **changes: Any) -> dict[str, Any]:
+    """Return the settings of `sketchloss finetune` but for its folder."""
+    settings = {
+        **FINETUNE_PRESETS[config.tuning_preset],
+        **{name: getattr(config, name) for name in ("data", "leave_out", "weights", "downsample", "gate_init")},
+        **{name: getattr(config, name) for name in ("image_size", "per_class", "held_out", "epochs", "batch_size")},
+        **({"lr": config.lr} if config.lr else {}),
+        **{"arm": arm, "seed": seed},
+    }
+    return {**settings, **changes}
+
+
+def _tuning_cell(config: Study, name: str, part: str, settings: dict[str, Any]) -> Cell:
+    def compute(run: Path, _: Mapping[str, Path]) -> dict[str, Any]:
+        found = finetune(Finetune(out=run, resume=(run / "config.json").is_file(), **settings))
+        metrics = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+        epochs = [line for line in metrics if "validation_accuracy" in line]
+        left_out = (
+            measure_left_out(config, load_backbone(run, classes=()), settings["seed"]) if config.leave_out else {}
+        )
+        return {
+            "validation_accuracy": found["best_validation_accuracy"],
+            "validation_top5": max(epochs, key=lambda line: line["validation_accuracy"])["validation_top5"],
+            "accuracies": [line["validation_accuracy"] for line in epochs],
+            "steps": found["steps"],
+            **left_out,
+        }
+
+    return Cell(
+        *(name, part, compute, _decisive(Finetune, settings)),
+        headline=lambda found: f"validation top-1 {found['validation_accuracy']:.1%}",
+        arm=settings["arm"],
+        seed=settings["seed"],
+    )
+
+
+def measure_left_out(config: Study, backbone: Backbone, seed: int) -> dict[str, Any]:
+    """Return how well a backbone's features tell the classes apart that no arm was tuned on."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    sketches = open_sketches(config.data, config.image_size, seed=seed).select_classes(config.leave_out)
+    rows, labels = embed_sketches(backbone.to(device), sketches), torch.from_numpy(sketches.labels)
+    found: dict[str, Any] = {"left_out_sketches": len(sketches), "left_out_classes": len(sketches.classes)}
+    scores = top_k_accuracy(rows, labels, rows, labels, k=(1, 5), exclude_self=True)
+    found |= {f"left_out_top_{k}": value for k, value in scores.items()}
+    ratio = separation(rows, labels).ratio
+    return {**found, "left_out_ratio": ratio if torch.isfinite(torch.tensor(ratio)) else None}
+
+
+# Retrieval and separation: Tables 3 and 4 ----------------------------------------------------------------------------
+
+
+def _retrieval_name(source: str, arm: str, seed: int) -> str:
+    return f"retrieval/{short_name(source)}/{arm}/{seed}"
+
+
+def _retrieval_cells(config: Study) -> Iterator[Cell]:
+    for source in config.measured_sets():
+        for seed in config.all_seeds():
+            for arm in ARMS:
+                yield _retrieval_cell(config, source, arm, seed)
+
+
+def _retrieval_cell(config: Study, source: str, arm: str, seed: int) -> Cell:
+    settings = {
+        **RETRIEVAL_PRESETS[config.retrieval_preset],
+        **{"data": source, "image_size": config.image_size, "per_class": config.per_class, "seeds": 1},
+        **{"held_out": config.held_out, **_arm_settings(config, arm, seed)},
+    }
+
+    def compute(run: Path, needs: Mapping[str, Path]) -> dict[str, Any]:
+        resume = (run / "config.json").is_file()
+        where = {"out": run, "cache": _feature_cache(run), "resume": resume, **_arm_paths(arm, seed, needs)}
+        return retrieval(Retrieval(**settings, **where))
+
+    return Cell(
+        *(_retrieval_name(source, arm, seed), "retrieval", compute, _decisive(Retrieval, settings)),
+        needs=_weights_needed(arm, seed),
+        headline=lambda found: f"top-1 {found['arms'][arm]['runs'][0]['top_1']:.1%}",
+        **{"arm": arm, "seed": seed, "source": source},
+    )
+
+
+def _feature_cache(run: Path) -> Path:
+    """Return the folder that the cells of a study share for features; files in it are named by their contents."""
+    return run.parents[1].parent / "features"
+
+
+def _separation_cells(config: Study) -> Iterator[Cell]:
+    for source in config.measured_sets():
+        for seed in config.all_seeds():
+            for arm in ARMS:
+                yield _separation_cell(source, arm, seed)
+
+
+def _separation_cell(source: str, arm: str, seed: int) -> Cell:
+    heads = _retrieval_name(source, arm, seed)
+
+    def compute(run: Path, needs: Mapping[str, Path]) -> dict[str, Any]:
+        where: dict[str, Any] = {"out": run, "heads": needs[heads], "cache": _feature_cache(run)}
+        return class_separation(ClassSeparation(only=(arm,), again=run.exists(), **where))  # pyright: ignore[reportArgumentType] - one of ARMS
+
+    return Cell(
+        *(f"separation/{short_name(source)}/{arm}/{seed}", "separation", compute, {"arm": arm, "seed": seed}),
+        needs=(heads, *_weights_needed(arm, seed)),
+        headline=lambda found: f"ratio {found['arms'][arm]['runs'][0]['ratio'] or float('nan'):.2f}",
+        **{"arm": arm, "seed": seed, "source": source},
+    )
+
+
+# Probe ---------------------------------------------------------------------------------------------------------------
+
+
+def _probe_cells(config: Study) -> Iterator[Cell]:
+    for seed in config.all_seeds():
+        for arm in ARMS:
+            # note: the drawings are the same for every seed, and so are untuned weights.
+            if arm in TUNED or seed == config.seed:
+                yield _probe_cell(config, arm, seed)
+
+
+def _probe_cell(config: Study, arm: str, seed: int) -> Cell:
+    settings = {
+        **PROBE_PRESETS[config.probe_preset],
+        **{"data": config.probed, "triplets": config.triplets, "baselines": arm == "original"},
+        **_arm_settings(config, arm, config.seed),
+    }
+
+    def compute(run: Path, needs: Mapping[str, Path]) -> dict[str, Any]:
+        return probe(Probe(**settings, out=run, again=run.exists(), **_arm_paths(arm, seed, needs)))
+
+    return Cell(
+        *(f"probe/{arm}/{seed}", "probe", compute, _decisive(Probe, settings)),
+        needs=_weights_needed(arm, seed),
+        headline=lambda found: f"score {next(r for r in found['rows'] if r['arm'] == arm)['report']['score']:.3f}",
+        **{"arm": arm, "seed": seed},
+    )
+
+
+# Photo to sketch: Table 1 and Figure 2 -------------------------------------------------------------------------------
+
+
+def _style_cells(config: Study) -> Iterator[Cell]:
+    for seed in config.all_seeds(config.generator_seeds):
+        for source in config.sets:
+            for arm in ARMS:
+                yield _style_cell(config, source, arm, seed)
+
+
+def _style_cell(config: Study, source: str, arm: str, seed: int) -> Cell:
+    sizes = {"steps": config.drawing_steps, "image_size": config.drawing_size}
+    settings = {
+        **STYLE_PRESETS[config.style_preset],
+        **{name: value for name, value in sizes.items() if value is not None},
+        **{"content": config.content, "sets": (source,), "inception": config.inception},
+        **_arm_settings(config, arm, seed),
+    }
+
+    def compute(run: Path, needs: Mapping[str, Path]) -> dict[str, Any]:
+        where = {"out": run, "resume": (run / "config.json").is_file(), **_arm_paths(arm, seed, needs)}
+        return style_table(StyleTable(**settings, **where))
+
+    return Cell(
+        *(f"style/{short_name(source)}/{arm}/{seed}", "style", compute, _decisive(StyleTable, settings)),
+        needs=_weights_needed(arm, seed),
+        headline=lambda found: f"SSIM {found['sets'][source]['rows'][arm]['ssim']['mean']:.3f}",
+        **{"arm": arm, "seed": seed, "source": source},
+    )
+
+
+# Prompt to sketch: Table 2 and Figure 3 ------------------------------------------------------------------------------
+
+
+def _lora_name(arm: str, seed: int) -> str:
+    return f"lora/{arm}/{seed}"
+
+
+def _lora_cells(config: Study) -> Iterator[Cell]:
+    for seed in config.all_seeds(config.generator_seeds):
+        for arm in (PLAIN, *ARMS):  # the first trains the judge for all
+            yield _lora_cell(config, arm, seed)
+
+
+def _lora_cell(config: Study, arm: str, seed: int) -> Cell:
+    judged_by = _lora_name(PLAIN, config.seed)
+    is_judge = (arm, seed) == (PLAIN, config.seed)
+    settings = {
+        **LORA_PRESETS[config.lora_preset],
+        **{"data": config.taught, "base": config.base, "inception": config.inception, "clip_model": config.clip_model},
+        **({} if config.teaching_steps is None else {"steps": config.teaching_steps}),
+        **_arm_settings(config, arm, seed),
+    }
+
+    def compute(run: Path, needs: Mapping[str, Path]) -> dict[str, Any]:
+        # The references are the same for all: the first measures them.
+        judge = {} if is_judge else {"judge": needs[judged_by] / "judge", "references": False}
+        where = {"out": run, "resume": (run / "config.json").is_file(), **judge, **_arm_paths(arm, seed, needs)}
+        return lora_table(LoraTable(**settings, **where))
+
+    return Cell(
+        *(_lora_name(arm, seed), "lora", compute, _decisive(LoraTable, settings)),
+        needs=(*_weights_needed(arm, seed), *(() if is_judge else (judged_by,))),
+        headline=lambda found: f"class accuracy {found['rows'][arm][0]['class_accuracy']:.1%}",
+        **{"arm": arm, "seed": seed},
+    )
+
+
+# Which choices matter ------------------------------------------------------------------------------------------------
+
+#: How Algorithm 1 optimises, and how we do.
+_OPTIMISATION = ("optimizer", "lr", "new_lr_factor", "schedule", "warmup", "clip", "label_smoothing")
+
+
+def ablation_variants(config: Study) -> dict[str, dict[str, Any]]:
+    """Return the choices looked into, each turned the other way round: name -> settings of `sketchloss finetune`."""
+    stable = {item.name: item.default for item in dataclasses.fields(Finetune) if item.name in _OPTIMISATION}
+    literal = {name: FINETUNE_PRESETS["paper"][name] for name in _OPTIMISATION}
+    other_way = stable if config.tuning_preset == "paper" else literal
+    return {
+        REFERENCE: {},
+        **{f"gate_init={other}": {"gate_init": other} for other in ("default", "open") if other != config.gate_init},
+        **{f"downsample={other}": {"downsample": other} for other in ("none", "max") if other != config.downsample},
+        f"lr={other_way['lr']:g}, {other_way['optimizer']}": other_way,
+    }
+
+
+def _ablation_cells(config: Study) -> Iterator[Cell]:
+    smaller = {"per_class": config.ablation_per_class, "epochs": config.ablation_epochs}
+    for seed in config.all_seeds(config.ablation_seeds):
+        for variant, changes in ablation_variants(config).items():
+            for arm in TUNED:
+                if ARMS[arm].attention or not {"gate_init", "downsample"} & set(changes):
+                    settings = _finetune(config, arm, seed, **smaller, **changes)
+                    cell = _tuning_cell(config, f"ablation/{variant}/{arm}/{seed}", "ablation", settings)
+                    yield dataclasses.replace(cell, source=variant)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def _decisive(recipe: type, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return every setting of a recipe that decides its result, defaults included, JSON-ready."""
+    found = {}
+    for item in dataclasses.fields(recipe):
+        if item.name in _FREE:
+            continue
+        if item.name in settings:
+            found[item.name] = settings[item.name]
+        elif item.default is not dataclasses.MISSING:
+            found[item.name] = item.default
+        else:
+            assert item.default_factory is not dataclasses.MISSING, f"{recipe.__name__} needs {item.name}"
+            found[item.name] = item.default_factory()
+    return json.loads(json.dumps({**found, "files": _fingerprints(found)}, default=str))
+
+
+#: Settings that name weights, and those that name files to learn from or to measure.
+_WEIGHTS, _FILES = ("weights", "photo"), ("data", "content", "sets", "triplets", "inception")
+
+
+def _fingerprints(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Return what tells whether the files behind some settings are still those that they were."""
+    found = {name: _weights_fingerprint(str(settings[name])) for name in _WEIGHTS if name in settings}
+    for name in _FILES:
+        value = settings.get(name) or ()
+        sources = [value] if isinstance(value, str | Path) else value
+        found[name] = " ".join(_files_fingerprint(str(part)) for source in sources for part in split_sources(source))
+    return found
+
+
+@functools.cache
+def _weights_fingerprint(name: str) -> str:
+    try:
+        return weights_digest(load_backbone(name, classes=()))
+    except (OSError, ValueError):  # said when they are needed; until then a plan can be made without
+        return ""
+
+
+@functools.cache
+def _files_fingerprint(source: str) -> str:
+    """Return a digest of names, sizes and times of the files that a source lies in; empty if it lies in none."""
+    place = Path(source.rpartition("?")[0] or source)
+    kind, colon, rest = str(place).partition(":")
+    if colon and kind.isalnum() and not place.exists():  # fs2k:PATH
+        place = Path(rest)
+    files = sorted(place.rglob("*")) if place.is_dir() else [place] if place.is_file() else []
+    digest = hashlib.sha256()
+    for file in files:
+        status = file.stat()
+        digest.update(f"{file} {status.st_size} {status.st_mtime_ns}\n".encode(errors="surrogateescape"))
+    return digest.hexdigest() if files else ""

@@ -1,0 +1,193 @@
+"""Doing the cells of a study: one after another in each process, several processes side by side, one view of it all."""
+
+import multiprocessing
+import os
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TextIO
+
+import torch
+from tqdm import tqdm
+
+from sketchloss.recipes.study.cells import LOG, CellStore, last_line
+from sketchloss.recipes.study.plan import plan_cells
+from sketchloss.recipes.study.settings import Study
+
+CELLS = "cells"
+POLL_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """Which of several processes this one is."""
+
+    rank: int
+    count: int
+    launched: bool
+    """By `accelerate launch` or torchrun, and not by the study itself."""
+
+
+def find_workplace() -> Workplace:
+    """Return which process this is, and have it work for itself.
+
+    Under `accelerate launch` every process would join the others in each training. A study has more cells than there
+    are devices, so each process takes whole cells and one device instead.
+    """
+    rank, count = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    if count > 1:
+        _take_device(int(os.environ.get("LOCAL_RANK", "0")))
+        for name in (
+            "RANK",
+            "WORLD_SIZE",
+            "LOCAL_RANK",
+            "LOCAL_WORLD_SIZE",
+            "MASTER_ADDR",
+            "MASTER_PORT",
+            "GROUP_RANK",
+        ):
+            os.environ.pop(name, None)
+        for name in [name for name in os.environ if name.startswith(("TORCHELASTIC_", "ACCELERATE_", "FSDP_"))]:
+            os.environ.pop(name)
+    return Workplace(rank, count, launched=count > 1)
+
+
+def _take_device(place: int) -> None:
+    """Let this process see one GPU only, by turns; before CUDA is first used."""
+    devices = torch.cuda.device_count()  # asks the driver, without starting CUDA
+    if devices > 1:
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(devices)))).split(",")
+        os.environ["CUDA_VISIBLE_DEVICES"] = visible[place % len(visible)]
+
+
+def run_cells(config: Study, store: CellStore, workplace: Workplace) -> None:
+    """Do every cell that can be done, and return when none is left, whoever did it."""
+    count = config.workers or max(1, torch.cuda.device_count())
+    if workplace.launched:
+        count = 1
+    helpers = []
+    if count > 1:
+        context = multiprocessing.get_context("spawn")
+        threads = max(1, torch.get_num_threads() // count)
+        for number in range(1, count):
+            arguments = (config, store.started, number, threads, os.getpid())
+            helpers.append(context.Process(target=_help, args=arguments, daemon=True))
+        for helper in helpers:
+            helper.start()
+        _take_device(0)
+        torch.set_num_threads(threads)
+    with _view(store, quiet=workplace.rank > 0):
+        _work(store)
+    for helper in helpers:
+        helper.join()
+
+
+def _help(config: Study, started: float, number: int, threads: int, parent: int) -> None:
+    try:
+        _take_device(number)
+        torch.set_num_threads(threads)
+        store = CellStore(config.out / CELLS, plan_cells(config), started=started)
+        _work(store, parent)
+    except KeyboardInterrupt:  # the first process says so
+        sys.exit(130)
+
+
+def _work(store: CellStore, parent: int | None = None) -> None:
+    while True:
+        states = {cell.name: store.state(cell.name) for cell in store}
+        if not {"ready", "waiting"} & set(states.values()):
+            return
+        if parent is not None and os.getppid() != parent:  # its study was killed
+            return
+        ready = [name for name, state in states.items() if state == "ready"]
+        if not any(store.run(name) for name in ready):
+            time.sleep(POLL_SECONDS)  # others are at them
+
+
+# What is seen of it --------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _view(store: CellStore, *, quiet: bool):
+    """Say of each cell when it is done, whoever did it; on a terminal with a bar and what is being done."""
+    if quiet:
+        yield
+        return
+    view = _View(store, sys.stdout, sys.stderr)
+    view.start()
+    try:
+        yield
+    finally:
+        view.stop()
+
+
+class _View(threading.Thread):
+    # note: streams as they were at the start, because a cell's own prints go to its log.
+    def __init__(self, store: CellStore, out: TextIO, err: TextIO) -> None:
+        super().__init__(daemon=True)
+        self.store, self.out = store, out
+        self.said = {cell.name for cell in store if store.state(cell.name) == "done"}
+        total = len(list(store))
+        self.bar = tqdm(total=total, initial=len(self.said), desc="cells", file=err, disable=None, dynamic_ncols=True)
+        self.ended = threading.Event()
+        if self.said:
+            self._say(f"{len(self.said)} of {total} cells are there already")
+
+    def run(self) -> None:
+        while not self.ended.wait(1):
+            self._look()
+
+    def stop(self) -> None:
+        self.ended.set()
+        self.join()
+        self._look()
+        self.bar.close()
+
+    def _look(self) -> None:
+        store = self.store
+        for cell in store:
+            if cell.name in self.said:
+                continue
+            state = store.state(cell.name)
+            if state not in ("done", "failed"):
+                continue
+            self.said.add(cell.name)
+            if state == "done":
+                what = f"{format_seconds(store.seconds(cell.name)):>8}  {cell.headline(store.result(cell.name))}"
+            else:
+                what = f"{'failed':>8}  {store.reason(cell.name)}"
+            self._say(f"[{len(self.said):3}/{self.bar.total}]  {cell.name:42} {what}".rstrip())
+            self.bar.update()
+        if not self.bar.disable:
+            self.bar.set_postfix_str(self._doing(), refresh=True)
+
+    def _doing(self) -> str:
+        logs = [(self.store.place(cell.name) / LOG, cell.name) for cell in self.store if cell.name not in self.said]
+        found = [(log.stat().st_mtime, log, name) for log, name in logs if log.is_file()]
+        _, log, name = max(found, default=(0.0, None, ""))
+        return f"{name}: {last_line(log)[:60]}" if log else ""
+
+    def _say(self, line: str) -> None:
+        if self.bar.disable:
+            print(line, file=self.out, flush=True)
+        else:
+            self.bar.write(line, file=self.out)
+
+
+def format_seconds(seconds: float) -> str:
+    """Write a duration: "0:42", "1:03:20"."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def states(store: CellStore) -> Mapping[str, int]:
+    """Return how many cells are in each state."""
+    found: dict[str, int] = {}
+    for cell in store:
+        state = store.state(cell.name)
+        found[state] = found.get(state, 0) + 1
+    return found

@@ -1,0 +1,257 @@
+"""What `results.json` of the probe holds, in words: tables, what each tap is good for, and rows for CSV."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from sketchloss.data.ignorable import CHANGES
+from sketchloss.data.pictures import short_name
+from sketchloss.data.stroke_edits import DISPLACEMENT, EDITS
+from sketchloss.probing.tap_choice import WEIGHTINGS
+from sketchloss.probing.trials import CANDIDATES, FIFTH, RIVALS
+from sketchloss.report.tables import markdown_table
+
+#: Agreement with people on line drawings of unknown shapes, as published (cosine distance of features, all judgments of
+#: the original): Mukherjee & Rogers, "Using drawings and deep neural networks to characterize the building blocks of
+#: human visual similarity".
+PUBLISHED = {"pixels": 0.489, "VGG-19 fc": 0.604, "ResNet-18": 0.609, "AlexNet": 0.617, "CLIP ViT": 0.622}
+#: How often people agree with the majority there.
+PEOPLE = 0.72
+#: The names of the pictures of that set, by which it is known.
+PUBLISHED_PICTURES = frozenset(
+    f"{one}-{two}-{three}.png" for one in range(1, 5) for two in range(1, 9) for three in (1, 2)
+)
+CSV_HEADER = (
+    *("distance", "group", "weights", "taps", "metric", "half", "quantity", "of"),
+    *("value", "low", "high", "trials"),
+)
+#: Means that differ by less are called alike.
+ALIKE = 0.005
+
+
+def is_published(names: Sequence[str]) -> bool:
+    """Tell whether these pictures are those that `PUBLISHED` is about."""
+    return set(names) == PUBLISHED_PICTURES
+
+
+def probe_report(results: Mapping[str, Any]) -> str:
+    """Return the tables, notes and recommendations as Markdown.
+
+    Args:
+        results: what `results.json` holds; the rows, and what was chosen, may come from several runs with the same
+            settings.
+    """
+    parts = [
+        _caption(results),
+        _table(results),
+        "\n".join(f"- {note}" for note in _notes(results)),
+        "Part by part: Spearman's correlation for each edit; for each ignorable change the share of drawings in which "
+        f"it counts for less than {FIFTH:.0%} of the strokes.",
+        _detailed_table(results),
+        _which_taps(results),
+        *(_chosen(chosen, results) for chosen in results["chosen"]),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def probe_rows(results: Mapping[str, Any]) -> list[tuple[object, ...]]:
+    """Return a row for each distance, half and quantity, under `CSV_HEADER`."""
+    rows = []
+    for row in results["rows"]:
+        taps = " ".join(f"{tap}:{weight:g}" for tap, weight in row["taps"].items())
+        head = (row["name"], row["group"], row["weights"], taps or None, row["metric"])
+        for half in ("report", "choose"):
+            rows += [(*head, half, *quantity) for quantity in _quantities(row[half])]
+        if row["people"]:
+            found = row["people"]
+            rows.append((*head, None, "people", None, *(found[name] for name in ("value", "low", "high", "judgments"))))
+    return rows
+
+
+def _quantities(found: Mapping[str, Any]) -> Iterator[tuple[object, ...]]:
+    yield "score", None, found["score"], found["low"], found["high"], found["drawings"]
+    for quantity in ("growth", "ignoring", "ratio"):
+        for of, value in found[quantity].items():
+            yield quantity, of, value, None, None, found["drawings"]
+    for rival, share in found["choice"].items():
+        values = (share["value"], share["low"], share["high"], share["trials"]) if share else (None, None, None, 0)
+        yield "choice", rival, *values
+
+
+# Tables --------------------------------------------------------------------------------------------------------------
+
+
+def _caption(results: Mapping[str, Any]) -> str:
+    return (
+        f"What distances make of drawings whose difference is known: {short_name(results['data'])}, "
+        f"{results['drawings']:,} drawings of {results['classes']} classes, {results['image_size']} pixels, seed "
+        f"{results['seed']}. grows: Spearman's correlation of the distance with the share of strokes removed, added, "
+        "displaced, redrawn, and with a hand's wobble, mean over drawings; ignores: how often a change that people "
+        f"ignore counts for less than removing {FIFTH:.0%} of the strokes; ratio: such a change's distance divided by "
+        "that to another drawing of the same class, median, lower is better; same and other class: how often the "
+        "drawing itself, redrawn, shifted and in another line width, is nearer than another drawing of its class, or "
+        "of another, that is nearer in raw pixels; score: mean of grows, ignores, and the mean of the two choices, "
+        "with its 95 % interval (bootstrap over drawings)."
+    )
+
+
+def _table(results: Mapping[str, Any]) -> str:
+    people = results["triplets"] is not None
+    header = ["distance", "score", "95 %", "grows", "ignores", "ratio", *RIVALS, *(["people", "95 %"] * people)]
+    rows = []
+    for row in results["rows"]:
+        found = row["report"]
+        cells = [_number(found["score"]), _interval(found)]
+        cells += [_number(found[name]["mean"]) for name in ("growth", "ignoring")]
+        cells += [_number(found["ratio"]["mean"], 2)]
+        cells += [_number(found["choice"][rival] and found["choice"][rival]["value"]) for rival in RIVALS]
+        if people:
+            cells += [_number(row["people"]["value"]), _interval(row["people"])] if row["people"] else ["-", "-"]
+        rows.append([row["name"], *cells])
+    return markdown_table(header, rows)
+
+
+def _detailed_table(results: Mapping[str, Any]) -> str:
+    rows = []
+    for row in results["rows"]:
+        found = row["report"]
+        edits = [_number(found["growth"][name]) for name in EDITS]
+        rows.append([row["name"], *edits, *(_number(found["ignoring"][name], 2) for name in CHANGES)])
+    return markdown_table(["distance", *EDITS, *CHANGES], rows)
+
+
+def _notes(results: Mapping[str, Any]) -> Iterator[str]:
+    levels = ", ".join(f"{level:g}" for level in results["levels"])
+    yield (
+        f"Edits are nested, at the shares {levels}; strokes are taken in short pieces, displaced ones moved by "
+        f"{DISPLACEMENT:.0%} of the side. A distance that stays the same correlates 0."
+    )
+    yield f"Ignored by people: {'; '.join(f'{name}, {words}' for name, words in CHANGES.items())}."
+    trials = results["trials"]
+    yield (
+        f"Choices: of {CANDIDATES} drawings the one nearest in pixels, where it is nearer than the redrawn drawing: "
+        f"{' and '.join(f'{trials[rival]} trials with the {rival}' for rival in RIVALS)} in "
+        f"{results['drawings']} drawings. So pixel l1 scores 0 by construction, and what is close to it little."
+    )
+    yield (
+        f"These are the {results['drawings']:,} drawings of the half that is reported; nothing was chosen on them. The "
+        f"other half has {results['choose_drawings']:,}."
+    )
+    if results["unreadable"]:
+        yield f"{results['unreadable']} lines that are no drawings were left out."
+    yield from _notes_of_people(results["triplets"])
+
+
+def _notes_of_people(triplets: Mapping[str, Any] | None) -> Iterator[str]:
+    if triplets is None:
+        return
+    kind = f" of kind {triplets['kind']}" if triplets["kind"] else ""
+    people = triplets["participants"]
+    by = f"by {people} people; intervals: bootstrap over people" if people else (
+        "by people that the data do not tell apart; intervals: bootstrap over judgments, too narrow if one person gave "
+        "many"
+    )  # fmt: skip
+    yield (
+        f"people: agreement with {triplets['judgments']:,} judgments{kind} ({short_name(triplets['name'])}) {by}. "
+        f"Which of two pictures is closer to a third; {triplets['pictures']:,} in all, {triplets['size']} pixels; 0.5 "
+        "is chance. Not part of the score, and nothing was chosen by it."
+    )
+    if triplets["published"]:
+        listed = ", ".join(f"{name} {value:.3f}" for name, value in PUBLISHED.items())
+        yield (
+            f"Published on this set of drawings: {listed} (Mukherjee & Rogers; cosine distance of features; all "
+            f"judgments of the original, a part here). People agree with the majority in about {PEOPLE:.0%}."
+        )
+
+
+# What for ------------------------------------------------------------------------------------------------------------
+
+
+def _which_taps(results: Mapping[str, Any]) -> str:
+    lines = [line for group in groups(results) for line in _advice(group, results)]
+    return "\n".join(["Which taps for what (single taps, on the reported half):", "", *lines]) if lines else ""
+
+
+def groups(results: Mapping[str, Any]) -> list[str]:
+    """Return the names of the arms and weights whose taps were measured, in their order."""
+    return list(dict.fromkeys(row["group"] for row in results["rows"] if row["group"] is not None))
+
+
+def _advice(group: str, results: Mapping[str, Any]) -> Iterator[str]:
+    rows = [row for row in results["rows"] if row["group"] == group]
+    taps = {next(iter(row["taps"])): row for row in rows if row["kind"] == "tap"}
+    if not taps:
+        return
+    wanted = {
+        "measuring how much was changed": lambda row: row["report"]["growth"]["mean"],
+        "ignoring what people ignore": lambda row: row["report"]["ignoring"]["mean"],
+        "telling a redrawn drawing from another": lambda row: _mean_choice(row["report"]),
+        "agreeing with people": lambda row: row["people"] and row["people"]["value"],
+        "all but people (score)": lambda row: row["report"]["score"],
+    }
+    found = []
+    for purpose, value in wanted.items():
+        values = {tap: value(row) for tap, row in taps.items() if value(row) is not None}
+        if values:
+            best = max(values.values())
+            near = [tap for tap, found_value in values.items() if found_value >= best - ALIKE]
+            found.append(f"{purpose}: {' or '.join(near)} ({best:.3f})")
+    default = next((row for row in rows if row["kind"] == "default"), None)
+    together = f". The default taps together: score {default['report']['score']:.3f}" if default else ""
+    yield f"- {group}. For {'; for '.join(found)}{together}."
+    first = {name: _first_to_ignore(name, taps) for name in CHANGES}
+    yield (
+        f"- {group}. From which tap on most drawings ignore a change: "
+        f"{', '.join(f'{name} {tap}' for name, tap in first.items())}."
+    )
+
+
+def _mean_choice(found: Mapping[str, Any]) -> float | None:
+    shares = [share["value"] for share in found["choice"].values() if share]
+    return sum(shares) / len(shares) if shares else None
+
+
+def _first_to_ignore(name: str, taps: Mapping[str, Any]) -> str:
+    ignoring = [tap for tap, row in taps.items() if row["report"]["ignoring"][name] > 0.5]
+    steady = [tap for place, tap in enumerate(taps) if set(list(taps)[place:]) <= set(ignoring)]
+    return steady[0] if steady else ("not steadily" if ignoring else "never")
+
+
+def _chosen(chosen: Mapping[str, Any], results: Mapping[str, Any]) -> str:
+    people = results["triplets"] is not None
+    header = ["settings", "metric", "weights", "score, choosing", "score", "95 %", *(["people"] * people)]
+    entries = {"default": chosen["default"], "best": chosen["best"]}
+    entries |= {f"best {entry['metric']}, {_weighed(entry)}": entry for entry in chosen["best_of"]}
+    rows = []
+    for name, entry in entries.items():
+        cells = [entry["metric"], _layers(entry["layers"]), _number(entry["choose"]["score"])]
+        cells += [_number(entry["report"]["score"]), _interval(entry["report"])]
+        rows.append([name, *cells, *([_number(entry["people"] and entry["people"]["value"])] * people)])
+    gain = chosen["gain"]
+    clear = "more" if gain["low"] > 0 else "less" if gain["high"] < 0 else "not clearly more"
+    weighed = "; ".join(f"{name}: {words}" for name, words in WEIGHTINGS.items())
+    return "\n\n".join(
+        [
+            f"Chosen for {chosen['group']} ({short_name(chosen['weights'])}): of {chosen['candidates']:,} combinations "
+            f"of taps, weighting and metric the best score on the {results['choose_drawings']:,} drawings of the other "
+            f"half. On the reported half it scores {gain['difference']:+.3f} [{gain['low']:+.3f}, {gain['high']:+.3f}] "
+            f"against the default: {clear}.",
+            markdown_table(header, rows),
+            f"Weightings: {weighed}.",
+        ]
+    )
+
+
+def _weighed(entry: Mapping[str, Any]) -> str:
+    return "equal weights" if entry["weighting"] == "equal" else "other weights"
+
+
+def _layers(layers: Mapping[str, float]) -> str:
+    return ", ".join(f"{tap} {weight:.3g}" for tap, weight in layers.items())
+
+
+def _number(value: float | None, digits: int = 3) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _interval(found: Mapping[str, Any]) -> str:
+    return f"{found['low']:.3f} to {found['high']:.3f}"

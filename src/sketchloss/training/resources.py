@@ -1,0 +1,55 @@
+"""What a training step takes, counted on tensors without contents: multiply-adds and peak memory."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.distributed._tools.mem_tracker import MemTracker
+from torch.utils.flop_counter import FlopCounterMode
+
+#: Adam and AdamW keep two numbers for every weight, which the first step, the one that is counted, does not have yet.
+ADAM_STATES = 2
+
+
+@contextlib.contextmanager
+def without_contents() -> Iterator[None]:
+    """Make every tensor that is created inside one that has a shape and no contents."""
+    with FakeTensorMode():
+        yield
+
+
+def count_multiply_adds(compute: Callable[[], Any]) -> int:
+    """Return the multiply-adds of a computation that is built inside this call, without doing it.
+
+    Args:
+        compute: builds a network and its inputs, and calls it; convolutions and matrix products count, as is usual.
+    """
+    with without_contents(), torch.no_grad(), FlopCounterMode(display=False) as counter:
+        compute()
+    return counter.get_total_flops() // 2
+
+
+def peak_training_memory(build: Callable[[], nn.Module], loss: Callable[[nn.Module], torch.Tensor]) -> int:
+    """Return the peak bytes of tensors in a training step with Adam, counted without doing it.
+
+    Args:
+        build: makes the network, in float32.
+        loss: from the network to a scalar, with inputs that it makes itself.
+
+    Returns:
+        Weights, gradients, Adam's states, and all that is kept for the backward pass. What libraries take for
+        themselves comes on top: on a CPU about a quarter more was seen.
+    """
+    tracker = MemTracker()
+    with without_contents():
+        network = build()
+        trained = [weight for weight in network.parameters() if weight.requires_grad]
+        tracker.track_external(network)
+        with tracker:
+            loss(network).backward()
+        states = ADAM_STATES * sum(weight.numel() * weight.element_size() for weight in trained)
+    peak = tracker.get_tracker_snapshot("peak")
+    return max(int(found["Total"]) for found in peak.values()) + states
