@@ -207,6 +207,22 @@ def _photos_with_copies(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.parametrize("only", [("attention",), ("tuning",), ("original", "tuning")])
+def test_the_arms_that_are_named_are_measured_as_among_all(whole, settings, tmp_path, only, without_map):
+    results = class_separation(ClassSeparation(out=tmp_path / "out", **settings, only=only))
+    assert list(results["arms"]) == [arm for arm in ARMS if arm in only]
+    assert results["left_out"] == []
+    for arm, found in results["arms"].items():
+        expected = whole[1]["arms"][arm]
+        if "tuning" not in only:
+            expected = expected | {"p_against_tuning": dict.fromkeys(expected["p_against_tuning"])}
+        assert json.loads(json.dumps(found)) == json.loads(json.dumps(expected))
+    report = separation_report(results)
+    assert "left out" not in report
+    assert "paired t-test" not in report, "original is measured once: nothing is paired"
+    assert {path.name for path in (tmp_path / "out").iterdir()} == MADE
+
+
 def test_seed_reaches_the_untrained_gates(whole, settings, tmp_path, without_map):
     changes = {"tuning": (), "attention_tuning": (), "seeds": 2, "seed": 1}
     # Seeds 1 and 2 here are the second and third of 0, 1 and 2; line widths and the choice of doodles differ, too, so
@@ -330,6 +346,34 @@ def test_heads_are_measured_as_the_run_made_them(run, place, tmp_path, without_m
     assert "- tuning: left out, not in the run of the heads; so there is no t-test." in report
     assert "trained on most of these sketches" not in report
     assert "trained on most of these sketches" in separation_report(results | {"part": "whole"})
+
+
+def test_which_arms_are_measured_is_said_for_itself_whatever_the_run_compared(run, place, tmp_path, without_map):
+    common = {"heads": run, "cache": place / "cache", "workers": 0}
+    whole = class_separation(ClassSeparation(out=tmp_path / "whole", **common))
+    (tmp_path / "run").mkdir()
+    stored = json.loads((run / "config.json").read_text())
+    (tmp_path / "run" / "config.json").write_text(json.dumps(stored | {"only": ["attention"]}))
+    for name in ("heads", "data.json"):
+        (tmp_path / "run" / name).symlink_to(run / name)
+    common["heads"] = tmp_path / "run"
+    for only in ((), ("original",)):
+        results = class_separation(ClassSeparation(out=tmp_path / f"out{len(only)}", **common, only=only))
+        assert results["arms"] == {arm: whole["arms"][arm] for arm in only or whole["arms"]}
+        assert results["left_out"] == ([] if only else ["tuning"])
+    with pytest.raises(ValueError, match=r"only names tuning, which is not in .*run/heads: name others, or finish"):
+        class_separation(ClassSeparation(out=tmp_path / "never", **common, only=("original", "tuning")))
+    assert not (tmp_path / "never").exists()
+
+
+def test_a_tuned_arm_of_a_run_is_measured_with_the_weights_of_the_run(place, settings, tmp_path, without_map):
+    shared = {name: settings[name] for name in ("photo", "tuning", "image_size", "per_class", "cache", "workers")}
+    heads = tmp_path / "retrieval"
+    retrieval(Retrieval(data="doodles", out=heads, epochs=1, hidden=16, seeds=3, only=("tuning",), **shared))
+    where = {"heads": heads, "cache": place / "cache", "workers": 0}
+    results = class_separation(ClassSeparation(out=tmp_path / "out", only=("tuning",), **where))
+    assert results["arms"]["tuning"]["weights"] == list(settings["tuning"])
+    assert results["arms"]["tuning"]["varies"] == "the tuned weights and the trained head"
 
 
 @pytest.mark.parametrize("preset", PRESETS)

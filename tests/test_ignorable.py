@@ -68,7 +68,9 @@ def test_scale_is_about_the_middle_of_the_drawing(line):
 
 
 def test_pencil_is_greyer_and_grainy_in_the_same_place(drawing):
-    pencil, plain = (np.asarray(picture, float) for picture in (changed(drawing, "pencil", 128, seed=0), drawing.picture(128)))
+    pencil, plain = (
+        np.asarray(picture, float) for picture in (changed(drawing, "pencil", 128, seed=0), drawing.picture(128))
+    )
     assert ink(pencil) < 0.9 * ink(plain)
     assert len(np.unique(pencil)) > 50
     assert (pencil[plain == 255] > 200).mean() > 0.98

@@ -7,7 +7,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from sketchloss.data import loading
-from sketchloss.data.loading import HeldPictures, HeldSketches, hold_if_small, load_batches
+from sketchloss.data.loading import HeldPictures, HeldSketches, hold_if_small, load_batches, remember_pictures
 from sketchloss.data.photos import open_photos
 from sketchloss.data.sources import open_sketches
 
@@ -70,3 +70,42 @@ def test_the_seed_gives_the_order(pictures):
     assert sorted(first) == sorted(second) == list(range(7))
     assert first != second  # each epoch another
     assert order(hold_if_small(pictures, workers=0), 0) == [first, second] != order(pictures, 1)
+
+
+def test_the_same_pictures_are_decoded_once_where_that_is_asked_for():
+    def opened(source: str = "doodles", seed: int = 0):
+        return open_sketches(source, 16, per_class=2, seed=seed)
+
+    outside = hold_if_small(opened(), workers=0)
+    with remember_pictures():
+        first = hold_if_small(opened(), workers=0)
+        assert hold_if_small(opened(), workers=0) is first
+        assert torch.equal(first.images, outside.images)
+        others = [
+            opened(seed=1),
+            opened("doodles?tool=ink"),
+            opened().with_size(17),
+            opened().select([0, 1]),
+            opened().select([1, 0]),
+        ]
+        for other in others:
+            held = hold_if_small(other, workers=0)
+            assert held is not first
+            assert torch.equal(held.images[0], other[0]["image"])
+        with remember_pictures():
+            assert hold_if_small(opened(), workers=0) is first
+    assert hold_if_small(opened(), workers=0) is not first
+
+
+def test_what_is_remembered_stays_within_the_limit(monkeypatch):
+    pictures = open_sketches("doodles", 16, per_class=1)
+    size = len(pictures) * 3 * 16**2
+    monkeypatch.setattr(loading, "MEMORY_LIMIT", 2 * size)
+    sets = [open_sketches("doodles", 16, per_class=1, seed=seed) for seed in range(3)]
+    with remember_pictures():
+        held = [hold_if_small(one, workers=0) for one in sets[:2]]
+        assert hold_if_small(sets[0], workers=0) is held[0]  # and so the second is the longest unused
+        third = hold_if_small(sets[2], workers=0)
+        assert hold_if_small(sets[0], workers=0) is held[0]
+        assert hold_if_small(sets[2], workers=0) is third
+        assert hold_if_small(sets[1], workers=0) is not held[1]

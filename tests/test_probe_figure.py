@@ -1,4 +1,4 @@
-"""The probe's figure and its sheet of trials. Oracles: pixels at known places, and the numbers that Matplotlib was given."""
+"""The probe's figure and its sheet of trials. Oracles: pixels on the sheet, and the numbers that Matplotlib got."""
 
 import numpy as np
 import pytest
@@ -105,18 +105,23 @@ def test_the_sheet_shows_the_trials_that_there_are():
     def holds(picture):
         """Whether the picture lies on the sheet as it is."""
         windows = np.lib.stride_tricks.sliding_window_view(pixels, picture.shape)
-        corner = windows[:, :, ::31, ::31] == picture[::31, ::31]
-        return any((windows[y, x] == picture).all() for y, x in np.argwhere(corner.all((2, 3))))
+        ink = np.argwhere(picture < 255)[::40]  # some pixels first, because there are a million places
+        hits = np.ones(windows.shape[:2], dtype=bool)
+        for y, x in ink:
+            hits &= windows[:, :, y, x] == picture[y, x]
+        return any((windows[y, x] == picture).all() for y, x in np.argwhere(hits))
 
-    order = np.argsort(-trials.valid.sum(1), kind="stable")
-    first = int(order[0])
-    second = next(int(row) for row in order if trials.drawings[row].label != trials.drawings[first].label)
-    for row in (first, second):
+    rows = [row for row in range(6) if holds(trials.variants[row].numpy()[-3])]
+    assert len({trials.drawings[row].label for row in rows}) == 2
+    assert trials.valid[rows].sum() >= np.sort(trials.valid.sum(1))[-2:].sum() - 1
+    others = {trials.references[row].numpy().tobytes() for row in rows}
+    others |= {trials.variants[row, -4].numpy().tobytes() for row in rows}
+    for row in rows:
         assert holds(trials.references[row].numpy())
         shown = trials.variants[row].numpy()
         for column in (1, 2, 4, 5, 16, 21, -4, -3):  # removed 30 and 60 %, added, changes, another, redrawn
             assert holds(shown[column])
         for rival in (0, 1):
-            assert holds(shown[rival - 2]) == trials.valid[row, rival]
-    third = next(int(row) for row in order if row not in (first, second))
-    assert not holds(trials.variants[third].numpy()[-3])
+            # A rival may be there for another reason, too: as a drawing, or as the other one of its class.
+            elsewhere = shown[rival - 2].tobytes() in others
+            assert holds(shown[rival - 2]) == (trials.valid[row, rival] or elsewhere)

@@ -39,7 +39,7 @@ def trials(drawings):
 
 
 def perfect(trials):
-    """The distances that are right: the share changed, nearly nothing for what people ignore, all for another drawing."""
+    """Distances that are right: the share changed, nearly nothing for what people ignore, all for another drawing."""
     n, columns = trials.variants.shape[:2]
     values = np.ones((n, columns))
     edited = len(EDITS) * len(LEVELS)
@@ -131,7 +131,7 @@ def test_a_distance_that_fails_is_named(drawings):
     def broken(pred, target):
         raise RuntimeError("out of ink")
 
-    with pytest.raises(ValueError, match="distance broken failed .*out of ink"):
+    with pytest.raises(ValueError, match=r"distance broken failed .*out of ink"):
         probe_distance(broken, drawings[:5], image_size=16)
 
 
@@ -197,7 +197,9 @@ def test_the_interval_is_a_bootstrap_over_drawings():
     rng, scores = np.random.default_rng(5), []
     for _ in range(2000):
         rows = rng.integers(40, size=40)
-        scores.append(score(Answers(*(getattr(found, name)[rows] for name in ("growth", "ignoring", "ratio", "choice")))))
+        scores.append(
+            score(Answers(*(getattr(found, name)[rows] for name in ("growth", "ignoring", "ratio", "choice"))))
+        )
     measures = summarise(found)
     assert (measures.low, measures.high) == pytest.approx(np.quantile(scores, (0.025, 0.975)), abs=0.015)
     assert summarise(found) == measures

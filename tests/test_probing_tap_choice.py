@@ -1,4 +1,4 @@
-"""The search over taps. Oracles: counts in closed form, weights by hand, and distances built so that one set is best."""
+"""The search over taps. Oracles: counts in closed form, weights by hand, distances built so that one set is best."""
 
 import numpy as np
 import pytest
@@ -94,6 +94,10 @@ def test_the_best_of_each_metric_and_the_top_are_in_order(halves):
     kinds = [(one["metric"], one["weighting"] == "equal") for one in found["best_of"]]
     assert kinds == [(metric, equal) for metric in METRICS for equal in (True, False)]
     assert found["top"][0] == found["best"]
+    assert len(found["tried"]) == found["candidates"]
+    assert max(one["choose"] for one in found["tried"]) == found["best"]["choose"]["score"]
+    same = [one for one in found["tried"] if one["choose"] == found["best"]["choose"]["score"]]
+    assert found["best"]["report"]["score"] in [one["report"] for one in same]
     scores = [one["choose"]["score"] for one in found["top"]]
     assert len(scores) == 10
     assert scores == sorted(scores, reverse=True)
@@ -114,11 +118,10 @@ def test_of_equal_scores_the_smaller_set_wins(halves):
 
 def test_a_choice_made_of_noise_does_not_look_good_on_the_other_half(halves):
     """What choosing on one half and reporting on the other is for."""
-    noises = [({f"{tap} {metric}": noise(half, hash_of(tap, metric, number)) for tap in TAPS for metric in METRICS}, half)
-              for number, half in enumerate(halves)]  # fmt: skip
+    names = [f"{tap} {metric}" for tap in TAPS for metric in METRICS]
+    noises = [
+        ({name: noise(half, 10 * number + place) for place, name in enumerate(names)}, half)
+        for number, half in enumerate(halves)
+    ]
     found = choose_taps(*noises, TAPS, default=({"relu1_2": 1.0}, "l1"))
     assert found["best"]["choose"]["score"] > found["best"]["report"]["score"]
-
-
-def hash_of(*words):
-    return sum(ord(letter) for letter in "".join(map(str, words)))

@@ -251,6 +251,34 @@ def test_without_tuned_weights_nothing_is_tested_and_it_says_so(config, capsys):
     assert "†" not in said.partition("\n| arm")[2]
 
 
+def test_single_arms_have_the_results_of_a_table_of_all_and_their_heads_stay(config, finished, capsys):
+    whole = results(finished)["arms"]
+    for number, only in enumerate([("original",), ("tuning",), ("tuning", "original")]):
+        retrieval(replace(config, only=only, resume=number > 0))
+        found = results(config)["arms"]
+        assert list(found) == [arm for arm in ARMS if arm in only]
+        for arm, entry in found.items():
+            assert entry["runs"] == whole[arm]["runs"]
+            tested = entry["p_against_tuning"]
+            assert tested == (whole[arm]["p_against_tuning"] if len(only) > 1 else dict.fromkeys(MEASURES))
+        assert json.loads((config.out / "config.json").read_text())["only"] == list(only)
+        text = (config.out / "table.md").read_text()
+        assert "left out" not in text
+        assert ("paired t-test" in text) == ("tuning" in only)
+        assert (config.out / "nearest.png").is_file()
+        if number == 1:
+            heads = {path: path.stat().st_mtime_ns for path in config.out.glob("heads/*/*/result.json")}
+            assert len(heads) == 4
+    assert {path: path.stat().st_mtime_ns for path in config.out.glob("heads/*/*/result.json")} == heads
+
+
+def test_an_arm_that_is_not_tuned_needs_no_tuned_weights(config, finished):
+    only = {"only": ("attention",), "tuning": (), "attention_tuning": ()}
+    found = retrieval(replace(config, **only))["arms"]
+    assert found["attention"]["runs"] == results(finished)["arms"]["attention"]["runs"]
+    assert list(found) == ["attention"]
+
+
 def test_stars_and_daggers_say_which_way_the_difference_goes(config):
     def runs(*values: float) -> list[dict]:
         return [{"weights": "w", **dict.fromkeys(MEASURES, value)} for value in values]
@@ -361,6 +389,8 @@ def test_the_command_line_says_mistakes_in_one_line(tmp_path, capsys):
         (["--data", "doodles", "--out", str(tmp_path / "o"), "--minning", "batch-hard"], "--mining"),
         (["--data", "doodles", "--out", str(tmp_path / "o"), "--seeds", "five"], "five"),
         (["--data", "doodles", "--out", str(tmp_path / "o"), "--tuning", "typo"], "typo"),
+        (["--data", "doodles", "--out", str(tmp_path / "o"), "--only", "originl"], "did you mean original?"),
+        (["--data", "doodles", "--out", str(tmp_path / "o"), "--only", "original", "tuning"], "give --tuning"),
     ):
         assert main(["retrieval", *arguments]) == 2
         said = capsys.readouterr().err

@@ -1,6 +1,7 @@
 """Drawings as strokes. Oracles: closed forms of lengths, files written here, and `draw_strokes` itself."""
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -57,7 +58,7 @@ def test_pieces_of_a_straight_stroke_are_equal_and_share_their_ends():
     np.testing.assert_allclose(drawing.lengths, 0.225, atol=SPACING)
     assert drawing.lengths.sum() == pytest.approx(0.9)
     parts = [drawing.part(piece) for piece in drawing.pieces]
-    for one, other in zip(parts, parts[1:], strict=False):
+    for one, other in pairwise(parts):
         np.testing.assert_array_equal(one[-1], other[0])
 
 
@@ -73,7 +74,7 @@ def test_pieces_cover_every_stroke_once(kind, doodles):
         pieces = [piece for piece in drawing.pieces if piece.stroke == index]
         assert pieces[0].start == 0
         assert pieces[-1].stop == len(stroke) - 1
-        assert all(one.stop == other.start for one, other in zip(pieces, pieces[1:], strict=False))
+        assert all(one.stop == other.start for one, other in pairwise(pieces))
     assert drawing.lengths.max() <= PIECE + 2 * SPACING
     wide = [max(drawing.line_width, length(drawing.part(piece))) for piece in drawing.pieces]
     np.testing.assert_allclose(drawing.lengths, wide)

@@ -100,10 +100,33 @@ def test_a_resumed_table_trains_what_is_missing_and_nothing_else(config, capsys)
         style_table(replace(config, resume=True, lr=2e-3))
 
 
+def test_single_arms_are_trained_alone_and_others_can_follow(config, tmp_path, capsys):
+    plain = replace(config, sets=SETS[:1], tuning=(), attention_tuning=())
+    alone = style_table(replace(plain, only=("original",)))
+    rows = alone["sets"][SETS[0]]["rows"]
+    assert list(rows) == ["original", *REFERENCES]
+    assert list(alone["weights"]) == ["original"]
+    assert "left out" not in (config.out / "table.md").read_text()
+    network = config.out / "runs" / "doodles-tool-ink-count-40" / "original" / "model" / "model.safetensors"
+    before = network.stat().st_mtime_ns
+    assert "only" not in json.loads((network.parents[1] / "config.json").read_text())
+    capsys.readouterr()
+    both = style_table(replace(plain, resume=True))
+    assert list(both["sets"][SETS[0]]["rows"]) == ["attention", "original", *REFERENCES]
+    assert both["sets"][SETS[0]]["rows"]["original"] == rows["original"]
+    assert capsys.readouterr().out.count("network in") == 1
+    assert network.stat().st_mtime_ns == before
+    assert "- tuning: left out, no weights given (--tuning)." in (config.out / "table.md").read_text()
+    last = style_table(replace(plain, resume=True, only=("attention",)))
+    assert last["sets"][SETS[0]]["rows"]["attention"] == both["sets"][SETS[0]]["rows"]["attention"]
+    assert json.loads((config.out / "config.json").read_text())["only"] == ["attention"]
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
         ({"sets": ()}, "sets is empty"),
+        ({"only": ("original", "tuning"), "tuning": ()}, "only names tuning, which has no weights: give --tuning"),
         ({"sets": ("doodles", "doodles")}, "share a folder"),
         ({"sets": ("cufs:/no/such",)}, "/no/such"),
         ({"sets": ("fs2k:here?style=4",)}, "style"),

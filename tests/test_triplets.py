@@ -72,7 +72,9 @@ def test_usual_names_of_columns(place, header):
 
 
 def test_columns_may_come_in_any_order_among_others(place):
-    text = "seconds,farther,puid,reference,closer\n1.5,c.png,x,a.png,b.png\n2.0,d.png,y,a.png,b.png\n1,d.png,x,b.png,c.png\n"
+    text = (
+        "seconds,farther,puid,reference,closer\n1.5,c.png,x,a.png,b.png\n2.0,d.png,y,a.png,b.png\n1,d.png,x,b.png,c\n"
+    )
     found = read_triplets(write(place, text))
     assert names(found)[0] == ("a.png", "b.png", "c.png")
     assert found.participants.tolist() == [0, 1, 0]
@@ -153,7 +155,7 @@ def test_pairs_are_each_picture_with_the_reference(place):
         "reference,closer,farther\na,b,c\na,b\n": "triplets.csv:3: 2 cells where the header names 3",
         "reference,closer,farther\na,b,c\na,,c\n": "triplets.csv:3: closer is empty",
         "reference,closer,farther,participant\na,b,c,p\na,b,c,\n": "triplets.csv:3: participant is empty",
-        "reference,closer,farther\na,b,c\na,b,e.png\n": r"triplets.csv:3: no picture e.png in .*pictures: check the name",
+        "reference,closer,farther\na,b,c\na,b,e.png\n": r"triplets.csv:3: no picture e.png in .*pictures: check",
         "reference,closer,farther\na,b,b\n": "triplets.csv:2: b is both the closer and the farther",
         "reference,closer,farther\na,b,broken\n": r"triplets.csv:2: .*broken.png: .*or remove it",
         "ref,left,right,left_vote,right_vote\na,b,c,0,0\n": "triplets.csv:2: votes are '0' and '0'",

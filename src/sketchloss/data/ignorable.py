@@ -60,7 +60,7 @@ _CHANGES: dict[str, Callable[[StrokeDrawing, int, int], Image.Image]] = {
 CHANGES = {
     "thinner": f"lines {THINNER:.2g} times as wide",
     "thicker": f"lines {THICKER:g} times as wide",
-    "shifted": f"moved by {SHIFT:.0%} of the side",
+    "shifted": f"moved by {100 * SHIFT:g} % of the side",
     "scaled": f"{SCALE:g} times as large",
     "pencil": "in pencil instead of ink",
     "jpeg": f"JPEG of quality {JPEG_QUALITY}",

@@ -1,9 +1,14 @@
 """From stored pictures to batches: decoding in workers, augmentation of whole batches on the device."""
 
+import hashlib
 import os
-from typing import overload
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, overload
 
 import kornia.augmentation as augmentation
+import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
@@ -93,9 +98,51 @@ def hold_if_small(
     """Decode pictures into memory, if they take no more than 1 GiB: a training meets them many times."""
     if len(pictures) * 3 * pictures.image_size**2 > MEMORY_LIMIT:
         return pictures
-    if isinstance(pictures, Sketches):
-        return HeldSketches(pictures, workers=workers)
-    return HeldPictures(pictures, workers=workers)
+    key = _what_is_shown(pictures) if _remembered is not None else None
+    if key is not None and _remembered is not None and key in _remembered:
+        _remembered.move_to_end(key)
+        return _remembered[key]
+    hold = HeldSketches if isinstance(pictures, Sketches) else HeldPictures
+    held = hold(pictures, workers=workers)  # pyright: ignore[reportArgumentType] - each takes its own kind
+    if key is not None and _remembered is not None:
+        _remembered[key] = held
+        while sum(other.images.nbytes for other in _remembered.values()) > MEMORY_LIMIT and len(_remembered) > 1:
+            _remembered.popitem(last=False)
+    return held
+
+
+# What `hold_if_small` decoded inside `remember_pictures`, the longest unused first.
+_remembered: OrderedDict[tuple[Any, ...], HeldPictures] | None = None
+
+
+@contextmanager
+def remember_pictures() -> Iterator[None]:
+    """Inside, have `hold_if_small` decode the same pictures once, however often they are opened, up to 1 GiB.
+
+    For experiments that run several recipes on one set. Files must not change meanwhile: they are not looked at again.
+    """
+    global _remembered
+    before, _remembered = _remembered, OrderedDict() if _remembered is None else _remembered
+    try:
+        yield
+    finally:
+        _remembered = before
+
+
+def _what_is_shown(pictures: Sketches | Pictures | Captioned) -> tuple[Any, ...] | None:
+    """Return what decides the pixels of a set, or None if that is not known."""
+    if isinstance(pictures, Captioned):
+        shown = _what_is_shown(pictures.sketches)
+        return shown and ("captioned", *shown)
+    tables = getattr(pictures.rows, "tables", (pictures.rows,))
+    # note: of a table of files these are its names, and no look at the files
+    prints = [getattr(table, "_fingerprint", None) for table in tables]
+    if None in prints:
+        return None
+    how = (getattr(pictures, "line_width", None), getattr(pictures, "seed", None), repr(pictures.paint))
+    order, labels = np.asarray(pictures.order), np.asarray(getattr(pictures, "labels", ()))
+    places = hashlib.sha256(order.tobytes() + b" " + labels.tobytes()).hexdigest()
+    return (type(pictures).__name__, *prints, *how, pictures.image_size, places)
 
 
 def to_unit_range(images: UInt8[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:

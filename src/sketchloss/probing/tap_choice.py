@@ -95,7 +95,8 @@ def choose_taps(
         Values for JSON. `best`; `default`; `best_of`: the best of each metric with equal weights, and with others;
         `top`: the best few, as they came out on the half to choose by. Each has `layers`, `metric`, `weighting` (None:
         given), and its measures on both halves, `choose` and `report`. `gain`: by how much `best` exceeds `default` on
-        `report`, with its interval; `candidates`: how many were tried. Of equal scores the smaller set wins.
+        `report`, with its interval; `candidates`: how many were tried, and `tried` of all of them the taps, metric,
+        weighting and both scores. Of equal scores the smaller set wins.
 
     Raises:
         ValueError: for more than 8 taps.
@@ -127,6 +128,13 @@ def choose_taps(
             for index in [i for i in order if (tried[i].metric, tried[i].weighting == "equal") == (wanted, equal)][:1]
         ],
         "top": [entry(index) for index in order[:LISTED]],
+        "tried": [
+            {
+                **{"taps": list(one.layers), "metric": one.metric, "weighting": one.weighting, "choose": scores[index]},
+                "report": score(_answers(report, one.layers, one.metric)),
+            }
+            for index, one in enumerate(tried)
+        ],
     }
 
 

@@ -157,13 +157,13 @@ def class_separation(config: ClassSeparation) -> dict[str, Any]:
     # Data ------------------------------------------------------------------------------------------------------------
     sketches = open_sketches(config.data, config.image_size, per_class=config.per_class, seed=config.seed)
     parts = _choose_parts(config, sketches)
+    held = hold_if_small(sketches, workers=config.workers)
     if config.heads is not None:  # else the parts held out would be others
-        check_data(config.heads, pixels_digest(sketches, workers=config.workers))
+        check_data(config.heads, pixels_digest(held, workers=config.workers))
     claim_folder(config.out, kind=KIND, made=MADE, again=config.again)
     write_json(config.out / "config.json", json.loads(json.dumps(asdict(config), default=str)))
     which = "all of them" if config.part == "whole" else f"{len(parts[0]):,} held out"
     print(f"{config.data}: {len(sketches):,} sketches of {len(sketches.classes)} classes, {which}")
-    held = hold_if_small(sketches, workers=config.workers)
 
     # Arms ------------------------------------------------------------------------------------------------------------
     found: dict[str, Measured] = {}

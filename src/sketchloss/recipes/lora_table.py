@@ -131,7 +131,10 @@ PRESETS: dict[str, dict[str, Any]] = {
         **{**LORA_PRESETS["demo"], "per_class": 200, "held_out": 0.2, "steps": 600, "warmup": 50},
         **{"sample_every": 600, "checkpoint_every": 600, "balance_batches": 32},
     },
-    "demo": {**LORA_PRESETS["demo"], "held_out": 0.3, "drawings": 2, "drawing_steps": 12, "judge_steps": 200},
+    "demo": {
+        **{**LORA_PRESETS["demo"], "per_class": 12, "held_out": 0.3, "shown": 2, "judge_steps": 150},
+        **{"drawings": 2, "drawing_steps": 12},
+    },
 }
 
 

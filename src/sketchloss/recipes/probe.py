@@ -82,7 +82,7 @@ class Probe(ArmWeights):
     """More weights beside the arms': names, paths or hub repos."""
     distance: tuple[str, ...] = ()
     """Distances of your own, `module:function` or `file.py:function`: two batches (n, 3, h, w) in [0, 1] to (n,)."""
-    baselines: bool = True
+    baselines: Annotated[bool, tyro.conf.FlagConversionOff] = True
     """Also measure raw pixels and SSIM."""
     choose: Annotated[str | None, tyro.conf.DisallowNone] = None
     """Arm, or one of `weights`, to choose taps and weights for; by default `attention+tuning` where it is measured."""

@@ -25,7 +25,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from sketchloss.arms import ArmName, ArmWeights
-from sketchloss.data.loading import load_batches, to_unit_range
+from sketchloss.data.loading import hold_if_small, load_batches, to_unit_range
 from sketchloss.data.pairs import Pairs, open_pairs
 from sketchloss.data.photos import open_photos
 from sketchloss.data.pictures import Pictures
@@ -263,7 +263,7 @@ def _sample(count: int, most: int, seed: int) -> list[int]:
 
 
 def _decoded(pictures: Pictures, config: StyleTable, device: torch.device) -> Float[Tensor, "n 3 s s"]:
-    batches = load_batches(pictures, batch_size=BATCH, workers=config.workers)
+    batches = load_batches(hold_if_small(pictures, workers=config.workers), batch_size=BATCH)
     return torch.cat([to_unit_range(batch["image"].to(device)) for batch in batches])
 
 

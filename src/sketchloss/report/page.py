@@ -25,12 +25,15 @@ h2 { font-size: 1.3rem; margin: 2.5rem 0 0.75rem; padding-top: 0.75rem; border-t
 h3 { font-size: 1.05rem; margin: 1.75rem 0 0.5rem; }
 a { color: var(--accent); }
 nav { font-size: 0.9rem; color: var(--faint); margin-bottom: 1.5rem; }
-nav a { margin-right: 0.9rem; white-space: nowrap; }
+nav a { display: inline-block; margin-right: 0.9rem; }
 .table { overflow-x: auto; margin: 1rem 0; }
 table { border-collapse: collapse; font-size: 0.875rem; font-variant-numeric: tabular-nums; overflow-wrap: normal; }
 th, td { padding: 0.35rem 0.7rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
-thead th { border-bottom: 2px solid var(--ink); vertical-align: bottom; white-space: normal; min-width: 4.5rem; }
+thead th { border-bottom: 2px solid var(--ink); vertical-align: bottom; white-space: normal; min-width: 4.5rem;
+  text-align: left; }
+tbody tr, thead tr { background: var(--paper); }
 tbody tr:nth-child(even) { background: var(--stripe); }
+th:first-child, td:first-child { white-space: normal; min-width: 7rem; position: sticky; left: 0; background: inherit; }
 img { max-width: 100%; height: auto; background: #ffffff; border-radius: 4px; }
 p img + img { margin-top: 0.5rem; }
 code { font-size: 0.875em; background: var(--stripe); padding: 0.1em 0.3em; border-radius: 3px; }

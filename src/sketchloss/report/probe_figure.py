@@ -133,7 +133,7 @@ def _finish_panel(axes: Axes, name: str, places: list[str], results: Mapping[str
     axes.tick_params(axis="y", labelsize="small")
     if name == "agrees with people":
         axes.axhline(0.5, color="#BBBBBB", linewidth=1)
-        axes.text(len(places) - 0.55, 0.5, "chance", ha="right", va="bottom", fontsize="small", color="#777777")
+        axes.text(len(places) - 0.55, 0.5, "chance", ha="right", va="center", fontsize="small", color="#777777")
         if results["triplets"]["published"]:
             axes.axhline(PEOPLE, color="#BBBBBB", linewidth=1)
             axes.text(

@@ -8,7 +8,7 @@ from sketchloss.data.stroke_edits import EDITS
 from sketchloss.probing.trials import Trials
 from sketchloss.report.grid import draw_grid
 
-SIDE = 92
+SIDE = 96
 SHOWN = 5
 
 
@@ -29,13 +29,13 @@ def draw_trials(trials: Trials, *, shown: int = SHOWN) -> Image.Image:
     edits = [(edit, place) for edit in range(len(EDITS)) for place in (_second(trials), levels - 1)]
     first_change = len(EDITS) * levels + 1
     blocks = {
-        f"Edits of known size: {some:.0%} and {most:.0%} of the strokes": (
+        f"Edits of known size: {100 * some:g} % and {100 * most:g} % of the strokes": (
             [edit * levels + place for edit, place in edits],
-            [f"{EDITS[edit]} {trials.levels[place]:.0%}" for edit, place in edits],
+            [f"{EDITS[edit]} {100 * trials.levels[place]:g} %" for edit, place in edits],
         ),
         "What people ignore; and what it is measured by": (
             [first_change + place for place in range(len(CHANGES))] + [len(EDITS) * levels, -4],
-            [*CHANGES, "20% removed", "same class"],
+            [*CHANGES, "removed 20 %", "same class"],
         ),
         "Which is closer? (crossed: not asked)": (
             [-3, -2, -1],
@@ -69,6 +69,9 @@ def _examples(trials: Trials, shown: int) -> list[int]:
     order = np.argsort(-trials.valid.sum(1), kind="stable").tolist()
     seen: set[str] = set()
     first = [row for row in order if not (trials.drawings[row].label in seen or seen.add(trials.drawings[row].label))]
+    asked = [row for row in first if trials.valid[row].all()]
+    if len(asked) > shown:  # not the first of the alphabet alone
+        return [asked[place] for place in np.linspace(0, len(asked) - 1, shown).round().astype(int)]
     return (first + [row for row in order if row not in first])[:shown]
 
 

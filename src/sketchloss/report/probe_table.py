@@ -1,6 +1,7 @@
 """What `results.json` of the probe holds, in words: tables, what each tap is good for, and rows for CSV."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from sketchloss.data.ignorable import CHANGES
@@ -45,7 +46,7 @@ def probe_report(results: Mapping[str, Any]) -> str:
         _table(results),
         "\n".join(f"- {note}" for note in _notes(results)),
         "Part by part: Spearman's correlation for each edit; for each ignorable change the share of drawings in which "
-        f"it counts for less than {FIFTH:.0%} of the strokes.",
+        f"it counts for less than {100 * FIFTH:g} % of the strokes.",
         _detailed_table(results),
         _which_taps(results),
         *(_chosen(chosen, results) for chosen in results["chosen"]),
@@ -86,11 +87,11 @@ def _caption(results: Mapping[str, Any]) -> str:
         f"{results['drawings']:,} drawings of {results['classes']} classes, {results['image_size']} pixels, seed "
         f"{results['seed']}. grows: Spearman's correlation of the distance with the share of strokes removed, added, "
         "displaced, redrawn, and with a hand's wobble, mean over drawings; ignores: how often a change that people "
-        f"ignore counts for less than removing {FIFTH:.0%} of the strokes; ratio: such a change's distance divided by "
-        "that to another drawing of the same class, median, lower is better; same and other class: how often the "
-        "drawing itself, redrawn, shifted and in another line width, is nearer than another drawing of its class, or "
-        "of another, that is nearer in raw pixels; score: mean of grows, ignores, and the mean of the two choices, "
-        "with its 95 % interval (bootstrap over drawings)."
+        f"ignore counts for less than removing {100 * FIFTH:g} % of the strokes; ratio: such a change's distance "
+        "divided by that to another drawing of the same class, median, lower is better; same and other class: how "
+        "often the drawing itself, redrawn, shifted and in another line width, is nearer than another drawing of its "
+        "class, or of another, that is nearer in raw pixels; score: mean of grows, ignores, and the mean of the two "
+        "choices, with its 95 % interval (bootstrap over drawings)."
     )
 
 
@@ -123,7 +124,7 @@ def _notes(results: Mapping[str, Any]) -> Iterator[str]:
     levels = ", ".join(f"{level:g}" for level in results["levels"])
     yield (
         f"Edits are nested, at the shares {levels}; strokes are taken in short pieces, displaced ones moved by "
-        f"{DISPLACEMENT:.0%} of the side. A distance that stays the same correlates 0."
+        f"{100 * DISPLACEMENT:g} % of the side. A distance that stays the same correlates 0."
     )
     yield f"Ignored by people: {'; '.join(f'{name}, {words}' for name, words in CHANGES.items())}."
     trials = results["trials"]
@@ -151,7 +152,7 @@ def _notes_of_people(triplets: Mapping[str, Any] | None) -> Iterator[str]:
         "many"
     )  # fmt: skip
     yield (
-        f"people: agreement with {triplets['judgments']:,} judgments{kind} ({short_name(triplets['name'])}) {by}. "
+        f"people: agreement with {triplets['judgments']:,} judgments{kind} ({Path(triplets['name']).name}) {by}. "
         f"Which of two pictures is closer to a third; {triplets['pictures']:,} in all, {triplets['size']} pixels; 0.5 "
         "is chance. Not part of the score, and nothing was chosen by it."
     )
@@ -159,7 +160,7 @@ def _notes_of_people(triplets: Mapping[str, Any] | None) -> Iterator[str]:
         listed = ", ".join(f"{name} {value:.3f}" for name, value in PUBLISHED.items())
         yield (
             f"Published on this set of drawings: {listed} (Mukherjee & Rogers; cosine distance of features; all "
-            f"judgments of the original, a part here). People agree with the majority in about {PEOPLE:.0%}."
+            f"judgments of the original, a part here). People agree with the majority in about {100 * PEOPLE:g} %."
         )
 
 

@@ -73,10 +73,13 @@ def _notes(results: dict[str, Any]) -> Iterator[str]:
         yield "Seeds differ in the split, the head's start and the order."
     else:
         yield "One seed: no ±, no p."
+    gates = "another random start of the gates for each seed"
+    if not results.get("gates_anew"):
+        gates = "one random start of the gates for all seeds"
     for arm, of_arm in results["arms"].items():
         several = len(of_arm["weights"]) > 1
         yield f"{arm}: the weights {', '.join(of_arm['weights'])}{', by turns' if several else ''}" + (
-            "; one random start of the gates for all seeds." if arm == "attention" else "."
+            f"; {gates}." if arm == "attention" else "."
         )
     if "tuning" not in results["arms"] and not results.get("only"):
         yield "tuning: left out, no weights given (--tuning); so there is no t-test."

@@ -41,7 +41,8 @@ def merge_retrieval(store: CellStore, source: str) -> Results | None:
     """Return Table 3 of one set as `sketchloss retrieval` has it, or None if no cell of it is done."""
     from sketchloss.report.retrieval_table import MEASURES
 
-    return _merge_arms(done(store, "retrieval", source=source), MEASURES)
+    merged = _merge_arms(done(store, "retrieval", source=source), MEASURES)
+    return merged and {**merged, "gates_anew": True}
 
 
 def merge_separation(store: CellStore, source: str) -> Results | None:
@@ -69,8 +70,7 @@ def _merge_arms(cells: Sequence[tuple[Cell, Results]], measures: Sequence[str]) 
         else:  # what is said of one repeat only is said of the first
             arms[cell.arm] = {**found, "runs": list(found["runs"])}
     for arm, of_arm in arms.items():
-        if arm in _tuned():
-            of_arm["weights"] = [TUNED_HERE]
+        of_arm["weights"] = [TUNED_HERE] if arm in _tuned() else [short_name(name) for name in of_arm["weights"]]
         values = {name: _by_seed(of_arm["runs"], name) for name in measures}
         of_arm["spread"] = {
             name: asdict(spread(list(found.values()))) if found else None for name, found in values.items()

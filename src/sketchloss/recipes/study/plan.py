@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from sketchloss.backbone import ARMS, Backbone
+from sketchloss.data.loading import hold_if_small
 from sketchloss.data.pictures import short_name
 from sketchloss.data.sources import open_sketches, split_sources
 from sketchloss.features import embed_sketches
@@ -128,7 +129,7 @@ def measure_left_out(config: Study, backbone: Backbone, seed: int) -> dict[str, 
     """Return how well a backbone's features tell the classes apart that no arm was tuned on."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     sketches = open_sketches(config.data, config.image_size, seed=seed).select_classes(config.leave_out)
-    rows, labels = embed_sketches(backbone.to(device), sketches), torch.from_numpy(sketches.labels)
+    rows, labels = embed_sketches(backbone.to(device), hold_if_small(sketches)), torch.from_numpy(sketches.labels)
     found: dict[str, Any] = {"left_out_sketches": len(sketches), "left_out_classes": len(sketches.classes)}
     scores = top_k_accuracy(rows, labels, rows, labels, k=(1, 5), exclude_self=True)
     found |= {f"left_out_top_{k}": value for k, value in scores.items()}

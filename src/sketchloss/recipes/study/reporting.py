@@ -99,8 +99,8 @@ def _opening(config: Study, results: Mapping[str, Any]) -> Iterator[str]:
         "C. W. Seo, J. Imaging 2025, 11(9), 323, claims that VGG-16 with attention, tuned on sketches, gives features "
         "that train better sketch generators, find sketches better and keep classes further apart. Four arms are "
         f"compared: with and without attention, with and without tuning. Here: tuned on {sketches}, "
-        f"{config.image_size} pixels, from the weights {config.weights}, {config.seeds} "
-        f"{'seeds' if config.seeds > 1 else 'seed'}; {here['device']}, "
+        f"{config.image_size} pixels, from the weights {short_name(config.weights)}, {_seeds(config.seeds)}; "
+        f"{here['device']}, "
         f"{format_seconds(results['seconds']['all cells'])} of computing. Smaller than the paper where the last "
         "section says so."
     )
@@ -115,11 +115,11 @@ def _in_short(results: Mapping[str, Any]) -> Iterator[str]:
             lines += _verdict(where, table, measure, greater)
     if lines:
         yield "## In short"
-        yield markdown_table(["claim", "ours", "against", "difference", "p", "holds"], lines)
+        yield markdown_table(["what", "arm", "against", "difference", "p", "better?"], lines)
         yield (
-            "A claim holds where the difference has the right sign and p < 0.05 (paired t-test over seeds); "
-            "*undecided*: p is greater, or there is one seed only. Many tests are made here: one in twenty would come "
-            "out by chance."
+            "The paper claims that the arm is better in every row. Here it is where the difference has that sign and "
+            "p < 0.05 (paired t-test over seeds); *undecided*: p is greater, or there is one seed only. Of so many "
+            "tests one in twenty would come out by chance."
         )
 
 
@@ -143,10 +143,9 @@ def _verdict(what: str, table: Table, measure: str, greater: bool) -> Iterator[l
         difference = sum(one[seed] - two[seed] for seed in common) / len(common)
         p = p_against(one, two)
         right = (difference > 0) == greater
-        holds = "undecided" if p is None or p >= 0.05 else "yes" if right else "no, the contrary"
-        scale = 100 if measure in ("validation_accuracy", "top_1", "class_accuracy") else 1
-        unit = " points" if scale == 100 else ""
-        text = f"{difference * scale:+.2f}{unit}"
+        holds = "undecided" if p is None or p >= 0.05 else "yes" if right else "no, worse"
+        points = measure in ("validation_accuracy", "top_1", "class_accuracy")
+        text = f"{difference * 100:+.1f} points" if points else f"{difference:+.3f}"
         yield [what, arm, other, text, "-" if p is None else "<0.001" if p < 0.001 else f"{p:.3f}", holds]
 
 
@@ -160,7 +159,7 @@ def _tuning(config: Study, store: CellStore, results: dict[str, Any]) -> Iterato
     results["tables"]["tuning"] = {"": table}
     yield "## Tuning (Algorithm 1)"
     yield (
-        f"VGG-16 tuned to classify sketches for {config.epochs} epochs, best epoch by the held-out sketches; mean ± "
+        f"VGG-16 tuned to classify sketches for {_epochs(config.epochs)}, best epoch by the held-out sketches; mean ± "
         f"standard deviation over seeds. {MARKS}{_left_out(config)}"
     )
     measures = [ACCURACY, Measure("validation_top5", "top-5 (%)", percent=True)]
@@ -350,8 +349,8 @@ def _ablation(config: Study, store: CellStore, results: dict[str, Any]) -> Itera
     yield "## Which choices matter"
     yield (
         f"One choice at a time turned the other way round, in smaller trainings: "
-        f"{config.ablation_per_class or 'all'} sketches a class, {config.ablation_epochs} "
-        f"{'epochs' if config.ablation_epochs > 1 else 'epoch'}, {_seeds(config.ablation_seeds)}; else as above "
+        f"{config.ablation_per_class or 'all'} sketches a class, "
+        f"{_epochs(config.ablation_epochs)}, {_seeds(config.ablation_seeds)}; else as above "
         f"(`downsample={config.downsample}`, `gate_init={config.gate_init}`).{_left_out(config)} {MARKS}"
     )
     yield arm_table([ACCURACY, *(LEFT_OUT if config.leave_out else ())], table, corner="arm, and what is different")
@@ -396,7 +395,8 @@ def _differences(config: Study) -> Iterator[str]:
     if config.data != "songweig/imagenet_sketch":
         yield f"Tuned on {short_name(config.data)} and not on ImageNet-Sketch (50,889 sketches of 1,000 classes)."
     if config.weights != "imagenet":
-        yield f"All arms start from the weights {config.weights} and not from torchvision's ImageNet weights."
+        start = short_name(config.weights)
+        yield f"All arms start from the weights {start} and not from torchvision's ImageNet weights."
     if config.image_size != 224:
         yield f"{config.image_size} pixels and not 224."
     if config.downsample == "max":
@@ -407,7 +407,7 @@ def _differences(config: Study) -> Iterator[str]:
             "at which VGG-16 does not train."
         )
     if config.epochs != 25:
-        yield f"{config.epochs} epochs of tuning and not 25."
+        yield f"{_epochs(config.epochs)} of tuning and not 25."
     if config.seeds != 5:
         yield f"{_seeds(config.seeds)} and not five."
     yield f"Photo to sketch and prompt to sketch: {_seeds(config.generator_seeds)}; the paper reports one training."
@@ -425,6 +425,10 @@ def _differences(config: Study) -> Iterator[str]:
 
 def _seeds(count: int) -> str:
     return f"{count} seeds" if count > 1 else "one seed"
+
+
+def _epochs(count: int) -> str:
+    return f"{count} epochs" if count > 1 else "one epoch"
 
 
 def _environment() -> dict[str, Any]:

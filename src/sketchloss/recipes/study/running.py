@@ -8,11 +8,12 @@ import time
 from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TextIO
+from typing import Any
 
 import torch
 from tqdm import tqdm
 
+from sketchloss.data.loading import remember_pictures
 from sketchloss.recipes.study.cells import LOG, CellStore, last_line
 from sketchloss.recipes.study.plan import plan_cells
 from sketchloss.recipes.study.settings import Study
@@ -96,15 +97,16 @@ def _help(config: Study, started: float, number: int, threads: int, parent: int)
 
 
 def _work(store: CellStore, parent: int | None = None) -> None:
-    while True:
-        states = {cell.name: store.state(cell.name) for cell in store}
-        if not {"ready", "waiting"} & set(states.values()):
-            return
-        if parent is not None and os.getppid() != parent:  # its study was killed
-            return
-        ready = [name for name, state in states.items() if state == "ready"]
-        if not any(store.run(name) for name in ready):
-            time.sleep(POLL_SECONDS)  # others are at them
+    with remember_pictures():
+        while True:
+            states = {cell.name: store.state(cell.name) for cell in store}
+            if not {"ready", "waiting"} & set(states.values()):
+                return
+            if parent is not None and os.getppid() != parent:  # its study was killed
+                return
+            ready = [name for name, state in states.items() if state == "ready"]
+            if not any(store.run(name) for name in ready):
+                time.sleep(POLL_SECONDS)  # others are at them
 
 
 # What is seen of it --------------------------------------------------------------------------------------------------
@@ -126,7 +128,7 @@ def _view(store: CellStore, *, quiet: bool):
 
 class _View(threading.Thread):
     # note: streams as they were at the start, because a cell's own prints go to its log.
-    def __init__(self, store: CellStore, out: TextIO, err: TextIO) -> None:
+    def __init__(self, store: CellStore, out: Any, err: Any) -> None:
         super().__init__(daemon=True)
         self.store, self.out = store, out
         self.said = {cell.name for cell in store if store.state(cell.name) == "done"}

@@ -42,7 +42,7 @@ class Study:
     """What all four arms start from."""
     image_size: int = 64
     """Side of the images in pixels, for tuning, retrieval and separation."""
-    per_class: Annotated[int | None, tyro.conf.DisallowNone] = 40
+    per_class: Annotated[int | None, tyro.conf.DisallowNone] = 24
     """Use at most this many sketches of a class of each source."""
     held_out: float = 0.2
     """Share of each class that is never tuned on: the queries."""
@@ -95,7 +95,7 @@ class Study:
     """The FID Inception's weights file, to measure the FID as well."""
     clip_model: Annotated[str | None, tyro.conf.DisallowNone] = None
     """CLIP model, a folder or a hub name, to measure the similarity to the prompt as well."""
-    ablation_per_class: Annotated[int | None, tyro.conf.DisallowNone] = 10
+    ablation_per_class: Annotated[int | None, tyro.conf.DisallowNone] = 6
     """Sketches of a class for the ablation, which has trainings twelve times as long as the others."""
     ablation_epochs: int = 2
     """Passes over its training part."""
