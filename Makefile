@@ -1,13 +1,14 @@
 # make demo    train and compare the four arms on built-in doodles (minutes)
 # make test    the test suite
 # make check   lint, format and types
+# make docs    the documentation as pages, in site/
 # make clean   remove what these made
 
 PYTHON ?= python3
 VENV := .venv
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test check clean
+.PHONY: demo test check docs clean
 
 demo: $(INSTALLED)
 	$(VENV)/bin/sketchloss study --preset demo --out demo --again
@@ -20,8 +21,12 @@ check: $(INSTALLED)
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/pyright
 
+docs: $(INSTALLED)
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet
+	@echo "open $(CURDIR)/site/index.html"
+
 clean:
-	rm -rf $(VENV) demo build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) demo site build dist .pytest_cache .ruff_cache .hypothesis
 
 # One environment, built once, and again when what it is made from changes.
 $(INSTALLED): pyproject.toml constraints.txt
@@ -29,5 +34,5 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 	$(VENV)/bin/pip install --quiet --constraint constraints.txt torch
-	$(VENV)/bin/pip install --quiet --constraint constraints.txt --editable '.[train,eval,diffusion,gallery,onnx]' --group dev
+	$(VENV)/bin/pip install --quiet --constraint constraints.txt --editable '.[train,eval,diffusion,gallery,onnx]' --group dev --group docs
 	touch $@

@@ -137,13 +137,19 @@ def test_the_order_of_arguments_is_the_variant_then_the_drawing(trials):
 
 def test_a_distance_that_spoils_its_arguments_spoils_nothing_else(trials):
     def spoil(pred, target):
-        found = (pred - target).abs().mean((1, 2, 3))
-        pred.zero_()
+        found = pred.sub_(target).abs_().mean((1, 2, 3))
         target.zero_()
         return found
 
     (spoiled,), (plain,) = (measure(family, trials).values() for family in (PlainDistance("x", spoil), baselines()[0]))
     np.testing.assert_array_equal(spoiled, plain)
+    pictures = torch.rand(4, 3, 8, 8)
+    pairs = np.array(list(product(range(4), repeat=2)))
+    (spoiled,), (plain,) = (
+        measure_pairs(family, pictures.__getitem__, pairs).values()
+        for family in (PlainDistance("x", spoil), baselines()[0])
+    )
+    np.testing.assert_allclose(spoiled, plain, rtol=1e-6)
 
 
 def test_a_distance_may_take_gradients_of_its_own(trials):

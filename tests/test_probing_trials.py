@@ -7,6 +7,7 @@ import torch
 from sketchloss.data.ignorable import CHANGES, changed
 from sketchloss.data.stroke_drawings import open_drawings
 from sketchloss.data.stroke_edits import EDITS, edited, removed
+from sketchloss.probing import trials as module
 from sketchloss.probing.trials import FIFTH, LEVELS, MARGIN, check_levels, make_trials
 
 SIZE, LEVEL = 48, (0.1, 0.3, 0.6)
@@ -111,3 +112,12 @@ def test_mistakes_say_what_is_wrong(drawings):
         with pytest.raises(ValueError, match=r"levels are .*ascending"):
             check_levels(levels)
     assert check_levels(LEVELS) == LEVELS
+
+
+@pytest.mark.parametrize("margin", [-0.3, -0.7])
+def test_a_rival_must_be_nearer_by_the_margin(drawings, monkeypatch, margin):
+    monkeypatch.setattr(module, "MARGIN", margin)  # below 0, because few rivals of so few drawings are near
+    found = make_trials(drawings[:8], 32, count=4, levels=LEVEL)
+    gaps = (found.variants[:, -3:].double() - found.references.double()[:, None]).abs().mean((2, 3)).numpy()
+    np.testing.assert_array_equal(found.valid, gaps[:, 1:] < (1 - margin) * gaps[:, :1])
+    assert found.valid.any()

@@ -169,7 +169,7 @@ def test_killed_anywhere_the_same_command_goes_on(cheap):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.communicate()
     before = _times(cheap)
     said, _ = _start(cheap).communicate(timeout=300)
     after = _times(cheap)

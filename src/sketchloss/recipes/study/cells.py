@@ -61,7 +61,7 @@ class CellStore:
         ValueError: for two cells of one name, or a need that stands nowhere before.
     """
 
-    def __init__(self, folder: Path, cells: Sequence[Cell], *, started: float) -> None:
+    def __init__(self, folder: Path, cells: Sequence[Cell], *, started: float | int) -> None:
         self.folder, self.started = folder, started
         self.cells: dict[str, Cell] = {}
         self.keys: dict[str, str] = {}

@@ -32,7 +32,7 @@ CONTENT_LAYER, STYLE_LAYER = "relu2_2", "relu4_3"
 class Load:
     """What a cell takes."""
 
-    multiply_adds: float
+    multiply_adds: float | int
     """Of everything, backward passes included."""
     steps: int | None = None
     """Of its training."""

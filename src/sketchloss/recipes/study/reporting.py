@@ -56,7 +56,7 @@ LEFT_OUT = (
 )
 
 
-def write_report(config: Study, store: CellStore, *, seconds: float) -> dict[str, Any]:
+def write_report(config: Study, store: CellStore, *, seconds: float | int) -> dict[str, Any]:
     """Write `report.html`, `report.md`, `numbers.csv`, `results.json` and the figures; return what the JSON holds."""
     figures = config.out / FIGURES
     shutil.rmtree(figures, ignore_errors=True)

@@ -179,7 +179,7 @@ class _View(threading.Thread):
             self.bar.write(line, file=self.out)
 
 
-def format_seconds(seconds: float) -> str:
+def format_seconds(seconds: float | int) -> str:
     """Write a duration: "0:42", "1:03:20"."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
