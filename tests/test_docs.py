@@ -78,6 +78,11 @@ def python_pages() -> list[Path]:
 
 
 @pytest.mark.parametrize("path", python_pages(), ids=name_of)
+@pytest.mark.filterwarnings(  # lightning's own: its use of torch, and advice on workers
+    "ignore:.*LeafSpec:FutureWarning",
+    "ignore:The 'train_dataloader' does not have many workers",
+    "ignore:Found .* in eval mode",
+)
 def test_python_runs(path, workplace, monkeypatch):
     """Blocks of a page run in order, with what the page takes for granted: `pred`, `target`, and files to open."""
     monkeypatch.chdir(workplace)

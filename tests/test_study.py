@@ -224,9 +224,7 @@ def test_the_papers_protocol_is_counted_as_printed(tmp_path):
     assert tuning.multiply_adds == pytest.approx(3 * 183.2e9 * 45_889 * 25, rel=0.001)
     assert tuning.memory == pytest.approx(16.5 * 2**30, rel=0.1)
     plain = load_of(config, cells["tuning/tuning/0"])
-    assert plain.multiply_adds == pytest.approx(
-        3 * 15.35e9 * 45_889 * 25, rel=0.001
-    )
+    assert plain.multiply_adds == pytest.approx(3 * 15.35e9 * 45_889 * 25, rel=0.001)
     settings = cells["tuning/tuning/0"].settings
     literal = {"optimizer": "adam", "lr": 0.005, "batch_size": 32, "head": "vgg", "precision": "no", "clip": 0.0}
     assert {name: settings[name] for name in literal} == literal

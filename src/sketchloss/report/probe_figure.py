@@ -132,11 +132,10 @@ def _finish_panel(axes: Axes, name: str, places: list[str], results: Mapping[str
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(axis="y", labelsize="small")
     if name == "agrees with people":
-        axes.axhline(0.5, color="#BBBBBB", linewidth=1)
-        axes.text(len(places) - 0.55, 0.5, "chance", ha="right", va="center", fontsize="small", color="#777777")
-        if results["triplets"]["published"]:
-            axes.axhline(PEOPLE, color="#BBBBBB", linewidth=1)
-            axes.text(
-                *(len(places) - 0.55, PEOPLE), "people among themselves",
-                ha="right", va="top", fontsize="small", color="#777777",
-            )  # fmt: skip
+        marks = {"chance": 0.5} | ({"people among themselves": PEOPLE} if results["triplets"]["published"] else {})
+        for word, value in marks.items():
+            axes.axhline(value, color="#BBBBBB", linewidth=1, zorder=0)
+            label = axes.text(
+                len(places) - 0.55, value, word, ha="right", va="center", fontsize="small", color="#777777"
+            )
+            label.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 1})
