@@ -1,9 +1,9 @@
 """The cells of a study. Oracle: a log of what was computed, kept by the computations themselves."""
 
 import json
-import multiprocessing
-import os
 import signal
+import subprocess
+import sys
 import time
 from dataclasses import replace
 
@@ -101,26 +101,27 @@ def test_a_cell_that_another_process_is_at_is_left_alone(tmp_path):
     assert store.run("a")
 
 
-def _killed(folder) -> None:
-    def compute(run, _):
-        run.mkdir(exist_ok=True)
-        (run / "begun").touch()
-        time.sleep(60)
-        return {}
+ENDLESS = """
+import sys, time
+from pathlib import Path
+from sketchloss.recipes.study.cells import Cell, CellStore
 
-    CellStore(folder, [Cell("a", "part", compute, {})], started=0).run("a")
+def compute(run, _):
+    run.mkdir(exist_ok=True)
+    (run / "begun").touch()
+    time.sleep(600)
+
+CellStore(Path(sys.argv[1]), [Cell("a", "part", compute, {})], started=0).run("a")
+"""
 
 
 def test_a_killed_process_leaves_no_lock_and_no_result(tmp_path):
-    process = multiprocessing.get_context("spawn").Process(target=_killed, args=(tmp_path,))
-    process.start()
-    deadline = time.monotonic() + 300
+    process = subprocess.Popen([sys.executable, "-c", ENDLESS, str(tmp_path)])
     while not list(tmp_path.glob("*/run/begun")):
-        assert time.monotonic() < deadline, "the process never began"
+        assert process.poll() is None, "the process ended before it began"
         time.sleep(0.05)
-    assert process.pid is not None
-    os.kill(process.pid, signal.SIGKILL)
-    process.join()
+    process.send_signal(signal.SIGKILL)
+    process.wait()
 
     def compute(run, _):
         assert (run / "begun").exists(), "what was begun is gone"
