@@ -22,7 +22,7 @@ check: $(INSTALLED)
 	$(VENV)/bin/pyright
 
 docs: $(INSTALLED)
-	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict
 	@echo "open $(CURDIR)/site/index.html"
 
 clean:
