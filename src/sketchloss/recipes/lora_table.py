@@ -101,7 +101,7 @@ class LoraTable(LoraSettings, ArmWeights):
     """Steps that it is trained."""
     clip_model: Annotated[str | None, tyro.conf.DisallowNone] = None
     """CLIP model, a folder or a hub name, to measure the similarity to the prompt as well."""
-    references: bool = True
+    references: Annotated[bool, tyro.conf.FlagConversionOff] = True
     """Also measure what the base draws without a LoRA, and other true drawings."""
     extractors: tuple[str, ...] = ("photo", "sketch")
     """Weights whose features the Fréchet and kernel distances compare, beside the judge's."""

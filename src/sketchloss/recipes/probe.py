@@ -1,6 +1,6 @@
 """Does a distance between drawings behave? Edits of known size, changes that people ignore, choices, and people.
 
-    sketchloss probe --preset demo --out runs/probe                                half a minute on two cores
+    sketchloss probe --preset demo --out runs/probe                                half a minute or so on two cores
     sketchloss probe --data QUICKDRAW --out runs/probe --tuning runs/tuning --weights imagenet runs/mine
     sketchloss probe --out runs/probe --distance my_losses.py:lpips                a distance of your own beside them
     sketchloss probe --out runs/probe --triplets triplets.csv                      and how often they agree with people
@@ -142,7 +142,7 @@ MADE = {"config.json", "results.json", "table.md", "table.csv", "figure.png", "t
 #: What each preset changes of the defaults above.
 PRESETS: dict[str, dict[str, Any]] = {
     "small": {},
-    "demo": {"drawings": 24, "levels": (0.1, 0.2, 0.4, 0.6)},
+    "demo": {"drawings": 20, "levels": (0.2, 0.4, 0.6)},
 }
 
 
