@@ -18,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from peak_memory import peak_growth
 from sketchloss import SketchLoss, load_backbone
-from sketchloss.loss import DEFAULT_LAYERS
+from sketchloss.loss import PAPER_LAYERS
 from sketchloss.report.tables import markdown_table
 
 SHAPE = (4, 3, 256, 256)
@@ -129,7 +129,7 @@ def main() -> None:
     floor = floor_seconds(multiply_adds)
     print(
         f"\nThe float32 floor without a cached target: {multiply_adds / 1e9:.0f} GMAC (target and pred forward, pred "
-        f"backward up to {DEFAULT_LAYERS[-1]}) at the rate of a 2048x2048 matrix product, {floor:.2f} s."
+        f"backward up to {PAPER_LAYERS[-1]}) at the rate of a 2048x2048 matrix product, {floor:.2f} s."
     )
 
 

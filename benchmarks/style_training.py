@@ -20,7 +20,7 @@ from sketchloss import load_backbone
 from sketchloss.backbone import freeze
 from sketchloss.data.doodles import KINDS, doodle
 from sketchloss.images import to_tensor
-from sketchloss.loss import DEFAULT_LAYERS, gram
+from sketchloss.loss import PAPER_LAYERS, gram
 from sketchloss.models.stylizer import Stylizer, StylizerConfig
 from sketchloss.report.tables import markdown_table
 from sketchloss.style_loss import StyleTransferLoss, total_variation
@@ -70,18 +70,18 @@ def usual(photos: Tensor, style: Tensor, options: argparse.Namespace, *, cached:
 
     def grams_of_style() -> dict[str, Tensor]:
         with torch.no_grad():
-            return {name: gram(taps).mean(0) for name, taps in backbone(style, DEFAULT_LAYERS).items()}
+            return {name: gram(taps).mean(0) for name, taps in backbone(style, PAPER_LAYERS).items()}
 
     kept = grams_of_style() if cached else None
 
     def step() -> None:
         drawn = network(photos)
-        features = backbone(drawn, DEFAULT_LAYERS)
+        features = backbone(drawn, PAPER_LAYERS)
         with torch.no_grad():
-            wanted = backbone(photos, DEFAULT_LAYERS)
+            wanted = backbone(photos, PAPER_LAYERS)
         grams = kept or grams_of_style()
         content = F.mse_loss(features["relu2_2"], wanted["relu2_2"])
-        terms = [(gram(features[name]) - grams[name]).square().sum((1, 2)).mean() for name in DEFAULT_LAYERS]
+        terms = [(gram(features[name]) - grams[name]).square().sum((1, 2)).mean() for name in PAPER_LAYERS]
         total = (
             WEIGHTS["content"] * content
             + WEIGHTS["style"] * torch.stack(terms).mean()

@@ -266,7 +266,7 @@ def made_up(seeds: int = 3) -> dict:
         **{"data": "doodles?tool=ink", "base": "tiny", "template": "a sketch of a {}", "image_size": 64},
         **{"batch_size": 8, "accumulate": 2, "seeds": seeds, "seed": 0, "rank": 16, "targets": "all", "drawings": 8},
         **{"drawing_steps": 25, "guidance": 4.0, "perceptual_weight": 0.2, "balance": "initial", "gate": "snr"},
-        **{"minimum_snr": 3.0, "target": "latent", "decoded_part": 0.5, "only": (), "classes": 35},
+        **{"minimum_snr": 3.0, "target": "latent", "decoded_part": 0.5, "only": (), "classes": 35, "references": True},
         **{"learnt": 5600, "compared": 280, "steps": 600},
         "judge": {"accuracy": 0.99, "held": 1400, "steps": 600},
         "weights": {"attention+tuning": ["sketch"], "original": ["photo"]},

@@ -120,11 +120,11 @@ def test_a_study_makes_every_table_and_figure_once_and_a_change_redoes_what_depe
     assert _times(config) == before
 
     # another setting: what depends on it, and nothing else
-    changed = replace(config, teaching_steps=2)
+    changed = replace(config, drawing_steps=3)
     study(changed)
     new = set(_times(changed)) - set(before)
-    assert len(new) == 5
-    assert all(name.startswith("lora_") for name in new)
+    assert len(new) == len(ARMS)
+    assert all(name.startswith("style_") for name in new)
     assert {name: stamp for name, stamp in _times(changed).items() if name in before} == before
 
 
@@ -229,7 +229,7 @@ def test_the_papers_protocol_is_counted_as_printed(tmp_path):
     literal = {"optimizer": "adam", "lr": 0.005, "batch_size": 32, "head": "vgg", "precision": "no", "clip": 0.0}
     assert {name: settings[name] for name in literal} == literal
     # one epoch of 118,288 photos, batches of 4
-    assert load_of(config, cells["style/cufs:cufs/original/0"]).steps == 29_572
+    assert load_of(config, cells["style/cufs/original/0"]).steps == 29_572
     # 100 epochs, batches of one
     assert load_of(config, cells["lora/original/0"]).steps == 100 * 50_889
     assert {cell.seed for cell in cells.values()} == set(range(5))
@@ -302,6 +302,7 @@ def test_a_mistake_is_one_line_and_costs_nothing(config):
     [
         ("--held-out 2", "held_out is 2.0: it must lie between 0 and 1"),
         ("--seeds 0", "seeds is 0"),
+        ("--measured here/cats there/cats", "measured names two sets called cats: rename one's folder"),
         ("--drawing-steps 0", "drawing_steps is 0: it must be positive"),
         ("--workers -1", "workers is -1"),
         ("--only tables", "tables"),

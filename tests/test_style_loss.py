@@ -17,7 +17,7 @@ from torch import Tensor
 import sketchloss.loss
 from sketchloss import Backbone, SketchLoss
 from sketchloss.balance import gradient_norms
-from sketchloss.loss import DEFAULT_LAYERS
+from sketchloss.loss import PAPER_LAYERS
 from sketchloss.style_loss import StyleTransferLoss, total_variation
 
 METRICS = ("l1", "l2", "cosine")
@@ -38,7 +38,7 @@ def pictures(*shape: int, seed: int = 0) -> Tensor:
     return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def features_of(images: Tensor, layers=DEFAULT_LAYERS) -> dict[str, np.ndarray]:
+def features_of(images: Tensor, layers=PAPER_LAYERS) -> dict[str, np.ndarray]:
     with torch.no_grad():
         found = small_backbone()(images.expand(-1, 3, -1, -1), layers)
     return {name: features.double().numpy() for name, features in found.items()}
@@ -73,11 +73,11 @@ def test_the_terms_are_those_of_the_paper(metric, channels):
     assert loss.set_style(style) == 5
     terms = loss(pred, content)
 
-    ours, theirs = (features_of(images, (*DEFAULT_LAYERS, "relu3_1")) for images in (pred, content))
+    ours, theirs = (features_of(images, (*PAPER_LAYERS, "relu3_1")) for images in (pred, content))
     wanted = {
         "content": np.mean([distance_by_hand(ours["relu3_1"][n], theirs["relu3_1"][n], metric) for n in range(2)])
     }
-    for name in DEFAULT_LAYERS:
+    for name in PAPER_LAYERS:
         grams = [gram_by_hand(image) for batch in style for image in features_of(batch)[name]]
         mean = sum(grams) / 5
         wanted[f"style_{name}"] = np.mean([((gram_by_hand(image) - mean) ** 2).sum() for image in ours[name]])
@@ -120,7 +120,7 @@ def test_the_photo_itself_has_no_content_term_and_the_style_itself_no_style_term
     pred = image.clone().requires_grad_()
     terms = loss(pred, image)
     assert {name: value.item() for name, value in terms.items() if name != "total_variation"} == pytest.approx(
-        dict.fromkeys(["content", *(f"style_{name}" for name in DEFAULT_LAYERS)], 0.0), abs=1e-12
+        dict.fromkeys(["content", *(f"style_{name}" for name in PAPER_LAYERS)], 0.0), abs=1e-12
     )
     sum(terms.values()).backward()
     assert pred.grad is not None

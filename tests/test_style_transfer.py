@@ -24,14 +24,14 @@ from sketchloss.cli import main
 from sketchloss.data.doodles import KINDS, doodle
 from sketchloss.data.photos import open_photos, open_style
 from sketchloss.images import fill_square, read_picture, to_tensor
-from sketchloss.loss import DEFAULT_LAYERS
+from sketchloss.loss import PAPER_LAYERS
 from sketchloss.models.stylizer import StylizerConfig, load_stylizer
 from sketchloss.recipes import style_transfer as module
 from sketchloss.recipes.style_transfer import PRESETS, StyleTransfer, style_transfer
 from sketchloss.style_loss import StyleTransferLoss
 from sketchloss.training.guards import TrainingStopped
 
-TERMS = ("content", *(f"style_{name}" for name in DEFAULT_LAYERS), "total_variation")
+TERMS = ("content", *(f"style_{name}" for name in PAPER_LAYERS), "total_variation")
 
 
 pytestmark = pytest.mark.usefixtures("fresh_accelerate")
@@ -485,7 +485,7 @@ def test_half_precision_needs_a_gpu(config):
 def test_paper_preset_is_section_4_1():
     paper = StyleTransfer(style="y", out=Path("x"), **PRESETS["paper"])
     assert (paper.epochs, paper.batch_size, paper.image_size, paper.lr, paper.schedule) == (1, 4, 256, 1e-3, "constant")
-    assert (paper.content_layer, paper.style_layers, paper.content_metric) == ("relu2_2", DEFAULT_LAYERS, "l2")
+    assert (paper.content_layer, paper.style_layers, paper.content_metric) == ("relu2_2", PAPER_LAYERS, "l2")
     assert (paper.width, paper.blocks, paper.photo, paper.downsample) == (1.0, 5, "imagenet", "none")
 
 

@@ -20,8 +20,10 @@ Reduction = Literal["mean", "sum", "none"]
 #: Tap name -> n×c×h×w features, as `SketchLoss.extract` returns them.
 Features: TypeAlias = Mapping[str, Tensor]
 
-#: Johnson et al.'s four taps; the paper names no others.
-DEFAULT_LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
+#: The taps that judge drawings best (docs/results.md, chosen by `sketchloss probe` on half of its drawings).
+DEFAULT_LAYERS = ("relu3_3", "relu4_3", "relu5_3")
+#: Johnson et al.'s four taps, for training generators as the paper does, which names no others.
+PAPER_LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
 
 
 def gram(features: Float[Tensor, "n c h w"], weight: Float[Tensor, "n 1 h w"] | None = None) -> Float[Tensor, "n c c"]:

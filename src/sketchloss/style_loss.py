@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from sketchloss.backbone import Backbone, tap_index
 from sketchloss.images import check_images
-from sketchloss.loss import DEFAULT_LAYERS, Metric, SketchLoss, feature_distance, gram
+from sketchloss.loss import PAPER_LAYERS, Metric, SketchLoss, feature_distance, gram
 
 
 class StyleTransferLoss(nn.Module):
@@ -37,7 +37,7 @@ class StyleTransferLoss(nn.Module):
         weights: str | Path | Backbone = "sketch",
         *,
         content_layer: str = "relu2_2",
-        style_layers: Sequence[str] = DEFAULT_LAYERS,
+        style_layers: Sequence[str] = PAPER_LAYERS,
         metric: Metric = "l2",
     ) -> None:
         super().__init__()

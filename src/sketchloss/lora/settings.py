@@ -13,7 +13,7 @@ from sketchloss.data.prompts import TEMPLATE, check_template
 from sketchloss.diffusion.bases import DEFAULT_BASE
 from sketchloss.diffusion.perceptual import Gate, SnrWeighting, Target
 from sketchloss.lora.adapters import LoraTargets
-from sketchloss.loss import DEFAULT_LAYERS, Metric
+from sketchloss.loss import PAPER_LAYERS, Metric
 from sketchloss.training.checks import require_not_negative, require_positive
 
 LoraArm = Literal["attention+tuning", "tuning", "attention", "original", "none"]
@@ -55,7 +55,7 @@ class LoraSettings(WeightsPerArm):
     """What the decoded prediction is compared with: the decoded true latent, or the picture itself."""
     decoded_part: float = 0.5
     """Side of the window that the term decodes, elsewhere at each step, as a share of the picture's; 1: all of it."""
-    layers: tuple[str, ...] = DEFAULT_LAYERS
+    layers: tuple[str, ...] = PAPER_LAYERS
     """Where the backbone's features are compared: relu1_1 to relu5_3, or pool1 to pool5."""
     metric: Metric = "l1"
     """Distance of the features."""

@@ -33,7 +33,7 @@ from sketchloss.data.photos import open_photos, open_style
 from sketchloss.data.pictures import Pictures, short_name
 from sketchloss.files import write_json
 from sketchloss.images import save_picture, to_picture
-from sketchloss.loss import DEFAULT_LAYERS, Metric
+from sketchloss.loss import PAPER_LAYERS, Metric
 from sketchloss.models.stylizer import Stylizer, StylizerConfig, save_stylizer
 from sketchloss.report.grid import draw_grid
 from sketchloss.style_loss import StyleTransferLoss
@@ -61,7 +61,7 @@ class StyleSettings(WeightsPerArm):
     """Of the sketches: 3, RGB, or 1, grey, which a grey style needs no more than."""
     content_layer: str = "relu2_2"
     """Where the sketch's features should be the photo's: relu1_1 to relu5_3, or pool1 to pool5."""
-    style_layers: tuple[str, ...] = DEFAULT_LAYERS
+    style_layers: tuple[str, ...] = PAPER_LAYERS
     """Where the sketch's Gram matrices should be the style's: likewise."""
     content_metric: Metric = "l2"
     """Distance of the content's features."""

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, get_args
 import tyro
 
 from sketchloss.attention import GateInit
+from sketchloss.data.pictures import short_name
 from sketchloss.diffusion.bases import TINY
 from sketchloss.training.checks import require_positive
 
@@ -134,6 +135,10 @@ class Study:
                 raise ValueError(f"only names {part!r}: choose from {', '.join(PARTS)}")
         if not self.sets:
             raise ValueError("sets is empty: name at least one, such as doodles?tool=ink")
+        for name in ("sets", "measured"):
+            called = [short_name(source) for source in getattr(self, name)]
+            if twice := [place for place in called if called.count(place) > 1]:
+                raise ValueError(f"{name} names two sets called {twice[0]}: rename one's folder, or take one out")
 
     def does(self, part: Part) -> bool:
         """Tell whether a part is asked for."""
