@@ -31,6 +31,7 @@ from sketchloss.diffusion.perceptual import LatentPerceptualLoss
 from sketchloss.diffusion.pipeline import NOISE_SCHEDULE, build_tiny
 from sketchloss.diffusion.quiet import quiet
 from sketchloss.lora.adapters import add_lora
+from sketchloss.loss import PAPER_LAYERS
 from sketchloss.report.tables import markdown_table
 from sketchloss.training.accelerator import DTYPES
 from sketchloss.training.memory import reuse_freed_memory
@@ -152,7 +153,7 @@ def prepare(name: str, options: argparse.Namespace, device: torch.device) -> Cal
         if variant["checkpoint"]:
             autoencoder.enable_gradient_checkpointing()
         backbone = load_backbone("sketch", downsample=variant["downsample"], classes=())
-        loss = SketchLoss(backbone, reduction="none", check=False)
+        loss = SketchLoss(backbone, layers=PAPER_LAYERS, reduction="none", check=False)
         perceptual = LatentPerceptualLoss(
             autoencoder, loss, gate=variant["gate"], target=variant["target"], part=variant["part"]
         ).to(device)

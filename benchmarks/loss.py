@@ -60,7 +60,7 @@ def make_variants(weights: str) -> dict[str, Callable[[], Callable[[], None]]]:
         return lambda: loss(pred, target).backward()
 
     def ours(*, cached: bool, dtype: torch.dtype, name: str = weights) -> Callable[[], None]:
-        loss, target, pred = SketchLoss(name).to(dtype), *_images(dtype)
+        loss, target, pred = SketchLoss(name, layers=PAPER_LAYERS).to(dtype), *_images(dtype)
         known = loss.extract(target) if cached else target
         return lambda: loss(pred, known).backward()
 
@@ -122,7 +122,7 @@ def main() -> None:
     print(f"{'x'.join(map(str, SHAPE))}, {torch.get_num_threads()} threads, median of {options.rounds} rounds\n")
     print(markdown_table(["variant", "seconds", "speed", "peak MiB"], rows))
 
-    loss, (target, pred) = SketchLoss(options.weights), _images()
+    loss, (target, pred) = SketchLoss(options.weights, layers=PAPER_LAYERS), _images()
     with FlopCounterMode(display=False) as counter:
         loss(pred, loss.extract(target)).backward()
     multiply_adds = counter.get_total_flops() // 2

@@ -297,7 +297,7 @@ def test_the_library_refuses_as_the_command_does(folders):
         ("ours/deep theirs/one.jpg", ("ours/deep is a folder",)),
         ("ours/one.png theirs/damaged.png", ("theirs/damaged.png: damaged",)),
         ("ours/one.png theirs/one.jpg --size 0", ("one.png is 64x64", "one.jpg is 80x80", "--size")),
-        ("ours/one.png theirs/one.jpg --size 4", ("size is 4", "at least 8")),
+        ("ours/one.png theirs/one.jpg --size 4", ("size is 4", "at least 16")),
         ("ours/one.png theirs/one.jpg --layers relu9_9", ("layer 'relu9_9' is unknown", "relu1_1")),
         ("ours/one.png theirs/one.jpg --weights foto", ("weights 'foto' are unknown", "photo")),
         ("ours/one.png theirs/one.jpg --map nowhere/map.png", ("nowhere/map.png", "does not exist")),

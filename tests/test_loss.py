@@ -21,7 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import sketchloss.loss
 from sketchloss import Backbone, SketchLoss, gram, save_backbone, sketch_loss
-from sketchloss.loss import DEFAULT_LAYERS
+from sketchloss.loss import DEFAULT_LAYERS, PAPER_LAYERS
 
 METRICS = ("l1", "l2", "cosine")
 
@@ -43,7 +43,8 @@ def small_backbone(attention: bool = True) -> Backbone:
 
 
 def small_loss(**arguments) -> SketchLoss:
-    return SketchLoss(small_backbone(), **arguments)
+    # four taps, of which the shallow ones take small images
+    return SketchLoss(small_backbone(), **{"layers": PAPER_LAYERS, **arguments})
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +105,7 @@ def test_style_term_is_the_squared_distance_of_gram_matrices():
     loss = small_loss(style_weight=1.0, content_weight=0.0, reduction="none")
     pred, target = pictures(2, 3, 24, 40), pictures(2, 3, 24, 40, seed=1)
     ours, theirs = in_numpy(loss.extract(pred)), in_numpy(loss.extract(target))
-    by_hand = [((gram_by_hand(ours[name]) - gram_by_hand(theirs[name])) ** 2).sum((1, 2)) for name in DEFAULT_LAYERS]
+    by_hand = [((gram_by_hand(ours[name]) - gram_by_hand(theirs[name])) ** 2).sum((1, 2)) for name in PAPER_LAYERS]
     np.testing.assert_allclose(loss(pred, target).numpy(), np.mean(by_hand, axis=0), rtol=1e-4)
 
 
@@ -536,7 +537,7 @@ def test_the_function_is_the_module(arguments):
     pred, target = pictures(2, 3, 16, 16), pictures(2, 3, 16, 16, seed=1)
     mask = pictures(2, 1, 16, 16, seed=2)
     found = sketch_loss(pred, target, mask=mask, weights=small_backbone(), **arguments)
-    assert torch.equal(found, small_loss(**arguments)(pred, target, mask=mask))
+    assert torch.equal(found, SketchLoss(small_backbone(), **arguments)(pred, target, mask=mask))
 
 
 def test_the_function_loads_a_file_once_for_the_same_settings(tmp_path, monkeypatch):
@@ -686,7 +687,7 @@ def test_features_of_another_loss_or_size_are_refused():
     loss, image = small_loss(), pictures(2, 3, 16, 16)
     with pytest.raises(ValueError, match="target features lack the tap relu2_2: extract them with this loss"):
         loss(image, small_loss(layers=("relu1_2",)).extract(image))
-    wider = SketchLoss(Backbone(width=0.25))
+    wider = SketchLoss(Backbone(width=0.25), layers=PAPER_LAYERS)
     with pytest.raises(ValueError, match=r"relu1_2 of pred is \(2, 8, 16, 16\) and of target \(2, 16, 16, 16\)"):
         loss(image, wider.extract(image))
     with pytest.raises(ValueError, match=r"of pred is \(2, 8, 16, 16\) and of target \(2, 8, 24, 24\)"):
@@ -743,7 +744,10 @@ def test_the_shallowest_taps_take_the_smallest_images():
     loss = small_loss(layers=("relu1_2",))
     assert loss.minimum_size == 1
     assert loss(torch.zeros(1, 3, 1, 1), torch.ones(1, 3, 1, 1)) > 0
-    assert SketchLoss(Backbone(width=0.125, attention=True, downsample="none")).minimum_size == 2
+    assert SketchLoss(Backbone(width=0.125, attention=True, downsample="none")).minimum_size == 4
+    default = SketchLoss(Backbone(width=0.125))
+    assert list(default.layers) == list(DEFAULT_LAYERS) == ["relu3_3", "relu4_3", "relu5_3"]
+    assert default.minimum_size == 16
 
 
 @pytest.mark.parametrize("shared_target", [False, True])

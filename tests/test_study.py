@@ -230,8 +230,8 @@ def test_the_papers_protocol_is_counted_as_printed(tmp_path):
     assert {name: settings[name] for name in literal} == literal
     # one epoch of 118,288 photos, batches of 4
     assert load_of(config, cells["style/cufs/original/0"]).steps == 29_572
-    # 100 epochs, batches of one
-    assert load_of(config, cells["lora/original/0"]).steps == 100 * 50_889
+    # 100 epochs, batches of one; three of each class are held out to compare with
+    assert load_of(config, cells["lora/original/0"]).steps == 100 * (50_889 - 3_000)
     assert {cell.seed for cell in cells.values()} == set(range(5))
 
 
@@ -302,7 +302,7 @@ def test_a_mistake_is_one_line_and_costs_nothing(config):
     [
         ("--held-out 2", "held_out is 2.0: it must lie between 0 and 1"),
         ("--seeds 0", "seeds is 0"),
-        ("--measured here/cats there/cats", "measured names two sets called cats: rename one's folder"),
+        ("--measured a/here/cats a/there/cats", "measured names two sets called cats: rename one's folder"),
         ("--drawing-steps 0", "drawing_steps is 0: it must be positive"),
         ("--workers -1", "workers is -1"),
         ("--only tables", "tables"),
