@@ -179,12 +179,31 @@ def test_killed_anywhere_the_same_command_goes_on(cheap):
     assert (cheap.out / "report.html").is_file()
 
 
+def _at_work(config: Study) -> int:
+    """How many cells have been begun and are not done."""
+    return sum(not (log.parent / RESULT).is_file() for log in (config.out / CELLS).glob(f"*/{LOG}"))
+
+
 def test_several_processes_share_the_cells(cheap):
-    said, _ = _start(cheap, "--workers", "2").communicate(timeout=300)
-    assert len(_times(cheap)) == 4, said
+    process = _start(replace(cheap, epochs=12), "--workers", "2")
+    most = 0
+    while process.poll() is None:
+        most = max(most, _at_work(cheap))
+        time.sleep(0.05)
+    said = process.communicate()[0]
+    assert most == 2, said
     assert said.count("validation top-1") == 4
     logs = [path.read_text() for path in (cheap.out / CELLS).glob(f"*/{LOG}")]
     assert [log.count("sketches to train on") for log in logs] == [1] * 4, "a cell was computed twice"
+
+
+def test_processes_end_with_the_one_that_was_killed(cheap):
+    process = _start(replace(cheap, epochs=2000), "--workers", "2")
+    while _at_work(cheap) < 2:
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=60)  # reads until nobody can write any more, so the other has ended too
 
 
 def test_a_launched_process_works_for_itself(monkeypatch):

@@ -32,6 +32,7 @@ from sketchloss.data.sources import Sketches, open_sketches
 from sketchloss.training.accelerator import new_accelerator
 from sketchloss.training.checks import require_positive
 from sketchloss.training.guards import chance_warning, require_finite
+from sketchloss.training.memory import reuse_freed_memory
 from sketchloss.training.meter import Meter
 from sketchloss.training.plan import measure_steps, peak_memory
 from sketchloss.training.run import Run, check_run_folder
@@ -171,6 +172,8 @@ def finetune(config: Finetune) -> dict[str, Any]:
     say = accelerator.print
     if not config.dry_run:
         check_run_folder(config.out, config, config.resume)  # before hours of decoding, not after
+
+    reuse_freed_memory()
 
     # Data ------------------------------------------------------------------------------------------------------------
     # note: training sketches are decoded larger than they are trained at, because crops are enlarged again.

@@ -17,6 +17,7 @@ from sketchloss.data.loading import remember_pictures
 from sketchloss.recipes.study.cells import LOG, CellStore, last_line
 from sketchloss.recipes.study.plan import plan_cells
 from sketchloss.recipes.study.settings import Study
+from sketchloss.training.memory import reuse_freed_memory
 
 CELLS = "cells"
 POLL_SECONDS = 0.5
@@ -74,35 +75,49 @@ def run_cells(config: Study, store: CellStore, workplace: Workplace) -> None:
         context = multiprocessing.get_context("spawn")
         threads = max(1, torch.get_num_threads() // count)
         for number in range(1, count):
-            arguments = (config, store.started, number, threads, os.getpid())
-            helpers.append(context.Process(target=_help, args=arguments, daemon=True))
+            arguments = (config, store.started, number, threads)
+            # note: no daemons, which could have no processes of their own to load pictures
+            helpers.append(context.Process(target=_help, args=arguments, daemon=False))
         for helper in helpers:
             helper.start()
         _take_device(0)
         torch.set_num_threads(threads)
-    with _view(store, quiet=workplace.rank > 0):
-        _work(store)
-    for helper in helpers:
-        helper.join()
+    try:
+        with _view(store, quiet=workplace.rank > 0):
+            _work(store)
+    except BaseException:
+        for helper in helpers:
+            helper.terminate()
+        raise
+    finally:
+        for helper in helpers:
+            helper.join()
 
 
-def _help(config: Study, started: float, number: int, threads: int, parent: int) -> None:
+def _help(config: Study, started: float, number: int, threads: int) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         _take_device(number)
         torch.set_num_threads(threads)
         store = CellStore(config.out / CELLS, plan_cells(config), started=started)
-        _work(store, parent)
+        _work(store)
     except KeyboardInterrupt:  # the first process says so
         sys.exit(130)
 
 
-def _work(store: CellStore, parent: int | None = None) -> None:
+def _end_with_parent() -> None:
+    """Wait until the process that started this one is no more, by whatever end, and end this one in mid-cell."""
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os._exit(1)
+
+
+def _work(store: CellStore) -> None:
+    reuse_freed_memory()
     with remember_pictures():
         while True:
             states = {cell.name: store.state(cell.name) for cell in store}
             if not {"ready", "waiting"} & set(states.values()):
-                return
-            if parent is not None and os.getppid() != parent:  # its study was killed
                 return
             ready = [name for name, state in states.items() if state == "ready"]
             if not any(store.run(name) for name in ready):
