@@ -11,6 +11,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+import torch
+from matplotlib.figure import Figure
 from PIL import Image
 
 from sketchloss import ARMS, SketchLoss
@@ -18,18 +21,25 @@ from sketchloss.compare import Pair, measure, picture_differences
 from sketchloss.data.doodles import KINDS as DOODLES
 from sketchloss.data.doodles import STYLES, doodle
 from sketchloss.data.prompts import make_prompts, readable
+from sketchloss.data.stroke_drawings import open_drawings
 from sketchloss.diffusion.bases import TINY
 from sketchloss.diffusion.pipeline import load_text_to_image
 from sketchloss.images import fill_square, read_picture, save_picture
 from sketchloss.lora import load_lora
 from sketchloss.lora.sampling import draw
+from sketchloss.loss import PAPER_LAYERS
 from sketchloss.models.stylizer import load_stylizer
+from sketchloss.probing.distances import Distance, baselines
+from sketchloss.probing.trials import Trials, make_trials
+from sketchloss.recipes.probe import split_in_halves
 from sketchloss.report.grid import draw_grid
 from sketchloss.stylize import prepare_stylizer, stylize
 
 IMAGES = Path(__file__).parent / "images"
 KINDS = ("bicycle", "bird", "cat", "clock", "house", "ice_cream", "rabbit", "scissors", "snail", "tree")
 SIDE, GAP = 128, 6
+#: Of the figure of choices.
+COLUMNS = 8
 
 
 def draw_doodles() -> Image.Image:
@@ -53,6 +63,60 @@ def draw_comparison(folder: Path) -> Image.Image:
     loss = SketchLoss()
     distances, _ = measure(loss, [Pair("house", *files)])
     return picture_differences(loss, distances, weights="sketch")[0]
+
+
+def draw_choices() -> Figure:
+    """Doodles, each redrawn, beside another doodle of its kind that is nearer in pixels: which is nearer in what.
+
+    Shown are drawings of kinds spread over the alphabet, whatever the answers; the shares are of all that can be asked.
+    """
+    _, reported = split_in_halves(open_drawings("doodles", per_class=8, classes=35), 0)
+    trials = make_trials(reported, SIDE)
+    asked = np.flatnonzero(trials.valid[:, 0])
+    pixels, _, structure = baselines()
+    distances: dict[str, Distance] = {
+        "pixels (L1)": pixels.function,
+        "1 - SSIM": structure.function,
+        "VGG loss, trained on photos": SketchLoss("photo", layers=PAPER_LAYERS, reduction="none"),
+        "sketchloss": SketchLoss(reduction="none"),
+    }
+    right = {name: [_is_right(distance, trials, row) for row in asked] for name, distance in distances.items()}
+    labels = [trials.drawings[row].label for row in asked]
+    firsts = [labels.index(label) for label in sorted(set(labels))]
+    shown = [firsts[place] for place in np.linspace(0, len(firsts) - 1, COLUMNS).round().astype(int)]
+
+    figure = Figure(figsize=(11, 4.9), layout="constrained")
+    rows = ("the drawing", "A: the same, redrawn", "B: another one")
+    axes = figure.subplots(
+        len(rows) + 1, len(shown) + 1, height_ratios=(1, 1, 1, 1.1), width_ratios=(2.5, *[1] * COLUMNS)
+    )
+    for row, name in enumerate(rows):
+        axes[row, 0].text(1, 0.5, name, ha="right", va="center", fontsize=11)
+        for column, place in enumerate(shown):
+            drawing = asked[place]
+            picture = trials.references[drawing] if row == 0 else trials.variants[drawing, (-3, -2)[row - 1]]
+            axes[row, column + 1].imshow(picture, cmap="gray", vmin=0, vmax=255)
+    for line, (name, answers) in enumerate(right.items()):
+        height, weight = 0.88 - 0.26 * line, "bold" if name == "sketchloss" else "normal"
+        said = f"{name}: {np.mean(answers):.0%} right"
+        axes[-1, 0].text(1, height, said, ha="right", va="center", fontsize=10, weight=weight)
+        for column, place in enumerate(shown):
+            answer, colour = ("A", "#0072B2") if answers[place] else ("B", "#D55E00")
+            style = {"ha": "center", "va": "center", "fontsize": 12, "weight": "bold", "color": colour}
+            axes[-1, column + 1].text(0.5, height, answer, **style)
+    for one in axes.flat:
+        one.set_axis_off()
+    figure.suptitle(f"Which of the two is nearer to the drawing? ({len(asked)} asked)", fontsize=13)
+    return figure
+
+
+def _is_right(distance: Distance, trials: Trials, row: int) -> bool:
+    """Whether a distance finds the redrawn drawing nearer than the other of its kind."""
+    pictures = torch.stack([trials.references[row], *trials.variants[row, -3:-1]])
+    images = (pictures.float() / 255)[:, None].expand(-1, 3, -1, -1)
+    with torch.no_grad():
+        redrawn, other = distance(images[1:], images[:1].expand(2, -1, -1, -1)).tolist()
+    return redrawn < other
 
 
 def draw_photos(table: Path, name: str, photos: Sequence[Path]) -> Image.Image:
@@ -101,6 +165,7 @@ def main() -> None:
     save_picture(draw_doodles(), IMAGES / "doodles.png")
     with TemporaryDirectory() as folder:
         save_picture(draw_comparison(Path(folder)), IMAGES / "compare.png")
+    draw_choices().savefig(IMAGES / "choices.png", dpi=110)
     save_picture(draw_base(), IMAGES / "tiny.png")
     if options.lora:
         save_picture(draw_lessons(options.lora), IMAGES / "prompt_to_sketch.png")

@@ -66,7 +66,7 @@ class PlainDistance:
     def __init__(self, name: str, function: Distance, *, symmetric: bool = False) -> None:
         self.name = name
         self.symmetric = symmetric
-        self._function = function
+        self.function = function
 
     def extract(self, images: Float[Tensor, "n 3 h w"]) -> Seen:
         """Keep the images as they are."""
@@ -81,7 +81,7 @@ class PlainDistance:
         pred = ones["images"].clone(memory_format=torch.contiguous_format)
         target = others["images"].expand(len(pred), -1, -1, -1).clone(memory_format=torch.contiguous_format)
         try:
-            found = self._function(pred, target)
+            found = self.function(pred, target)
         except Exception as error:
             reason = " ".join(str(error).split()) or "no reason given"
             raise ValueError(

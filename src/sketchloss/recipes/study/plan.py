@@ -107,7 +107,9 @@ def _tuning_cell(config: Study, name: str, part: str, settings: dict[str, Any]) 
         metrics = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
         epochs = [line for line in metrics if "validation_accuracy" in line]
         left_out = (
-            measure_left_out(config, load_backbone(run, classes=()), settings["seed"]) if config.leave_out else {}
+            measure_left_out(config, load_backbone(run, classes=()), settings["seed"], settings["image_size"])
+            if config.leave_out
+            else {}
         )
         return {
             "validation_accuracy": found["best_validation_accuracy"],
@@ -125,10 +127,10 @@ def _tuning_cell(config: Study, name: str, part: str, settings: dict[str, Any]) 
     )
 
 
-def measure_left_out(config: Study, backbone: Backbone, seed: int) -> dict[str, Any]:
+def measure_left_out(config: Study, backbone: Backbone, seed: int, image_size: int) -> dict[str, Any]:
     """Return how well a backbone's features tell the classes apart that no arm was tuned on."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    sketches = open_sketches(config.data, config.image_size, seed=seed).select_classes(config.leave_out)
+    sketches = open_sketches(config.data, image_size, seed=seed).select_classes(config.leave_out)
     rows, labels = embed_sketches(backbone.to(device), hold_if_small(sketches)), torch.from_numpy(sketches.labels)
     found: dict[str, Any] = {"left_out_sketches": len(sketches), "left_out_classes": len(sketches.classes)}
     scores = top_k_accuracy(rows, labels, rows, labels, k=(1, 5), exclude_self=True)
@@ -315,7 +317,11 @@ def ablation_variants(config: Study) -> dict[str, dict[str, Any]]:
 
 
 def _ablation_cells(config: Study) -> Iterator[Cell]:
-    smaller = {"per_class": config.ablation_per_class, "epochs": config.ablation_epochs}
+    smaller = {
+        "per_class": config.ablation_per_class,
+        "epochs": config.ablation_epochs,
+        "image_size": config.ablation_image_size or config.image_size,
+    }
     for seed in config.all_seeds(config.ablation_seeds):
         for variant, changes in ablation_variants(config).items():
             for arm in TUNED:
