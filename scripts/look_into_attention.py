@@ -1,0 +1,118 @@
+"""Look into what attention does in tuned backbones of a study: which layers gain, and what the gates have learnt.
+
+    SKETCHLOSS_DATA=FOLDER .venv/bin/python scripts/look_into_attention.py STUDY
+
+On the classes that the study's arms were never tuned on: nearest-neighbour top-1 by each layer's averaged features, of
+every tuned arm and seed, and of `attention+tuning` with its gates taken away (held open). Then the gates: their mean
+weight, how far it differs between channels or positions of one drawing, and between drawings.
+"""
+
+import argparse
+import copy
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import mean, stdev
+
+import torch
+from torch import Tensor, nn
+
+from sketchloss import ARMS, Backbone, load_backbone, top_k_accuracy
+from sketchloss.attention import AttentionGate, ChannelGate, SpatialGate
+from sketchloss.data.loading import hold_if_small, load_batches, to_unit_range
+from sketchloss.data.sources import open_sketches
+from sketchloss.features import embed_sketches
+from sketchloss.report.tables import markdown_table
+
+LAYERS = ("relu2_2", "relu3_3", "relu4_3", "relu5_3")
+WITHOUT = "attention+tuning, gates taken away"
+ALWAYS_OPEN = 30.0  # sigmoid of it is 1 in float32
+
+
+def tuned_runs(study: Path) -> Iterator[tuple[str, int, Path]]:
+    """Find the tuned backbones of a study: arm, seed, folder of the run."""
+    for result in sorted(study.glob("cells/tuning_*/result.json")):
+        _, arm, seed = json.loads(result.read_text())["cell"].split("/")
+        yield arm, int(seed), result.parent / "run"
+
+
+def without_gates(backbone: Backbone) -> Backbone:
+    """Return a copy whose gates weigh everything by 1."""
+    opened = copy.deepcopy(backbone)
+    for gate in opened.modules():
+        if isinstance(gate, AttentionGate):
+            for last in (gate.channel.expand, gate.spatial.conv):
+                nn.init.zeros_(last.weight)
+                assert last.bias is not None
+                nn.init.constant_(last.bias, ALWAYS_OPEN)
+    return opened
+
+
+@torch.no_grad()
+def gate_weights(backbone: Backbone, images: Tensor) -> dict[str, Tensor]:
+    """Return the weights of each gate: drawings x channels, or drawings x positions."""
+    found, hooks = {}, []
+    for name, module in backbone.named_modules():
+        if isinstance(module, ChannelGate | SpatialGate):
+            weigh = module.weigh
+
+            def noted(mean: Tensor, maximum: Tensor, weigh=weigh, name=name) -> Tensor:
+                found[name] = weigh(mean, maximum).flatten(1)
+                return weigh(mean, maximum)
+
+            module.weigh = noted
+            hooks.append((module, weigh))
+    backbone(images, (LAYERS[-1],))
+    for module, weigh in hooks:
+        module.weigh = weigh
+    return found
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("study", type=Path, help="folder of `sketchloss study`")
+    options = parser.parse_args()
+    accuracies: dict[tuple[str, str], list[float]] = {}
+    gates: dict[str, list[Tensor]] = {}
+    for arm, seed, run in tuned_runs(options.study):
+        config = json.loads((run / "config.json").read_text())
+        sketches = open_sketches(config["data"], config["image_size"], seed=seed).select_classes(config["leave_out"])
+        held, labels = hold_if_small(sketches), torch.from_numpy(sketches.labels)
+        backbone = load_backbone(run, classes=())
+        variants = {arm: backbone}
+        if ARMS[arm].attention:
+            variants[WITHOUT] = without_gates(backbone)
+            images = to_unit_range(next(iter(load_batches(held, batch_size=64)))["image"])
+            for name, weights in gate_weights(backbone, images).items():
+                gates.setdefault(name, []).append(weights)
+        for name, variant in variants.items():
+            for layer in LAYERS:
+                rows = embed_sketches(variant, held, layer=layer)
+                found = top_k_accuracy(rows, labels, rows, labels, exclude_self=True)[1]
+                accuracies.setdefault((name, layer), []).append(100 * found)
+    if not accuracies:
+        raise SystemExit(f"{options.study} has no tuned backbones: give the folder of a study")
+    names = dict.fromkeys(name for name, _ in accuracies)
+    cells = [[name, *(_spread(accuracies[name, layer]) for layer in LAYERS)] for name in names]
+    print("Nearest-neighbour top-1 (%) among classes never tuned on, by layer")
+    print(markdown_table(["arm", *LAYERS], cells))
+    cells = [
+        [
+            name,
+            f"{torch.cat(found).mean():.3f}",
+            f"{mean(weights.std(1).mean().item() for weights in found):.3f}",
+            f"{mean(weights.std(0).mean().item() for weights in found):.3f}",
+        ]
+        for name, found in gates.items()
+    ]
+    print("\nWeights of the gates of attention+tuning, mean over seeds (1: a gate that does nothing)")
+    print(markdown_table(["gate", "mean", "spread within a drawing", "spread between drawings"], cells))
+
+
+def _spread(values: list[float]) -> str:
+    return f"{mean(values):.1f} ± {stdev(values):.1f}" if len(values) > 1 else f"{values[0]:.1f}"
+
+
+if __name__ == "__main__":
+    main()
