@@ -110,14 +110,15 @@ def test_max_downsampling_is_the_gate_and_then_vggs_pool():
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_open_gates_let_99_percent_through_each(order):
-    gate = AttentionGate(32, order=order, init="open")
+@pytest.mark.parametrize(("init", "bias"), [("open", 5), ("ajar", 2)])
+def test_open_gates_start_alike_whatever_the_features(order, init, bias):
+    gate = AttentionGate(32, order=order, init=init)
     features = torch.relu(torch.randn(2, 32, 9, 9)) * 100
+    # Closed form: both start at the sigmoid of their bias.
+    start = 1 / (1 + np.exp(-bias))
     for weight in (gate.channel(features), gate.spatial(features)):
-        assert weight.min() > 0.99
-        assert weight.max() < 1
-    # Closed form: both start at sigmoid(5), whatever the features.
-    torch.testing.assert_close(gate(features), features * (1 / (1 + np.exp(-5))) ** 2)
+        torch.testing.assert_close(weight, torch.full_like(weight, start))
+    torch.testing.assert_close(gate(features), features * start**2)
 
 
 def test_default_gates_let_a_quarter_through_on_average():

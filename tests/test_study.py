@@ -259,6 +259,7 @@ def test_cells_follow_the_settings(config):
     assert {f"tuning/{arm}/{seed}" for arm in ("tuning", "attention+tuning") for seed in (0, 1)} <= names
     assert {f"lora/{arm}/0" for arm in (*ARMS, PLAIN)} <= names
     assert "ablation/gate_init=default/attention+tuning/0" in names
+    assert "ablation/gate_init=ajar/attention+tuning/0" in names
     assert "ablation/gate_init=default/tuning/0" not in names, "there are no gates"
     assert "ablation/lr=0.005, adam/tuning/0" in names
     only = {cell.part for cell in plan_cells(replace(config, only=("separation",)))}

@@ -25,7 +25,7 @@ class WeightsPerArm:
     attention_tuning: tuple[str, ...] = ("sketch",)
     """Weights tuned with attention: likewise."""
     gate_init: GateInit = "default"
-    """How the untrained gates of `attention` start: `default`, each near 0.5, or `open`, near 1."""
+    """How the untrained gates of `attention` start: `default`, each near 0.5, `ajar`, at 0.88, or `open`, near 1."""
     downsample: Literal["none", "max"] = "max"
     """Whether the untrained gates replace their pools (`none`) or come before them."""
 

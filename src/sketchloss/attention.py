@@ -1,7 +1,7 @@
 """Channel and spatial attention: the gates of Seo 2025, Eq. 1 and 2, after CBAM (Woo et al. 2018)."""
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 GateOrder = Literal["channel_spatial", "spatial_channel", "parallel"]
-GateInit = Literal["default", "open"]
+GateInit = Literal["default", "ajar", "open"]
 
-# An open gate's output: sigmoid(OPEN_BIAS). At 5, two gates in a row scale by 0.987 and still let gradients through.
-OPEN_BIAS = 5.0
+# A gate's output at the start is sigmoid(bias). At 5, two gates in a row scale by 0.987; but the sigmoid is so flat
+# there that training hardly moves them. At 2 they scale by 0.776, and the slope is sixteen times as steep.
+START_BIASES: dict[GateInit, float] = {"ajar": 2.0, "open": 5.0}
 
 
 class ChannelGate(nn.Module):
@@ -70,8 +71,8 @@ class AttentionGate(nn.Module):
             `parallel` (both see the input, both weights multiply it).
         reduction: r of the channel gate.
         kernel_size: side of the spatial gate's convolution, odd.
-        init: `default` (PyTorch's; each gate starts near 0.5, so together they scale by about 0.25) or `open`
-            (both start at sigmoid(5), about 0.99).
+        init: `default` (PyTorch's; each gate starts near 0.5, so together they scale by about 0.25), `ajar` (both start
+            at sigmoid(2), about 0.88) or `open` (at sigmoid(5), about 0.99).
         downsample: `none` (the paper's text: the pool is replaced) or `max` (2×2 max-pool after the gate, VGG's cost).
 
     Raises:
@@ -91,8 +92,8 @@ class AttentionGate(nn.Module):
         super().__init__()
         if order not in ("channel_spatial", "spatial_channel", "parallel"):
             raise ValueError(f"gate order {order!r} is unknown: use channel_spatial, spatial_channel or parallel")
-        if init not in ("default", "open"):
-            raise ValueError(f"gate init {init!r} is unknown: use default or open")
+        if init not in get_args(GateInit):
+            raise ValueError(f"gate init {init!r} is unknown: use {', '.join(get_args(GateInit))}")
         if downsample not in ("none", "max"):
             raise ValueError(f"downsample {downsample!r} is unknown: use none or max")
         if kernel_size < 1 or kernel_size % 2 == 0:
@@ -103,11 +104,11 @@ class AttentionGate(nn.Module):
         self.channel = ChannelGate(channels, reduction=reduction)
         self.spatial = SpatialGate(kernel_size=kernel_size)
         self.pool = nn.MaxPool2d(2) if downsample == "max" else nn.Identity()
-        if init == "open":
+        if init in START_BIASES:
             for last in (self.channel.expand, self.spatial.conv):
                 nn.init.zeros_(last.weight)
                 assert last.bias is not None
-                nn.init.constant_(last.bias, OPEN_BIAS)
+                nn.init.constant_(last.bias, START_BIASES[init])
             # Eq. 1 adds the average's and the maximum's paths, and the bias with them: half of it each.
             self.channel.expand.bias.data.div_(2)
 

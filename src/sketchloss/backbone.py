@@ -73,7 +73,7 @@ class BackboneConfig:
     gate_kernel: int = 7
     """Side of the spatial gate's convolution."""
     gate_init: GateInit = "default"
-    """`default`: gates start near 0.5; `open`: near 1."""
+    """`default`: gates start near 0.5; `ajar`: at 0.88; `open`: near 1."""
     classes: tuple[str, ...] = ()
     """Class names of the classifier; none: no classifier."""
     head: Literal["vgg", "pooled"] = "pooled"

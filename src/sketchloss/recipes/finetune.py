@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
+from sketchloss.attention import GateInit
 from sketchloss.backbone import ARMS, Backbone
 from sketchloss.data.loading import Augment, hold_if_small, load_batches, to_unit_range
 from sketchloss.data.pictures import short_name
@@ -58,8 +59,8 @@ class Finetune:
     """What to start from: a name (photo, imagenet, sketch), a path, or a hub repo."""
     downsample: Literal["none", "max"] = "max"
     """`none`: gates replace their pools (12 times the arithmetic); `max`: gate, then pool."""
-    gate_init: Literal["default", "open"] = "open"
-    """`open`: gates start near 1; `default`: each near 0.5."""
+    gate_init: GateInit = "open"
+    """`open`: gates start near 1; `ajar`: each at 0.88; `default`: each near 0.5."""
     head: Literal["vgg", "pooled"] = "pooled"
     """Classifier: VGG's three layers, or one linear layer on pooled features."""
     image_size: int = 128

@@ -6,10 +6,11 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 
+from sketchloss.attention import GateInit
 from sketchloss.backbone import ARMS, Backbone
 from sketchloss.data.loading import hold_if_small
 from sketchloss.data.pictures import short_name
@@ -310,7 +311,7 @@ def ablation_variants(config: Study) -> dict[str, dict[str, Any]]:
     other_way = stable if config.tuning_preset == "paper" else literal
     return {
         REFERENCE: {},
-        **{f"gate_init={other}": {"gate_init": other} for other in ("default", "open") if other != config.gate_init},
+        **{f"gate_init={other}": {"gate_init": other} for other in get_args(GateInit) if other != config.gate_init},
         **{f"downsample={other}": {"downsample": other} for other in ("none", "max") if other != config.downsample},
         f"lr={other_way['lr']:g}, {other_way['optimizer']}": other_way,
     }

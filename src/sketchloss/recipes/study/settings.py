@@ -50,8 +50,8 @@ class Study:
     downsample: Literal["none", "max"] = "max"
     """`none`: gates replace their pools, as the paper has it; `max`: gate, then pool."""
     gate_init: GateInit = "open"
-    """How the gates of attention+tuning start: `open`, near 1, or `default`, each near 0.5. Those of `attention` start
-    as PyTorch has it."""
+    """How the gates of attention+tuning start: `open`, near 1, `ajar`, each at 0.88, or `default`, each near 0.5.
+    Those of `attention` start as PyTorch has it."""
     seeds: int = 3
     """Repeats of tuning, retrieval, separation and probe; split, starts and order differ together."""
     generator_seeds: int = 1
