@@ -350,7 +350,8 @@ def _ablation(config: Study, store: CellStore, results: dict[str, Any]) -> Itera
     yield (
         f"One choice at a time turned the other way round, in smaller trainings: "
         f"{config.ablation_image_size or config.image_size} pixels, "
-        f"{config.ablation_per_class or 'all'} sketches a class, {_epochs(config.ablation_epochs)}, {_seeds(config.ablation_seeds)}; else as above "
+        f"{config.ablation_per_class or 'all'} sketches a class, "
+        f"{_epochs(config.ablation_epochs)}, {_seeds(config.ablation_seeds)}; else as above "
         f"(`downsample={config.downsample}`, `gate_init={config.gate_init}`).{_left_out(config)} {MARKS}"
     )
     yield arm_table([ACCURACY, *(LEFT_OUT if config.leave_out else ())], table, corner="arm, and what is different")
