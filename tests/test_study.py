@@ -215,7 +215,29 @@ def test_a_launched_process_works_for_itself(monkeypatch):
     assert (found.rank, found.count, found.launched) == (3, 4, True)
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "5"
     assert not {"RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR"} & set(os.environ)
-    assert find_workplace() == running.Workplace(0, 1, launched=False)
+    assert find_workplace() == running.Workplace(0, 1, launched=False, devices=3)
+
+
+def test_processes_wait_until_the_first_has_opened_the_folder(cheap, monkeypatch):
+    from sketchloss.recipes import study as package
+
+    monkeypatch.setattr(package, "WAITS", 2)
+    monkeypatch.setattr(package, "WAIT_SECONDS", 0.01)
+    for name, value in (("RANK", "1"), ("WORLD_SIZE", "2"), ("MASTER_ADDR", "here"), ("MASTER_PORT", "1")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(package, "run_cells", lambda *_: None)
+    environment = dict(os.environ)
+    cheap.out.mkdir()
+    for launch in ("  there 2", None):  # of another launch, and none
+        if launch:
+            (cheap.out / package.MARKER).write_text(json.dumps({"launch": launch}))
+        else:
+            (cheap.out / package.MARKER).unlink()
+        with pytest.raises(RuntimeError, match="was not opened by the first process"):
+            study(cheap)
+        os.environ.update(environment)
+    (cheap.out / package.MARKER).write_text(json.dumps({"launch": "  here 1"}))
+    assert study(cheap) == {}
 
 
 # Plans ---------------------------------------------------------------------------------------------------------------
@@ -306,10 +328,15 @@ def test_a_mistake_is_one_line_and_costs_nothing(config):
         "sets": (("cufs:no/such",), "no/such"),
         "leave_out": (("unicorn",), "no class 'unicorn'"),
         "triplets": (config.out / "none.csv", "no file"),
+        "probed": ("no/such/", "no/such"),
     }
     for name, (value, match) in mistakes.items():
         with pytest.raises((ValueError, FileNotFoundError), match=match):
             study(replace(config, **{name: value}))
+    with pytest.raises(ValueError, match="leave_out names 1 class"):
+        study(replace(config, leave_out=("cat",)))
+    with pytest.raises(ValueError, match="weights is sketch, which has attention gates"):
+        study(replace(config, weights="sketch"))
     assert not config.out.exists()
     file = config.out.parent / "file"
     file.touch()
@@ -325,6 +352,11 @@ def test_a_mistake_is_one_line_and_costs_nothing(config):
         ("--measured a/here/cats a/there/cats", "measured names two sets called cats: rename one's folder"),
         ("--drawing-steps 0", "drawing_steps is 0: it must be positive"),
         ("--workers -1", "workers is -1"),
+        ("--lr nan", "lr is nan: it must be positive"),
+        ("--per-class 1", "per_class is 1: one sketch of a class is held out, so give 2 or more"),
+        ("--ablation-image-size 8", "ablation_image_size is 8: it must be 16 pixels or more"),
+        ("--image-size 16", "image_size is 16: it must be 32 pixels or more"),
+        ("--seeds 2 --generator-seeds 3", "generator_seeds is 3: generators need weights tuned with their seed"),
         ("--only tables", "tables"),
         ("--preset huge", "huge"),
     ],

@@ -70,7 +70,7 @@ def _cell(name: str, of_arm: dict[str, Any], tuning: dict[str, Any] | None) -> s
 
 def _notes(results: dict[str, Any]) -> Iterator[str]:
     if results["seeds"] > 1:
-        yield "Seeds differ in the split, the head's start and the order."
+        yield results.get("seeds_differ", "Seeds differ in the split, the head's start and the order.")
     else:
         yield "One seed: no ±, no p."
     gates = "another random start of the gates for each seed"

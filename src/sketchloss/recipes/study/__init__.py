@@ -12,14 +12,17 @@ kept: the same command goes on where it was stopped, and with a changed setting 
 numbers together, `reporting.py` and `figures.py` make the report.
 """
 
+import json
 import shutil
 import time
+from dataclasses import replace
 from typing import Any
 
 from sketchloss.data.captions import open_captioned
 from sketchloss.data.pairs import open_pairs
 from sketchloss.data.photos import open_photos
 from sketchloss.data.sources import open_sketches
+from sketchloss.data.stroke_drawings import open_drawings
 from sketchloss.diffusion.bases import find_base
 from sketchloss.files import write_json
 from sketchloss.recipes.study.cells import CellStore
@@ -28,11 +31,14 @@ from sketchloss.recipes.study.plan import plan_cells
 from sketchloss.recipes.study.reporting import write_report
 from sketchloss.recipes.study.running import CELLS, find_workplace, run_cells
 from sketchloss.recipes.study.settings import PRESETS, Study
+from sketchloss.triplets import read_triplets
 from sketchloss.weights import load_backbone
 
 __all__ = ["PRESETS", "Study", "command", "study"]
 
 FORMAT = "sketchloss study"
+#: The nearest five of a sketch are looked at.
+FEWEST_LEFT_OUT = 6
 
 
 def command(config: Study) -> int:
@@ -53,12 +59,15 @@ def study(config: Study) -> dict[str, Any]:
     """
     # Set-up ----------------------------------------------------------------------------------------------------------
     begun = time.time()
+    config = replace(config, out=config.out.absolute())  # cells note paths, and are gone on with from any folder
     workplace = find_workplace()
     if config.dry_run:
-        return {"plan": describe_plan(config)}
+        return {"plan": describe_plan(config)} if workplace.rank == 0 else {}
     _check_sources(config)
     if workplace.rank == 0:
-        _open_folder(config)
+        _open_folder(config, workplace.launch)
+    else:
+        _wait_for_folder(config, workplace.launch)
 
     # Cells -----------------------------------------------------------------------------------------------------------
     store = CellStore(config.out / CELLS, plan_cells(config), started=begun)
@@ -67,7 +76,7 @@ def study(config: Study) -> dict[str, Any]:
         return {}
 
     # Report ----------------------------------------------------------------------------------------------------------
-    results = write_report(config, store, seconds=time.time() - begun)
+    results = write_report(config, store, seconds=time.time() - begun, devices=workplace.devices)
     failed = [cell["name"] for cell in results["cells"] if cell["state"] == "failed"]
     print(f"\nReport:  {config.out / 'report.html'}")
     print(f"The same: {config.out / 'report.md'}, numbers.csv, results.json; pictures in {config.out / 'figures'}")
@@ -78,11 +87,22 @@ def study(config: Study) -> dict[str, Any]:
 
 def _check_sources(config: Study) -> None:
     """Open everything that is needed: a mistake in what comes last must not cost what comes before."""
-    for source in {config.data, *config.measured_sets()}:
+    measured = config.measured_sets() if config.does("retrieval") or config.does("separation") else ()
+    for source in {config.data, *measured}:
         sketches = open_sketches(source, config.image_size, per_class=config.per_class, seed=config.seed)
         if config.leave_out and source == config.data:
             sketches.select_classes(config.leave_out, leave_out=True)
-    load_backbone(config.weights, classes=())
+            left_out = sketches.select_classes(config.leave_out)
+            if len(left_out.classes) < 2 or len(left_out) < FEWEST_LEFT_OUT:
+                raise ValueError(
+                    f"leave_out names {len(left_out.classes)} class(es) with {len(left_out)} sketches: nearest "
+                    f"neighbours are looked for among them, so leave out two classes or more, with {FEWEST_LEFT_OUT} "
+                    "sketches at least"
+                )
+    if load_backbone(config.weights, classes=()).config.attention:
+        raise ValueError(
+            f"weights is {config.weights}, which has attention gates: the arms without need others, such as photo"
+        )
     if config.does("style"):
         open_photos(config.content, config.image_size)
         for source in config.sets:
@@ -94,10 +114,14 @@ def _check_sources(config: Study) -> None:
         path = getattr(config, name)
         if path is not None and not path.is_file():
             raise ValueError(f"{name} is {path}, which is no file: check the path, or leave it out")
+    if config.does("probe"):
+        open_drawings(config.probed, per_class=2, classes=2, seed=config.seed)
+        if config.triplets is not None:
+            read_triplets(config.triplets)
 
 
-def _open_folder(config: Study) -> None:
-    """Make the folder, or see that it is a study's; with `again` remove what a study left there."""
+def _open_folder(config: Study, launch: str) -> None:
+    """Make the folder, or see that it is a study's; with `again` remove what a study left there. Then say so in it."""
     out = config.out
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise ValueError(f"{out} is not a folder: choose another --out")
@@ -106,12 +130,29 @@ def _open_folder(config: Study) -> None:
     if found and not (out / MARKER).is_file():
         raise ValueError(f"{out} is not empty and not a study: choose another --out")
     if config.again:
-        for name in found & MADE:
+        for name in found & MADE - {MARKER}:  # which stays, so that an interruption leaves a study's folder
             path = out / name
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-    write_json(out / MARKER, {"format": FORMAT})
+    write_json(out / MARKER, {"format": FORMAT, "launch": launch})
+
+
+def _wait_for_folder(config: Study, launch: str) -> None:
+    """Wait until the first process of this launch has opened the folder.
+
+    Raises:
+        RuntimeError: if it has not within ten minutes, as when it ended over a mistake, which it said.
+    """
+    for _ in range(WAITS):
+        try:
+            if json.loads((config.out / MARKER).read_text(encoding="utf-8")).get("launch") == launch:
+                return
+        except (OSError, ValueError):
+            pass
+        time.sleep(WAIT_SECONDS)
+    raise RuntimeError(f"{config.out} was not opened by the first process: see what it said")
 
 
 MARKER = "study.json"
+WAITS, WAIT_SECONDS = 1200, 0.5
 #: All that a study leaves in its folder; `--again` removes that alone.
 MADE = frozenset({MARKER, CELLS, "features", "figures", "report.md", "report.html", "numbers.csv", "results.json"})

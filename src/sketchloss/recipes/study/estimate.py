@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from sketchloss.backbone import ARMS, Backbone, freeze
+from sketchloss.data.photos import open_photos
 from sketchloss.data.sources import open_sketches
 from sketchloss.models.embedder import Embedder, EmbedderConfig
 from sketchloss.models.stylizer import Stylizer, StylizerConfig
@@ -121,7 +122,9 @@ PROBE_EDITS = 45
 
 
 def _tuning_load(settings: dict[str, Any]) -> Load:
-    count, classes, assumed = _count(settings["data"], settings["per_class"], settings["seed"])
+    count, classes, assumed = _count(
+        settings["data"], settings["per_class"], settings["seed"], tuple(settings["leave_out"])
+    )
     # At least one of a class is held out, and no class wholly.
     train = count - classes * min(max(1, round(count / classes * settings["held_out"])), max(1, count // classes - 1))
     steps = settings["epochs"] * math.ceil(train / settings["batch_size"])
@@ -137,7 +140,8 @@ def _retrieval_load(config: Study, settings: dict[str, Any]) -> Load:
     count, classes, assumed = _count(settings["data"], settings["per_class"], settings["seed"])
     attention = ARMS[settings["only"][0]].attention
     forward = _forward(settings["image_size"], attention, config.downsample, settings["layer"])
-    side = min(settings["grid"], settings["image_size"] // 32)
+    pools = 32 if not attention or config.downsample == "max" else 8  # gates may take the place of two pools
+    side = min(settings["grid"], settings["image_size"] // pools)
     head = EmbedderConfig(512 * side**2, tuple(map(str, range(classes))), hidden=settings["hidden"])
     with torch.device("meta"):
         weights = sum(weight.numel() for weight in Embedder(head).parameters())
@@ -147,7 +151,7 @@ def _retrieval_load(config: Study, settings: dict[str, Any]) -> Load:
 def _style_load(arm: str, settings: dict[str, Any]) -> Load:
     photos, assumed = settings["limit"], ""
     if photos is None:
-        photos, _, assumed = _count(settings["content"], None, settings["seed"])
+        photos, _, assumed = _count(settings["content"], None, settings["seed"], photos=True)
     batch, size = settings["batch_size"], settings["image_size"]
     steps = settings["steps"] or settings["epochs"] * math.ceil(photos / batch)
     attention, downsample = ARMS[arm].attention, settings["downsample"]
@@ -178,19 +182,20 @@ def _lora_load(arm: str, settings: dict[str, Any]) -> Load:
 
 
 @cache
-def _count(source: str, per_class: int | None, seed: int) -> tuple[int, int, str]:
+def _count(
+    source: str, per_class: int | None, seed: int, leave_out: tuple[str, ...] = (), *, photos: bool = False
+) -> tuple[int, int, str]:
     """Return how many pictures and classes a source has, and what was taken from publications."""
     if source in PUBLISHED:
         count, classes = PUBLISHED[source]
         if per_class:
             count = min(count, classes * per_class)
         return count, classes or 1, f"{source}, {count:,} pictures by publication"
-    try:
-        sketches = open_sketches(source, 64, per_class=per_class, seed=seed)
-    except ValueError:  # photos have no classes
-        from sketchloss.data.photos import open_photos
-
+    if photos:
         return len(open_photos(source, 64)), 1, ""
+    sketches = open_sketches(source, 64, per_class=per_class, seed=seed)
+    if leave_out:
+        sketches = sketches.select_classes(leave_out, leave_out=True)
     return len(sketches), len(sketches.classes), ""
 
 

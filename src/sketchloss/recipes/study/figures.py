@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from sketchloss.data.captions import open_captioned
 from sketchloss.data.pairs import open_pairs
 from sketchloss.data.prompts import readable
-from sketchloss.data.sources import open_sketches
 from sketchloss.images import save_picture, to_picture
 from sketchloss.models.stylizer import load_stylizer
 from sketchloss.recipes.study.cells import RUN, CellStore
@@ -62,9 +62,10 @@ def draw_prompts(config: Study, store: CellStore, path: Path) -> Path | None:
         found[cell.arm] = drawings, load_file(run / "runs" / f"{cell.arm}-{cell.seed}" / "drawings.safetensors")
     if not found:
         return None
-    true = open_sketches(config.taught, SIDE, per_class=1)
+    true = open_captioned(config.taught, SIDE, per_class=1).sketches
+    first = {int(label): place for place, label in reversed(list(enumerate(true.labels)))}
     classes = np.linspace(0, len(true.classes) - 1, min(CLASSES, len(true.classes))).round().astype(int).tolist()
-    rows: list[list[Image.Image]] = [[true.picture(label) for label in classes]]
+    rows: list[list[Image.Image]] = [[true.picture(first[label]) for label in classes]]
     order = sorted(found, key=lambda name: name != "base")
     for name in order:
         each, drawings = found[name]

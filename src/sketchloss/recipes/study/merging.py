@@ -42,7 +42,8 @@ def merge_retrieval(store: CellStore, source: str) -> Results | None:
     from sketchloss.report.retrieval_table import MEASURES
 
     merged = _merge_arms(done(store, "retrieval", source=source), MEASURES)
-    return merged and {**merged, "gates_anew": True}
+    differ = "Seeds differ in the tuned weights, the sketches, the split, the head's start and the order."
+    return merged and {**merged, "gates_anew": True, "seeds_differ": differ}
 
 
 def merge_separation(store: CellStore, source: str) -> Results | None:
@@ -52,7 +53,9 @@ def merge_separation(store: CellStore, source: str) -> Results | None:
     merged = _merge_arms(done(store, "separation", source=source), tuple(QUANTITIES))
     if merged:
         for arm, of_arm in merged["arms"].items():
-            varies = "the trained head" if arm not in _tuned() else "the tuned weights and the trained head"
+            varies = "the sketches, the split and the trained head"
+            if arm in _tuned() or ARMS[arm].attention:
+                varies = f"the {'tuned weights' if arm in _tuned() else 'untrained gates'}, {varies}"
             of_arm["varies"] = varies if len(of_arm["runs"]) > 1 else None
         merged["left_out"] = []
         merged["data"] = source

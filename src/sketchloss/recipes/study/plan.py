@@ -131,7 +131,9 @@ def _tuning_cell(config: Study, name: str, part: str, settings: dict[str, Any]) 
 def measure_left_out(config: Study, backbone: Backbone, seed: int, image_size: int) -> dict[str, Any]:
     """Return how well a backbone's features tell the classes apart that no arm was tuned on."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    sketches = open_sketches(config.data, image_size, seed=seed).select_classes(config.leave_out)
+    sketches = open_sketches(config.data, image_size, per_class=config.per_class, seed=seed).select_classes(
+        config.leave_out
+    )
     rows, labels = embed_sketches(backbone.to(device), hold_if_small(sketches)), torch.from_numpy(sketches.labels)
     found: dict[str, Any] = {"left_out_sketches": len(sketches), "left_out_classes": len(sketches.classes)}
     scores = top_k_accuracy(rows, labels, rows, labels, k=(1, 5), exclude_self=True)

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from sketchloss.data.pictures import short_name
+from sketchloss.data.sources import split_sources
 from sketchloss.files import write_atomic, write_json
 from sketchloss.recipes.study.cells import RUN, CellStore
 from sketchloss.recipes.study.figures import draw_prompts, draw_stylized
@@ -56,15 +57,22 @@ LEFT_OUT = (
 )
 
 
-def write_report(config: Study, store: CellStore, *, seconds: float | int) -> dict[str, Any]:
-    """Write `report.html`, `report.md`, `numbers.csv`, `results.json` and the figures; return what the JSON holds."""
+def write_report(config: Study, store: CellStore, *, seconds: float | int, devices: int = 0) -> dict[str, Any]:
+    """Write `report.html`, `report.md`, `numbers.csv`, `results.json` and the figures; return what the JSON holds.
+
+    Args:
+        config: of the study.
+        store: its cells.
+        seconds: that this run of the command took.
+        devices: GPUs that it had.
+    """
     figures = config.out / FIGURES
     shutil.rmtree(figures, ignore_errors=True)
     figures.mkdir(parents=True)
     results: dict[str, Any] = {
         "format": "sketchloss study",
         "settings": json.loads(json.dumps(asdict(config), default=str)),
-        "environment": _environment(),
+        "environment": _environment(devices),
         "seconds": {"this run": round(seconds), "all cells": round(sum(map(store.seconds, _names(store, "done"))))},
         "tables": {},
         "cells": [
@@ -196,10 +204,12 @@ def _style(config: Study, store: CellStore, results: dict[str, Any]) -> Iterator
     if len(tables) > 1:
         tables["average"] = average_style(list(tables.values()))
     results["tables"]["style"] = tables
+    folders: list[str] = []
     for source, table in tables.items():
         folder = next((found["sets"][source]["folder"] for _, found in done(store, "style", source=source)), "average")
         pairs = next((found["sets"][source]["pairs"] for _, found in done(store, "style", source=source)), None)
-        paper = table_1.PAPER.get(folder, {}) if folder != "average" or len(tables) == len(table_1.PAPER) else {}
+        folders.append(folder)
+        paper = table_1.PAPER.get(folder, {}) if folder != "average" or set(folders) == set(table_1.PAPER) else {}
         columns = {
             "paper's SSIM": {arm: f"{value:.4f}" for arm, (value, _) in paper.items()},
             "paper's FID": {arm: f"{value:.2f}" for arm, (_, value) in paper.items()},
@@ -314,7 +324,7 @@ def _probe(config: Study, store: CellStore, results: dict[str, Any]) -> Iterator
         "that people ignore (line width, a small shift, a slight scale, pencil for ink, JPEG) which count for less "
         "than a fifth of the strokes. Same class, other class: how often a redrawn version is nearer than another "
         "drawing, where pixels say the contrary. People: agreement with human judgments. "
-        f"Tuned arms: {_seeds(config.seeds)}. {MARKS if config.seeds > 1 else ''}"
+        f"Tuned arms: {_seeds(config.seeds)}. {_probed_are_known(config)}{MARKS if config.seeds > 1 else ''}"
     )
     headings = {
         "score": "score",
@@ -336,6 +346,12 @@ def _probe(config: Study, store: CellStore, results: dict[str, Any]) -> Iterator
     yield _figure(config, store.place(cell.name) / RUN / "trials.png", "trials.png", "What the distances were asked")
     yield "### Every tap"
     yield probe_report(merged)
+
+
+def _probed_are_known(config: Study) -> str:
+    if config.probed == "doodles" or config.probed not in split_sources(config.data):
+        return ""
+    return "The tuned arms were tuned on drawings of the same files, on these among others, which favours them. "
 
 
 def _ablation(config: Study, store: CellStore, results: dict[str, Any]) -> Iterator[str]:
@@ -407,6 +423,12 @@ def _differences(config: Study) -> Iterator[str]:
             "Tuning with AdamW, a warm-up, a cosine schedule, clipping and label smoothing, and not Adam at 0.005, "
             "at which VGG-16 does not train."
         )
+    if config.gate_init != "default":
+        yield f"Gates start {config.gate_init} in tuning; the paper says nothing of it, and PyTorch's start is near 0.5."
+    if config.per_class is not None:
+        yield f"At most {config.per_class} sketches a class of each source; ImageNet-Sketch has about 51."
+    if config.held_out != 0.1:
+        yield f"{config.held_out:.0%} of each class are held out and not 10 %."
     if config.epochs != 25:
         yield f"{_epochs(config.epochs)} of tuning and not 25."
     if config.seeds != 5:
@@ -432,10 +454,10 @@ def _epochs(count: int) -> str:
     return f"{count} epochs" if count > 1 else "one epoch"
 
 
-def _environment() -> dict[str, Any]:
+def _environment(devices: int) -> dict[str, Any]:
     device = f"{os.cpu_count()} CPU cores ({_processor()})"
     if torch.cuda.is_available():
-        device = f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}"
+        device = f"{devices} x {torch.cuda.get_device_name()}"
     return {
         "sketchloss": metadata.version("sketchloss"),
         "python": platform.python_version(),

@@ -31,6 +31,10 @@ class Workplace:
     count: int
     launched: bool
     """By `accelerate launch` or torchrun, and not by the study itself."""
+    launch: str = ""
+    """What tells this launch from others, the same in all its processes; empty if it was not launched."""
+    devices: int = 0
+    """GPUs that there were before this process took one of them."""
 
 
 def find_workplace() -> Workplace:
@@ -40,7 +44,12 @@ def find_workplace() -> Workplace:
     are devices, so each process takes whole cells and one device instead.
     """
     rank, count = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    launch, devices = "", torch.cuda.device_count()
     if count > 1:
+        names = ("TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT", "MASTER_ADDR", "MASTER_PORT")
+        launch = " ".join(os.environ.get(name, "") for name in names)
+        if os.environ.get("LOCAL_WORLD_SIZE") == os.environ["WORLD_SIZE"]:  # one machine: ports come again, parents not
+            launch += f" {os.getppid()}"
         _take_device(int(os.environ.get("LOCAL_RANK", "0")))
         for name in (
             "RANK",
@@ -54,7 +63,7 @@ def find_workplace() -> Workplace:
             os.environ.pop(name, None)
         for name in [name for name in os.environ if name.startswith(("TORCHELASTIC_", "ACCELERATE_", "FSDP_"))]:
             os.environ.pop(name)
-    return Workplace(rank, count, launched=count > 1)
+    return Workplace(rank, count, launched=count > 1, launch=launch, devices=devices)
 
 
 def _take_device(place: int) -> None:
@@ -78,20 +87,23 @@ def run_cells(config: Study, store: CellStore, workplace: Workplace) -> None:
             arguments = (config, store.started, number, threads)
             # note: no daemons, which could have no processes of their own to load pictures
             helpers.append(context.Process(target=_help, args=arguments, daemon=False))
+    try:
         for helper in helpers:
             helper.start()
-        _take_device(0)
-        torch.set_num_threads(threads)
-    try:
+        if helpers:
+            _take_device(0)
+            torch.set_num_threads(threads)
         with _view(store, quiet=workplace.rank > 0):
             _work(store)
     except BaseException:
         for helper in helpers:
-            helper.terminate()
+            if helper.pid is not None:  # else it was not started
+                helper.terminate()
         raise
     finally:
         for helper in helpers:
-            helper.join()
+            if helper.pid is not None:
+                helper.join()
 
 
 def _help(config: Study, started: float, number: int, threads: int) -> None:
