@@ -424,7 +424,7 @@ def _differences(config: Study) -> Iterator[str]:
             "at which VGG-16 does not train."
         )
     if config.gate_init != "default":
-        yield f"Gates start {config.gate_init} in tuning; the paper says nothing of it, and PyTorch's start is near 0.5."
+        yield f"Gates start {config.gate_init} in tuning; the paper does not say how, and PyTorch has them near 0.5."
     if config.per_class is not None:
         yield f"At most {config.per_class} sketches a class of each source; ImageNet-Sketch has about 51."
     if config.held_out != 0.1:
