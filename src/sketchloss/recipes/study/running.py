@@ -80,9 +80,9 @@ def run_cells(config: Study, store: CellStore, workplace: Workplace) -> None:
     if workplace.launched:
         count = 1
     helpers = []
+    threads = max(1, torch.get_num_threads() // count)
     if count > 1:
         context = multiprocessing.get_context("spawn")
-        threads = max(1, torch.get_num_threads() // count)
         for number in range(1, count):
             arguments = (config, store.started, number, threads)
             # note: no daemons, which could have no processes of their own to load pictures
