@@ -11,7 +11,7 @@ INSTALLED := $(VENV)/.installed
 .PHONY: demo test check docs clean
 
 demo: $(INSTALLED)
-	$(VENV)/bin/sketchloss study --preset demo --out demo --again
+	$(VENV)/bin/sketchloss study --preset demo --workers 2 --out demo --again
 
 test: $(INSTALLED)
 	$(VENV)/bin/pytest
