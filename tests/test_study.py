@@ -284,6 +284,8 @@ def test_cells_follow_the_settings(config):
     assert "ablation/gate_init=ajar/attention+tuning/0" in names
     assert "ablation/gate_init=default/tuning/0" not in names, "there are no gates"
     assert "ablation/lr=0.005, adam/tuning/0" in names
+    chosen = {cell.source for cell in plan_cells(replace(config, only=("ablation",), ablations=("downsample",)))}
+    assert chosen == {"as the study", "downsample=none"}
     only = {cell.part for cell in plan_cells(replace(config, only=("separation",)))}
     assert only == {"tuning", "retrieval", "separation"}
 

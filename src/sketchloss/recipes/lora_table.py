@@ -132,8 +132,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         **{"sample_every": 600, "checkpoint_every": 600, "balance_batches": 32},
     },
     "demo": {
-        **{**LORA_PRESETS["demo"], "per_class": 12, "held_out": 0.3, "shown": 2, "judge_steps": 150},
-        **{"drawings": 2, "drawing_steps": 12},
+        **{**LORA_PRESETS["demo"], "per_class": 12, "held_out": 0.3, "shown": 2, "judge_steps": 100},
+        **{"drawings": 1, "drawing_steps": 10},
     },
 }
 

@@ -142,7 +142,7 @@ MADE = {"config.json", "results.json", "table.md", "table.csv", "figure.png", "t
 #: What each preset changes of the defaults above.
 PRESETS: dict[str, dict[str, Any]] = {
     "small": {},
-    "demo": {"drawings": 20, "levels": (0.2, 0.4, 0.6)},
+    "demo": {"drawings": 16, "levels": (0.2, 0.4, 0.6)},
 }
 
 

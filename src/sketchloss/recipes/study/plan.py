@@ -27,7 +27,7 @@ from sketchloss.recipes.probe import Probe, probe
 from sketchloss.recipes.retrieval import PRESETS as RETRIEVAL_PRESETS
 from sketchloss.recipes.retrieval import Retrieval, retrieval
 from sketchloss.recipes.study.cells import Cell
-from sketchloss.recipes.study.settings import Part, Study
+from sketchloss.recipes.study.settings import Choice, Part, Study
 from sketchloss.recipes.style_table import PRESETS as STYLE_PRESETS
 from sketchloss.recipes.style_table import StyleTable, style_table
 from sketchloss.report.lora_table import PLAIN
@@ -311,12 +311,17 @@ def ablation_variants(config: Study) -> dict[str, dict[str, Any]]:
     stable = {item.name: item.default for item in dataclasses.fields(Finetune) if item.name in _OPTIMISATION}
     literal = {name: FINETUNE_PRESETS["paper"][name] for name in _OPTIMISATION}
     other_way = stable if config.tuning_preset == "paper" else literal
-    return {
-        REFERENCE: {},
-        **{f"gate_init={other}": {"gate_init": other} for other in get_args(GateInit) if other != config.gate_init},
-        **{f"downsample={other}": {"downsample": other} for other in ("none", "max") if other != config.downsample},
-        f"lr={other_way['lr']:g}, {other_way['optimizer']}": other_way,
+    variants: dict[Choice, dict[str, dict[str, Any]]] = {
+        "gate_init": {
+            f"gate_init={other}": {"gate_init": other} for other in get_args(GateInit) if other != config.gate_init
+        },
+        "downsample": {
+            f"downsample={other}": {"downsample": other} for other in ("none", "max") if other != config.downsample
+        },
+        "optimisation": {f"lr={other_way['lr']:g}, {other_way['optimizer']}": other_way},
     }
+    asked = [of_choice for choice, of_choice in variants.items() if not config.ablations or choice in config.ablations]
+    return {REFERENCE: {}, **{name: changes for of_choice in asked for name, changes in of_choice.items()}}
 
 
 def _ablation_cells(config: Study) -> Iterator[Cell]:
