@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 from sketchloss.files import write_json
 
 #: Raise when what a cell computes from the same settings changes.
-FORMAT = 1
+FORMAT = 2
 RESULT, FAILURE, LOG, RUN = "result.json", "failed.json", "log.txt", "run"
 State = Literal["done", "failed", "waiting", "ready"]
 #: Computes a cell: its run folder, and those of what it needs by name, to a JSON-ready result.

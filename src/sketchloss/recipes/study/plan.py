@@ -16,6 +16,7 @@ from sketchloss.data.loading import hold_if_small
 from sketchloss.data.pictures import short_name
 from sketchloss.data.sources import open_sketches, split_sources
 from sketchloss.features import embed_sketches
+from sketchloss.loss import DEFAULT_LAYERS
 from sketchloss.ranking import top_k_accuracy
 from sketchloss.recipes.class_separation import ClassSeparation, class_separation
 from sketchloss.recipes.finetune import PRESETS as FINETUNE_PRESETS
@@ -220,12 +221,14 @@ def _probe_cell(config: Study, arm: str, seed: int) -> Cell:
         **{"data": config.probed, "triplets": config.triplets, "baselines": arm == "original"},
         **_arm_settings(config, arm, config.seed),
     }
+    # note: the taps measured by default decide a result, too.
+    decisive = {**_decisive(Probe, settings), "default_layers": list(DEFAULT_LAYERS)}
 
     def compute(run: Path, needs: Mapping[str, Path]) -> dict[str, Any]:
         return probe(Probe(**settings, out=run, again=run.exists(), **_arm_paths(arm, seed, needs)))
 
     return Cell(
-        *(f"probe/{arm}/{seed}", "probe", compute, _decisive(Probe, settings)),
+        *(f"probe/{arm}/{seed}", "probe", compute, decisive),
         needs=_weights_needed(arm, seed),
         headline=lambda found: f"score {next(r for r in found['rows'] if r['arm'] == arm)['report']['score']:.3f}",
         **{"arm": arm, "seed": seed},
@@ -359,15 +362,19 @@ def _decisive(recipe: type, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 #: Settings that name weights, and those that name files to learn from or to measure.
-_WEIGHTS, _FILES = ("weights", "photo"), ("data", "content", "sets", "triplets", "inception")
+_WEIGHTS = ("weights", "photo", "extractors")
+_FILES = ("data", "content", "sets", "triplets", "inception", "base", "clip_model")
 
 
 def _fingerprints(settings: Mapping[str, Any]) -> dict[str, str]:
     """Return what tells whether the files behind some settings are still those that they were."""
-    found = {name: _weights_fingerprint(str(settings[name])) for name in _WEIGHTS if name in settings}
-    for name in _FILES:
+    found = {}
+    for name in (*_WEIGHTS, *_FILES):
         value = settings.get(name) or ()
         sources = [value] if isinstance(value, str | Path) else value
+        if name in _WEIGHTS:
+            found[name] = " ".join(_weights_fingerprint(str(source)) for source in sources)
+            continue
         found[name] = " ".join(_files_fingerprint(str(part)) for source in sources for part in split_sources(source))
     return found
 
@@ -383,13 +390,27 @@ def _weights_fingerprint(name: str) -> str:
 @functools.cache
 def _files_fingerprint(source: str) -> str:
     """Return a digest of names, sizes and times of the files that a source lies in; empty if it lies in none."""
-    place = Path(source.rpartition("?")[0] or source)
+    place = Path(source.rpartition("?")[0] or source).expanduser()
     kind, colon, rest = str(place).partition(":")
     if colon and kind.isalnum() and not place.exists():  # fs2k:PATH
-        place = Path(rest)
-    files = sorted(place.rglob("*")) if place.is_dir() else [place] if place.is_file() else []
+        place = Path(rest).expanduser()
+    files = list(_files_below(place)) if place.is_dir() else [place] if place.is_file() else []
     digest = hashlib.sha256()
     for file in files:
-        status = file.stat()
-        digest.update(f"{file} {status.st_size} {status.st_mtime_ns}\n".encode(errors="surrogateescape"))
+        try:
+            status = file.stat()
+            said = f"{file} {status.st_size} {status.st_mtime_ns}\n"
+        except OSError:  # a broken link; whoever reads it says so
+            said = f"{file}\n"
+        digest.update(said.encode(errors="surrogateescape"))
     return digest.hexdigest() if files else ""
+
+
+def _files_below(folder: Path, above: frozenset[Path] = frozenset()) -> Iterator[Path]:
+    """Find files as `find_pictures` does: linked folders are entered, hidden files and folders are not."""
+    here = folder.resolve()
+    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name) if here not in above else ():
+        if entry.is_dir() and not entry.name.startswith("."):
+            yield from _files_below(entry, above | {here})
+        elif not entry.name.startswith("."):
+            yield entry
