@@ -290,6 +290,30 @@ def test_cells_follow_the_settings(config):
     assert only == {"tuning", "retrieval", "separation"}
 
 
+def test_changed_files_are_other_cells(config, tmp_path):
+    """Files behind links count, hidden and dead ones neither count nor stop anything."""
+    for kind in ("cat", "house"):
+        (tmp_path / "elsewhere" / kind).mkdir(parents=True)
+        (tmp_path / "elsewhere" / kind / "0.png").write_bytes(b"0")
+    data = tmp_path / "data"
+    data.mkdir()
+    for kind in ("cat", "house"):
+        (data / kind).symlink_to(tmp_path / "elsewhere" / kind)
+
+    def keys() -> dict[str, str]:
+        plan._files_fingerprint.cache_clear()
+        cells = plan_cells(replace(config, data=str(data), leave_out=(), only=("tuning",)))
+        return CellStore(tmp_path, cells, started=0).keys
+
+    first = keys()
+    (data / ".hidden").write_bytes(b"0")
+    assert keys() == first
+    (data / "cat" / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    with_dead_link = keys()
+    (tmp_path / "elsewhere" / "house" / "0.png").write_bytes(b"another")
+    assert not {*first.values(), *with_dead_link.values()} & set(keys().values())
+
+
 def test_changed_weights_of_the_start_are_other_cells(config, tmp_path):
     from sketchloss import Backbone, save_backbone
 
@@ -300,6 +324,16 @@ def test_changed_weights_of_the_start_are_other_cells(config, tmp_path):
         for weights in (config.weights, str(tmp_path / "other"))
     ]
     assert not set(stores[0].keys.values()) & set(stores[1].keys.values())
+
+
+def test_collapsed_features_leave_no_neighbours_and_no_error(config):
+    from sketchloss import Backbone
+
+    backbone = Backbone(width=0.125)
+    for weight in backbone.parameters():
+        torch.nn.init.constant_(weight, -1.0)  # every ReLU at zero
+    found = plan.measure_left_out(config, backbone, 0, 32)
+    assert found == {"left_out_sketches": 8, "left_out_classes": 2}
 
 
 # Mistakes ------------------------------------------------------------------------------------------------------------

@@ -137,6 +137,8 @@ def measure_left_out(config: Study, backbone: Backbone, seed: int, image_size: i
     )
     rows, labels = embed_sketches(backbone.to(device), hold_if_small(sketches)), torch.from_numpy(sketches.labels)
     found: dict[str, Any] = {"left_out_sketches": len(sketches), "left_out_classes": len(sketches.classes)}
+    if not rows.isfinite().all() or not rows.any(1).all():  # the training has collapsed, and its accuracy says so
+        return found
     scores = top_k_accuracy(rows, labels, rows, labels, k=(1, 5), exclude_self=True)
     found |= {f"left_out_top_{k}": value for k, value in scores.items()}
     ratio = separation(rows, labels).ratio
