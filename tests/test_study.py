@@ -185,7 +185,7 @@ def _at_work(config: Study) -> int:
 
 
 def test_several_processes_share_the_cells(cheap):
-    process = _start(replace(cheap, epochs=12), "--workers", "2")
+    process = _start(replace(cheap, epochs=40), "--workers", "2")
     most = 0
     while process.poll() is None:
         most = max(most, _at_work(cheap))

@@ -433,7 +433,8 @@ def _differences(config: Study) -> Iterator[str]:
         yield f"{_epochs(config.epochs)} of tuning and not 25."
     if config.seeds != 5:
         yield f"{_seeds(config.seeds)} and not five."
-    yield f"Photo to sketch and prompt to sketch: {_seeds(config.generator_seeds)}; the paper reports one training."
+    if config.does("style") or config.does("lora"):
+        yield f"Photo to sketch and prompt to sketch: {_seeds(config.generator_seeds)}; the paper reports one training."
     if config.does("style") and config.inception is None:
         yield "No FID: its network's weights were not given (`--inception`). FD names the network that judges."
     if config.does("lora") and config.clip_model is None:
