@@ -206,7 +206,7 @@ NEVER_TUNED_ON = (
 #: What each preset changes of the defaults above.
 PRESETS: dict[str, dict[str, Any]] = {
     "demo": {},
-    # Real drawings, at what two cores can do in half a day.
+    # Real drawings, at what two cores can do in an afternoon.
     "real": {
         **dict(_real()),
         **{"leave_out": NEVER_TUNED_ON, "per_class": 16, "held_out": 0.1, "seeds": 3, "generator_seeds": 3},
