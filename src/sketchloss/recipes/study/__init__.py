@@ -1,6 +1,6 @@
 """The whole paper in one command: four arms, seeds, every table and figure, and a report.
 
-    sketchloss study --preset demo --out demo          a quarter of an hour on two cores, on built-in doodles
+    sketchloss study --preset demo --out demo                      a quarter of an hour on two cores, on doodles
     SKETCHLOSS_DATA=FOLDER sketchloss study --preset real --out runs/study
     sketchloss study --preset paper --out runs/paper --dry-run     what the paper's protocol takes
     accelerate launch --num_processes 8 -m sketchloss study --preset paper --out runs/paper
@@ -56,6 +56,7 @@ def study(config: Study) -> dict[str, Any]:
 
     Raises:
         ValueError: as `Study`; for sources, weights or a base that cannot be opened; if `out` holds other things.
+        RuntimeError: of a process beside the first, if the first does not get as far as opening `out`.
     """
     # Set-up ----------------------------------------------------------------------------------------------------------
     begun = time.time()
