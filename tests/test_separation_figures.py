@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
+from sketchloss.embedding_map import Sample, choose_sample, map_to_plane
 from sketchloss.report import separation_figures as figures
-from sketchloss.report.separation_figures import RatioBar, Sample, choose_sample, map_to_plane
+from sketchloss.report.separation_figures import RatioBar
 from sketchloss.separation import DistanceHistogram
 from sketchloss.statistics import Spread
 

@@ -133,6 +133,15 @@ def test_a_killed_process_leaves_no_lock_and_no_result(tmp_path):
     assert store.result("a") == {"resumed": True}
 
 
+def test_what_most_others_wait_for_comes_first(tmp_path):
+    names = {"alone": (), "first": (), "second": ("first",), "third": ("second",), "late": (), "fourth": ("late",)}
+    cells = [Cell(name, "part", lambda run, needs: {}, {}, needs) for name, needs in names.items()]
+    store = CellStore(tmp_path, cells, started=0)
+    assert store.ready() == ["first", "late", "alone"]
+    store.run("first")
+    assert store.ready() == ["second", "late", "alone"]
+
+
 def test_names_and_needs_are_checked(tmp_path):
     log: list = []
     with pytest.raises(ValueError, match="two cells are called a"):

@@ -84,6 +84,7 @@ COMMANDS = (
     Command("gallery remove", "take drawings out of a gallery", "sketchloss.gallery.commands", "remove", "gallery"),
     Command("gallery search", "find drawings by drawing", "sketchloss.gallery.commands", "search", "gallery"),
     Command("gallery info", "what is in a gallery", "sketchloss.gallery.commands", "info", "gallery"),
+    Command("app", "a page in the browser for all this", "sketchloss.app.command", "app", "app"),
     Command("doctor", "check this installation", "sketchloss.doctor", "doctor"),
 )
 

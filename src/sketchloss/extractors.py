@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sketchloss.backbone import Backbone
-from sketchloss.data.pictures import short_name
+from sketchloss.data.names import short_name
 from sketchloss.images import check_images
 from sketchloss.models.inception import URL, load_inception
 from sketchloss.weights import load_backbone

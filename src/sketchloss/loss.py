@@ -242,19 +242,20 @@ class SketchLoss(nn.Module):
         """
         pred, target = self._prepare_both(pred, target)
         ours = self.backbone(pred, self.layers)
+        return self._map_of(ours, self._target_features(target, ours), pred.shape[-2:])
+
+    def per_tap_and_map(
+        self, pred: Tensor, target: Tensor | Features
+    ) -> tuple[dict[str, Tensor], Float[Tensor, "n 1 h w"]]:
+        """Return the content term of each tap, (n,) unweighted, and the map, for the work of one of them.
+
+        Arguments and errors as the loss itself.
+        """
+        pred, target = self._prepare_both(pred, target)
+        ours = self.backbone(pred, self.layers)
         theirs = self._target_features(target, ours)
-        weights = self._tap_weights()
-        enlarged = [
-            weights[name]
-            * F.interpolate(
-                _difference(ours[name], theirs[name], self.metric),
-                size=pred.shape[-2:],
-                mode="bilinear",
-                align_corners=False,
-            )
-            for name in self.layers
-        ]
-        return torch.stack(enlarged).sum(0)
+        terms = {name: feature_distance(ours[name], theirs[name], self.metric) for name in self.layers}
+        return terms, self._map_of(ours, theirs, pred.shape[-2:])
 
     def extra_repr(self) -> str:
         """Return the settings, for `print(loss)`."""
@@ -262,6 +263,20 @@ class SketchLoss(nn.Module):
             f"layers={self.layers}, metric={self.metric}, content_weight={self.content_weight}, "
             f"style_weight={self.style_weight}, reduction={self.reduction}"
         )
+
+    def _map_of(self, ours: Features, theirs: Features, size: Sequence[int]) -> Float[Tensor, "n 1 h w"]:
+        weights = self._tap_weights()
+        enlarged = [
+            weights[name]
+            * F.interpolate(
+                _difference(ours[name], theirs[name], self.metric),
+                size=tuple(size),
+                mode="bilinear",
+                align_corners=False,
+            )
+            for name in self.layers
+        ]
+        return torch.stack(enlarged).sum(0)
 
     def _tap_weights(self) -> dict[str, float]:
         total = sum(self.layers.values())

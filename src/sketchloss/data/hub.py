@@ -1,13 +1,10 @@
 """Data sets of the hub, or of parquet files in a folder: opening them and finding the column that is wanted."""
 
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import datasets
 from datasets import Dataset
-
-HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 
 def load_hub(name: str, *, otherwise: str) -> Dataset:

@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 from jaxtyping import Int64
 from PIL import Image
 
-from sketchloss.data.hub import HUB_NAME, load_hub, one_column
+from sketchloss.data.hub import load_hub, one_column
+from sketchloss.data.names import HUB_NAME
 from sketchloss.data.pairs import is_pair_source, open_pairs, pair_layout
 from sketchloss.data.pictures import Pictures, pictures_from_files
 from sketchloss.data.sources import checked_size, list_some

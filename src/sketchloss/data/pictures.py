@@ -15,7 +15,6 @@ from jaxtyping import Int64, UInt8
 from PIL import Image
 from torch import Tensor
 
-from sketchloss.data.hub import HUB_NAME
 from sketchloss.data.sources import checked_size
 from sketchloss.images import fill_square, read_picture
 
@@ -106,17 +105,3 @@ def pictures_from_files(
 
 def _paint_file(row: dict[str, Any], size: int) -> Image.Image:
     return fill_square(read_picture(os.fsdecode(row["path"])), size)
-
-
-def short_name(source: str | Path) -> str:
-    """Return what a source is called where its place does not matter: `fs2k?style=1`, a folder's name, a hub name.
-
-    Several that are joined with commas stay joined.
-    """
-    if "," in str(source) and not Path(source).is_dir():  # several, joined
-        return ",".join(short_name(part.strip()) for part in str(source).split(","))
-    start, question, options = str(source).rpartition("?") if "?" in str(source) else (str(source), "", "")
-    kind, colon, _ = start.partition(":")
-    if colon or question:
-        return f"{kind}{question}{options}"
-    return start if HUB_NAME.fullmatch(start) and not Path(start).exists() else Path(start).name or start

@@ -19,7 +19,6 @@ from jaxtyping import Int64, UInt8
 from PIL import Image
 from torch import Tensor
 
-from sketchloss.data.hub import HUB_NAME
 from sketchloss.data.joined import JoinedRows, join, plain_name
 from sketchloss.data.labelled import (
     CHOICES,
@@ -33,6 +32,7 @@ from sketchloss.data.labelled import (
     find_quickdraw,
     without_empty_classes,
 )
+from sketchloss.data.names import HUB_NAME
 from sketchloss.data.splits import duplicate_groups, merge_groups, split_by_class
 
 LARGEST_SIDE = 8192  # more is a slip of the hand, and takes all memory

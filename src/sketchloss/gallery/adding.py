@@ -26,6 +26,8 @@ from sketchloss.gallery.table import Known, PictureTable, Row
 from sketchloss.images import UnreadablePicture, find_pictures, fit_square, read_picture, to_tensor
 
 Labels = Literal["folder", "none"]
+#: Whether a bar is shown on stderr, if that is a terminal; or what is told how many drawings of how many are done.
+Progress = bool | Callable[[int, int], object]
 Embed = Callable[[Float[Tensor, "n 3 h w"]], Float32[np.ndarray, "n d"]]
 
 COMMIT_SECONDS = 10.0
@@ -239,7 +241,7 @@ class Adding:
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTED, 0))
     unreadable: list[str] = field(default_factory=list)
 
-    def run(self, found: Walk, *, prune: bool, progress: bool, workers: int | None) -> AddReport:
+    def run(self, found: Walk, *, prune: bool, progress: Progress, workers: int | None) -> AddReport:
         """Bring the gallery up to date with these pictures; the caller holds the right to write."""
         start = committed = time.monotonic()
         for row in self.table.known():
@@ -249,7 +251,10 @@ class Adding:
         looked = look(
             found.labels, self.hashes.__contains__, image_size=self.image_size, ahead=2 * self.batch, workers=workers
         )
-        for seen in tqdm(looked, "adding", len(found.labels), unit=" drawings", disable=None if progress else True):
+        bar = tqdm(looked, "adding", len(found.labels), unit=" drawings", disable=None if progress is True else True)
+        for number, seen in enumerate(bar):
+            if callable(progress):
+                progress(number, len(found.labels))
             self._plan(seen, found)
             if len(self.images) >= self.batch:
                 self._embed()

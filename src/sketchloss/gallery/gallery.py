@@ -20,7 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 from sketchloss.backbone import Backbone
-from sketchloss.gallery.adding import Adding, AddReport, Labels, Walk, as_text, is_below, is_one_of, walk
+from sketchloss.gallery.adding import Adding, AddReport, Labels, Progress, Walk, as_text, is_below, is_one_of, walk
 from sketchloss.gallery.settings import (
     FILE,
     Device,
@@ -172,7 +172,7 @@ class Gallery:
         pictures: Sequence[str | Path],
         *,
         labels: Labels = "folder",
-        progress: bool = False,
+        progress: Progress = False,
         **settings,
     ) -> tuple["Gallery", AddReport]:
         """Make a gallery of the pictures in some folders; go on where an earlier call was interrupted.
@@ -211,7 +211,7 @@ class Gallery:
         return gallery
 
     @classmethod
-    def _go_on(cls, folder: str | Path, settings: dict, *, progress: bool) -> "Gallery":
+    def _go_on(cls, folder: str | Path, settings: dict, *, progress: Progress) -> "Gallery":
         """Open a gallery whose building was interrupted; one that holds nothing yet is begun anew."""
         device = settings.get("device", "auto")
         gallery = cls.open(folder, weights=settings.get("weights"), device=device)
@@ -223,7 +223,7 @@ class Gallery:
             )
         wanted = {name: settings.get(name, getattr(begun, name)) for name in ("image_size", "layer", "exact_below")}
         _check_range(load_weights(settings["weights"], device) if "weights" in settings else gallery.backbone, **wanted)
-        with writing(gallery.folder, wait=None, tell=progress):
+        with writing(gallery.folder, wait=None, tell=progress is True):
             is_empty = not len(gallery)
             if is_empty:
                 (gallery.folder / FILE).unlink(missing_ok=True)
@@ -262,7 +262,7 @@ class Gallery:
         labels: Labels = "folder",
         prune: bool = False,
         wait: float | int | None = None,
-        progress: bool = False,
+        progress: Progress = False,
         workers: int | None = None,
         commit_rows: int = 1024,
     ) -> AddReport:
@@ -279,7 +279,8 @@ class Gallery:
                 there is none.
             prune: take out pictures below these folders whose files are gone; otherwise they are only reported.
             wait: seconds to wait for another process that is writing; None: as long as it takes.
-            progress: show a bar on stderr, if that is a terminal.
+            progress: show a bar on stderr, if that is a terminal; or a function that is told how many drawings
+                of how many are done.
             workers: threads that read; None: one for each core, 8 at most.
             commit_rows: rows written at once, at most; also after 10 seconds. What was committed outlives the process.
 
@@ -299,13 +300,13 @@ class Gallery:
         *,
         prune: bool,
         wait: float | int | None,
-        progress: bool,
+        progress: Progress,
         workers: int | None = None,
         commit_rows: int = 1024,
         builds: bool = False,
     ) -> AddReport:
         assert self.backbone is not None  # refused here, before anybody waits
-        with writing(self.folder, wait=wait, tell=progress):
+        with writing(self.folder, wait=wait, tell=progress is True):
             adding = Adding(self.table, self.embed, self.settings.image_size, self._batch(), commit_rows)
             report = adding.run(found, prune=prune, progress=progress, workers=workers)
             if builds and report.rows:

@@ -24,8 +24,9 @@ from jaxtyping import Float16, Float32, Int64
 from sketchloss.arms import ArmWeights
 from sketchloss.backbone import ARMS, Backbone, tap_index
 from sketchloss.data.loading import HeldSketches, hold_if_small
-from sketchloss.data.pictures import short_name
+from sketchloss.data.names import short_name
 from sketchloss.data.sources import Sketches, open_sketches
+from sketchloss.embedding_map import choose_sample, map_to_plane
 from sketchloss.features import Precision, cached_features, pixels_digest
 from sketchloss.files import claim_folder, write_atomic, write_json
 from sketchloss.models.embedder import Embedder, load_embedder
@@ -33,11 +34,9 @@ from sketchloss.ranking import top_k_accuracy
 from sketchloss.report.separation_figures import (
     RatioBar,
     Sample,
-    choose_sample,
     draw_distances,
     draw_map,
     draw_ratios,
-    map_to_plane,
 )
 from sketchloss.report.separation_table import CSV_HEADER, PAPER, QUANTITIES, mark, separation_report, separation_rows
 from sketchloss.report.tables import write_csv

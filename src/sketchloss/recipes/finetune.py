@@ -28,7 +28,7 @@ from tqdm import tqdm
 from sketchloss.attention import GateInit
 from sketchloss.backbone import ARMS, Backbone
 from sketchloss.data.loading import Augment, hold_if_small, load_batches, to_unit_range
-from sketchloss.data.pictures import short_name
+from sketchloss.data.names import short_name
 from sketchloss.data.sources import Sketches, open_sketches
 from sketchloss.training.accelerator import new_accelerator
 from sketchloss.training.checks import require_positive

@@ -30,7 +30,7 @@ from tqdm import tqdm
 from sketchloss.balance import Balance, gradient_norms
 from sketchloss.data.captions import Captioned
 from sketchloss.data.loading import HeldPictures, hold_if_small, to_unit_range
-from sketchloss.data.pictures import short_name
+from sketchloss.data.names import short_name
 from sketchloss.diffusion.bases import TINY
 from sketchloss.diffusion.denoising import Denoising, DenoisingTerms
 from sketchloss.diffusion.latent_cache import encode_pictures

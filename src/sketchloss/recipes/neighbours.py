@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import torch
 import tyro
 
-from sketchloss.data.pictures import short_name
+from sketchloss.data.names import short_name
 from sketchloss.data.sources import open_sketches
 from sketchloss.features import embed_sketches
 from sketchloss.files import write_json

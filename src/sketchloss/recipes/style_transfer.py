@@ -29,8 +29,9 @@ from tqdm import tqdm
 from sketchloss.arms import ArmName, WeightsPerArm
 from sketchloss.balance import Balance, Balancing, gradient_norms
 from sketchloss.data.loading import hold_if_small, load_batches, to_unit_range
+from sketchloss.data.names import short_name
 from sketchloss.data.photos import open_photos, open_style
-from sketchloss.data.pictures import Pictures, short_name
+from sketchloss.data.pictures import Pictures
 from sketchloss.files import write_json
 from sketchloss.images import save_picture, to_picture
 from sketchloss.loss import PAPER_LAYERS, Metric

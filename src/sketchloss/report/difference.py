@@ -59,9 +59,7 @@ def draw_difference(
     scale = max(1.0, PANEL / max(height, width))
     size = (round(width * scale), round(height * scale))
     a, b = _enlarge(a, size), _enlarge(b, size)
-    share = np.clip(heat / greatest, 0, 1) if greatest > 0 else np.zeros_like(heat)
-    warmth = np.asarray(Image.fromarray(share.astype(np.float32)).resize(size, Image.Resampling.BILINEAR))
-    panels = (a, b, _inks_on(_ramp(warmth), a, b))
+    panels = (a, b, _inks_on(_warm(heat, size, greatest), a, b))
 
     canvas = Image.new("RGB", (3 * size[0] + 4 * MARGIN, size[1] + 2 * MARGIN + 4 * LINE), "white")
     draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(size=15)
@@ -80,6 +78,34 @@ def draw_difference(
     room = lefts[2] - 2 * MARGIN
     draw.text((MARGIN, below + 2 * LINE), shorten(caption.text, font, room), fill=TEXT, font=font)
     return canvas
+
+
+def lay_heat_under(
+    drawing: Image.Image, heat: Float[np.ndarray, "h w"], *, greatest: float | None = None
+) -> Image.Image:
+    """Draw a drawing's ink, black, on the map of its difference from another.
+
+    Args:
+        drawing: dark ink on light paper; fitted into a square if the map is one, as for `draw_difference`.
+        heat: as for `draw_difference`.
+        greatest: likewise.
+
+    Returns:
+        An `RGB` picture, at least `PANEL` pixels on its longer side.
+    """
+    height, width = heat.shape
+    scale = max(1.0, PANEL / max(height, width))
+    size = (round(width * scale), round(height * scale))
+    drawing = _enlarge(drawing, size)
+    return _inks_on(_warm(heat, size, greatest), drawing, drawing)
+
+
+def _warm(
+    heat: Float[np.ndarray, "h w"], size: tuple[int, int], greatest: float | None
+) -> Float[np.ndarray, "h2 w2 3"]:
+    greatest = float(heat.max()) if greatest is None else greatest
+    share = np.clip(heat / greatest, 0, 1) if greatest > 0 else np.zeros_like(heat)
+    return _ramp(np.asarray(Image.fromarray(share.astype(np.float32)).resize(size, Image.Resampling.BILINEAR)))
 
 
 def _enlarge(picture: Image.Image, size: tuple[int, int]) -> Image.Image:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from sketchloss.data.pictures import short_name
+from sketchloss.data.names import short_name
 from sketchloss.report.tables import SIGNIFICANT, format_p, markdown_table
 from sketchloss.statistics import format_spread, paired_t_test, spread
 

@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sketchloss.data.pictures import short_name
+from sketchloss.data.names import short_name
 from sketchloss.files import write_atomic
 from sketchloss.report.probe_table import PEOPLE, groups
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from sketchloss.data.ignorable import CHANGES
-from sketchloss.data.pictures import short_name
+from sketchloss.data.names import short_name
 from sketchloss.data.stroke_edits import DISPLACEMENT, EDITS
 from sketchloss.probing.tap_choice import WEIGHTINGS
 from sketchloss.probing.trials import CANDIDATES, FIFTH, RIVALS

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import PercentFormatter
 
+from sketchloss.embedding_map import Sample
 from sketchloss.files import write_atomic
 from sketchloss.separation import DistanceHistogram
 from sketchloss.statistics import Spread, format_spread
@@ -106,51 +107,6 @@ def draw_distances(histograms: Mapping[str, DistanceHistogram], path: str | Path
     panels[-1].set_xlabel("cosine distance of a pair (each arm has its own scale)")
     figure.supylabel("share of pairs", fontsize="medium")
     _finish(figure, title, path)
-
-
-@dataclass(frozen=True)
-class Sample:
-    """The sketches on a map."""
-
-    rows: Int[np.ndarray, " m"]
-    """Which rows of the embeddings, in order."""
-    labels: Int[np.ndarray, " m"]
-    coloured: tuple[int, ...]
-    """Labels that get a colour; the others are grey."""
-
-
-def choose_sample(labels: Int[np.ndarray, " n"], *, classes: int = 10, most: int = 1200) -> Sample:
-    """Choose sketches for a map, always the same: all of some classes (of `most` / 2 at most), and others at random.
-
-    Args:
-        labels: n integers.
-        classes: how many get a colour: those with most members, spread over the alphabet where many have as many.
-        most: how many sketches in all.
-    """
-    values, counts = np.unique(labels, return_counts=True)
-    largest = values[counts >= np.sort(counts)[-min(classes, len(values))]]
-    coloured = largest[np.linspace(0, len(largest) - 1, min(classes, len(largest))).round().astype(int)]
-    rng = np.random.default_rng(0)
-    mine = rng.permutation(np.flatnonzero(np.isin(labels, coloured)))[: most // 2]
-    others = rng.permutation(np.flatnonzero(~np.isin(labels, coloured)))[: most - len(mine)]
-    rows = np.sort(np.concatenate([mine, others]))
-    return Sample(rows, labels[rows], tuple(coloured.tolist()))
-
-
-def map_to_plane(rows: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "m 2"] | None:
-    """Lay rows out in the plane so that near ones (by cosine) stay near: t-SNE, always the same.
-
-    Returns:
-        Positions; None if there are fewer than four rows, or all are alike.
-    """
-    from sklearn.manifold import TSNE  # takes a second to load
-
-    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-    if len(rows) < 4 or np.ptp(unit, axis=0).max() < 1e-6:
-        return None
-    perplexity = min(30.0, (len(rows) - 1) / 3)
-    # Of unit rows, the squared distance in space is twice the cosine distance.
-    return TSNE(2, perplexity=perplexity, init="pca", random_state=0).fit_transform(unit.astype(np.float32))
 
 
 def draw_map(

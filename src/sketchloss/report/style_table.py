@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from sketchloss.data.pictures import short_name
+from sketchloss.data.names import short_name
 from sketchloss.report.tables import markdown_table
 from sketchloss.statistics import Spread, format_spread
 

@@ -16,7 +16,7 @@ from torch import nn
 from tqdm import tqdm
 
 from sketchloss.data.loading import HeldSketches, hold_if_small, load_batches, to_unit_range
-from sketchloss.data.pictures import short_name
+from sketchloss.data.names import short_name
 from sketchloss.data.sources import Sketches
 from sketchloss.features import pixels_digest
 from sketchloss.models.judge import AT_ONCE, Judge, JudgeConfig

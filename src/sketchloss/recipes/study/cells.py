@@ -77,6 +77,19 @@ class CellStore:
     def __iter__(self) -> Iterator[Cell]:
         return iter(self.cells.values())
 
+    def ready(self) -> list[str]:
+        """Return the cells that can be run now, those that most others wait for first."""
+        waiting = dict.fromkeys(self.cells, 0)
+        for cell in self:
+            for need in self._behind(cell.name):
+                waiting[need] += 1
+        return sorted((name for name in self.cells if self.state(name) == "ready"), key=lambda name: -waiting[name])
+
+    def _behind(self, name: str) -> set[str]:
+        """Return the cells that one needs, and those that they need."""
+        needs = self.cells[name].needs
+        return set(needs).union(*(self._behind(need) for need in needs))
+
     def place(self, name: str) -> Path:
         """Return a cell's folder."""
         return self.folder / f"{re.sub(r'[^A-Za-z0-9.+=-]+', '_', name)}-{self.keys[name]}"

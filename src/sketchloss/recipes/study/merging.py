@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from sketchloss.backbone import ARMS
-from sketchloss.data.pictures import short_name
+from sketchloss.data.names import short_name
 from sketchloss.recipes.study.cells import Cell, CellStore
 from sketchloss.recipes.study.settings import Part
 from sketchloss.report.arm_table import p_against

@@ -13,7 +13,7 @@ import torch
 from sketchloss.attention import GateInit
 from sketchloss.backbone import ARMS, Backbone
 from sketchloss.data.loading import hold_if_small
-from sketchloss.data.pictures import short_name
+from sketchloss.data.names import short_name
 from sketchloss.data.sources import open_sketches, split_sources
 from sketchloss.features import embed_sketches
 from sketchloss.loss import DEFAULT_LAYERS

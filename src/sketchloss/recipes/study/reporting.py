@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from sketchloss.data.pictures import short_name
+from sketchloss.data.names import short_name
 from sketchloss.data.sources import split_sources
 from sketchloss.files import write_atomic, write_json
 from sketchloss.recipes.study.cells import RUN, CellStore

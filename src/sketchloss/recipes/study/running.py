@@ -128,11 +128,9 @@ def _work(store: CellStore) -> None:
     reuse_freed_memory()
     with remember_pictures():
         while True:
-            states = {cell.name: store.state(cell.name) for cell in store}
-            if not {"ready", "waiting"} & set(states.values()):
+            if not {"ready", "waiting"} & states(store).keys():
                 return
-            ready = [name for name, state in states.items() if state == "ready"]
-            if not any(store.run(name) for name in ready):
+            if not any(store.run(name) for name in store.ready()):
                 time.sleep(POLL_SECONDS)  # others are at them
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, get_args
 import tyro
 
 from sketchloss.attention import GateInit
-from sketchloss.data.pictures import short_name
+from sketchloss.data.names import short_name
 from sketchloss.diffusion.bases import TINY
 from sketchloss.training.checks import require_positive
 

@@ -1,0 +1,8 @@
+"""The web page: compare drawings, search by sketching, turn photos into sketches, look at a gallery.
+
+    sketchloss app
+    sketchloss app --galleries my-drawings/ --styles runs/ --study demo
+
+`command` starts it; `page` puts the tabs together, one module each: `compare`, `search`, `photos`, `explore`.
+`services` holds what all visitors share, `uploads` what is done with their files, `canvas` is what they draw on.
+"""

@@ -1,0 +1,259 @@
+"""The first tab: how different two drawings look, and where."""
+
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import gradio as gr
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from PIL import Image, ImageOps
+
+from sketchloss.app.canvas import Canvas
+from sketchloss.app.services import COMPARED_AT, Services
+from sketchloss.app.uploads import Picture
+from sketchloss.calibration import KINDS, Calibration
+from sketchloss.data.doodles import doodle
+from sketchloss.images import fit_square, to_tensor
+from sketchloss.report.difference import lay_heat_under
+from sketchloss.stroke_width import stroke_width
+
+#: Where the heat is strongest the map has its strongest colour, but not below this distance: equal drawings stay white.
+LEAST_HEAT = 0.3
+#: Lines count as of different width from this ratio on.
+OTHER_PEN = 1.5
+EXAMPLES = {
+    "One cat, drawn twice": (("cat", 3, 0), ("cat", 3, 5)),
+    "Two cats": (("cat", 3, 0), ("cat", 8, 0)),
+    "A cat and a house": (("cat", 3, 0), ("house", 4, 0)),
+}
+HINT = "Give two drawings, or choose an example: their distance, and where they differ, will be shown here."
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is found out about two drawings."""
+
+    distance: float
+    per_tap: dict[str, float]
+    heat: Float[np.ndarray, "h w"]
+    """Where they differ, of the square that both are fitted into."""
+    second: Image.Image
+    """The second drawing, dark on light."""
+    words: str
+    """How different they look; empty without a calibration."""
+    shares: dict[str, float]
+    """Kind of known pairs -> the share of them that are closer; empty without a calibration."""
+    notes: tuple[str, ...]
+    """What a visitor should know of these two."""
+
+
+def compare(services: Services, first: Image.Image, second: Image.Image, *, invert: bool = False) -> Comparison:
+    """Compare two drawings as `sketchloss compare` does.
+
+    Args:
+        services: with the loss.
+        first: a picture of any size.
+        second: likewise.
+        invert: they are light on dark.
+    """
+    if invert:
+        first, second = ImageOps.invert(first.convert("RGB")), ImageOps.invert(second.convert("RGB"))
+    a, b = (fit_square(picture, COMPARED_AT) for picture in (first, second))
+    with torch.inference_mode():
+        terms, heat = services.loss.per_tap_and_map(to_tensor(a)[None], to_tensor(b)[None])
+    per_tap = {name: float(value) for name, value in terms.items()}
+    weights = services.loss.layers
+    distance = sum(weights[name] * value for name, value in per_tap.items()) / sum(weights.values())
+    if not np.isfinite(distance):
+        raise gr.Error(f"the distance is {distance}: are the weights {services.weights} from a diverged run?")
+    calibration = services.calibration
+    return Comparison(
+        distance,
+        per_tap,
+        heat[0, 0].numpy(),
+        second,
+        calibration.words(distance) if calibration else "",
+        calibration.shares(distance) if calibration else {},
+        tuple(_notes(a, b, calibration)),
+    )
+
+
+def _notes(a: Image.Image, b: Image.Image, calibration: Calibration | None):
+    greys = [np.asarray(picture.convert("L")) for picture in (a, b)]
+    if any(np.median(grey) < 100 for grey in greys):
+        yield "One of them looks light on dark: the loss knows dark ink on light paper, so try “light on dark”."
+    if any(np.ptp(grey.astype(int)) < 20 for grey in greys):
+        yield "One of them looks empty."
+        return
+    thin, thick = sorted(stroke_width(picture) for picture in (a, b))
+    if thin and thick / thin >= OTHER_PEN:
+        usual = f", about {calibration.quantiles['pen'][50]:.2f} for a pen half as wide again" if calibration else ""
+        yield (
+            f"Their lines differ in width (about {thin:.1f} and {thick:.1f} pixels of {COMPARED_AT}): "
+            f"a part of the distance is that{usual}."
+        )
+
+
+# The tab -------------------------------------------------------------------------------------------------------------
+
+
+def compare_tab(services: Services) -> None:
+    """Put the tab together; its endpoint for programs is `/compare`."""
+    pictures = []
+    with gr.Row():
+        for number, label in enumerate(("First drawing", "Second drawing")):
+            with gr.Column(min_width=280):
+                picture = Picture(
+                    label=label,
+                    type="pil",
+                    sources=["upload", "clipboard"],
+                    height=300,
+                    buttons=["fullscreen"],
+                    elem_id=f"compare-{number + 1}",
+                )
+                with gr.Accordion(f"Draw the {label.split()[0].lower()}", open=False):
+                    canvas = Canvas(label=label, elem_id=f"compare-canvas-{number + 1}")
+                canvas.input(
+                    lambda drawn: drawn, canvas, picture, show_progress="hidden", trigger_mode="always_last",
+                    api_visibility="private",
+                )  # fmt: skip
+                pictures.append(picture)
+    with gr.Row(equal_height=True):
+        swap = gr.Button("Swap", size="sm", elem_id="compare-swap")
+        invert = gr.Checkbox(label="Light on dark", info="The drawings are light lines on dark paper", container=True)
+        for name, drawings in EXAMPLES.items():
+            button = gr.Button(name, size="sm")
+            button.click(
+                _example(*drawings), None, pictures, show_progress="hidden", api_visibility="private", queue=False
+            )
+    with gr.Row():
+        with gr.Column(min_width=280):
+            said = gr.Markdown(HINT, elem_id="compare-said")
+            place = gr.HTML(elem_id="compare-place")
+            bars = gr.BarPlot(
+                x="layer", y="distance", title="Distance at each layer, from lines to shapes", height=220, x_title=" ",
+                y_title=" ", visible=False, elem_id="compare-bars", tooltip="all", sort=list(services.loss.layers),
+            )  # fmt: skip
+        heat = gr.ImageSlider(
+            label="Second drawing | where it differs (drag the line)",
+            type="pil",
+            interactive=False,
+            visible=False,
+            max_height=480,
+            elem_id="compare-heat",
+            buttons=["fullscreen"],
+        )
+
+    def show(first: Image.Image | None, second: Image.Image | None, light: bool) -> list[Any]:
+        if first is None or second is None:
+            return [HINT, "", gr.BarPlot(visible=False), gr.ImageSlider(visible=False)]
+        found = compare(services, first, second, invert=light)
+        table = pd.DataFrame({"layer": list(found.per_tap), "distance": list(found.per_tap.values())})
+        plain = fit_square(found.second, COMPARED_AT)
+        hot = lay_heat_under(plain, found.heat, greatest=max(LEAST_HEAT, float(found.heat.max())))
+        return [
+            _in_words(found, services),
+            draw_place(found.distance, services.calibration),
+            gr.BarPlot(table, visible=True),
+            gr.ImageSlider((plain.resize(hot.size, Image.Resampling.BICUBIC), hot), visible=True),
+        ]
+
+    gr.on(
+        [picture.change for picture in pictures] + [invert.change],
+        show,
+        [*pictures, invert],
+        [said, place, bars, heat],
+        trigger_mode="always_last",
+        show_progress="minimal",
+        concurrency_id="model",
+        api_visibility="private",
+    )
+    swap.click(lambda a, b: (b, a), pictures, pictures, show_progress="hidden", api_visibility="private")
+    _compare_endpoint(services)
+
+
+def _compare_endpoint(services: Services) -> None:
+    def endpoint(first: Image.Image | None, second: Image.Image | None, light: bool) -> tuple[dict, Image.Image]:
+        if first is None or second is None:
+            raise gr.Error("two drawings are needed: give first and second")
+        found = compare(services, first, second, invert=light)
+        report = {
+            **{"distance": found.distance, "words": found.words, "per_tap": found.per_tap},
+            **{"closer_pairs": found.shares, "notes": list(found.notes)},
+            **{"weights": services.weights, "metric": services.loss.metric, "size": COMPARED_AT},
+        }
+        greatest = max(LEAST_HEAT, float(found.heat.max()))
+        return report, lay_heat_under(found.second, found.heat, greatest=greatest)
+
+    # note: parts that nobody sees, so that the endpoint has types of its own.
+    with gr.Group(visible=False):
+        inputs = [
+            Picture(label="first", type="pil"),
+            Picture(label="second", type="pil"),
+            gr.Checkbox(False, label="invert"),
+        ]
+        outputs = [gr.JSON(label="comparison"), gr.Image(label="difference", format="png")]
+        gr.Button().click(
+            endpoint,
+            inputs,
+            outputs,
+            api_name="compare",
+            api_description="Distance of two drawings in words, numbers and by layer; a picture of where they differ.",
+            concurrency_id="model",
+        )
+
+
+def _example(first: tuple[str, int, int], second: tuple[str, int, int]):
+    def give() -> list[Image.Image]:
+        return [
+            doodle(kind, seed, style="ink").redrawn(hand).sketch(384).convert("RGB")
+            for kind, seed, hand in (first, second)
+        ]
+
+    return give
+
+
+def _in_words(found: Comparison, services: Services) -> str:
+    title = f"{found.words}: " if found.words else ""
+    lines = [f"### {title}distance {found.distance:.3f}"]
+    if services.calibration is None:
+        lines.append(f"There are no known pairs to place it among for the weights {services.weights}.")
+    lines += [f"*{note}*" for note in found.notes]
+    return "\n\n".join(lines)
+
+
+# Where a distance lies among known pairs, drawn ----------------------------------------------------------------------
+
+
+def draw_place(distance: float, calibration: Calibration | None) -> str:
+    """Draw where a distance lies: for each kind of known pairs its middle half and nine tenths, and a line at it.
+
+    Returns:
+        HTML that takes its colours from the page, with a text for those who cannot see it; empty without a calibration.
+    """
+    if calibration is None:
+        return ""
+    greatest = 1.05 * max(distance, *(values[95] for values in calibration.quantiles.values()))
+
+    def at(value: float) -> str:
+        return f"{100 * min(1.0, value / greatest):.2f}%"
+
+    rows = []
+    for kind, words in KINDS.items():
+        low, quarter, middle, three, high = (calibration.quantiles[kind][place] for place in (5, 25, 50, 75, 95))
+        rows.append(
+            f'<div class="row"><div class="name">{escape(words)}</div><div class="track">'
+            f'<i class="wide" style="left:{at(low)};width:{at(high - low)}"></i>'
+            f'<i class="half" style="left:{at(quarter)};width:{at(three - quarter)}"></i>'
+            f'<i class="mid" style="left:{at(middle)}"></i><b style="left:{at(distance)}"></b></div></div>'
+        )
+    shares = calibration.shares(distance)
+    text = "; ".join(f"{words}: {shares[kind]:.0%} are closer" for kind, words in KINDS.items())
+    return (
+        f'<div class="place" role="img" aria-label="Distance {distance:.3f} among known pairs. {escape(text)}">'
+        f'{"".join(rows)}<div class="foot">The line is your pair. Dark: the middle half of {calibration.pairs:,} known '
+        f"pairs each, light: nine in ten ({escape(calibration.source)}).</div></div>"
+    )

@@ -1,0 +1,58 @@
+"""The page as a whole: its tabs, its looks, and how long what visitors give is kept."""
+
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.themes import Soft
+
+from sketchloss.app.compare import compare_tab
+from sketchloss.app.explore import explore_tab
+from sketchloss.app.photos import photos_tab
+from sketchloss.app.search import search_tab
+from sketchloss.app.services import Services
+
+TITLE = "sketchloss"
+#: How many computations run at once, and how many visitors may wait for theirs.
+AT_ONCE, MOST_WAITING = 2, 200
+
+
+def build_page(services: Services, private: Path, *, keep_seconds: float = 900) -> gr.Blocks:
+    """Build the page.
+
+    Args:
+        services: what is behind it.
+        private: folder for what visitors upload and what is made for them; deleted by the caller at the end.
+        keep_seconds: files in Gradio's cache are deleted when they are so old.
+
+    Returns:
+        Gradio's app, not launched; its queue is set.
+    """
+    every = max(1, round(min(60, keep_seconds / 2)))
+    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(every, round(keep_seconds))) as page:
+        gr.Markdown(
+            f"# {TITLE}\nHow alike drawings look, to eyes made for sketches. Nothing leaves this computer.",
+            elem_id="title",
+        )
+        with gr.Tab("Compare", id="compare"):
+            compare_tab(services)
+        with gr.Tab("Search by sketch", id="search"):
+            search_tab(services, private)
+        with gr.Tab("Photo to sketch", id="photo"):
+            photos_tab(services, private)
+        with gr.Tab("Explore", id="explore") as tab:
+            explore_tab(services, tab)
+    page.queue(max_size=MOST_WAITING, default_concurrency_limit=AT_ONCE, api_open=False)
+    return page
+
+
+def looks() -> dict[str, Any]:
+    """Return what `launch` is told of the page's looks: fonts of the system alone, none that is fetched."""
+    fonts = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica", "Arial", "sans-serif"]
+    mono = ["ui-monospace", "Menlo", "Consolas", "monospace"]
+    return {
+        "theme": Soft(primary_hue="orange", neutral_hue="stone", font=fonts, font_mono=mono),
+        "css": (resources.files("sketchloss.app") / "page.css").read_text(encoding="utf-8"),
+        "footer_links": ["api", "settings"],
+    }

@@ -1,0 +1,125 @@
+"""The third tab: photos to sketches."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from sketchloss.app.services import Services
+from sketchloss.app.uploads import Picture
+from sketchloss.images import save_picture
+from sketchloss.stylize import stylize
+
+#: Pixels of the shorter side at which a photo is drawn: more gives finer lines.
+SMALLEST, USUAL, LARGEST = 64, 384, 1536
+SHOWN = 1024  # pixels of the longer side, in the page
+HINT = "Give a photo: its sketch will be shown here, beside it."
+
+
+def sketch_photo(services: Services, photo: Image.Image, style: str, draw_size: float) -> Image.Image:
+    """Turn a photo into a sketch of the same size.
+
+    Raises:
+        gr.Error: for a style that is not there, or a size out of range.
+    """
+    if not SMALLEST <= draw_size <= LARGEST:
+        raise gr.Error(f"draw_size is {draw_size:g}: it must be {SMALLEST} to {LARGEST} pixels")
+    try:
+        return stylize(services.stylizer(style), photo, draw_size=round(draw_size))
+    except ValueError as error:
+        raise gr.Error(str(error)) from None
+
+
+def photos_tab(services: Services, private: Path) -> None:
+    """Put the tab together; its endpoints for programs are `/stylize` and `/styles`.
+
+    Args:
+        services: with the networks.
+        private: folder for what is to be downloaded.
+    """
+    names = list(services.styles)
+    with gr.Row():
+        with gr.Column(min_width=280):
+            photo = Picture(
+                label="Photo", type="pil", sources=["upload", "webcam", "clipboard"], height=320, elem_id="photo"
+            )
+            style = gr.Dropdown(names, value=names[0], label="Style", filterable=False, elem_id="photo-style")
+            size = gr.Slider(
+                SMALLEST, LARGEST, value=USUAL, step=32, label="Drawn at (pixels of the shorter side)",
+                info="Smaller: coarser lines, as with a thick pencil", elem_id="photo-size",
+            )  # fmt: skip
+            button = gr.Button("Draw it", variant="primary", elem_id="photo-draw")
+        with gr.Column(min_width=280):
+            said = gr.Markdown(HINT)
+            slider = gr.ImageSlider(
+                label="Photo | sketch (drag the line)", type="pil", interactive=False, visible=False, max_height=560,
+                buttons=["fullscreen"], elem_id="photo-slider",
+            )  # fmt: skip
+            download = gr.DownloadButton("Download the sketch", visible=False, elem_id="photo-download")
+
+    def show(picture: Image.Image | None, name: str, pixels: float) -> list[Any]:
+        if picture is None:
+            return [HINT, gr.ImageSlider(visible=False), gr.DownloadButton(visible=False)]
+        sketch = sketch_photo(services, picture, name, pixels)
+        before, after = (_at_most(one, SHOWN) for one in (picture, sketch.convert("RGB")))
+        return [
+            f"{sketch.width} x {sketch.height} pixels",
+            gr.ImageSlider((before, after), visible=True),
+            gr.DownloadButton(value=_written(sketch, private), visible=True),
+        ]
+
+    gr.on(
+        [photo.change, style.change, size.release, button.click],
+        show,
+        [photo, style, size],
+        [said, slider, download],
+        trigger_mode="always_last",
+        concurrency_id="model",
+        api_visibility="private",
+    )
+    _endpoints(services)
+
+
+def _at_most(picture: Image.Image, side: int) -> Image.Image:
+    smaller = picture.copy()
+    smaller.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return smaller
+
+
+def _written(sketch: Image.Image, private: Path) -> str:
+    folder = private / "made"
+    folder.mkdir(exist_ok=True)
+    path = Path(tempfile.mkdtemp(dir=folder)) / "sketch.png"
+    save_picture(sketch, path)
+    return str(path)
+
+
+def _endpoints(services: Services) -> None:
+    def endpoint(photo: Image.Image | None, style: str, draw_size: float) -> Image.Image:
+        if photo is None:
+            raise gr.Error("a photo is needed")
+        return sketch_photo(services, photo, style, draw_size)
+
+    with gr.Group(visible=False):
+        inputs = [
+            Picture(label="photo", type="pil"),
+            gr.Textbox(next(iter(services.styles)), label="style"),
+            gr.Number(USUAL, label="draw_size"),
+        ]
+        gr.Button().click(
+            endpoint,
+            inputs,
+            gr.Image(label="sketch", format="png"),
+            api_name="stylize",
+            api_description="Turn a photo into a sketch of the same size, drawn at so many pixels of its shorter side.",
+            concurrency_id="model",
+        )
+        gr.Button().click(
+            lambda: list(services.styles),
+            None,
+            gr.JSON(label="names"),
+            api_name="styles",
+            api_description="Names of the styles that photos can be drawn in.",
+        )

@@ -1,0 +1,232 @@
+"""What all visitors share: weights, galleries and networks, each loaded once, when first asked for or before."""
+
+import hashlib
+import json
+import threading
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_cache_path
+
+from sketchloss import __version__
+from sketchloss.backbone import Backbone
+from sketchloss.calibration import Calibration, load_calibration
+from sketchloss.data.doodles import KINDS, doodle
+from sketchloss.data.names import short_name
+from sketchloss.gallery import Gallery
+from sketchloss.gallery.settings import is_gallery, read_settings
+from sketchloss.images import find_pictures, save_picture
+from sketchloss.loss import SketchLoss
+from sketchloss.models.stylizer import FORMAT as STYLIZER_FORMAT
+from sketchloss.models.stylizer import Stylizer, load_stylizer
+from sketchloss.stylize import prepare_stylizer
+from sketchloss.weights import CONFIG, TENSORS, load_backbone, weights_digest
+
+#: Side of the square that compared drawings are fitted into, as `sketchloss compare` does.
+COMPARED_AT = 256
+DOODLES = "doodles"
+DOODLES_PER_KIND = 6
+DOODLE_SIZE = 256
+BUILT_IN_STYLE = Path(__file__).parents[1] / "bundled" / "pencil"
+
+
+@dataclass
+class Services:
+    """Everything behind the page."""
+
+    loss: SketchLoss
+    backbone: Backbone
+    """The same weights, for galleries that were made with them."""
+    weights: str
+    fingerprint: str
+    calibration: Calibration | None
+    """None if there is none for these weights."""
+    galleries: dict[str, "Future[Gallery]"]
+    """Name -> a gallery that is there, or being made."""
+    styles: dict[str, Path]
+    """Name -> the network's folder."""
+    report: Path | None
+    """A study's `report.html`."""
+    pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
+    """Does what takes long at the start, while the page is there already."""
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    stylizers: dict[str, Stylizer] = field(default_factory=dict)
+
+    def gallery(self, name: str, own: Mapping[str, str]) -> Gallery:
+        """Return a gallery by its name: a shared one, or one of this visitor's own.
+
+        Raises:
+            ValueError: if there is none of that name.
+        """
+        if name in own:
+            return self.open_gallery(Path(own[name]))
+        if name not in self.galleries:
+            raise ValueError(f"there is no gallery {name!r}: choose from {', '.join((*self.galleries, *own))}")
+        return self.galleries[name].result()
+
+    def open_gallery(self, folder: Path) -> Gallery:
+        """Open a gallery; its weights are the loss's where they are the same."""
+        mine = read_settings(folder).fingerprint == self.fingerprint
+        return Gallery.open(folder, weights=self.backbone if mine else None)
+
+    def stylizer(self, name: str) -> Stylizer:
+        """Return a network by its name, loaded once.
+
+        Raises:
+            ValueError: if there is none of that name, or it is damaged.
+        """
+        if name not in self.styles:
+            raise ValueError(f"there is no style {name!r}: choose from {', '.join(self.styles) or 'none'}")
+        with self.lock:
+            if name not in self.stylizers:
+                self.stylizers[name] = prepare_stylizer(load_stylizer(self.styles[name]))
+            return self.stylizers[name]
+
+
+def open_services(
+    *,
+    weights: str = "sketch",
+    galleries: Sequence[Path] = (),
+    styles: Sequence[Path] = (),
+    study: Path | None = None,
+    cache: Path | None = None,
+    say: Callable[[str], object] = lambda _: None,
+) -> Services:
+    """Load the weights, and find galleries and networks.
+
+    Args:
+        weights: as for `load_backbone`.
+        galleries: galleries, or folders of drawings, of which galleries are made in the cache.
+        styles: run folders of `sketchloss style train`, or folders that hold some.
+        study: folder of `sketchloss study`.
+        cache: where galleries are made; None: the user's cache folder.
+        say: is told in one line what takes long.
+
+    Raises:
+        ValueError: for folders that are neither, or hold nothing.
+        FileNotFoundError: if one does not exist.
+    """
+    cache = cache or user_cache_path("sketchloss", appauthor=False)
+    for path in (*galleries, *styles, *([study] if study else [])):
+        if not path.is_dir():
+            what = "is a file" if path.exists() else "does not exist"
+            raise FileNotFoundError(f"{path} {what}: give a folder")
+    found_styles = _find_styles(styles, study)
+    report = _find_report(study)
+    backbone = load_backbone(weights, classes=())
+    fingerprint = weights_digest(backbone)
+    loss = SketchLoss(backbone, check=False)
+    services = Services(
+        loss, backbone, weights, fingerprint, _fitting_calibration(loss, fingerprint), {}, found_styles, report
+    )
+    for folder in galleries:
+        services.galleries[new_name(folder.resolve().name, services.galleries)] = _done(
+            _open_or_build(folder, services, cache, say)
+        )
+    services.galleries[new_name(DOODLES, services.galleries)] = services.pool.submit(_open_doodles, services, cache)
+    return services
+
+
+def _fitting_calibration(loss: SketchLoss, fingerprint: str) -> Calibration | None:
+    found = load_calibration()
+    measured = {"layers": tuple(loss.layers), "metric": loss.metric, "size": COMPARED_AT}
+    return found if found.fits(fingerprint=fingerprint, **measured) else None
+
+
+# Galleries -----------------------------------------------------------------------------------------------------------
+
+
+def _open_or_build(folder: Path, services: Services, cache: Path, say: Callable[[str], object]) -> Gallery:
+    if is_gallery(folder):
+        gallery = services.open_gallery(folder)
+        if not len(gallery):
+            raise ValueError(f"the gallery {folder} is empty: add drawings first, with `sketchloss gallery add`")
+        return gallery
+    pictures = find_pictures(folder)
+    if not pictures:
+        raise ValueError(f"{folder} is no gallery and holds no pictures: give one, or a folder of drawings")
+    say(f"making a gallery of the {len(pictures):,} drawings in {folder}, or bringing it up to date")
+    name = f"{folder.resolve().name}-{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8]}"
+    return _bring_up_to_date(cache / "galleries" / f"{name}-{services.fingerprint[:8]}", folder, services)
+
+
+def _bring_up_to_date(place: Path, folder: Path, services: Services) -> Gallery:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if is_gallery(place) and read_settings(place).built:
+        services.open_gallery(place).add([folder], prune=True, progress=True)
+    else:
+        Gallery.build(place, [folder], weights=services.weights, progress=True)
+    return services.open_gallery(place)
+
+
+def _open_doodles(services: Services, cache: Path) -> Gallery:
+    """Return the gallery of built-in drawings; they are drawn, and it is made, when there is none yet."""
+    place = cache / f"doodles-{__version__}"
+    drawings = place / "drawings"
+    for kind in KINDS:
+        for number in range(DOODLES_PER_KIND):
+            path = drawings / kind / f"{number}.png"
+            if not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                save_picture(doodle(kind, number).sketch(DOODLE_SIZE), path)
+    return _bring_up_to_date(place / f"gallery-{services.fingerprint[:8]}", drawings, services)
+
+
+def _done(gallery: Gallery) -> "Future[Gallery]":
+    future: Future[Gallery] = Future()
+    future.set_result(gallery)
+    return future
+
+
+# Styles and study ----------------------------------------------------------------------------------------------------
+
+
+def _find_styles(folders: Sequence[Path], study: Path | None) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for folder in (BUILT_IN_STYLE, *folders, *([study] if study else [])):
+        here = list(_stylizers_below(folder))
+        if not here and folder in folders:
+            raise ValueError(f"{folder} holds no network that turns photos into sketches: give a run of style train")
+        for place in here:
+            found[new_name(_style_name(place), found)] = place
+    return found
+
+
+def _stylizers_below(folder: Path) -> Iterator[Path]:
+    for config in sorted(folder.rglob(CONFIG)):
+        if (config.parent / TENSORS).is_file() and _stored(config).get("format") == STYLIZER_FORMAT:
+            yield config.parent
+
+
+def _style_name(place: Path) -> str:
+    if place == BUILT_IN_STYLE:
+        return "pencil (built in)"
+    stored = _stored(place / CONFIG)
+    return " with ".join(part for part in (short_name(stored.get("style") or place.name), stored.get("arm")) if part)
+
+
+def _stored(config: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(config.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _find_report(study: Path | None) -> Path | None:
+    if study is None:
+        return None
+    report = study / "report.html"
+    if not report.is_file():
+        raise FileNotFoundError(f"{study} holds no report.html: give the folder of a finished `sketchloss study`")
+    return report
+
+
+def new_name(name: str, taken: Container[str]) -> str:
+    """Return a name that is not taken yet: the name, or with a number."""
+    numbered = (f"{name} ({number})" for number in count(2))
+    return name if name not in taken else next(other for other in numbered if other not in taken)

@@ -1,0 +1,141 @@
+"""What visitors give: pictures and zip archives, read so that none of them can harm the server or another visitor."""
+
+import shutil
+import stat
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from sketchloss.images import UnreadablePicture, picture_suffixes, read_picture
+
+#: Of a zip archive: files, bytes unpacked in all, and bytes of one file.
+MOST_FILES = 20_000
+MOST_BYTES = 512 * 2**20
+MOST_BYTES_OF_ONE = 64 * 2**20
+
+from gradio.events import Dependency
+
+class Picture(gr.Image):
+    """Gradio's image, read by `read_picture`: what cannot be read is said in the page, in a line with the mend."""
+
+    is_template = True  # to the browser it is Gradio's own
+
+    def preprocess(self, payload: Any) -> Image.Image | None:
+        """Return the uploaded picture: upright, on white, RGB."""
+        if payload is None:
+            return None
+        return read_upload(payload.path, payload.orig_name)
+    from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
+    from gradio.blocks import Block
+    if TYPE_CHECKING:
+        from gradio.components import Timer
+        from gradio.components.base import Component
+
+
+def read_upload(path: str | None, name: str | None) -> Image.Image:
+    """Read an uploaded picture.
+
+    Args:
+        path: where Gradio has put it.
+        name: what the visitor's file was called.
+
+    Raises:
+        gr.Error: if it is no picture, a damaged one, too large, or deleted by now; with a line for the visitor.
+    """
+    shown = Path(name or "the picture").name
+    if path is None or not Path(path).is_file():
+        raise gr.Error(f"{shown} is no longer here: uploads are deleted after a while, so give it again", title="Gone")
+    if Path(shown).suffix.lower() == ".svg":
+        raise gr.Error(f"{shown}: SVG cannot be read here; save it as .png", title="Not a picture")
+    try:
+        return read_picture(path, name=shown)
+    except UnreadablePicture as error:
+        raise gr.Error(str(error), title="Not a picture") from None
+
+
+def unpack_drawings(archive: Path, folder: Path) -> int:
+    """Unpack the pictures of a zip archive; the folder that holds one becomes its label.
+
+    Nothing is written but below `folder`, under names of our own: what an archive calls its files decides only labels.
+
+    Args:
+        archive: the file.
+        folder: where to, made if missing. Removed again if anything is wrong.
+
+    Returns:
+        How many pictures there are.
+
+    Raises:
+        ValueError: for what is no zip archive, a damaged or encrypted one, one whose names lead out of it, one that
+            unpacks to more than `MOST_BYTES` or `MOST_FILES`, or one without pictures; in one line.
+    """
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            entries = list(_pictures_in(opened))
+            folder.mkdir(parents=True, exist_ok=True)
+            left = MOST_BYTES
+            for number, (entry, label) in enumerate(entries):
+                place = folder / label if label else folder
+                place.mkdir(exist_ok=True)
+                suffix = PurePosixPath(entry.filename).suffix.lower()
+                left -= _copy(opened, entry, place / f"{number:05}{suffix}", min(left, MOST_BYTES_OF_ONE))
+            return len(entries)
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"the zip archive cannot be read ({reason}): make it again") from None
+    except ValueError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _pictures_in(opened: zipfile.ZipFile) -> Iterator[tuple[zipfile.ZipInfo, str]]:
+    """Return the entries that are pictures, each with its label, once the whole list has been found harmless."""
+    files = [entry for entry in opened.infolist() if not entry.is_dir()]
+    for entry in files:
+        path = PurePosixPath(entry.filename.replace("\\", "/"))
+        if path.is_absolute() or ".." in path.parts or ":" in path.parts[0] or stat.S_ISLNK(entry.external_attr >> 16):
+            raise ValueError(f"the zip archive leads out of its folder ({entry.filename[:80]!r}): refused")
+        if entry.flag_bits & 1:
+            raise ValueError("the zip archive is encrypted: make one without a password")
+    wanted = [entry for entry in files if _is_picture(PurePosixPath(entry.filename.replace("\\", "/")))]
+    if not wanted:
+        raise ValueError("the zip archive holds no pictures (.png, .jpg and the like): put some into it")
+    if len(wanted) > MOST_FILES:
+        raise ValueError(f"the zip archive holds {len(wanted):,} pictures: {MOST_FILES:,} at most, so split it")
+    if (total := sum(entry.file_size for entry in wanted)) > MOST_BYTES:
+        raise ValueError(_too_much(total))
+    labels = [PurePosixPath(entry.filename.replace("\\", "/")).parts[:-1] for entry in wanted]
+    depth = 1 if len({parts[:1] for parts in labels}) == 1 and any(len(parts) > 1 for parts in labels) else 0
+    for entry, parts in zip(wanted, labels, strict=True):
+        yield entry, _safe(parts[depth]) if len(parts) > depth else ""
+
+
+def _is_picture(path: PurePosixPath) -> bool:
+    hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
+    return path.suffix.lower() in picture_suffixes() and not hidden
+
+
+def _safe(label: str) -> str:
+    return "".join(character if character.isprintable() else "_" for character in label)[:80].strip() or "_"
+
+
+def _copy(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, place: Path, most: int) -> int:
+    """Unpack one file and return its size; what an archive says of the size is not believed."""
+    with opened.open(entry) as source, place.open("wb") as target:
+        written = 0
+        while chunk := source.read(2**16):
+            written += len(chunk)
+            if written > most:
+                raise ValueError(_too_much(None))
+            target.write(chunk)
+    return written
+
+
+def _too_much(total: int | None) -> str:
+    size = f"to {total / 2**20:,.0f} MB" if total else "to more than it says"
+    return f"the zip archive unpacks {size}: {MOST_BYTES // 2**20} MB at most, {MOST_BYTES_OF_ONE // 2**20} MB a file"

@@ -1,0 +1,126 @@
+"""Where a distance lies among those of known pairs: one drawing made twice, two of a class, two of different classes.
+
+A distance by itself says little: 0.1 may be much or nothing. The package carries the distances of some thousand pairs
+of QuickDraw sketches, for the loss as `SketchLoss()` is and drawings fitted into 256 pixels, as `sketchloss compare`
+does.
+
+    from sketchloss.calibration import load_calibration
+
+    calibration = load_calibration()
+    calibration.words(0.21), calibration.shares(0.21)
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib import resources
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from sketchloss.files import write_json
+
+#: Kinds of pairs, from alike to different -> what they are, in words.
+KINDS = {
+    "pen": "the same drawing with another pen",
+    "redrawn": "the same drawing made again",
+    "same class": "two drawings of the same thing",
+    "other class": "drawings of two different things",
+}
+FORMAT = "sketchloss calibration"
+FILE = "calibration.json"
+#: Quantiles that are kept of each kind: every hundredth.
+QUANTILES = 101
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The distances of known pairs, for one way of measuring.
+
+    Raises:
+        ValueError: for kinds or quantiles that are not as described.
+    """
+
+    fingerprint: str
+    """Of the weights, as `weights_digest` gives it."""
+    layers: tuple[str, ...]
+    metric: str
+    size: int
+    """Side in pixels of the square that the drawings were fitted into."""
+    source: str
+    """Whose drawings, in words."""
+    pairs: int
+    """Of each kind."""
+    quantiles: Mapping[str, Sequence[float]]
+    """Kind -> its distances at 0 %, 1 %, ... 100 % of the pairs."""
+
+    def __post_init__(self) -> None:
+        if set(self.quantiles) != set(KINDS):
+            raise ValueError(f"quantiles are of {', '.join(self.quantiles)}: they must be of {', '.join(KINDS)}")
+        for kind, values in self.quantiles.items():
+            if len(values) != QUANTILES or any(a > b for a, b in pairwise(values)):
+                raise ValueError(f"the quantiles of {kind!r} must be {QUANTILES} ascending numbers")
+
+    def fits(self, *, fingerprint: str, layers: Sequence[str], metric: str, size: int) -> bool:
+        """Tell whether distances measured in this way may be placed among these."""
+        mine = (self.fingerprint, set(self.layers), self.metric, self.size)
+        return mine == (fingerprint, set(layers), metric, size)
+
+    def shares(self, distance: float) -> dict[str, float]:
+        """Return for each kind the share of its pairs, in [0, 1], that are closer than this distance (≥ 0)."""
+        _check(distance)
+        grid = np.linspace(0, 1, QUANTILES)
+        return {kind: float(np.interp(distance, self.quantiles[kind], grid)) for kind in KINDS}
+
+    def words(self, distance: float) -> str:
+        """Say in a few words how different two drawings at this distance (≥ 0) look."""
+        _check(distance)
+        middle = {kind: values[QUANTILES // 2] for kind, values in self.quantiles.items()}
+        if distance < 1e-6:
+            return "The same picture"
+        if distance <= self.quantiles["pen"][QUANTILES // 2]:
+            return "Almost the same, line for line"
+        shares = self.shares(distance)
+        if distance <= middle["redrawn"] or shares["redrawn"] < 0.95:
+            return "Alike, as when a drawing is made again"
+        if shares["same class"] < 0.5:
+            return "More alike than most drawings of the same thing"
+        if shares["other class"] < 0.5:
+            return "As different as drawings of the same thing often are"
+        if shares["other class"] < 0.99:
+            return "As different as drawings of different things"
+        return "More different than nearly all pairs of drawings"
+
+
+def load_calibration(path: str | Path | None = None) -> Calibration:
+    """Load a calibration.
+
+    Args:
+        path: of a file that `save_calibration` wrote; None: the one in the package.
+
+    Raises:
+        FileNotFoundError: if there is none.
+        ValueError: if the file is damaged or another program's.
+    """
+    place = resources.files("sketchloss") / "bundled" / FILE if path is None else Path(path)
+    if not place.is_file():
+        raise FileNotFoundError(f"{place} does not exist: check the path")
+    try:
+        stored = json.loads(place.read_text(encoding="utf-8"))
+        if stored.pop("format") != FORMAT:
+            raise ValueError("another program's file")
+        return Calibration(**{**stored, "layers": tuple(stored["layers"])})
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{place} is no calibration ({reason}): make it with scripts/calibrate.py") from None
+
+
+def save_calibration(calibration: Calibration, path: str | Path) -> None:
+    """Write a calibration for `load_calibration`, whole or not at all."""
+    write_json(path, {"format": FORMAT, **asdict(calibration)})
+
+
+def _check(distance: float) -> None:
+    if not distance >= 0:  # nan neither
+        raise ValueError(f"the distance is {distance}: it must be a number from 0 up")

@@ -1,0 +1,21 @@
+"""What sources of data are called."""
+
+import re
+from pathlib import Path
+
+#: A data set or a model of the hub.
+HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*")
+
+
+def short_name(source: str | Path) -> str:
+    """Return what a source is called where its place does not matter: `fs2k?style=1`, a folder's name, a hub name.
+
+    Several that are joined with commas stay joined.
+    """
+    if "," in str(source) and not Path(source).is_dir():  # several, joined
+        return ",".join(short_name(part.strip()) for part in str(source).split(","))
+    start, question, options = str(source).rpartition("?") if "?" in str(source) else (str(source), "", "")
+    kind, colon, _ = start.partition(":")
+    if colon or question:
+        return f"{kind}{question}{options}"
+    return start if HUB_NAME.fullmatch(start) and not Path(start).exists() else Path(start).name or start
