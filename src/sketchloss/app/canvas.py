@@ -14,43 +14,47 @@ from PIL import Image
 from sketchloss.images import UnreadablePicture, read_picture
 
 PREFIX = "data:image/png;base64,"
-#: Bytes of a drawing, encoded: the canvas itself makes some 20,000.
-MOST_BYTES = 4 * 2**20
+#: Of a drawing, encoded: the canvas itself makes some 20,000.
+MOST_CHARACTERS = 4 * 2**20
 
 
-class Canvas(gr.HTML):
-    """A drawing, white where nothing is drawn. Its event `input` comes a moment after each stroke.
+def canvas_input(*, label: str, **settings: Any) -> gr.HTML:
+    """Make a canvas. Its event `input` comes a moment after each stroke.
 
     Args:
         label: what is drawn, for those who cannot see it.
-        kwargs: as for `gr.HTML`.
+        settings: as for `gr.HTML`. A function gets what was drawn as an `RGB` picture, white where nothing is; None if
+            nothing was drawn.
     """
+    files = resources.files("sketchloss.app")
+    made = gr.HTML(
+        value="",
+        label=label,
+        html_template=(files / "canvas.html").read_text(encoding="utf-8"),
+        css_template=(files / "canvas.css").read_text(encoding="utf-8"),
+        js_on_load=(files / "canvas.js").read_text(encoding="utf-8"),
+        apply_default_css=False,
+        **settings,
+    )
+    # note: of the instance, because for a class of our own Gradio would write a file beside this one.
+    made.preprocess = read_canvas  # pyright: ignore[reportAttributeAccessIssue]
+    return made
 
-    def __init__(self, *, label: str, **kwargs: Any) -> None:
-        files = resources.files("sketchloss.app")
-        super().__init__(
-            **{
-                "value": "",
-                "label": label,
-                "html_template": (files / "canvas.html").read_text(encoding="utf-8"),
-                "css_template": (files / "canvas.css").read_text(encoding="utf-8"),
-                "js_on_load": (files / "canvas.js").read_text(encoding="utf-8"),
-                "apply_default_css": False,
-                **kwargs,
-            }
-        )
 
-    def preprocess(self, payload: str | None) -> Image.Image | None:  # pyright: ignore[reportIncompatibleMethodOverride] - a picture, no HTML
-        """Return what was drawn, RGB; None if nothing was.
+def read_canvas(sent: str | None) -> Image.Image | None:
+    """Return what was drawn on a canvas, RGB; None if nothing was.
 
-        Raises:
-            gr.Error: for what no canvas sends.
-        """
-        if not payload:
-            return None
-        if not payload.startswith(PREFIX) or len(payload) > MOST_BYTES:
-            raise gr.Error(f"a drawing is a PNG picture as {PREFIX}..., {MOST_BYTES:,} characters at most")
-        try:
-            return read_picture(base64.b64decode(payload.removeprefix(PREFIX), validate=True), name="the drawing")
-        except (UnreadablePicture, binascii.Error) as error:
-            raise gr.Error(" ".join(str(error).split())) from None
+    Args:
+        sent: a PNG picture as a data URL.
+
+    Raises:
+        gr.Error: for what no canvas sends.
+    """
+    if not sent:
+        return None
+    if not isinstance(sent, str) or not sent.startswith(PREFIX) or len(sent) > MOST_CHARACTERS:
+        raise gr.Error(f"a drawing is a PNG picture as {PREFIX}..., {MOST_CHARACTERS:,} characters at most")
+    try:
+        return read_picture(base64.b64decode(sent.removeprefix(PREFIX), validate=True), name="the drawing")
+    except (UnreadablePicture, binascii.Error) as error:
+        raise gr.Error(" ".join(str(error).split())) from None

@@ -82,7 +82,6 @@ def serve(services: Services, config: App, private: Path) -> gr.Blocks:
             ssr_mode=False,
             enable_monitoring=False,
             max_file_size=f"{config.upload_mb}mb",
-            blocked_paths=[str(Path.cwd())],
             **looks(),
         )
     except OSError as error:

@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Float
 from PIL import Image, ImageOps
 
-from sketchloss.app.canvas import Canvas
+from sketchloss.app.canvas import canvas_input
 from sketchloss.app.services import COMPARED_AT, Services
-from sketchloss.app.uploads import Picture
+from sketchloss.app.uploads import picture_input
 from sketchloss.calibration import KINDS, Calibration
 from sketchloss.data.doodles import doodle
 from sketchloss.images import fit_square, to_tensor
@@ -25,9 +25,9 @@ LEAST_HEAT = 0.3
 #: Lines count as of different width from this ratio on.
 OTHER_PEN = 1.5
 EXAMPLES = {
-    "One cat, drawn twice": (("cat", 3, 0), ("cat", 3, 5)),
-    "Two cats": (("cat", 3, 0), ("cat", 8, 0)),
-    "A cat and a house": (("cat", 3, 0), ("house", 4, 0)),
+    "one cat, drawn twice": (("cat", 3, 0), ("cat", 3, 5)),
+    "two cats": (("cat", 3, 0), ("cat", 8, 0)),
+    "a cat and a house": (("cat", 3, 0), ("house", 4, 0)),
 }
 HINT = "Give two drawings, or choose an example: their distance, and where they differ, will be shown here."
 
@@ -106,26 +106,27 @@ def compare_tab(services: Services) -> None:
     with gr.Row():
         for number, label in enumerate(("First drawing", "Second drawing")):
             with gr.Column(min_width=280):
-                picture = Picture(
+                picture = picture_input(
                     label=label,
-                    type="pil",
                     sources=["upload", "clipboard"],
                     height=300,
                     buttons=["fullscreen"],
                     elem_id=f"compare-{number + 1}",
                 )
                 with gr.Accordion(f"Draw the {label.split()[0].lower()}", open=False):
-                    canvas = Canvas(label=label, elem_id=f"compare-canvas-{number + 1}")
+                    canvas = canvas_input(label=label, elem_id=f"compare-canvas-{number + 1}")
                 canvas.input(
                     lambda drawn: drawn, canvas, picture, show_progress="hidden", trigger_mode="always_last",
                     api_visibility="private",
                 )  # fmt: skip
                 pictures.append(picture)
-    with gr.Row(equal_height=True):
+    with gr.Row(elem_id="compare-acts"):
         swap = gr.Button("Swap", size="sm", elem_id="compare-swap")
-        invert = gr.Checkbox(label="Light on dark", info="The drawings are light lines on dark paper", container=True)
+        invert = gr.Checkbox(
+            label="Light lines on dark paper", container=False, scale=0, min_width=230, elem_id="compare-invert"
+        )
         for name, drawings in EXAMPLES.items():
-            button = gr.Button(name, size="sm")
+            button = gr.Button(f"Try: {name}", size="sm")
             button.click(
                 _example(*drawings), None, pictures, show_progress="hidden", api_visibility="private", queue=False
             )
@@ -134,11 +135,11 @@ def compare_tab(services: Services) -> None:
             said = gr.Markdown(HINT, elem_id="compare-said")
             place = gr.HTML(elem_id="compare-place")
             bars = gr.BarPlot(
-                x="layer", y="distance", title="Distance at each layer, from lines to shapes", height=220, x_title=" ",
+                x="layer", y="distance", label="Distance at each layer, from lines to shapes", height=220, x_title=" ",
                 y_title=" ", visible=False, elem_id="compare-bars", tooltip="all", sort=list(services.loss.layers),
             )  # fmt: skip
         heat = gr.ImageSlider(
-            label="Second drawing | where it differs (drag the line)",
+            label="Where the second differs",
             type="pil",
             interactive=False,
             visible=False,
@@ -157,7 +158,7 @@ def compare_tab(services: Services) -> None:
         return [
             _in_words(found, services),
             draw_place(found.distance, services.calibration),
-            gr.BarPlot(table, visible=True),
+            gr.BarPlot(table, visible=True, y_lim=[0, 1.1 * max(found.per_tap.values(), default=1) or 1]),
             gr.ImageSlider((plain.resize(hot.size, Image.Resampling.BICUBIC), hot), visible=True),
         ]
 
@@ -191,8 +192,8 @@ def _compare_endpoint(services: Services) -> None:
     # note: parts that nobody sees, so that the endpoint has types of its own.
     with gr.Group(visible=False):
         inputs = [
-            Picture(label="first", type="pil"),
-            Picture(label="second", type="pil"),
+            picture_input(label="first"),
+            picture_input(label="second"),
             gr.Checkbox(False, label="invert"),
         ]
         outputs = [gr.JSON(label="comparison"), gr.Image(label="difference", format="png")]

@@ -40,27 +40,6 @@ class Overview:
     note: str
 
 
-class ClassMap(gr.HTML):
-    """A map of drawings: each is a point; the drawing is shown where the mouse is, or the arrow keys have gone."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        files = resources.files("sketchloss.app")
-        super().__init__(
-            **{
-                "value": {"points": [], "legend": {}},
-                "html_template": '<div class="map"></div>',
-                "css_template": (files / "class_map.css").read_text(encoding="utf-8"),
-                "js_on_load": (files / "class_map.js").read_text(encoding="utf-8"),
-                "apply_default_css": False,
-                **kwargs,
-            }
-        )
-
-    def api_info(self) -> dict[str, Any]:
-        """Return what a value looks like."""
-        return {"type": "object"}
-
-
 def overview(gallery: Gallery) -> Overview:
     """Lay a gallery out in the plane, and find the classes that are hardest to tell apart."""
     known = sorted(gallery.table.known(), key=lambda row: row.path)
@@ -119,6 +98,19 @@ def _as_url(picture: Image.Image) -> str:
     return f"data:image/png;base64,{base64.b64encode(encoded.getvalue()).decode()}"
 
 
+def _class_map() -> gr.HTML:
+    """Make a map of points; the drawing is shown where the mouse is, or the arrow keys have gone."""
+    files = resources.files("sketchloss.app")
+    return gr.HTML(
+        value={"points": [], "legend": {}},
+        html_template='<div class="map"></div>',
+        css_template=(files / "class_map.css").read_text(encoding="utf-8"),
+        js_on_load=(files / "class_map.js").read_text(encoding="utf-8"),
+        apply_default_css=False,
+        elem_id="explore-map",
+    )
+
+
 # The tab -------------------------------------------------------------------------------------------------------------
 
 
@@ -134,7 +126,7 @@ def explore_tab(services: Services, tab: gr.Tab) -> None:
     chosen = gr.Dropdown(names, value=names[0], label="Gallery", filterable=False, elem_id="explore-gallery")
     with gr.Row():
         with gr.Column(scale=3, min_width=280):
-            plane = ClassMap(elem_id="explore-map")
+            plane = _class_map()
             note = gr.Markdown()
         with gr.Column(scale=2, min_width=280):
             table = gr.Dataframe(

@@ -10,7 +10,7 @@ from gradio.themes import Soft
 from sketchloss.app.compare import compare_tab
 from sketchloss.app.explore import explore_tab
 from sketchloss.app.photos import photos_tab
-from sketchloss.app.search import search_tab
+from sketchloss.app.search import forget_visitor, search_tab
 from sketchloss.app.services import Services
 
 TITLE = "sketchloss"
@@ -37,12 +37,17 @@ def build_page(services: Services, private: Path, *, keep_seconds: float = 900) 
         )
         with gr.Tab("Compare", id="compare"):
             compare_tab(services)
-        with gr.Tab("Search by sketch", id="search"):
+        with gr.Tab("Search", id="search"):
             search_tab(services, private)
-        with gr.Tab("Photo to sketch", id="photo"):
+        with gr.Tab("Photos", id="photo"):
             photos_tab(services, private)
         with gr.Tab("Explore", id="explore") as tab:
             explore_tab(services, tab)
+
+        def forget(request: gr.Request) -> None:
+            forget_visitor(request, private)
+
+        page.unload(forget)
     page.queue(max_size=MOST_WAITING, default_concurrency_limit=AT_ONCE, api_open=False)
     return page
 

@@ -8,7 +8,7 @@ import gradio as gr
 from PIL import Image
 
 from sketchloss.app.services import Services
-from sketchloss.app.uploads import Picture
+from sketchloss.app.uploads import picture_input
 from sketchloss.images import save_picture
 from sketchloss.stylize import stylize
 
@@ -42,13 +42,11 @@ def photos_tab(services: Services, private: Path) -> None:
     names = list(services.styles)
     with gr.Row():
         with gr.Column(min_width=280):
-            photo = Picture(
-                label="Photo", type="pil", sources=["upload", "webcam", "clipboard"], height=320, elem_id="photo"
-            )
+            photo = picture_input(label="Photo", sources=["upload", "webcam", "clipboard"], height=320, elem_id="photo")
             style = gr.Dropdown(names, value=names[0], label="Style", filterable=False, elem_id="photo-style")
             size = gr.Slider(
-                SMALLEST, LARGEST, value=USUAL, step=32, label="Drawn at (pixels of the shorter side)",
-                info="Smaller: coarser lines, as with a thick pencil", elem_id="photo-size",
+                SMALLEST, LARGEST, value=USUAL, step=32, label="Drawn at",
+                info="Pixels of the shorter side; fewer give coarser lines", elem_id="photo-size",
             )  # fmt: skip
             button = gr.Button("Draw it", variant="primary", elem_id="photo-draw")
         with gr.Column(min_width=280):
@@ -104,7 +102,7 @@ def _endpoints(services: Services) -> None:
 
     with gr.Group(visible=False):
         inputs = [
-            Picture(label="photo", type="pil"),
+            picture_input(label="photo"),
             gr.Textbox(next(iter(services.styles)), label="style"),
             gr.Number(USUAL, label="draw_size"),
         ]

@@ -1,5 +1,6 @@
 """The second tab: draw, and see the drawings of a gallery that look most like it."""
 
+import hashlib
 import shutil
 import uuid
 from collections.abc import Mapping
@@ -10,16 +11,18 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from sketchloss.app.canvas import Canvas
+from sketchloss.app.canvas import canvas_input
 from sketchloss.app.services import DOODLES, Services, new_name
-from sketchloss.app.uploads import Picture, unpack_drawings
+from sketchloss.app.uploads import picture_input, unpack_drawings
 from sketchloss.gallery import Gallery, Match
-from sketchloss.gallery.adding import as_text
+from sketchloss.gallery.adding import AddReport, as_text
 from sketchloss.images import UnreadablePicture, read_picture
 from sketchloss.report.contact_sheet import fit_tile
 
 #: Drawings that are shown at first, and at most.
 SHOWN, MOST = 10, 30
+#: Pixels of the last drawing, kept to search again with other settings.
+REMEMBERED = 512
 #: Seconds for which a visitor's own galleries are kept at most; they go earlier when the page is closed.
 KEPT_SECONDS = 3600
 HINT = "Draw something: the drawings most like it appear here after each stroke."
@@ -55,30 +58,33 @@ def search_tab(services: Services, private: Path) -> None:
     query = gr.State(None, time_to_live=KEPT_SECONDS)
     with gr.Row():
         with gr.Column(min_width=280):
-            canvas = Canvas(label="Drawing to search with", elem_id="search-canvas")
+            canvas = canvas_input(label="Drawing to search with", elem_id="search-canvas")
             with gr.Accordion("Or upload a drawing", open=False):
-                upload = Picture(
-                    label="Drawing to search with", type="pil", sources=["upload", "clipboard"], height=200
-                )
-            names = list(services.galleries)
-            chosen = gr.Dropdown(
-                names, value=names[0], label="Gallery", allow_custom_value=True, filterable=False,
-                elem_id="search-gallery",
-            )  # fmt: skip
-            count = gr.Slider(1, MOST, value=SHOWN, step=1, label="How many", elem_id="search-count")
-            with gr.Accordion("Your own gallery", open=False):
-                gr.Markdown(
-                    "A zip archive of drawings, in folders by class or without. It is yours alone, and deleted when "
-                    "you close the page."
-                )
-                archive = gr.File(label="Zip archive", file_types=[".zip"], height=120, elem_id="search-zip")
-                told = gr.Markdown()
+                upload = picture_input(
+                    label="Drawing to search with", sources=["upload", "clipboard"], height=200,
+                    elem_id="search-upload",
+                )  # fmt: skip
         with gr.Column(min_width=280):
             found = gr.Gallery(
-                label="Most alike", columns=4, height="auto", object_fit="contain", allow_preview=True, format="png",
+                label="Most alike", show_label=False, columns=4, height="auto", object_fit="contain", format="png",
                 buttons=["fullscreen"], interactive=False, elem_id="search-found",
             )  # fmt: skip
             said = gr.Markdown(HINT, elem_id="search-said")
+    with gr.Row():
+        with gr.Column(min_width=280):
+            names = list(services.galleries)
+            chosen = gr.Dropdown(
+                names, value=names[0], label="Gallery", allow_custom_value=True,
+                elem_id="search-gallery",
+            )  # fmt: skip
+            count = gr.Slider(1, MOST, value=SHOWN, step=1, label="How many", elem_id="search-count")
+        with gr.Column(min_width=280), gr.Accordion("Your own gallery", open=False):
+            gr.Markdown(
+                "A zip archive of drawings, in folders by class or without. It is yours alone, and deleted when "
+                "you close the page."
+            )
+            archive = gr.File(label="Zip archive", file_types=[".zip"], height=120, elem_id="search-zip")
+            told = gr.Markdown()
 
     def search(
         drawing: Image.Image | None, name: str, k: float, mine: dict[str, str]
@@ -92,12 +98,14 @@ def search_tab(services: Services, private: Path) -> None:
             raise gr.Error(str(error)) from None
         return [(picture, _caption(match)) for match, picture in pairs], f"{len(gallery):,} drawings in {name}"
 
-    def remember(drawing: Image.Image | None) -> Image.Image | None:
-        return drawing
+    def search_and_remember(drawing: Image.Image | None, *rest: Any) -> tuple[Any, ...]:
+        if drawing is not None:
+            drawing.thumbnail((REMEMBERED, REMEMBERED))
+        return drawing, *search(drawing, *rest)
 
     for given, event in ((canvas, canvas.input), (upload, upload.change)):
         event(
-            lambda drawing, *rest: (drawing, *search(drawing, *rest)),
+            search_and_remember,
             [given, chosen, count, own],
             [query, found, said],
             trigger_mode="always_last",
@@ -116,10 +124,15 @@ def search_tab(services: Services, private: Path) -> None:
         api_visibility="private",
     )
 
-    def build(path: str | None, mine: dict[str, str], progress: gr.Progress = gr.Progress()) -> tuple[Any, ...]:  # noqa: B008
+    def build(
+        path: str | None,
+        mine: dict[str, str],
+        request: gr.Request,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008 (how Gradio hands it in)
+    ) -> tuple[Any, ...]:
         if path is None:
             return gr.skip(), mine, ""
-        name, report = _build(services, Path(path), mine, private, progress)
+        name, report = _build(services, Path(path), mine, _place_of(request, private), progress)
         choices = [*services.galleries, *mine]
         left_out = f"; {len(report.unreadable):,} could not be read" if report.unreadable else ""
         return gr.Dropdown(choices, value=name), mine, f"{report.rows:,} drawings in **{name}**{left_out}."
@@ -131,8 +144,20 @@ def search_tab(services: Services, private: Path) -> None:
     _endpoints(services, own)
 
 
-def _build(services: Services, archive: Path, mine: dict[str, str], private: Path, progress: gr.Progress):
-    place = private / "galleries" / uuid.uuid4().hex
+def forget_visitor(request: gr.Request, private: Path) -> None:
+    """Delete a visitor's own galleries when the page is closed."""
+    shutil.rmtree(_place_of(request, private), ignore_errors=True)
+
+
+def _place_of(request: gr.Request, private: Path) -> Path:
+    """Return a folder for one visit; what the browser calls it decides no path."""
+    return private / "galleries" / hashlib.sha256(str(request.session_hash).encode()).hexdigest()
+
+
+def _build(
+    services: Services, archive: Path, mine: dict[str, str], folder: Path, progress: gr.Progress
+) -> tuple[str, AddReport]:
+    place = folder / uuid.uuid4().hex
     try:
         progress(0, desc="Unpacking")
         unpack_drawings(archive, place / "drawings")
@@ -177,7 +202,7 @@ def _endpoints(services: Services, own: gr.State) -> None:
 
     with gr.Group(visible=False):
         inputs = [
-            Picture(label="drawing", type="pil"),
+            picture_input(label="drawing"),
             gr.Textbox(DOODLES, label="gallery"),
             gr.Number(SHOWN, label="k"),
         ]

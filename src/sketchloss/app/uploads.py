@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import gradio as gr
+from gradio.data_classes import ImageData
 from PIL import Image
 
 from sketchloss.images import UnreadablePicture, picture_suffixes, read_picture
@@ -18,16 +19,20 @@ MOST_BYTES = 512 * 2**20
 MOST_BYTES_OF_ONE = 64 * 2**20
 
 
-class Picture(gr.Image):
-    """Gradio's image, read by `read_picture`: what cannot be read is said in the page, in a line with the mend."""
+def picture_input(**settings: Any) -> gr.Image:
+    """Make Gradio's image, read by `read_picture`: what cannot be read is said in the page, in a line with the mend.
 
-    is_template = True  # to the browser it is Gradio's own
+    Args:
+        settings: as for `gr.Image`. A function gets the picture upright, on white, `RGB`; or None.
+    """
+    made = gr.Image(type="pil", **settings)
 
-    def preprocess(self, payload: Any) -> Image.Image | None:
-        """Return the uploaded picture: upright, on white, RGB."""
-        if payload is None:
-            return None
-        return read_upload(payload.path, payload.orig_name)
+    def preprocess(payload: ImageData | None) -> Image.Image | None:
+        return None if payload is None else read_upload(payload.path, payload.orig_name)
+
+    # note: of the instance, because for a class of our own Gradio would write a file beside this one.
+    made.preprocess = preprocess
+    return made
 
 
 def read_upload(path: str | None, name: str | None) -> Image.Image:
