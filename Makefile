@@ -34,5 +34,5 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 	$(VENV)/bin/pip install --quiet --constraint constraints.txt torch
-	$(VENV)/bin/pip install --quiet --constraint constraints.txt --editable '.[train,eval,diffusion,gallery,onnx]' --group dev --group docs
+	$(VENV)/bin/pip install --quiet --constraint constraints.txt --editable '.[all]' --group dev --group docs
 	touch $@

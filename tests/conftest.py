@@ -1,7 +1,12 @@
 """Every test: shapes and types in signatures are enforced, caches are temporary, and the network is out of reach."""
 
 import os
+import shutil
+import socket
+import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -80,3 +85,68 @@ def small_disk() -> Callable[[int], AbstractContextManager[None]]:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
     return limited
+
+
+@pytest.fixture(scope="session")
+def app_cache(tmp_path_factory) -> Path:
+    """The cache folder of the page's servers, so that the gallery of doodles is made once."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def start_app(app_cache) -> Callable[..., AbstractContextManager[str]]:
+    """`with start_app("--upload-mb", "5") as url:` the page, served by a process of its own; ended as Ctrl+C does."""
+
+    @contextmanager
+    def started(*arguments: str, **environment: str) -> Iterator[str]:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        command = [Path(sys.executable).with_name("sketchloss"), "app", "--port", str(port), *arguments]
+        settings = {**os.environ, "XDG_CACHE_HOME": str(app_cache), "OMP_NUM_THREADS": "1", **environment}
+        with (
+            tempfile.TemporaryFile("w+") as said,
+            subprocess.Popen(command, env=settings, stdout=said, stderr=said, cwd=app_cache) as process,
+        ):
+            try:
+                url = f"http://127.0.0.1:{port}/"
+                for _ in range(240):
+                    time.sleep(0.25)
+                    said.seek(0)
+                    text = said.read()
+                    if "is at http" in text or process.poll() is not None:
+                        break
+                assert "is at http" in text, text
+                yield url
+                said.seek(0)
+                text = said.read()
+                assert "/sketchloss/app/" not in text, text  # no traceback through our code; Gradio tells its own
+            finally:
+                process.terminate()
+                process.wait(30)
+
+    return started
+
+
+@pytest.fixture(scope="session")
+def app_url(start_app) -> Iterator[str]:
+    """Where the page is, as `sketchloss app` serves it."""
+    with start_app() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Chromium, driven by Playwright; the tests are skipped where there is none."""
+    from playwright.sync_api import sync_playwright
+
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+    if found is None:
+        assert not os.environ.get("SKETCHLOSS_NEEDS_BROWSER"), "SKETCHLOSS_NEEDS_BROWSER is set, but no chromium"
+        pytest.skip("no Chromium is installed (Debian's package: chromium)")
+    quiet = ("background-networking", "component-update", "sync", "gpu", "quic", "extensions")
+    arguments = ["--no-sandbox", "--no-first-run", *(f"--disable-{name}" for name in quiet)]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=arguments)
+        yield browser
+        browser.close()

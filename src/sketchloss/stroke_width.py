@@ -7,7 +7,7 @@ from PIL import Image
 def stroke_width(drawing: Image.Image) -> float:
     """Estimate the usual width of a drawing's lines: twice the ink's area over the length of its outline.
 
-    Within about a fifth for lines from 1 to 16 pixels; filled areas count as very wide lines.
+    Within a fourth or so for lines from 1 to 16 pixels; filled areas count as very wide lines.
 
     Args:
         drawing: dark ink on light paper.

@@ -11,6 +11,7 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
+from sketchloss.app.uploads import mistake
 from sketchloss.images import UnreadablePicture, read_picture
 
 PREFIX = "data:image/png;base64,"
@@ -53,8 +54,8 @@ def read_canvas(sent: str | None) -> Image.Image | None:
     if not sent:
         return None
     if not isinstance(sent, str) or not sent.startswith(PREFIX) or len(sent) > MOST_CHARACTERS:
-        raise gr.Error(f"a drawing is a PNG picture as {PREFIX}..., {MOST_CHARACTERS:,} characters at most")
+        raise mistake(f"a drawing is a PNG picture as {PREFIX}..., {MOST_CHARACTERS:,} characters at most")
     try:
         return read_picture(base64.b64decode(sent.removeprefix(PREFIX), validate=True), name="the drawing")
     except (UnreadablePicture, binascii.Error) as error:
-        raise gr.Error(" ".join(str(error).split())) from None
+        raise mistake(" ".join(str(error).split())) from None

@@ -8,8 +8,10 @@ sketchloss app --host 0.0.0.0 --auth user:password
 import os
 import shutil
 import signal
+import socket
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 # note: read by Gradio when it is imported, which must be after this
@@ -38,15 +40,18 @@ def app(config: App) -> None:
         study=config.study or (DEMO if (DEMO / "report.html").is_file() else None),
         say=lambda line: sys.stdout.write(f"{line}\n"),
     )
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that what follows `finally` happens then, too
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())  # so that what follows `finally` happens then, too
     private = Path(tempfile.mkdtemp(prefix="sketchloss-"))  # readable by this user alone
     page = None
     try:
         page = serve(services, config, private)
-        page.block_thread()
+        stop.wait()
+    except KeyboardInterrupt:  # the way to stop a server
+        sys.stdout.write("stopped\n")
     finally:
         if page is not None:
-            page.close()
+            page.close(verbose=False)
         services.pool.shutdown(wait=False, cancel_futures=True)
         shutil.rmtree(private, ignore_errors=True)
 
@@ -62,6 +67,13 @@ def serve(services: Services, config: App, private: Path) -> gr.Blocks:
     Raises:
         ValueError: if the port is taken or the address is not this computer's.
     """
+    try:
+        with socket.create_server(
+            (config.host, config.port or 0)
+        ):  # refused at once, where Gradio tries a hundred ports
+            pass
+    except OSError as error:
+        raise ValueError(_cannot_answer(config, error)) from None
     os.environ["GRADIO_TEMP_DIR"] = str(private)
     page = build_page(services, private, keep_seconds=60 * config.keep_minutes)
     login = config.login()
@@ -85,9 +97,13 @@ def serve(services: Services, config: App, private: Path) -> gr.Blocks:
             **looks(),
         )
     except OSError as error:
-        where = f"{config.host}:{config.port or PORT}"
-        mend = "choose another --port" if config.port else "choose a --port, or another --host"
-        raise ValueError(f"cannot answer at {where} ({' '.join(str(error).split())}): {mend}") from None
+        raise ValueError(_cannot_answer(config, error)) from None
     sys.stdout.write(f"sketchloss is at {url} (Ctrl+C stops it)\n")
     sys.stdout.flush()
     return page
+
+
+def _cannot_answer(config: App, error: OSError) -> str:
+    mend = "choose another --port, or leave it out" if config.port else "choose a --port, or another --host"
+    reason = (error.strerror or " ".join(str(error).split())).lower()
+    return f"cannot answer at {config.host}:{config.port or PORT} ({reason}): {mend}"

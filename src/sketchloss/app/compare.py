@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 
 from sketchloss.app.canvas import canvas_input
 from sketchloss.app.services import COMPARED_AT, Services
-from sketchloss.app.uploads import picture_input
+from sketchloss.app.uploads import mistake, picture_input
 from sketchloss.calibration import KINDS, Calibration
 from sketchloss.data.doodles import doodle
 from sketchloss.images import fit_square, to_tensor
@@ -68,7 +68,7 @@ def compare(services: Services, first: Image.Image, second: Image.Image, *, inve
     weights = services.loss.layers
     distance = sum(weights[name] * value for name, value in per_tap.items()) / sum(weights.values())
     if not np.isfinite(distance):
-        raise gr.Error(f"the distance is {distance}: are the weights {services.weights} from a diverged run?")
+        raise mistake(f"the distance is {distance}: are the weights {services.weights} from a diverged run?")
     calibration = services.calibration
     return Comparison(
         distance,
@@ -135,7 +135,7 @@ def compare_tab(services: Services) -> None:
             said = gr.Markdown(HINT, elem_id="compare-said")
             place = gr.HTML(elem_id="compare-place")
             bars = gr.BarPlot(
-                x="layer", y="distance", label="Distance at each layer, from lines to shapes", height=220, x_title=" ",
+                x="layer", y="distance", label="Distance at each layer, from lines to shapes", height=260, x_title=" ",
                 y_title=" ", visible=False, elem_id="compare-bars", tooltip="all", sort=list(services.loss.layers),
             )  # fmt: skip
         heat = gr.ImageSlider(
@@ -177,10 +177,10 @@ def compare_tab(services: Services) -> None:
 
 
 def _compare_endpoint(services: Services) -> None:
-    def endpoint(first: Image.Image | None, second: Image.Image | None, light: bool) -> tuple[dict, Image.Image]:
+    def endpoint(first: Image.Image | None, second: Image.Image | None, invert: bool) -> tuple[dict, Image.Image]:
         if first is None or second is None:
-            raise gr.Error("two drawings are needed: give first and second")
-        found = compare(services, first, second, invert=light)
+            raise mistake("two drawings are needed: give first and second")
+        found = compare(services, first, second, invert=invert)
         report = {
             **{"distance": found.distance, "words": found.words, "per_tap": found.per_tap},
             **{"closer_pairs": found.shares, "notes": list(found.notes)},

@@ -15,6 +15,7 @@ from PIL import Image
 
 from sketchloss.app.search import small_picture
 from sketchloss.app.services import Services
+from sketchloss.app.uploads import mistake
 from sketchloss.embedding_map import choose_sample, map_to_plane
 from sketchloss.gallery import Gallery
 from sketchloss.gallery.adding import as_text
@@ -142,7 +143,7 @@ def explore_tab(services: Services, tab: gr.Tab) -> None:
             if key not in found:
                 found[key] = overview(gallery)
         except ValueError as error:
-            raise gr.Error(str(error)) from None
+            raise mistake(str(error)) from None
         result = found[key]
         pairs = [[first, second, round(cosine, 3)] for first, second, cosine in result.hardest]
         return [{"points": result.points, "legend": result.legend}, result.note, pairs]

@@ -8,7 +8,7 @@ import gradio as gr
 from PIL import Image
 
 from sketchloss.app.services import Services
-from sketchloss.app.uploads import picture_input
+from sketchloss.app.uploads import mistake, picture_input
 from sketchloss.images import save_picture
 from sketchloss.stylize import stylize
 
@@ -25,11 +25,11 @@ def sketch_photo(services: Services, photo: Image.Image, style: str, draw_size: 
         gr.Error: for a style that is not there, or a size out of range.
     """
     if not SMALLEST <= draw_size <= LARGEST:
-        raise gr.Error(f"draw_size is {draw_size:g}: it must be {SMALLEST} to {LARGEST} pixels")
+        raise mistake(f"draw_size is {draw_size:g}: it must be {SMALLEST} to {LARGEST} pixels")
     try:
         return stylize(services.stylizer(style), photo, draw_size=round(draw_size))
     except ValueError as error:
-        raise gr.Error(str(error)) from None
+        raise mistake(str(error)) from None
 
 
 def photos_tab(services: Services, private: Path) -> None:
@@ -97,7 +97,7 @@ def _written(sketch: Image.Image, private: Path) -> str:
 def _endpoints(services: Services) -> None:
     def endpoint(photo: Image.Image | None, style: str, draw_size: float) -> Image.Image:
         if photo is None:
-            raise gr.Error("a photo is needed")
+            raise mistake("a photo is needed")
         return sketch_photo(services, photo, style, draw_size)
 
     with gr.Group(visible=False):

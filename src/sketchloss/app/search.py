@@ -13,7 +13,7 @@ from PIL import Image
 
 from sketchloss.app.canvas import canvas_input
 from sketchloss.app.services import DOODLES, Services, new_name
-from sketchloss.app.uploads import picture_input, unpack_drawings
+from sketchloss.app.uploads import mistake, picture_input, unpack_drawings, zip_input
 from sketchloss.gallery import Gallery, Match
 from sketchloss.gallery.adding import AddReport, as_text
 from sketchloss.images import UnreadablePicture, read_picture
@@ -83,10 +83,10 @@ def search_tab(services: Services, private: Path) -> None:
                 "A zip archive of drawings, in folders by class or without. It is yours alone, and deleted when "
                 "you close the page."
             )
-            archive = gr.File(label="Zip archive", file_types=[".zip"], height=120, elem_id="search-zip")
+            zipped = zip_input(label="Zip archive", height=120, elem_id="search-zip")
             told = gr.Markdown()
 
-    def search(
+    def show(
         drawing: Image.Image | None, name: str, k: float, mine: dict[str, str]
     ) -> tuple[list[tuple[Image.Image, str]] | None, str]:
         if drawing is None:
@@ -95,17 +95,18 @@ def search_tab(services: Services, private: Path) -> None:
             gallery = services.gallery(name, mine)
             pairs = find(gallery, drawing, round(k))
         except ValueError as error:
-            raise gr.Error(str(error)) from None
-        return [(picture, _caption(match)) for match, picture in pairs], f"{len(gallery):,} drawings in {name}"
+            raise mistake(str(error)) from None
+        tiles = [(_with_room(picture), _caption(match)) for match, picture in pairs]
+        return tiles, f"{len(gallery):,} drawings in {name}"
 
-    def search_and_remember(drawing: Image.Image | None, *rest: Any) -> tuple[Any, ...]:
+    def show_and_remember(drawing: Image.Image | None, *rest: Any) -> tuple[Any, ...]:
         if drawing is not None:
             drawing.thumbnail((REMEMBERED, REMEMBERED))
-        return drawing, *search(drawing, *rest)
+        return drawing, *show(drawing, *rest)
 
     for given, event in ((canvas, canvas.input), (upload, upload.change)):
         event(
-            search_and_remember,
+            show_and_remember,
             [given, chosen, count, own],
             [query, found, said],
             trigger_mode="always_last",
@@ -115,7 +116,7 @@ def search_tab(services: Services, private: Path) -> None:
         )
     gr.on(
         [chosen.change, count.release],
-        search,
+        show,
         [query, chosen, count, own],
         [found, said],
         trigger_mode="always_last",
@@ -125,20 +126,20 @@ def search_tab(services: Services, private: Path) -> None:
     )
 
     def build(
-        path: str | None,
+        archive: str | None,
         mine: dict[str, str],
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008 (how Gradio hands it in)
     ) -> tuple[Any, ...]:
-        if path is None:
+        if archive is None:
             return gr.skip(), mine, ""
-        name, report = _build(services, Path(path), mine, _place_of(request, private), progress)
+        name, report = _build(services, Path(archive), mine, _place_of(request, private), progress)
         choices = [*services.galleries, *mine]
         left_out = f"; {len(report.unreadable):,} could not be read" if report.unreadable else ""
         return gr.Dropdown(choices, value=name), mine, f"{report.rows:,} drawings in **{name}**{left_out}."
 
-    archive.upload(
-        build, [archive, own], [chosen, own, told], api_name="build_gallery", concurrency_id="model",
+    zipped.upload(
+        build, [zipped, own], [chosen, own, told], api_name="build_gallery", concurrency_id="model",
         api_description="Make a gallery, yours alone, of a zip archive of drawings. Returns its name for /search.",
     )  # fmt: skip
     _endpoints(services, own)
@@ -169,7 +170,7 @@ def _build(
         )
     except ValueError as error:
         shutil.rmtree(place, ignore_errors=True)
-        raise gr.Error(str(error).replace(f"{place}/", ""), title="No gallery") from None
+        raise mistake(str(error).replace(f"{place}/", ""), title="No gallery") from None
     finally:
         archive.unlink(missing_ok=True)
     stem = as_text(archive.stem)[:40] or "yours"
@@ -185,15 +186,15 @@ def _forget(mine: Mapping[str, str]) -> None:
 
 
 def _endpoints(services: Services, own: gr.State) -> None:
-    def search(drawing: Image.Image | None, name: str, k: float, mine: dict[str, str]):
+    def search(drawing: Image.Image | None, gallery: str, k: float, mine: dict[str, str]):
         if drawing is None:
-            raise gr.Error("a drawing is needed")
+            raise mistake("a drawing is needed")
         if not 1 <= k <= MOST:
-            raise gr.Error(f"k is {k:g}: it must be 1 to {MOST}")
+            raise mistake(f"k is {k:g}: it must be 1 to {MOST}")
         try:
-            pairs = find(services.gallery(name, mine), drawing, round(k))
+            pairs = find(services.gallery(gallery, mine), drawing, round(k))
         except ValueError as error:
-            raise gr.Error(str(error)) from None
+            raise mistake(str(error)) from None
         rows = [
             {"rank": rank, "similarity": match.similarity, "label": match.label, "name": as_text(match.path.name)}
             for rank, (match, _) in enumerate(pairs, start=1)
@@ -221,6 +222,13 @@ def _endpoints(services: Services, own: gr.State) -> None:
             api_name="galleries",
             api_description="Names of the galleries that you can search.",
         )
+
+
+def _with_room(picture: Image.Image) -> Image.Image:
+    """Return a picture with paper below it, where the page lays the caption."""
+    tile = Image.new("L", (picture.width, picture.height + picture.height // 5), 255)
+    tile.paste(picture)
+    return tile
 
 
 def _caption(match: Match) -> str:

@@ -6,10 +6,11 @@ import threading
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, product
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
 from platformdirs import user_cache_path
 
 from sketchloss import __version__
@@ -166,14 +167,16 @@ def _bring_up_to_date(place: Path, folder: Path, services: Services) -> Gallery:
 def _open_doodles(services: Services, cache: Path) -> Gallery:
     """Return the gallery of built-in drawings; they are drawn, and it is made, when there is none yet."""
     place = cache / f"doodles-{__version__}"
-    drawings = place / "drawings"
-    for kind in KINDS:
-        for number in range(DOODLES_PER_KIND):
-            path = drawings / kind / f"{number}.png"
-            if not path.exists():
+    folder, drawings = place / f"gallery-{services.fingerprint[:8]}", place / "drawings"
+    place.mkdir(parents=True, exist_ok=True)
+    with FileLock(place / ".lock"):  # two servers may start at once
+        if not (is_gallery(folder) and read_settings(folder).built):
+            for kind, number in product(KINDS, range(DOODLES_PER_KIND)):
+                path = drawings / kind / f"{number}.png"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 save_picture(doodle(kind, number).sketch(DOODLE_SIZE), path)
-    return _bring_up_to_date(place / f"gallery-{services.fingerprint[:8]}", drawings, services)
+            Gallery.build(folder, [drawings], weights=services.weights)
+    return services.open_gallery(folder)
 
 
 def _done(gallery: Gallery) -> "Future[Gallery]":

@@ -40,7 +40,7 @@ class App:
     """USER:PASSWORD that visitors must give; also taken from the environment variable SKETCHLOSS_AUTH."""
     upload_mb: int = 40
     """Largest file that can be uploaded, in megabytes."""
-    keep_minutes: float = 15
+    keep_minutes: float = 15.0
     """Uploaded and made pictures are deleted when they are so old, and when the server stops."""
     open: bool = False
     """Open the page in the browser."""

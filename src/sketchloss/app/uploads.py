@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import gradio as gr
-from gradio.data_classes import ImageData
+from gradio.data_classes import FileData, ImageData, ListFiles
 from PIL import Image
 
 from sketchloss.images import UnreadablePicture, picture_suffixes, read_picture
@@ -17,6 +17,12 @@ from sketchloss.images import UnreadablePicture, picture_suffixes, read_picture
 MOST_FILES = 20_000
 MOST_BYTES = 512 * 2**20
 MOST_BYTES_OF_ONE = 64 * 2**20
+GONE = "is no longer here: uploads are deleted after a while, so give it again"
+
+
+def mistake(text: str, title: str = "This does not work") -> gr.Error:
+    """Return an error for the visitor: said in the page, or to the program that called, and not on the terminal."""
+    return gr.Error(text, title=title, duration=20, print_exception=False)
 
 
 def picture_input(**settings: Any) -> gr.Image:
@@ -28,32 +34,63 @@ def picture_input(**settings: Any) -> gr.Image:
     made = gr.Image(type="pil", **settings)
 
     def preprocess(payload: ImageData | None) -> Image.Image | None:
-        return None if payload is None else read_upload(payload.path, payload.orig_name)
+        return None if payload is None else read_upload(payload.path, payload.orig_name, within=made.GRADIO_CACHE)
 
     # note: of the instance, because for a class of our own Gradio would write a file beside this one.
     made.preprocess = preprocess
     return made
 
 
-def read_upload(path: str | None, name: str | None) -> Image.Image:
+def zip_input(**settings: Any) -> gr.File:
+    """Make Gradio's file, for a zip archive.
+
+    Args:
+        settings: as for `gr.File`. A function gets the path of the uploaded copy; or None.
+    """
+    made = gr.File(file_types=[".zip"], **settings)
+
+    def preprocess(payload: ListFiles | FileData | None) -> str | None:
+        if payload is None:
+            return None
+        if not isinstance(payload, FileData) or not is_upload(payload.path, made.GRADIO_CACHE):
+            raise mistake(f"the archive {GONE}")
+        return payload.path
+
+    made.preprocess = preprocess
+    return made
+
+
+def is_upload(path: str | None, within: str | Path) -> bool:
+    """Tell whether a path is that of a file that Gradio has stored.
+
+    A request may name any path: Gradio refuses those of other files only where the request says that it is a file.
+    """
+    if not path:
+        return False
+    place = Path(path).resolve()
+    return place.is_relative_to(Path(within).resolve()) and place.is_file()
+
+
+def read_upload(path: str | None, name: str | None, *, within: str | Path) -> Image.Image:
     """Read an uploaded picture.
 
     Args:
         path: where Gradio has put it.
         name: what the visitor's file was called.
+        within: folder of all uploads; nothing else is read.
 
     Raises:
         gr.Error: if it is no picture, a damaged one, too large, or deleted by now; with a line for the visitor.
     """
     shown = Path(name or "the picture").name
-    if path is None or not Path(path).is_file():
-        raise gr.Error(f"{shown} is no longer here: uploads are deleted after a while, so give it again", title="Gone")
+    if not is_upload(path, within):
+        raise mistake(f"{shown} {GONE}", title="Gone")
     if Path(shown).suffix.lower() == ".svg":
-        raise gr.Error(f"{shown}: SVG cannot be read here; save it as .png", title="Not a picture")
+        raise mistake(f"{shown}: SVG cannot be read here; save it as .png", title="Not a picture")
     try:
-        return read_picture(path, name=shown)
+        return read_picture(str(path), name=shown)
     except UnreadablePicture as error:
-        raise gr.Error(str(error), title="Not a picture") from None
+        raise mistake(str(error), title="Not a picture") from None
 
 
 def unpack_drawings(archive: Path, folder: Path) -> int:

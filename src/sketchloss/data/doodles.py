@@ -88,7 +88,7 @@ class Doodle:
         strokes = self.strokes
         if style == "pencil":  # a pencil goes over its lines, never quite the same way
             strokes = (*self._drawn("second pass")[:: 1 + self.seed % 3], *strokes)
-        return _TOOLS[style](strokes, size, line_width=line_width, rng=self._rng("tool", self.hand))
+        return _TOOLS[style](strokes, size, line_width=float(line_width), rng=self._rng("tool", self.hand))
 
     def photo(self, size: int) -> Image.Image:
         """The photo-like twin of the scene, whoever draws it: `RGB`, `size`×`size` pixels, at least 8."""

@@ -1,0 +1,229 @@
+"""The page's server as programs see it. Oracle: the library itself, on the same files."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import zipfile
+from pathlib import Path
+
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+
+from sketchloss.cli import main
+from sketchloss.compare import Pair, measure
+from sketchloss.data.doodles import doodle
+from sketchloss.images import read_picture
+from sketchloss.loss import SketchLoss
+
+
+@pytest.fixture(scope="module")
+def client(app_url):
+    return Client(app_url, verbose=False, analytics_enabled=False)
+
+
+@pytest.fixture(scope="module")
+def drawings(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("drawings")
+    for name, one in {
+        "cat": doodle("cat", 21),
+        "again": doodle("cat", 21).redrawn(4),
+        "house": doodle("house", 9),
+    }.items():
+        one.sketch(300).save(folder / f"{name}.png")
+    doodle("boat", 5).photo(200).save(folder / "photo.png")
+    return folder
+
+
+def test_compare_gives_what_the_command_gives(client, drawings):
+    loss = SketchLoss()
+    for other in ("again", "house"):
+        report, picture = client.predict(
+            handle_file(drawings / "cat.png"), handle_file(drawings / f"{other}.png"), False, api_name="/compare"
+        )
+        ((expected,), _) = measure(loss, [Pair("x", drawings / "cat.png", drawings / f"{other}.png")])
+        assert report["distance"] == pytest.approx(expected.total, rel=1e-3)
+        assert report["per_tap"] == pytest.approx(expected.per_tap, rel=1e-3)
+        assert report["words"]
+        assert read_picture(picture).size == (448, 448)
+
+
+def test_search_finds_the_class_among_doodles_it_has_not_seen(client, drawings):
+    assert client.predict(api_name="/galleries") == ["doodles"]
+    for name, label in (("cat", "cat"), ("house", "house")):
+        matches, pictures = client.predict(handle_file(drawings / f"{name}.png"), "doodles", 5, api_name="/search")
+        assert label in {match["label"] for match in matches}
+        assert [match["rank"] for match in matches] == [1, 2, 3, 4, 5]
+        assert all("/" not in match["name"] for match in matches)
+        assert len(pictures) == 5
+
+
+def test_stylize_keeps_the_size(client, drawings):
+    (style, *_) = client.predict(api_name="/styles")
+    sketch = client.predict(handle_file(drawings / "photo.png"), style, 128, api_name="/stylize")
+    assert read_picture(sketch).size == (200, 200)
+    assert read_picture(sketch).tobytes() != read_picture(drawings / "photo.png").tobytes()
+
+
+def test_a_gallery_of_ones_own_is_nobody_elses(app_url, drawings, tmp_path):
+    with zipfile.ZipFile(tmp_path / "mine.zip", "w") as archive:
+        for kind in ("cat", "tree"):
+            for seed in range(3):
+                doodle(kind, 50 + seed).sketch(64).save(tmp_path / "x.png")
+                archive.write(tmp_path / "x.png", f"{kind}/{seed}.png")
+    me, other = (Client(app_url, verbose=False, analytics_enabled=False) for _ in range(2))
+    name, told = me.predict(handle_file(tmp_path / "mine.zip"), api_name="/build_gallery")
+    assert (name["value"] if isinstance(name, dict) else name) == "mine"
+    assert "6 drawings" in told
+    assert me.predict(api_name="/galleries") == ["doodles", "mine"]
+    matches, _ = me.predict(handle_file(drawings / "cat.png"), "mine", 3, api_name="/search")
+    assert {match["label"] for match in matches} <= {"cat", "tree"}
+    assert other.predict(api_name="/galleries") == ["doodles"]
+    with pytest.raises(AppError, match="no gallery 'mine': choose from doodles"):
+        other.predict(handle_file(drawings / "cat.png"), "mine", 3, api_name="/search")
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "arguments", "said"),
+    [
+        ("/compare", ("cat.png", None, False), "two drawings are needed"),
+        ("/compare", ("cat.png", "bad.png", False), r"bad\.png"),
+        ("/search", (None, "doodles", 3), "a drawing is needed"),
+        ("/search", ("cat.png", "none", 3), "no gallery 'none': choose from doodles"),
+        ("/search", ("cat.png", "doodles", 0), "k is 0: it must be 1 to 30"),
+        ("/stylize", ("photo.png", "oil", 128), "no style 'oil'"),
+        ("/stylize", ("photo.png", "pencil (built in)", 5), "draw_size is 5"),
+        ("/stylize", ("bad.png", "pencil (built in)", 128), r"bad\.png"),
+        ("/build_gallery", ("bad.zip",), "zip archive cannot be read"),
+    ],
+)
+def test_mistakes_are_said_and_the_server_goes_on(client, drawings, endpoint, arguments, said):
+    for name in ("bad.png", "bad.zip"):
+        (drawings / name).write_bytes(b"neither a picture nor an archive")
+    given = [
+        handle_file(drawings / value) if isinstance(value, str) and value.endswith((".png", ".zip")) else value
+        for value in arguments
+    ]
+    with pytest.raises(AppError, match=said) as refused:
+        client.predict(*given, api_name=endpoint)
+    assert str(drawings) not in str(refused.value)
+    assert client.predict(api_name="/galleries") == ["doodles"]
+
+
+def _status(url: str, data: dict | None = None) -> tuple[int, bytes]:
+    """Return the status of an answer, and of a stream of events what it says first, otherwise all."""
+    body = None if data is None else json.dumps(data).encode()
+    request = urllib.request.Request(url, data=body, headers={"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            streams = "event-stream" in answer.headers["Content-Type"]
+            return answer.status, answer.readline() if streams else answer.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read()
+
+
+def test_no_file_of_this_computer_is_given_out(app_url, app_cache, drawings):
+    drawing, secret = str(drawings / "cat.png"), str(app_cache / "secret.png")
+    shutil.copy(drawing, secret)  # in the server's own folder
+    for path in ("/etc/passwd", drawing, secret, "../secret.png", "secret.png"):
+        assert _status(f"{app_url}gradio_api/file={path}")[0] in (403, 404)
+    # nor taken in, where the path is sent instead of an upload
+    for path in ("/etc/passwd", drawing, secret):
+        file = {"path": path, "meta": {"_type": "gradio.FileData"}}
+        for sent in (file, {"path": path}, {**file, "url": f"file://{path}"}):
+            status, answer = _status(f"{app_url}gradio_api/call/compare", {"data": [sent, sent, False]})
+            if status == 200:
+                _, told = _status(f"{app_url}gradio_api/call/compare/{json.loads(answer)['event_id']}")
+                assert told.strip() == b"event: error"
+            _status(f"{app_url}gradio_api/call/build_gallery", {"data": [sent]})
+    assert Path(secret).is_file()  # an archive is deleted once it has been read
+
+
+def test_uploads_are_deleted_after_a_while_and_everything_at_the_end(start_app, drawings, tmp_path):
+    place = tmp_path / "temporary"
+    place.mkdir()
+    with start_app("--keep-minutes", "0.05", TMPDIR=str(place)) as url:
+        client = Client(url, verbose=False, analytics_enabled=False)
+        client.predict(
+            handle_file(drawings / "cat.png"), handle_file(drawings / "again.png"), False, api_name="/compare"
+        )
+        (private,) = place.glob("sketchloss-*")
+        assert private.stat().st_mode & 0o077 == 0
+        assert list(private.rglob("cat.png"))
+        for _ in range(60):
+            if not list(private.rglob("*.png")):
+                break
+            time.sleep(0.5)
+        assert not list(private.rglob("*.png"))
+    assert not list(place.glob("sketchloss-*"))
+
+
+def test_a_login_is_asked_for(start_app):
+    with start_app(SKETCHLOSS_AUTH="me:secret") as url:
+        assert _status(f"{url}config")[0] == 401
+        assert _status(f"{url}gradio_api/call/galleries", {"data": []})[0] == 401
+        with pytest.raises(Exception, match=r"401|credentials|[Ll]ogin|[Aa]uth"):
+            Client(url, verbose=False, analytics_enabled=False, auth=("me", "wrong"))
+        assert Client(url, verbose=False, analytics_enabled=False, auth=("me", "secret")).predict(api_name="/galleries")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--host", "0.0.0.0"], "give --auth USER:PASSWORD"),
+        (["--host", "no-such-host.invalid", "--auth", "a:b"], "cannot answer at no-such-host.invalid"),
+        (["--port", "0"], "port is 0"),
+        (["--galleries", "nowhere"], "nowhere does not exist: give a folder"),
+        (["--weights", "nothing"], "nothing"),
+        (["--gallery", "x"], "unknown option --gallery: did you mean --galleries?"),
+    ],
+)
+def test_mistakes_on_the_command_line_are_one_line(arguments, said, capsys, monkeypatch, tmp_path):
+    monkeypatch.delenv("SKETCHLOSS_AUTH", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert main(["app", *arguments]) == 2
+    told = capsys.readouterr().err.strip()
+    assert said in told
+    assert "\n" not in told
+
+
+def test_a_port_that_is_taken_is_named(app_cache):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        command = [Path(sys.executable).with_name("sketchloss"), "app", "--port", port]
+        ended = subprocess.run(
+            command, env={**os.environ, "XDG_CACHE_HOME": str(app_cache)}, capture_output=True, text=True, timeout=120
+        )
+    assert ended.returncode == 2
+    assert f"cannot answer at 127.0.0.1:{port}" in ended.stderr.strip().splitlines()[-1]
+
+
+def test_ctrl_c_ends_it_quietly(app_cache, tmp_path):
+    command = [Path(sys.executable).with_name("sketchloss"), "app"]
+    settings = {**os.environ, "XDG_CACHE_HOME": str(app_cache), "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, env=settings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert "is at http" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+        assert process.stdout.read().strip() == "stopped"
+        assert process.stderr.read() == ""
+    assert not list(tmp_path.glob("sketchloss-*"))
+
+
+def test_no_file_is_written_beside_the_code():
+    import sketchloss.app
+
+    folder = Path(sketchloss.app.__file__).parent
+    assert not list(folder.glob("*.pyi"))

@@ -1,0 +1,393 @@
+"""The page in a real browser. Oracles: the library on the same files, and what a visitor sees.
+
+Screenshots go to the folder that SKETCHLOSS_SCREENSHOTS names, by default `screenshots`.
+"""
+
+import io
+import os
+import re
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sketchloss.compare import Pair, measure
+from sketchloss.data.doodles import KINDS, Doodle, doodle
+from sketchloss.images import read_picture
+from sketchloss.loss import SketchLoss
+
+SCREENSHOTS = Path(os.environ.get("SKETCHLOSS_SCREENSHOTS", Path(__file__).parents[1] / "screenshots"))
+PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
+TABS = ("Compare", "Search", "Photos", "Explore")
+WAIT = 60_000  # milliseconds, on a machine with other work
+
+
+class Visit:
+    """One visitor's window."""
+
+    def __init__(self, browser, url: str, **settings) -> None:
+        self.context = browser.new_context(**{"viewport": {"width": 1200, "height": 900}, **settings})
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(WAIT)
+        self.requests: list[str] = []
+        self.errors: list[str] = []
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.goto(url)
+        self.page.get_by_text("Give two drawings").wait_for()
+
+    def tab(self, name: str) -> None:
+        self.page.get_by_role("tab", name=name).click()
+
+    def upload(self, part: str, path: Path) -> None:
+        self.page.locator(f"#{part} input[type=file]").set_input_files(path)
+
+    def shot(self, name: str) -> None:
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        self.page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
+
+    def compared(self) -> float:
+        """The distance that the page shows once it shows one."""
+        heading = self.page.locator("#compare-said").get_by_role("heading")
+        heading.wait_for()
+        return float(re.findall(r"distance ([\d.]+)", heading.inner_text())[0])
+
+    def draw(self, canvas: str, drawing: Doodle) -> None:
+        """Draw the strokes with the mouse."""
+        sheet = self.page.locator(f"#{canvas} canvas")
+        sheet.scroll_into_view_if_needed()
+        box = sheet.bounding_box()
+        assert box is not None
+        for stroke in drawing.strokes:
+            points = box["x"] + stroke[:, 0] * box["width"], box["y"] + stroke[:, 1] * box["height"]
+            (x, y), *rest = list(zip(*(values.tolist() for values in points), strict=True))[::3]
+            self.page.mouse.move(x, y)
+            self.page.mouse.down()
+            for x, y in rest:
+                self.page.mouse.move(x, y)
+            self.page.mouse.up()
+
+
+@pytest.fixture
+def visit(browser, app_url) -> Iterator[Visit]:
+    visit = Visit(browser, app_url)
+    yield visit
+    assert not visit.errors
+    visit.context.close()
+
+
+@pytest.fixture(scope="module")
+def drawings(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("drawings")
+    for name, one in {"cat": doodle("cat", 21), "house": doodle("house", 9), "boat": doodle("boat", 4)}.items():
+        one.sketch(300).save(folder / f"{name}.png")
+    doodle("boat", 5).photo(240).save(folder / "photo.png")
+    return folder
+
+
+def test_nothing_is_asked_of_another_computer(visit):
+    for name in TABS[1:]:
+        visit.tab(name)
+        visit.page.wait_for_timeout(500)
+    visit.page.locator("#explore-map svg").wait_for()
+    hosts = {re.match(r"(\w+://[^/:]+|data:|blob:)", url).group() for url in visit.requests}  # pyright: ignore
+    assert hosts <= {"http://127.0.0.1", "data:", "blob:"}
+
+
+def test_two_files_are_compared_and_the_difference_is_shown(visit, drawings):
+    visit.upload("compare-1", drawings / "cat.png")
+    visit.upload("compare-2", drawings / "house.png")
+    ((expected,), _) = measure(SketchLoss(), [Pair("x", drawings / "cat.png", drawings / "house.png")])
+    assert visit.compared() == pytest.approx(expected.total, abs=0.002)
+    place = visit.page.locator("#compare-place [role=img]").get_attribute("aria-label")
+    assert place is not None
+    assert f"Distance {expected.total:.3f}"[:-1] in place
+    heat = visit.page.locator("#compare-heat img")
+    heat.nth(1).wait_for()
+    colours = _picture(visit, heat.nth(1))
+    assert (np.ptp(colours.astype(int), axis=2) > 60).mean() > 0.02  # ink is grey, heat has a colour
+    visit.page.locator("#compare-bars svg, #compare-bars canvas").first.wait_for()
+    visit.shot("compare")
+    visit.page.get_by_role("button", name="Swap").click()
+    visit.page.wait_for_function("() => document.querySelectorAll('#compare-heat img').length > 1")
+    assert visit.compared() == pytest.approx(expected.total, abs=0.002)
+
+
+def _picture(visit: Visit, image) -> np.ndarray:
+    data = visit.context.request.get(image.get_attribute("src")).body()
+    return np.asarray(read_picture(data))
+
+
+def test_light_drawings_on_dark_paper_are_turned(visit, drawings, tmp_path):
+    for name in ("cat", "house"):
+        with Image.open(drawings / f"{name}.png") as picture:
+            picture.point(lambda value: 255 - value).save(tmp_path / f"{name}.png")
+    visit.upload("compare-1", tmp_path / "cat.png")
+    visit.upload("compare-2", tmp_path / "house.png")
+    visit.page.get_by_text("looks light on dark").wait_for()
+    visit.page.get_by_label("Light lines on dark paper").check()
+    visit.page.get_by_text("looks light on dark").wait_for(state="detached")
+    ((expected,), _) = measure(SketchLoss(), [Pair("x", drawings / "cat.png", drawings / "house.png")])
+    assert visit.compared() == pytest.approx(expected.total, abs=0.002)
+
+
+def test_an_example_and_a_drawing_of_ones_own_are_compared(visit):
+    visit.page.get_by_role("button", name="Try: two cats").click()
+    before = visit.compared()
+    visit.page.get_by_role("button", name="Draw the second").click()
+    visit.draw("compare-canvas-2", doodle("house", 3, style="ink"))
+    visit.page.wait_for_function(
+        "text => !document.querySelector('#compare-said').innerText.includes(text)", arg=f"{before:.3f}"
+    )
+    assert visit.compared() > before
+
+
+@pytest.mark.parametrize("kind", ["house", "umbrella", "fish"])
+def test_what_is_drawn_finds_its_class_in_the_top_five(visit, kind):
+    assert kind in KINDS
+    visit.tab("Search")
+    visit.draw("search-canvas", doodle(kind, 77, style="ink"))  # no drawing of the gallery has this number
+    visit.page.locator("#search-found img").nth(9).wait_for()
+    visit.page.wait_for_timeout(2000)  # for the last strokes
+    found = visit.page.locator("#search-found .caption-label").all_inner_texts()
+    assert len(found) == 10
+    assert kind in {text.split()[0] for text in found[:5]}
+    visit.shot(f"search-{kind}")
+
+
+def test_the_canvas_erases_undoes_and_clears(visit):
+    visit.tab("Search")
+    visit.draw("search-canvas", doodle("star", 5, style="ink"))
+    visit.page.locator("#search-found img").first.wait_for()
+
+    def ink() -> float:
+        script = """canvas => {
+          const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+          let sum = 0;
+          for (let i = 0; i < data.length; i += 4) sum += 255 - data[i];
+          return sum / 255;
+        }"""
+        return visit.page.locator("#search-canvas canvas").evaluate(script)
+
+    drawn = ink()
+    visit.page.get_by_role("button", name="Eraser").click()
+    visit.draw("search-canvas", doodle("star", 5, style="ink"))
+    assert ink() < 0.1 * drawn
+    strokes = len(doodle("star", 5, style="ink").strokes)
+    for _ in range(strokes):
+        visit.page.get_by_role("button", name="Undo").click()
+    assert ink() == drawn
+    visit.page.get_by_role("button", name="Clear").click()
+    assert ink() == 0
+    visit.page.get_by_text("Draw something").wait_for()
+
+
+def test_an_uploaded_drawing_is_searched_in_a_gallery_of_ones_own(visit, browser, app_url, drawings, tmp_path):
+    with zipfile.ZipFile(tmp_path / "mine.zip", "w") as archive:
+        for kind in ("boat", "tree"):
+            for seed in range(3):
+                encoded = io.BytesIO()
+                doodle(kind, 50 + seed).sketch(64).save(encoded, format="PNG")
+                archive.writestr(f"{kind}/{seed}.png", encoded.getvalue())
+    visit.tab("Search")
+    visit.page.get_by_role("button", name="Or upload a drawing").click()
+    visit.upload("search-upload", drawings / "boat.png")
+    visit.page.locator("#search-found img").first.wait_for()
+    visit.page.get_by_role("button", name="Your own gallery").click()
+    visit.upload("search-zip", tmp_path / "mine.zip")
+    visit.page.get_by_text("6 drawings in mine", exact=False).first.wait_for()
+    visit.page.wait_for_function("() => document.querySelectorAll('#search-found .caption-label').length === 6")
+    captions = visit.page.locator("#search-found .caption-label").all_inner_texts()
+    assert captions[0].startswith("boat")
+    other = Visit(browser, app_url)
+    other.tab("Search")
+    other.page.locator("#search-gallery input").click()
+    assert other.page.get_by_role("option").all_inner_texts() == ["doodles"] or "mine" not in other.page.content()
+    other.context.close()
+
+
+def test_a_photo_becomes_a_sketch_to_download(visit, drawings, tmp_path):
+    visit.tab("Photos")
+    visit.upload("photo", drawings / "photo.png")
+    visit.page.locator("#photo-slider img").nth(1).wait_for()
+    visit.shot("photos")
+    with visit.page.expect_download() as waiting:
+        visit.page.get_by_role("button", name="Download the sketch").click()
+    waiting.value.save_as(tmp_path / "sketch.png")
+    sketch, photo = read_picture(tmp_path / "sketch.png"), read_picture(drawings / "photo.png")
+    assert sketch.size == photo.size
+    assert np.ptp(np.asarray(sketch).astype(int), axis=2).max() == 0  # a pencil has no colour
+    assert np.asarray(sketch).std() > 10
+
+
+def test_the_map_shows_the_drawing_under_the_mouse_and_by_key(visit):
+    visit.tab("Explore")
+    plane = visit.page.locator("#explore-map svg")
+    plane.wait_for()
+    points = visit.page.locator("#explore-map circle")
+    assert points.count() == 210
+    tip = visit.page.locator("#explore-map .tip")
+    assert not tip.is_visible()
+    points.nth(100).scroll_into_view_if_needed()
+    box = points.nth(100).bounding_box()
+    assert box is not None
+    visit.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    assert tip.inner_text() in KINDS
+    assert tip.locator("img").evaluate("image => image.complete && image.naturalWidth") == 72
+    visit.shot("explore")
+    visit.page.mouse.move(0, 0)
+    assert not tip.is_visible()
+    plane.focus()
+    said = []
+    for _ in range(8):
+        visit.page.keyboard.press("ArrowRight")
+        said.append(tip.inner_text())
+    assert said == ["airplane"] * 6 + ["apple"] * 2
+    visit.page.keyboard.press("Escape")
+    assert not tip.is_visible()
+    assert visit.page.locator("#explore-pairs").get_by_text("0.", exact=False).count() >= 10
+
+
+def test_a_studys_report_is_shown_in_a_frame_that_runs_no_script(browser, start_app, tmp_path):
+    (tmp_path / "study").mkdir()
+    report = "<h1>The report's title</h1><script>parent.document.title = 'taken'</script>"
+    (tmp_path / "study" / "report.html").write_text(report)
+    with start_app("--study", str(tmp_path / "study")) as url:
+        visit = Visit(browser, url)
+        visit.tab("Explore")
+        visit.page.get_by_role("button", name="Report of the study").click()
+        visit.page.frame_locator("iframe.report").get_by_role("heading", name="The report's title").wait_for()
+        assert visit.page.title() == "sketchloss"
+        visit.context.close()
+
+
+# Bad uploads ---------------------------------------------------------------------------------------------------------
+
+
+def _bomb(side: int) -> bytes:
+    """A small PNG that claims, and holds, `side` x `side` pixels."""
+    encoded = io.BytesIO()
+    Image.new("1", (side, side)).save(encoded, format="PNG")
+    return encoded.getvalue()
+
+
+def _noise(size: int) -> bytes:
+    return np.random.default_rng(0).bytes(size)
+
+
+def _archive(files: dict[str, bytes]) -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return made.getvalue()
+
+
+SVG = b'<svg xmlns="http://www.w3.org/2000/svg"><script>document.title = "taken"</script></svg>'
+BAD = {
+    "no-image.png": (lambda: b"these are words", "compare-1", "no picture|not a picture|cannot be read"),
+    "truncated.png": (lambda: _bomb(500)[:80], "compare-1", "truncated|cannot be read|damaged"),
+    "bomb.png": (lambda: _bomb(30_000), "compare-1", r"pixels"),
+    "large.png": (lambda: _noise(50 * 2**20), "compare-1", r"(?i)size|large|exceeds"),
+    "script.svg": (lambda: SVG, "compare-1", "SVG"),
+    "text.zip": (lambda: b"no archive", "search-zip", "zip archive cannot be read"),
+    "bomb.zip": (
+        lambda: _archive({f"{n}.png": bytes(60 * 2**20) for n in range(10)}),
+        "search-zip",
+        "unpacks to 600 MB",
+    ),
+    "slip.zip": (lambda: _archive({"../../up.png": _bomb(20)}), "search-zip", "leads out"),
+    "large.zip": (lambda: _noise(50 * 2**20), "search-zip", r"(?i)size|large|exceeds"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_upload_is_explained_in_the_page_and_the_server_goes_on(visit, tmp_path, name, drawings):
+    make, part, said = BAD[name]
+    (tmp_path / name).write_bytes(make())
+    if part == "search-zip":
+        visit.tab("Search")
+        visit.page.get_by_role("button", name="Your own gallery").click()
+    visit.upload(part, tmp_path / name)
+    toast = visit.page.locator("[data-testid=toast-body], .toast-body").first
+    toast.wait_for()
+    assert re.search(said, toast.inner_text()), toast.inner_text()
+    visit.shot(f"bad-{name.replace('.', '-')}")
+    assert visit.page.title() == "sketchloss"
+    visit.page.reload()
+    visit.page.get_by_role("button", name="Try: two cats").click()
+    assert visit.compared() > 0
+
+
+# Every window --------------------------------------------------------------------------------------------------------
+
+
+def _show_all(visit: Visit, name: str) -> None:
+    visit.page.get_by_role("button", name="Try: two cats").click()
+    visit.compared()
+    for tab in TABS:
+        if tab != "Compare":
+            visit.tab(tab)
+        visit.page.wait_for_timeout(1500 if tab != "Explore" else 4000)
+        width, window = visit.page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
+        assert width <= window, f"{tab} is {width} pixels wide"
+        visit.shot(f"{name}-{tab.lower()}")
+
+
+def test_on_a_phone_nothing_is_wider_than_the_window(browser, app_url):
+    visit = Visit(browser, app_url, **PHONE)
+    _show_all(visit, "phone")
+    assert not visit.errors
+    visit.context.close()
+
+
+def test_in_dark_mode_text_is_light_on_dark(browser, app_url):
+    visit = Visit(browser, app_url, color_scheme="dark")
+    _show_all(visit, "dark")
+    script = "element => getComputedStyle(element).color.match(/[\\d.]+/g).slice(0, 3).map(Number)"
+    paper = visit.page.evaluate(
+        "() => getComputedStyle(document.body).backgroundColor.match(/[\\d.]+/g).slice(0, 3).map(Number)"
+    )
+    assert sum(paper) < 200
+    for text in ("#explore-map .legend", "#title h1"):
+        assert sum(visit.page.locator(text).evaluate(script)) > 450
+    visit.context.close()
+
+
+def test_everything_can_be_reached_by_key_and_has_a_name(visit):
+    visit.page.get_by_role("tab", name="Compare").focus()
+    visit.page.keyboard.press("ArrowRight")
+    visit.page.keyboard.press("Enter")
+    visit.page.locator("#search-canvas canvas").wait_for()
+    visit.page.get_by_role("button", name="Pen").focus()
+    reached = []
+    for _ in range(5):
+        reached.append(
+            visit.page.evaluate("document.activeElement.getAttribute('aria-label') || document.activeElement.innerText")
+        )
+        visit.page.keyboard.press("Tab")
+    assert reached == ["Pen", "Eraser", "Drawing to search with: width of the pen in pixels", "Undo", "Clear"]
+    nameless = """() => [...document.querySelectorAll('button, input, select, textarea, canvas, [role=img], svg[role]')]
+      .filter(one => one.offsetParent !== null && one.type !== 'hidden' && one.type !== 'file')
+      .filter(one => !(one.getAttribute('aria-label') || one.title || one.innerText || one.getAttribute('aria-labelledby')
+        || one.closest('label')?.innerText || (one.id && document.querySelector(`label[for="${one.id}"]`))))
+      .map(one => one.outerHTML.slice(0, 200))"""
+    for tab in TABS:
+        visit.tab(tab)
+        visit.page.wait_for_timeout(1000)
+        assert visit.page.evaluate(nameless) == []
+
+
+def test_what_one_visitor_gives_no_other_sees(browser, app_url, drawings):
+    first, second = Visit(browser, app_url), Visit(browser, app_url)
+    first.upload("compare-1", drawings / "cat.png")
+    first.upload("compare-2", drawings / "house.png")
+    first.compared()
+    second.page.wait_for_timeout(500)
+    assert second.page.locator("#compare-1 img").count() == 0
+    assert second.page.get_by_text("Give two drawings").is_visible()
+    for one in (first, second):
+        one.context.close()

@@ -1,0 +1,337 @@
+"""What is behind the page, without a server: settings, uploads, archives, the canvas, the place of a distance."""
+
+import base64
+import io
+import re
+import stat
+import zipfile
+from pathlib import Path
+
+import gradio as gr
+import pytest
+from PIL import Image
+
+from sketchloss.app.canvas import PREFIX, read_canvas
+from sketchloss.app.compare import compare, draw_place
+from sketchloss.app.explore import overview
+from sketchloss.app.services import open_services
+from sketchloss.app.settings import App
+from sketchloss.app.uploads import read_upload, unpack_drawings
+from sketchloss.calibration import KINDS, load_calibration
+from sketchloss.compare import Pair, measure
+from sketchloss.data.doodles import doodle
+from sketchloss.gallery import Gallery
+from sketchloss.models.stylizer import Stylizer, StylizerConfig, save_stylizer
+
+
+def _png(picture: Image.Image) -> bytes:
+    encoded = io.BytesIO()
+    picture.save(encoded, format="PNG")
+    return encoded.getvalue()
+
+
+def _drawing(kind: str = "cat", seed: int = 1, size: int = 64) -> Image.Image:
+    return doodle(kind, seed, style="ink").sketch(size)
+
+
+def _zip(path: Path, files: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return path
+
+
+# Settings ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"port": 70000}, "port is 70000"),
+        ({"upload_mb": 0}, "upload_mb is 0"),
+        ({"keep_minutes": float("nan")}, "keep_minutes is nan"),
+        ({"host": "0.0.0.0"}, "give --auth USER:PASSWORD"),
+        ({"host": "::"}, "give --auth USER:PASSWORD"),
+        ({"host": "example.org"}, "give --auth USER:PASSWORD"),
+        ({"auth": "nobody"}, "auth must be USER:PASSWORD"),
+        ({"auth": "user:"}, "auth must be USER:PASSWORD"),
+    ],
+)
+def test_settings_are_refused_in_one_line(settings, said, monkeypatch):
+    monkeypatch.delenv("SKETCHLOSS_AUTH", raising=False)
+    with pytest.raises(ValueError, match=said) as refused:
+        App(**settings)
+    assert "\n" not in str(refused.value)
+
+
+def test_other_hosts_are_answered_with_a_login(monkeypatch):
+    assert App(host="0.0.0.0", auth="user:pass:word").login() == ("user", "pass:word")
+    monkeypatch.setenv("SKETCHLOSS_AUTH", "me:secret")
+    assert App(host="0.0.0.0").login() == ("me", "secret")
+    monkeypatch.delenv("SKETCHLOSS_AUTH")
+    for host in ("127.0.0.1", "localhost", "::1", "127.1.2.3"):
+        assert App(host=host).login() is None
+
+
+# Services ------------------------------------------------------------------------------------------------------------
+
+
+def test_folders_become_galleries_once_and_are_brought_up_to_date(tmp_path, narrow, monkeypatch):
+    folder = tmp_path / "mine"
+    for kind in ("cat", "house"):
+        (folder / kind).mkdir(parents=True)
+        _drawing(kind).save(folder / kind / "1.png")
+    said: list[str] = []
+    services = open_services(weights=narrow, galleries=[folder], cache=tmp_path / "cache", say=said.append)
+    assert list(services.galleries) == ["mine", "doodles"]
+    assert "2 drawings" in said[0]
+    assert len(services.gallery("mine", {})) == 2
+    _drawing("tree").save(folder / "cat" / "2.png")
+    (folder / "house" / "1.png").unlink()
+    again = open_services(weights=narrow, galleries=[folder], cache=tmp_path / "cache")
+    assert {match.label for match in again.gallery("mine", {}).search(_drawing("cat"))[0]} == {"cat"}
+    with pytest.raises(ValueError, match=r"no gallery 'other': choose from mine, doodles"):
+        services.gallery("other", {})
+    for one in (services, again):
+        one.pool.shutdown(cancel_futures=True)
+
+
+def test_two_of_one_name_are_told_apart(tmp_path, narrow):
+    for place in ("a", "b"):
+        (tmp_path / place / "mine").mkdir(parents=True)
+        _drawing().save(tmp_path / place / "mine" / "1.png")
+    services = open_services(
+        weights=narrow, galleries=[tmp_path / "a/mine", tmp_path / "b/mine"], cache=tmp_path / "cache"
+    )
+    assert list(services.galleries) == ["mine", "mine (2)", "doodles"]
+    services.pool.shutdown(cancel_futures=True)
+
+
+def test_styles_are_found_below_a_folder_by_what_they_were_trained_with(tmp_path, narrow):
+    tiny = {"width": 0.1, "blocks": 0}
+    save_stylizer(Stylizer(StylizerConfig(style="fs2k:/x?style=3", arm="tuning", **tiny)), tmp_path / "runs/a/model")
+    save_stylizer(Stylizer(StylizerConfig(style="fs2k:/x?style=3", arm="tuning", **tiny)), tmp_path / "runs/b/model")
+    services = open_services(weights=narrow, styles=[tmp_path / "runs"], cache=tmp_path / "cache")
+    assert list(services.styles)[-2:] == ["fs2k?style=3 with tuning", "fs2k?style=3 with tuning (2)"]
+    assert services.stylizer("fs2k?style=3 with tuning") is services.stylizer("fs2k?style=3 with tuning")
+    with pytest.raises(ValueError, match=r"no style 'oil'"):
+        services.stylizer("oil")
+    services.pool.shutdown(cancel_futures=True)
+
+
+@pytest.mark.parametrize("setting", ["galleries", "styles", "study"])
+def test_what_is_no_folder_or_an_empty_one_is_refused(tmp_path, narrow, setting):
+    def given(path: Path):
+        return path if setting == "study" else [path]
+
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("")
+    for path, said in ((tmp_path / "gone", "does not exist"), (tmp_path / "file", "is a file")):
+        with pytest.raises(FileNotFoundError, match=said):
+            open_services(weights=narrow, cache=tmp_path / "cache", **{setting: given(path)})
+    with pytest.raises((ValueError, FileNotFoundError), match="holds no"):
+        open_services(weights=narrow, cache=tmp_path / "cache", **{setting: given(tmp_path / "empty")})
+
+
+# Comparing -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_page_and_the_command_find_the_same_distance(tmp_path):
+    services = open_services(cache=tmp_path / "cache")
+    for name, picture in (("a", _drawing("cat", 1, 300)), ("b", _drawing("rabbit", 2, 200))):
+        picture.save(tmp_path / f"{name}.png")
+    (expected,), _ = measure(services.loss, [Pair("x", tmp_path / "a.png", tmp_path / "b.png")])
+    found = compare(services, Image.open(tmp_path / "a.png"), Image.open(tmp_path / "b.png"))
+    assert found.distance == pytest.approx(expected.total, rel=1e-4)
+    assert found.per_tap == pytest.approx(expected.per_tap, rel=1e-4)
+    assert found.heat.mean() == pytest.approx(found.distance, rel=0.2)
+    assert found.words
+    turned = compare(services, *(Image.eval(_drawing(kind, seed, 256), lambda v: 255 - v) for kind, seed in
+                                 (("cat", 1), ("rabbit", 2))), invert=True)  # fmt: skip
+    plain = compare(services, _drawing("cat", 1, 256), _drawing("rabbit", 2, 256))
+    assert turned.distance == pytest.approx(plain.distance, rel=1e-4)
+    services.pool.shutdown(cancel_futures=True)
+
+
+def test_notes_name_other_pens_dark_paper_and_nothing_drawn(tmp_path):
+    services = open_services(cache=tmp_path / "cache")
+    cat = doodle("cat", 1, style="ink")
+    thin, thick = (cat.sketch(256, line_width=width).convert("RGB") for width in (2, 6))
+    (note,) = compare(services, thin, thick).notes
+    assert re.search(r"differ in width \(about [12]\.\d and [567]\.\d pixels", note)
+    assert not compare(services, thin, thin).notes
+    assert compare(services, thin, thin).words == "The same picture"
+    assert "light on dark" in compare(services, Image.eval(thin, lambda v: 255 - v), thin).notes[0]
+    assert compare(services, thin, Image.new("RGB", (50, 50), "white")).notes == ("One of them looks empty.",)
+    services.pool.shutdown(cancel_futures=True)
+
+
+def test_other_weights_have_no_known_pairs(tmp_path, narrow):
+    services = open_services(weights=narrow, cache=tmp_path / "cache")
+    found = compare(services, _drawing("cat"), _drawing("rabbit"))
+    assert services.calibration is None
+    assert (found.words, found.shares) == ("", {})
+    assert draw_place(found.distance, None) == ""
+    services.pool.shutdown(cancel_futures=True)
+
+
+def test_the_place_of_a_distance_is_drawn_to_scale_and_said_in_words():
+    calibration = load_calibration()
+    html = draw_place(0.3, calibration)
+    greatest = 1.05 * max(values[95] for values in calibration.quantiles.values())
+    assert html.count(f"left:{100 * 0.3 / greatest:.2f}%") == len(KINDS)
+    assert f"{calibration.shares(0.3)['same class']:.0%} are closer" in html
+    assert "left:95.24%" in draw_place(99.0, calibration)
+
+
+# Explore -------------------------------------------------------------------------------------------------------------
+
+
+def test_an_overview_shows_every_drawing_and_the_closest_classes(tmp_path, narrow):
+    for kind in ("cat", "house", "tree"):
+        (tmp_path / "drawings" / kind).mkdir(parents=True)
+        for seed in range(4):
+            _drawing(kind, seed).save(tmp_path / "drawings" / kind / f"{seed}.png")
+    gallery, _ = Gallery.build(tmp_path / "gallery", [tmp_path / "drawings"], weights=narrow, image_size=32)
+    found = overview(gallery)
+    assert len(found.points) == 12
+    assert all(0 <= point[axis] <= 1 for point in found.points for axis in "xy")
+    assert set(found.legend) == {"cat", "house", "tree"}
+    assert len(found.hardest) == 3
+    assert found.hardest[0][2] >= found.hardest[-1][2]
+    assert Image.open(io.BytesIO(base64.b64decode(found.points[0]["picture"].removeprefix(PREFIX)))).size == (72, 72)
+
+
+def test_a_gallery_too_small_for_a_map_says_so(tmp_path, narrow):
+    (tmp_path / "drawings").mkdir()
+    _drawing().save(tmp_path / "drawings" / "1.png")
+    gallery, _ = Gallery.build(tmp_path / "gallery", [tmp_path / "drawings"], weights=narrow, image_size=32)
+    found = overview(gallery)
+    assert (found.points, found.hardest) == ([], [])
+    assert "four drawings" in found.note
+
+
+# Uploads -------------------------------------------------------------------------------------------------------------
+
+
+def test_an_upload_is_read_upright_on_white(tmp_path):
+    picture = Image.new("RGBA", (20, 10), (0, 0, 0, 0))
+    picture.save(tmp_path / "x.png")
+    assert read_upload(str(tmp_path / "x.png"), "mine.png", within=tmp_path).getpixel((0, 0)) == (255, 255, 255)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "said"),
+    [
+        ("text.png", b"no picture at all", "text.png"),
+        ("empty.png", b"", "empty.png"),
+        ("half.png", _png(_drawing())[:300], "half.png"),
+        ("drawing.svg", b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>', "save it as .png"),
+    ],
+)
+def test_a_bad_upload_is_named_with_the_visitors_name_and_no_path(tmp_path, name, data, said):
+    (tmp_path / "stored").write_bytes(data)
+    with pytest.raises(gr.Error, match=said) as refused:
+        read_upload(str(tmp_path / "stored"), f"../../{name}", within=tmp_path)
+    assert str(tmp_path) not in str(refused.value)
+
+
+def test_an_upload_that_was_deleted_says_so(tmp_path):
+    with pytest.raises(gr.Error, match="give it again"):
+        read_upload(str(tmp_path / "gone"), "cat.png", within=tmp_path)
+
+
+def test_nothing_but_uploads_is_read(tmp_path):
+    (tmp_path / "uploads").mkdir()
+    _drawing().save(tmp_path / "mine.png")
+    (tmp_path / "uploads" / "link.png").symlink_to(tmp_path / "mine.png")
+    for path in ("mine.png", "uploads/../mine.png", "uploads/link.png", "uploads"):
+        with pytest.raises(gr.Error, match="no longer here"):
+            read_upload(str(tmp_path / path), "cat.png", within=tmp_path / "uploads")
+    with pytest.raises(gr.Error, match="no longer here"):
+        read_upload(None, None, within=tmp_path)
+
+
+def test_a_canvas_gives_its_drawing_or_nothing():
+    drawn = read_canvas(PREFIX + base64.b64encode(_png(_drawing())).decode())
+    assert drawn is not None
+    assert (drawn.size, drawn.mode) == ((64, 64), "RGB")
+    assert read_canvas("") is None
+    assert read_canvas(None) is None
+    for bad in ("http://example.org/x.png", PREFIX + "????", PREFIX + "aGVsbG8=", PREFIX + "A" * 5_000_000):
+        with pytest.raises(gr.Error):
+            read_canvas(bad)
+
+
+# Archives ------------------------------------------------------------------------------------------------------------
+
+
+def test_an_archive_gives_labels_by_folder_with_or_without_one_around(tmp_path):
+    data = _png(_drawing())
+    names = {"cat/1.png": ["cat"], "house/2.PNG": ["house"], "house/old/3.png": ["house"], "4.png": []}
+    for around in ("", "drawings/"):
+        folder = tmp_path / f"out{len(around)}"
+        files = {f"{around}{name}": data for name in names}
+        rest = {"__MACOSX/cat/._1.png": b"x", ".hidden/5.png": data, "notes.txt": b"x"}
+        assert unpack_drawings(_zip(tmp_path / "x.zip", {**files, **rest}), folder) == 4
+        found = sorted(path.relative_to(folder).parent.as_posix() for path in folder.rglob("*") if path.is_file())
+        assert found == [".", "cat", "house", "house"]
+
+
+@pytest.mark.parametrize(
+    "name", ["../up.png", "a/../../up.png", "/root.png", "..\\up.png", "C:/x.png", "a\\..\\..\\b.png"]
+)
+def test_names_that_lead_out_of_an_archive_are_refused_and_nothing_is_written(tmp_path, name):
+    archive = _zip(tmp_path / "x.zip", {"fine.png": _png(_drawing()), name: _png(_drawing())})
+    with pytest.raises(ValueError, match="leads out"):
+        unpack_drawings(archive, tmp_path / "deep" / "down" / "out")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["x.zip"]
+
+
+def test_links_in_an_archive_are_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        link = zipfile.ZipInfo("link.png")
+        link.external_attr = (stat.S_IFLNK | 0o777) << 16
+        archive.writestr(link, "/etc/passwd")
+    with pytest.raises(ValueError, match="leads out"):
+        unpack_drawings(tmp_path / "x.zip", tmp_path / "out")
+
+
+def test_archives_that_unpack_to_too_much_are_refused_whatever_they_say(tmp_path, monkeypatch):
+    zeros = b"\0" * (70 * 2**20)
+    many = _zip(tmp_path / "many.zip", {f"{number}.png": zeros for number in range(8)})
+    assert many.stat().st_size < 2**20
+    with pytest.raises(ValueError, match=r"unpacks to 560 MB: 512 MB at most"):
+        unpack_drawings(many, tmp_path / "out")
+    with pytest.raises(ValueError, match=r"64 MB a file"):
+        unpack_drawings(_zip(tmp_path / "one.zip", {"1.png": zeros}), tmp_path / "out")
+    # One that lies about the size: the directory at its end says 10 bytes.
+    lying = bytearray((tmp_path / "one.zip").read_bytes())
+    place = lying.rindex(b"PK\x01\x02")
+    lying[place + 24 : place + 28] = (10).to_bytes(4, "little")
+    (tmp_path / "lying.zip").write_bytes(lying)
+    with pytest.raises(ValueError, match="zip archive"):
+        unpack_drawings(tmp_path / "lying.zip", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    monkeypatch.setattr("sketchloss.app.uploads.MOST_FILES", 1)
+    two = _zip(tmp_path / "two.zip", {"1.png": b"x", "2.png": b"x"})
+    with pytest.raises(ValueError, match="2 pictures: 1 at most"):
+        unpack_drawings(two, tmp_path / "out")
+
+
+def test_other_bad_archives_are_named(tmp_path):
+    (tmp_path / "text.zip").write_text("no archive")
+    (tmp_path / "half.zip").write_bytes(_zip(tmp_path / "x.zip", {"1.png": _png(_drawing())}).read_bytes()[:200])
+    _zip(tmp_path / "none.zip", {"notes.txt": b"x"})
+    locked = bytearray((tmp_path / "x.zip").read_bytes())
+    locked[locked.rindex(b"PK\x01\x02") + 8] |= 1
+    (tmp_path / "locked.zip").write_bytes(locked)
+    broken = bytearray((tmp_path / "x.zip").read_bytes())
+    broken[60:90] = b"?" * 30
+    (tmp_path / "broken.zip").write_bytes(broken)
+    said = {"text": "cannot be read", "half": "cannot be read", "none": "no pictures", "locked": "encrypted"}
+    for name, words in {**said, "broken": "cannot be read"}.items():
+        with pytest.raises(ValueError, match=words) as refused:
+            unpack_drawings(tmp_path / f"{name}.zip", tmp_path / "out")
+        assert "\n" not in str(refused.value)
+        assert not (tmp_path / "out").exists()
