@@ -331,7 +331,9 @@ def _show_all(visit: Visit, name: str) -> None:
     for tab in TABS:
         if tab != "Compare":
             visit.tab(tab)
-        visit.page.wait_for_timeout(1500 if tab != "Explore" else 4000)
+        if tab == "Explore":
+            visit.page.locator("#explore-map svg").wait_for()
+        visit.page.wait_for_timeout(1500)
         width, window = visit.page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
         assert width <= window, f"{tab} is {width} pixels wide"
         visit.shot(f"{name}-{tab.lower()}")
@@ -359,7 +361,7 @@ def test_in_dark_mode_text_is_light_on_dark(browser, app_url):
 
 def test_everything_can_be_reached_by_key_and_has_a_name(visit):
     visit.page.get_by_role("tab", name="Compare").focus()
-    visit.page.keyboard.press("ArrowRight")
+    visit.page.keyboard.press("Tab")
     visit.page.keyboard.press("Enter")
     visit.page.locator("#search-canvas canvas").wait_for()
     visit.page.get_by_role("button", name="Pen").focus()
@@ -372,8 +374,8 @@ def test_everything_can_be_reached_by_key_and_has_a_name(visit):
     assert reached == ["Pen", "Eraser", "Drawing to search with: width of the pen in pixels", "Undo", "Clear"]
     nameless = """() => [...document.querySelectorAll('button, input, select, textarea, canvas, [role=img], svg[role]')]
       .filter(one => one.offsetParent !== null && one.type !== 'hidden' && one.type !== 'file')
-      .filter(one => !(one.getAttribute('aria-label') || one.title || one.innerText || one.getAttribute('aria-labelledby')
-        || one.closest('label')?.innerText || (one.id && document.querySelector(`label[for="${one.id}"]`))))
+      .filter(one => !(one.ariaLabel || one.title || one.innerText || one.getAttribute('aria-labelledby')))
+      .filter(one => !(one.labels?.length || one.closest('label')?.innerText))
       .map(one => one.outerHTML.slice(0, 200))"""
     for tab in TABS:
         visit.tab(tab)

@@ -135,7 +135,7 @@ def compare_tab(services: Services) -> None:
             said = gr.Markdown(HINT, elem_id="compare-said")
             place = gr.HTML(elem_id="compare-place")
             bars = gr.BarPlot(
-                x="layer", y="distance", label="Distance at each layer, from lines to shapes", height=260, x_title=" ",
+                x="layer", y="distance", label="Distance at each layer", height=260, x_title=" ",
                 y_title=" ", visible=False, elem_id="compare-bars", tooltip="all", sort=list(services.loss.layers),
             )  # fmt: skip
         heat = gr.ImageSlider(
@@ -168,6 +168,7 @@ def compare_tab(services: Services) -> None:
         [*pictures, invert],
         [said, place, bars, heat],
         trigger_mode="always_last",
+        show_progress_on=heat,
         show_progress="minimal",
         concurrency_id="model",
         api_visibility="private",

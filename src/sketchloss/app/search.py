@@ -67,7 +67,7 @@ def search_tab(services: Services, private: Path) -> None:
         with gr.Column(min_width=280):
             found = gr.Gallery(
                 label="Most alike", show_label=False, columns=4, height="auto", object_fit="contain", format="png",
-                buttons=["fullscreen"], interactive=False, elem_id="search-found",
+                buttons=["fullscreen"], interactive=False, visible=False, elem_id="search-found",
             )  # fmt: skip
             said = gr.Markdown(HINT, elem_id="search-said")
     with gr.Row():
@@ -86,18 +86,16 @@ def search_tab(services: Services, private: Path) -> None:
             zipped = zip_input(label="Zip archive", height=120, elem_id="search-zip")
             told = gr.Markdown()
 
-    def show(
-        drawing: Image.Image | None, name: str, k: float, mine: dict[str, str]
-    ) -> tuple[list[tuple[Image.Image, str]] | None, str]:
+    def show(drawing: Image.Image | None, name: str, k: float, mine: dict[str, str]) -> tuple[gr.Gallery, str]:
         if drawing is None:
-            return None, HINT
+            return gr.Gallery(None, visible=False), HINT
         try:
             gallery = services.gallery(name, mine)
             pairs = find(gallery, drawing, round(k))
         except ValueError as error:
             raise mistake(str(error)) from None
         tiles = [(_with_room(picture), _caption(match)) for match, picture in pairs]
-        return tiles, f"{len(gallery):,} drawings in {name}"
+        return gr.Gallery(tiles, visible=True), f"{len(gallery):,} drawings in {name}"
 
     def show_and_remember(drawing: Image.Image | None, *rest: Any) -> tuple[Any, ...]:
         if drawing is not None:
@@ -140,6 +138,7 @@ def search_tab(services: Services, private: Path) -> None:
 
     zipped.upload(
         build, [zipped, own], [chosen, own, told], api_name="build_gallery", concurrency_id="model",
+        show_progress_on=told,
         api_description="Make a gallery, yours alone, of a zip archive of drawings. Returns its name for /search.",
     )  # fmt: skip
     _endpoints(services, own)
