@@ -7,10 +7,9 @@ import pytest
 import torch
 
 from sketchloss import SketchLoss
-from sketchloss.calibration import KINDS, QUANTILES, Calibration, load_calibration, save_calibration
+from sketchloss.calibration import KINDS, QUANTILES, Calibration, calibration_for, load_calibration, save_calibration
 from sketchloss.data.doodles import doodle
 from sketchloss.images import to_tensor
-from sketchloss.weights import load_backbone, weights_digest
 
 
 def _calibration(**changes) -> Calibration:
@@ -39,12 +38,14 @@ def test_words_go_from_alike_to_different():
 
 
 def test_the_packages_own_fits_the_loss_and_places_new_drawings_where_they_belong():
-    calibration = load_calibration()
-    backbone = load_backbone("sketch", classes=())
-    loss = SketchLoss(backbone)
-    measured = {"layers": tuple(loss.layers), "metric": loss.metric, "size": 256}
-    assert calibration.fits(fingerprint=weights_digest(backbone), **measured)
-    assert not calibration.fits(fingerprint=weights_digest(backbone), **{**measured, "size": 128})
+    loss = SketchLoss()
+    calibration = calibration_for(loss, 256)
+    assert calibration is not None
+    assert calibration_for(loss, 128) is None
+    assert calibration_for(SketchLoss("photo"), 256) is None
+    assert calibration_for(SketchLoss(layers=["relu3_3"]), 256) is None
+    assert calibration_for(SketchLoss(layers={"relu3_3": 2.0, "relu4_3": 1.0, "relu5_3": 1.0}), 256) is None
+    assert calibration_for(SketchLoss(metric="l2"), 256) is None
 
     def picture(kind: str, seed: int, hand: int = 0, **settings) -> torch.Tensor:
         return to_tensor(doodle(kind, seed, style="ink").redrawn(hand).sketch(256, **settings))[None]

@@ -4,9 +4,9 @@ A distance by itself says little: 0.1 may be much or nothing. The package carrie
 of QuickDraw sketches, for the loss as `SketchLoss()` is and drawings fitted into 256 pixels, as `sketchloss compare`
 does.
 
-    from sketchloss.calibration import load_calibration
+    from sketchloss.calibration import calibration_for
 
-    calibration = load_calibration()
+    calibration = calibration_for(loss, size=256)
     calibration.words(0.21), calibration.shares(0.21)
 """
 
@@ -20,6 +20,8 @@ from pathlib import Path
 import numpy as np
 
 from sketchloss.files import write_json
+from sketchloss.loss import SketchLoss
+from sketchloss.weights import weights_digest
 
 #: Kinds of pairs, from alike to different -> what they are, in words.
 KINDS = {
@@ -61,11 +63,6 @@ class Calibration:
         for kind, values in self.quantiles.items():
             if len(values) != QUANTILES or any(a > b for a, b in pairwise(values)):
                 raise ValueError(f"the quantiles of {kind!r} must be {QUANTILES} ascending numbers")
-
-    def fits(self, *, fingerprint: str, layers: Sequence[str], metric: str, size: int) -> bool:
-        """Tell whether distances measured in this way may be placed among these."""
-        mine = (self.fingerprint, set(self.layers), self.metric, self.size)
-        return mine == (fingerprint, set(layers), metric, size)
 
     def shares(self, distance: float) -> dict[str, float]:
         """Return for each kind the share of its pairs, in [0, 1], that are closer than this distance (≥ 0)."""
@@ -114,6 +111,15 @@ def load_calibration(path: str | Path | None = None) -> Calibration:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"{place} is no calibration ({reason}): make it with scripts/calibrate.py") from None
+
+
+def calibration_for(loss: SketchLoss, size: int) -> Calibration | None:
+    """Return the package's calibration if it is of this loss and drawings fitted into this size; otherwise None."""
+    found = load_calibration()
+    as_measured = (set(loss.layers), set(loss.layers.values()), loss.metric, size)
+    if as_measured != (set(found.layers), {1.0}, found.metric, found.size):
+        return None
+    return found if weights_digest(loss.backbone) == found.fingerprint else None
 
 
 def save_calibration(calibration: Calibration, path: str | Path) -> None:

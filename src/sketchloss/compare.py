@@ -27,6 +27,7 @@ import tyro
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from sketchloss.calibration import calibration_for
 from sketchloss.files import write_atomic
 from sketchloss.images import find_pictures, fit_square, picture_suffixes, read_picture, save_picture, to_tensor
 from sketchloss.loss import DEFAULT_LAYERS, Metric, SketchLoss
@@ -277,10 +278,18 @@ def _compare_pictures(config: Compare, loss: SketchLoss) -> str:
         pictures = picture_differences(loss, distances, size=config.size, invert=config.invert, weights=config.weights)
         save_picture(pictures[0], config.map)
     (distance,) = distances
+    calibration = calibration_for(loss, config.size)
     if config.json:
-        return _to_json(config, {"distance": distance.total, **_describe(distance), "map": _text(config.map)})
+        known = (
+            {"words": calibration.words(distance.total), "closer_pairs": calibration.shares(distance.total)}
+            if calibration
+            else {}
+        )
+        return _to_json(config, {"distance": distance.total, **known, **_describe(distance), "map": _text(config.map)})
     width = max(len(name) for name in ("distance", *distance.per_tap))
     lines = [f"{'distance':{width}}  {distance.total:#.4g}   ({_how(config)})"]
+    if calibration:
+        lines[0] += f"\n{'':{width}}  {calibration.words(distance.total)}"
     lines += [f"{name:{width}}  {value:#.4g}" for name, value in distance.per_tap.items()]
     if config.map:
         lines.append(f"{'map':{width}}  {config.map}")

@@ -63,7 +63,8 @@ def compare(services: Services, first: Image.Image, second: Image.Image, *, inve
         first, second = ImageOps.invert(first.convert("RGB")), ImageOps.invert(second.convert("RGB"))
     a, b = (fit_square(picture, COMPARED_AT) for picture in (first, second))
     with torch.inference_mode():
-        terms, heat = services.loss.per_tap_and_map(to_tensor(a)[None], to_tensor(b)[None])
+        images = (to_tensor(picture)[None].to(services.loss.backbone.mean.device) for picture in (a, b))
+        terms, heat = services.loss.per_tap_and_map(*images)
     per_tap = {name: float(value) for name, value in terms.items()}
     weights = services.loss.layers
     distance = sum(weights[name] * value for name, value in per_tap.items()) / sum(weights.values())
@@ -73,7 +74,7 @@ def compare(services: Services, first: Image.Image, second: Image.Image, *, inve
     return Comparison(
         distance,
         per_tap,
-        heat[0, 0].numpy(),
+        heat[0, 0].cpu().numpy(),
         second,
         calibration.words(distance) if calibration else "",
         calibration.shares(distance) if calibration else {},

@@ -164,7 +164,7 @@ def _build(
         _, report = Gallery.build(
             place / "gallery",
             [place / "drawings"],
-            weights=services.backbone,
+            weights=services.loss.backbone,
             progress=lambda done, total: progress((done, total), desc="Looking at the drawings", unit="drawings"),
         )
     except ValueError as error:

@@ -10,12 +10,12 @@ from itertools import count, product
 from pathlib import Path
 from typing import Any
 
+import torch
 from filelock import FileLock
 from platformdirs import user_cache_path
 
 from sketchloss import __version__
-from sketchloss.backbone import Backbone
-from sketchloss.calibration import Calibration, load_calibration
+from sketchloss.calibration import Calibration, calibration_for
 from sketchloss.data.doodles import KINDS, doodle
 from sketchloss.data.names import short_name
 from sketchloss.gallery import Gallery
@@ -25,7 +25,7 @@ from sketchloss.loss import SketchLoss
 from sketchloss.models.stylizer import FORMAT as STYLIZER_FORMAT
 from sketchloss.models.stylizer import Stylizer, load_stylizer
 from sketchloss.stylize import prepare_stylizer
-from sketchloss.weights import CONFIG, TENSORS, load_backbone, weights_digest
+from sketchloss.weights import CONFIG, TENSORS, weights_digest
 
 #: Side of the square that compared drawings are fitted into, as `sketchloss compare` does.
 COMPARED_AT = 256
@@ -40,8 +40,7 @@ class Services:
     """Everything behind the page."""
 
     loss: SketchLoss
-    backbone: Backbone
-    """The same weights, for galleries that were made with them."""
+    """Its backbone is also that of the galleries that were made with the same weights."""
     weights: str
     fingerprint: str
     calibration: Calibration | None
@@ -72,7 +71,7 @@ class Services:
     def open_gallery(self, folder: Path) -> Gallery:
         """Open a gallery; its weights are the loss's where they are the same."""
         mine = read_settings(folder).fingerprint == self.fingerprint
-        return Gallery.open(folder, weights=self.backbone if mine else None)
+        return Gallery.open(folder, weights=self.loss.backbone if mine else None)
 
     def stylizer(self, name: str) -> Stylizer:
         """Return a network by its name, loaded once.
@@ -116,13 +115,11 @@ def open_services(
         if not path.is_dir():
             what = "is a file" if path.exists() else "does not exist"
             raise FileNotFoundError(f"{path} {what}: give a folder")
-    found_styles = _find_styles(styles, study)
     report = _find_report(study)
-    backbone = load_backbone(weights, classes=())
-    fingerprint = weights_digest(backbone)
-    loss = SketchLoss(backbone, check=False)
+    loss = SketchLoss(weights, check=False).to("cuda" if torch.cuda.is_available() else "cpu")
+    fingerprint = weights_digest(loss.backbone)
     services = Services(
-        loss, backbone, weights, fingerprint, _fitting_calibration(loss, fingerprint), {}, found_styles, report
+        loss, weights, fingerprint, calibration_for(loss, COMPARED_AT), {}, _find_styles(styles, study), report
     )
     for folder in galleries:
         services.galleries[new_name(folder.resolve().name, services.galleries)] = _done(
@@ -130,12 +127,6 @@ def open_services(
         )
     services.galleries[new_name(DOODLES, services.galleries)] = services.pool.submit(_open_doodles, services, cache)
     return services
-
-
-def _fitting_calibration(loss: SketchLoss, fingerprint: str) -> Calibration | None:
-    found = load_calibration()
-    measured = {"layers": tuple(loss.layers), "metric": loss.metric, "size": COMPARED_AT}
-    return found if found.fits(fingerprint=fingerprint, **measured) else None
 
 
 # Galleries -----------------------------------------------------------------------------------------------------------
