@@ -32,9 +32,9 @@ from sketchloss.diffusion.pipeline import NOISE_SCHEDULE, build_tiny
 from sketchloss.diffusion.quiet import quiet
 from sketchloss.lora.adapters import add_lora
 from sketchloss.loss import PAPER_LAYERS
+from sketchloss.memory import reuse_freed_memory
 from sketchloss.report.tables import markdown_table
 from sketchloss.training.accelerator import DTYPES
-from sketchloss.training.memory import reuse_freed_memory
 
 PLAIN = "plain LoRA"
 USUAL: dict[str, Any] = {"downsample": "max", "gate": "snr", "target": "latent", "part": 1.0, "checkpoint": False}

@@ -20,10 +20,10 @@ from sketchloss.cli import parse
 from sketchloss.data.loading import hold_if_small
 from sketchloss.data.sources import open_sketches
 from sketchloss.features import cached_features
+from sketchloss.memory import reuse_freed_memory
 from sketchloss.recipes import retrieval as recipe
 from sketchloss.recipes.retrieval import Retrieval
 from sketchloss.report.tables import markdown_table
-from sketchloss.training.memory import reuse_freed_memory
 
 STEPS = 20
 

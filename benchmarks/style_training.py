@@ -21,10 +21,10 @@ from sketchloss.backbone import freeze
 from sketchloss.data.doodles import KINDS, doodle
 from sketchloss.images import to_tensor
 from sketchloss.loss import PAPER_LAYERS, gram
+from sketchloss.memory import reuse_freed_memory
 from sketchloss.models.stylizer import Stylizer, StylizerConfig
 from sketchloss.report.tables import markdown_table
 from sketchloss.style_loss import StyleTransferLoss, total_variation
-from sketchloss.training.memory import reuse_freed_memory
 
 BATCH = 4
 WEIGHTS = {"content": 1.0, "style": 100.0, "total_variation": 1.0}

@@ -137,6 +137,8 @@ def test_light_drawings_on_dark_paper_are_turned(visit, drawings, tmp_path):
 def test_an_example_and_a_drawing_of_ones_own_are_compared(visit):
     visit.page.get_by_role("button", name="Try: two cats").click()
     before = visit.compared()
+    visit.page.wait_for_timeout(1500)
+    visit.shot("page")
     visit.page.get_by_role("button", name="Draw the second").click()
     visit.draw("compare-canvas-2", doodle("house", 3, style="ink"))
     visit.page.wait_for_function(

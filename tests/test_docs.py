@@ -77,7 +77,25 @@ def python_pages() -> list[Path]:
     return [path for path in PAGES if "```python" in path.read_text(encoding="utf-8")]
 
 
+@pytest.fixture
+def served(request, monkeypatch):
+    """The page at its usual address, for the blocks that call it: what they ask for there is asked of a server here."""
+    if request.node.callspec.params["path"].name != "page.md":
+        return
+    import gradio_client
+
+    url = request.getfixturevalue("app_url")
+    client = gradio_client.Client
+
+    def connect(address: str, **settings):
+        assert address == "http://127.0.0.1:7860/"  # where `sketchloss app` is
+        return client(url, **settings)
+
+    monkeypatch.setattr(gradio_client, "Client", connect)
+
+
 @pytest.mark.parametrize("path", python_pages(), ids=name_of)
+@pytest.mark.usefixtures("served")
 @pytest.mark.filterwarnings(  # lightning's own: its use of torch, and advice on workers
     "ignore:.*LeafSpec:FutureWarning",
     "ignore:The 'train_dataloader' does not have many workers",

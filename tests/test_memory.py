@@ -8,7 +8,7 @@ import pytest
 COUNT = """
 import resource, sys
 import torch
-from sketchloss.training.memory import reuse_freed_memory
+from sketchloss.memory import reuse_freed_memory
 if sys.argv[1] == "reuse":
     assert reuse_freed_memory()
 def faults():

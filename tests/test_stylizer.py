@@ -36,6 +36,14 @@ def images(*shape: int, seed: int = 0) -> torch.Tensor:
 # The network ---------------------------------------------------------------------------------------------------------
 
 
+def test_the_packages_own_opens_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert load_stylizer("pencil").config.channels == 1
+    (tmp_path / "pencil").mkdir()
+    with pytest.raises(ValueError, match="pencil is no stylizer"):  # a folder of that name comes first
+        load_stylizer("pencil")
+
+
 def test_the_layers_are_those_of_the_paper():
     # Johnson et al., supplement, table 1, with upsampling and convolution in place of the two of stride 1/2.
     table = [(32, 3, 9, 1), (64, 32, 3, 1), (128, 64, 3, 1), *[(128, 128, 3, 1)] * 10]

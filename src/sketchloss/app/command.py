@@ -22,6 +22,7 @@ import gradio as gr
 from sketchloss.app.page import build_page, looks
 from sketchloss.app.services import Services, open_services
 from sketchloss.app.settings import PORT, App, is_loopback
+from sketchloss.memory import share_freed_memory
 
 DEMO = Path("demo")
 
@@ -33,6 +34,7 @@ def app(config: App) -> None:
         ValueError: as `open_services`, or for a port that is taken.
         FileNotFoundError: for a folder that does not exist.
     """
+    share_freed_memory()
     services = open_services(
         weights=config.weights,
         galleries=config.galleries,

@@ -23,16 +23,16 @@ from sketchloss.gallery.settings import is_gallery, read_settings
 from sketchloss.images import find_pictures, save_picture
 from sketchloss.loss import SketchLoss
 from sketchloss.models.stylizer import FORMAT as STYLIZER_FORMAT
-from sketchloss.models.stylizer import Stylizer, load_stylizer
+from sketchloss.models.stylizer import IN_PACKAGE, Stylizer, load_stylizer
 from sketchloss.stylize import prepare_stylizer
-from sketchloss.weights import CONFIG, TENSORS, weights_digest
+from sketchloss.weights import CONFIG, TENSORS, bundled_folder, weights_digest
 
 #: Side of the square that compared drawings are fitted into, as `sketchloss compare` does.
 COMPARED_AT = 256
 DOODLES = "doodles"
 DOODLES_PER_KIND = 6
 DOODLE_SIZE = 256
-BUILT_IN_STYLE = Path(__file__).parents[1] / "bundled" / "pencil"
+BUILT_IN_STYLE = bundled_folder(IN_PACKAGE)
 
 
 @dataclass

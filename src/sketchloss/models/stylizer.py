@@ -11,9 +11,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sketchloss.files import write_json, write_tensors
-from sketchloss.weights import CONFIG, TENSORS, read_tensors
+from sketchloss.weights import CONFIG, TENSORS, bundled_folder, read_tensors
 
 FORMAT = "sketchloss stylizer"
+#: The one that comes with the package.
+IN_PACKAGE = "pencil"
 STRIDE = 4  # the bottleneck has a quarter of the image's height and width
 SMALLEST = 16  # pixels: smaller images are padded to it, so that every reflection has enough to reflect
 
@@ -158,13 +160,14 @@ def load_stylizer(path: str | Path) -> Stylizer:
     """Load a stylizer that `sketchloss style train` made, on the CPU and in evaluation mode.
 
     Args:
-        path: the run folder, its `model` folder, or the `model.safetensors` in it.
+        path: the run folder, its `model` folder, or the `model.safetensors` in it; or `pencil`, which comes with the
+            package.
 
     Raises:
         FileNotFoundError: if there is none.
         ValueError: if it is a model of another program, or damaged.
     """
-    path = Path(path)
+    path = bundled_folder(IN_PACKAGE) if str(path) == IN_PACKAGE and not Path(path).exists() else Path(path)
     folder = path.parent if path.name == TENSORS else path
     folder = folder / "model" if (folder / "model" / CONFIG).is_file() else folder
     if not path.exists():

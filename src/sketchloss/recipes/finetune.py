@@ -30,10 +30,10 @@ from sketchloss.backbone import ARMS, Backbone
 from sketchloss.data.loading import Augment, hold_if_small, load_batches, to_unit_range
 from sketchloss.data.names import short_name
 from sketchloss.data.sources import Sketches, open_sketches
+from sketchloss.memory import reuse_freed_memory
 from sketchloss.training.accelerator import new_accelerator
 from sketchloss.training.checks import require_positive
 from sketchloss.training.guards import chance_warning, require_finite
-from sketchloss.training.memory import reuse_freed_memory
 from sketchloss.training.meter import Meter
 from sketchloss.training.plan import measure_steps, peak_memory
 from sketchloss.training.run import Run, check_run_folder

@@ -45,11 +45,11 @@ from sketchloss.lora.adapters import add_lora, save_lora
 from sketchloss.lora.networks import open_networks
 from sketchloss.lora.sampling import draw
 from sketchloss.lora.settings import LoraArm, LoraSettings, open_drawings
+from sketchloss.memory import reuse_freed_memory
 from sketchloss.report.figures import draw_curves
 from sketchloss.report.grid import draw_grid
 from sketchloss.training.accelerator import new_accelerator
 from sketchloss.training.guards import require_finite
-from sketchloss.training.memory import reuse_freed_memory
 from sketchloss.training.meter import Meter
 from sketchloss.training.order import Order, seeded
 from sketchloss.training.plan import peak_memory

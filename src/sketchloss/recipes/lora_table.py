@@ -41,6 +41,7 @@ from sketchloss.lora.adapters import find_lora, load_lora
 from sketchloss.lora.networks import open_networks
 from sketchloss.lora.sampling import draw
 from sketchloss.lora.settings import LoraArm, LoraSettings, open_drawings
+from sketchloss.memory import reuse_freed_memory
 from sketchloss.models.judge import Judge, JudgeConfig, load_judge, save_judge
 from sketchloss.recipes.latent_diffusion import PRESETS as LORA_PRESETS
 from sketchloss.recipes.latent_diffusion import RESULT, LatentDiffusion, latent_diffusion
@@ -48,7 +49,6 @@ from sketchloss.report.grid import draw_grid
 from sketchloss.report.lora_table import CSV_HEADER, PLAIN, lora_report, lora_rows
 from sketchloss.report.tables import write_csv
 from sketchloss.training.accelerator import DTYPES, new_accelerator
-from sketchloss.training.memory import reuse_freed_memory
 from sketchloss.training.run import check_run_folder, open_run_folder
 from sketchloss.training.train_judge import train_judge
 

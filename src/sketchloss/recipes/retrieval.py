@@ -35,6 +35,7 @@ from sketchloss.data.sources import Sketches, open_sketches
 from sketchloss.features import Precision, cached_features, pixels_digest
 from sketchloss.files import write_atomic, write_json
 from sketchloss.images import save_picture
+from sketchloss.memory import reuse_freed_memory
 from sketchloss.models.embedder import Embedder, EmbedderConfig, load_embedder, save_embedder
 from sketchloss.ranking import nearest, top_k_accuracy
 from sketchloss.report.contact_sheet import Tile, draw_contact_sheet
@@ -43,7 +44,6 @@ from sketchloss.report.tables import write_csv
 from sketchloss.statistics import paired_t_test, spread
 from sketchloss.training.checks import require_positive
 from sketchloss.training.guards import TrainingStopped, require_finite
-from sketchloss.training.memory import reuse_freed_memory
 from sketchloss.training.run import check_run_folder, open_run_folder
 from sketchloss.weights import weights_digest
 

@@ -33,6 +33,7 @@ from sketchloss.distances import distribution_distance
 from sketchloss.extractors import Extractor, embed_images, open_extractors
 from sketchloss.files import write_atomic, write_json
 from sketchloss.images import save_picture, to_picture
+from sketchloss.memory import reuse_freed_memory
 from sketchloss.models.stylizer import Stylizer, load_stylizer
 from sketchloss.recipes.style_transfer import PRESETS as STYLE_PRESETS
 from sketchloss.recipes.style_transfer import RESULT, StyleSettings, StyleTransfer, style_transfer
@@ -41,7 +42,6 @@ from sketchloss.report.style_table import CSV_HEADER, style_report, style_rows
 from sketchloss.report.tables import write_csv
 from sketchloss.ssim import ssim
 from sketchloss.statistics import spread
-from sketchloss.training.memory import reuse_freed_memory
 from sketchloss.training.run import check_run_folder, open_run_folder
 
 BATCH = 16

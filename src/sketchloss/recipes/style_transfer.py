@@ -35,13 +35,13 @@ from sketchloss.data.pictures import Pictures
 from sketchloss.files import write_json
 from sketchloss.images import save_picture, to_picture
 from sketchloss.loss import PAPER_LAYERS, Metric
+from sketchloss.memory import reuse_freed_memory
 from sketchloss.models.stylizer import Stylizer, StylizerConfig, save_stylizer
 from sketchloss.report.grid import draw_grid
 from sketchloss.style_loss import StyleTransferLoss
 from sketchloss.training.accelerator import new_accelerator
 from sketchloss.training.checks import require_not_negative, require_positive
 from sketchloss.training.guards import blank_warning, require_finite
-from sketchloss.training.memory import reuse_freed_memory
 from sketchloss.training.meter import Meter
 from sketchloss.training.run import Run, check_run_folder
 

@@ -42,11 +42,11 @@ from sketchloss.diffusion.quiet import StableDiffusionPipeline
 from sketchloss.features import pixels_digest
 from sketchloss.files import write_json
 from sketchloss.images import save_picture, to_picture
+from sketchloss.memory import reuse_freed_memory
 from sketchloss.report.grid import draw_grid
 from sketchloss.training.accelerator import new_accelerator
 from sketchloss.training.checks import require_not_negative, require_positive
 from sketchloss.training.guards import require_finite
-from sketchloss.training.memory import reuse_freed_memory
 from sketchloss.training.meter import Meter
 from sketchloss.training.order import seeded
 from sketchloss.training.run import Run, check_run_folder

@@ -50,7 +50,8 @@ class Apply:
     """
 
     model: Annotated[Path, tyro.conf.Positional]
-    """A run folder of `sketchloss style train`, its `model` folder, or a file of `sketchloss style export`."""
+    """A run folder of `sketchloss style train`, its `model` folder, or a file of `sketchloss style export`; or
+    `pencil`, which comes with the package."""
     # By itself tyro shows several values as optional; none at all is refused here with what to name.
     inputs: Annotated[
         tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="INPUTS", help_behavior_hint="(required)")
