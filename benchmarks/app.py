@@ -86,7 +86,7 @@ def load(url: str, pictures: Path, clients: int, seconds: float, process: psutil
             start = time.perf_counter()
             try:
                 if job == "compare":
-                    client.predict(handle_file(one), handle_file(two), False, api_name="/compare")
+                    client.predict(handle_file(one), handle_file(two), api_name="/compare")
                 elif job == "search":
                     client.predict(handle_file(one), "doodles", 10, api_name="/search")
                 else:

@@ -89,8 +89,11 @@ def small_disk() -> Callable[[int], AbstractContextManager[None]]:
 
 @pytest.fixture(scope="session")
 def app_cache(tmp_path_factory) -> Path:
-    """The cache folder of the page's servers, so that the gallery of doodles is made once."""
-    return tmp_path_factory.mktemp("cache")
+    """The cache folder of the page's servers, of all test processes: the gallery of doodles is made once."""
+    base = tmp_path_factory.getbasetemp()
+    place = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "app-cache"
+    place.mkdir(exist_ok=True)
+    return place
 
 
 @pytest.fixture(scope="session")

@@ -7,10 +7,12 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
 import zipfile
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,7 @@ def drawings(tmp_path_factory) -> Path:
     }.items():
         one.sketch(300).save(folder / f"{name}.png")
     doodle("boat", 5).photo(200).save(folder / "photo.png")
+    doodle("boat", 5).photo(200).resize((8, 400)).save(folder / "strip.png")
     return folder
 
 
@@ -46,7 +49,7 @@ def test_compare_gives_what_the_command_gives(client, drawings):
     loss = SketchLoss()
     for other in ("again", "house"):
         report, picture = client.predict(
-            handle_file(drawings / "cat.png"), handle_file(drawings / f"{other}.png"), False, api_name="/compare"
+            handle_file(drawings / "cat.png"), handle_file(drawings / f"{other}.png"), api_name="/compare"
         )
         ((expected,), _) = measure(loss, [Pair("x", drawings / "cat.png", drawings / f"{other}.png")])
         assert report["distance"] == pytest.approx(expected.total, rel=1e-3)
@@ -79,9 +82,9 @@ def test_a_gallery_of_ones_own_is_nobody_elses(app_url, drawings, tmp_path):
                 doodle(kind, 50 + seed).sketch(64).save(tmp_path / "x.png")
                 archive.write(tmp_path / "x.png", f"{kind}/{seed}.png")
     me, other = (Client(app_url, verbose=False, analytics_enabled=False) for _ in range(2))
-    name, told = me.predict(handle_file(tmp_path / "mine.zip"), api_name="/build_gallery")
-    assert (name["value"] if isinstance(name, dict) else name) == "mine"
-    assert "6 drawings" in told
+    name, report = me.predict(handle_file(tmp_path / "mine.zip"), api_name="/build_gallery")
+    assert name == "mine"
+    assert report == {"rows": 6, "unreadable": []}
     assert me.predict(api_name="/galleries") == ["doodles", "mine"]
     matches, _ = me.predict(handle_file(drawings / "cat.png"), "mine", 3, api_name="/search")
     assert {match["label"] for match in matches} <= {"cat", "tree"}
@@ -93,13 +96,15 @@ def test_a_gallery_of_ones_own_is_nobody_elses(app_url, drawings, tmp_path):
 @pytest.mark.parametrize(
     ("endpoint", "arguments", "said"),
     [
-        ("/compare", ("cat.png", None, False), "two drawings are needed"),
-        ("/compare", ("cat.png", "bad.png", False), r"bad\.png"),
+        ("/compare", ("cat.png", None), "two drawings are needed"),
+        ("/compare", ("cat.png", "bad.png"), r"bad\.png"),
         ("/search", (None, "doodles", 3), "a drawing is needed"),
         ("/search", ("cat.png", "none", 3), "no gallery 'none': choose from doodles"),
         ("/search", ("cat.png", "doodles", 0), "k is 0: it must be 1 to 30"),
+        ("/search", ("cat.png", "doodles", None), "k is None: it must be 1 to 30"),
         ("/stylize", ("photo.png", "oil", 128), "no style 'oil'"),
         ("/stylize", ("photo.png", "pencil (built in)", 5), "draw_size is 5"),
+        ("/stylize", ("strip.png", "pencil (built in)", 128), "20 times as long as wide at most"),
         ("/stylize", ("bad.png", "pencil (built in)", 128), r"bad\.png"),
         ("/build_gallery", ("bad.zip",), "zip archive cannot be read"),
     ],
@@ -139,12 +144,44 @@ def test_no_file_of_this_computer_is_given_out(app_url, app_cache, drawings):
     for path in ("/etc/passwd", drawing, secret):
         file = {"path": path, "meta": {"_type": "gradio.FileData"}}
         for sent in (file, {"path": path}, {**file, "url": f"file://{path}"}):
-            status, answer = _status(f"{app_url}gradio_api/call/compare", {"data": [sent, sent, False]})
-            if status == 200:
-                _, told = _status(f"{app_url}gradio_api/call/compare/{json.loads(answer)['event_id']}")
-                assert told.strip() == b"event: error"
-            _status(f"{app_url}gradio_api/call/build_gallery", {"data": [sent]})
-    assert Path(secret).is_file()  # an archive is deleted once it has been read
+            assert _events(app_url, "compare", [sent, sent, False, False]) in (b"event: error", b"refused")
+            _events(app_url, "build_gallery", [sent])
+    assert Path(secret).is_file()
+
+
+def _events(url: str, endpoint: str, data: list) -> bytes:
+    """Call an endpoint as a program without gradio_client does, and return the first line of what it says."""
+    status, answer = _status(f"{url}gradio_api/call/{endpoint}", {"data": data})
+    if status != 200:
+        return b"refused"
+    return _status(f"{url}gradio_api/call/{endpoint}/{json.loads(answer)['event_id']}")[1].strip()
+
+
+def test_no_address_is_fetched(app_url):
+    asked = []
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_error(404)
+
+        do_HEAD = do_GET  # noqa: N815
+
+    with HTTPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        for host in (f"127.0.0.1:{server.server_port}", "example.org"):
+            for meta in ({"meta": {"_type": "gradio.FileData"}}, {}):
+                sent = {"path": f"http://{host}/cat.png", "url": f"http://{host}/cat.png", **meta}
+                assert _events(app_url, "compare", [sent, sent, False, False]) in (b"event: error", b"refused")
+        server.shutdown()
+    assert not asked
+
+
+def test_a_page_of_another_name_is_not_answered(app_url):
+    request = urllib.request.Request(f"{app_url}config", headers={"Host": "attacker.example"})
+    with pytest.raises(urllib.error.HTTPError, match="400") as refused:
+        urllib.request.urlopen(request, timeout=30)
+    refused.value.close()
 
 
 def test_uploads_are_deleted_after_a_while_and_everything_at_the_end(start_app, drawings, tmp_path):
@@ -152,9 +189,9 @@ def test_uploads_are_deleted_after_a_while_and_everything_at_the_end(start_app, 
     place.mkdir()
     with start_app("--keep-minutes", "0.05", TMPDIR=str(place)) as url:
         client = Client(url, verbose=False, analytics_enabled=False)
-        client.predict(
-            handle_file(drawings / "cat.png"), handle_file(drawings / "again.png"), False, api_name="/compare"
-        )
+        pair = [handle_file(drawings / f"{name}.png") for name in ("cat", "again")]
+        client.predict(*pair, api_name="/compare")
+        client.predict(handle_file(drawings / "photo.png"), api_name="/stylize")
         (private,) = place.glob("sketchloss-*")
         assert private.stat().st_mode & 0o077 == 0
         assert list(private.rglob("cat.png"))
@@ -163,6 +200,8 @@ def test_uploads_are_deleted_after_a_while_and_everything_at_the_end(start_app, 
                 break
             time.sleep(0.5)
         assert not list(private.rglob("*.png"))
+        report, _ = client.predict(*pair, api_name="/compare")  # and the next visitor is served
+        assert report["distance"] > 0
     assert not list(place.glob("sketchloss-*"))
 
 
@@ -181,6 +220,7 @@ def test_a_login_is_asked_for(start_app):
         (["--host", "0.0.0.0"], "give --auth USER:PASSWORD"),
         (["--host", "no-such-host.invalid", "--auth", "a:b"], "cannot answer at no-such-host.invalid"),
         (["--port", "0"], "port is 0"),
+        (["--host", "::1"], "give --auth"),
         (["--galleries", "nowhere"], "nowhere does not exist: give a folder"),
         (["--weights", "nothing"], "nothing"),
         (["--gallery", "x"], "unknown option --gallery: did you mean --galleries?"),

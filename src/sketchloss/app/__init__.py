@@ -4,5 +4,6 @@
     sketchloss app --galleries my-drawings/ --styles runs/ --study demo
 
 `command` starts it; `page` puts the tabs together, one module each: `compare`, `search`, `photos`, `explore`.
-`services` holds what all visitors share, `uploads` what is done with their files, `canvas` is what they draw on.
+`services` holds what all visitors share, `uploads` reads their files, `private` keeps and deletes them, and `canvas` is
+what they draw on.
 """

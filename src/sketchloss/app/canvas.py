@@ -16,7 +16,7 @@ from sketchloss.images import UnreadablePicture, read_picture
 
 PREFIX = "data:image/png;base64,"
 #: Of a drawing, encoded: the canvas itself makes some 20,000.
-MOST_CHARACTERS = 4 * 2**20
+MOST_CHARACTERS = 2**20
 
 
 def canvas_input(*, label: str, **settings: Any) -> gr.HTML:

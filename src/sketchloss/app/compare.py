@@ -1,5 +1,6 @@
 """The first tab: how different two drawings look, and where."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -24,6 +25,7 @@ from sketchloss.stroke_width import stroke_width
 LEAST_HEAT = 0.3
 #: Lines count as of different width from this ratio on.
 OTHER_PEN = 1.5
+INVERT = "Light lines on dark paper"
 EXAMPLES = {
     "one cat, drawn twice": (("cat", 3, 0), ("cat", 3, 5)),
     "two cats": (("cat", 3, 0), ("cat", 8, 0)),
@@ -50,17 +52,25 @@ class Comparison:
     """What a visitor should know of these two."""
 
 
-def compare(services: Services, first: Image.Image, second: Image.Image, *, invert: bool = False) -> Comparison:
+def compare(
+    services: Services,
+    first: Image.Image,
+    second: Image.Image,
+    *,
+    invert_first: bool = False,
+    invert_second: bool = False,
+) -> Comparison:
     """Compare two drawings as `sketchloss compare` does.
 
     Args:
         services: with the loss.
         first: a picture of any size.
         second: likewise.
-        invert: they are light on dark.
+        invert_first: the first is light on dark.
+        invert_second: likewise.
     """
-    if invert:
-        first, second = ImageOps.invert(first.convert("RGB")), ImageOps.invert(second.convert("RGB"))
+    first = ImageOps.invert(first.convert("RGB")) if invert_first else first
+    second = ImageOps.invert(second.convert("RGB")) if invert_second else second
     a, b = (fit_square(picture, COMPARED_AT) for picture in (first, second))
     with torch.inference_mode():
         images = (to_tensor(picture)[None].to(services.loss.backbone.mean.device) for picture in (a, b))
@@ -78,18 +88,19 @@ def compare(services: Services, first: Image.Image, second: Image.Image, *, inve
         second,
         calibration.words(distance) if calibration else "",
         calibration.shares(distance) if calibration else {},
-        tuple(_notes(a, b, calibration)),
+        tuple(_notes(first, second, calibration)),
     )
 
 
-def _notes(a: Image.Image, b: Image.Image, calibration: Calibration | None):
-    greys = [np.asarray(picture.convert("L")) for picture in (a, b)]
-    if any(np.median(grey) < 100 for grey in greys):
-        yield "One of them looks light on dark: the loss knows dark ink on light paper, so try “light on dark”."
-    if any(np.ptp(grey.astype(int)) < 20 for grey in greys):
+def _notes(first: Image.Image, second: Image.Image, calibration: Calibration | None) -> Iterator[str]:
+    for which, picture in (("first", first), ("second", second)):
+        if np.median(np.asarray(picture.convert("L"))) < 100:
+            yield f"The {which} looks light on dark, and the loss knows dark ink on light paper: try “{INVERT}”."
+    fitted = [fit_square(picture, COMPARED_AT) for picture in (first, second)]
+    if any(np.ptp(np.asarray(picture.convert("L")).astype(int)) < 20 for picture in fitted):
         yield "One of them looks empty."
         return
-    thin, thick = sorted(stroke_width(picture) for picture in (a, b))
+    thin, thick = sorted(map(stroke_width, fitted))
     if thin and thick / thin >= OTHER_PEN:
         usual = f", about {calibration.quantiles['pen'][50]:.2f} for a pen half as wide again" if calibration else ""
         yield (
@@ -103,7 +114,7 @@ def _notes(a: Image.Image, b: Image.Image, calibration: Calibration | None):
 
 def compare_tab(services: Services) -> None:
     """Put the tab together; its endpoint for programs is `/compare`."""
-    pictures = []
+    pictures, inverts = [], []
     with gr.Row():
         for number, label in enumerate(("First drawing", "Second drawing")):
             with gr.Column(min_width=280):
@@ -121,11 +132,9 @@ def compare_tab(services: Services) -> None:
                     api_visibility="private",
                 )  # fmt: skip
                 pictures.append(picture)
+                inverts.append(gr.Checkbox(label=INVERT, container=False, elem_id=f"compare-invert-{number + 1}"))
     with gr.Row(elem_id="compare-acts"):
         swap = gr.Button("Swap", size="sm", elem_id="compare-swap")
-        invert = gr.Checkbox(
-            label="Light lines on dark paper", container=False, scale=0, min_width=230, elem_id="compare-invert"
-        )
         for name, drawings in EXAMPLES.items():
             button = gr.Button(f"Try: {name}", size="sm")
             button.click(
@@ -149,10 +158,13 @@ def compare_tab(services: Services) -> None:
             buttons=["fullscreen"],
         )
 
-    def show(first: Image.Image | None, second: Image.Image | None, light: bool) -> list[Any]:
+    def nothing() -> list[Any]:
+        return [HINT, "", gr.BarPlot(visible=False), gr.ImageSlider(visible=False)]
+
+    def show(first: Image.Image | None, second: Image.Image | None, *invert: bool) -> list[Any]:
         if first is None or second is None:
-            return [HINT, "", gr.BarPlot(visible=False), gr.ImageSlider(visible=False)]
-        found = compare(services, first, second, invert=light)
+            return nothing()
+        found = compare(services, first, second, invert_first=invert[0], invert_second=invert[1])
         table = pd.DataFrame({"layer": list(found.per_tap), "distance": list(found.per_tap.values())})
         plain = fit_square(found.second, COMPARED_AT)
         hot = lay_heat_under(plain, found.heat, greatest=max(LEAST_HEAT, float(found.heat.max())))
@@ -163,26 +175,32 @@ def compare_tab(services: Services) -> None:
             gr.ImageSlider((plain.resize(hot.size, Image.Resampling.BICUBIC), hot), visible=True),
         ]
 
-    gr.on(
-        [picture.change for picture in pictures] + [invert.change],
+    shown = [said, place, bars, heat]
+    done = gr.on(
+        [one.change for one in (*pictures, *inverts)],
         show,
-        [*pictures, invert],
-        [said, place, bars, heat],
+        [*pictures, *inverts],
+        shown,
         trigger_mode="always_last",
         show_progress_on=heat,
         show_progress="minimal",
         concurrency_id="model",
         api_visibility="private",
     )
-    swap.click(lambda a, b: (b, a), pictures, pictures, show_progress="hidden", api_visibility="private")
+    # What stands there belongs to other pictures.
+    done.failure(nothing, None, shown, show_progress="hidden", api_visibility="private", queue=False)
+    both = [*pictures, *inverts]
+    swap.click(lambda a, b, c, d: (b, a, d, c), both, both, show_progress="hidden", api_visibility="private")
     _compare_endpoint(services)
 
 
 def _compare_endpoint(services: Services) -> None:
-    def endpoint(first: Image.Image | None, second: Image.Image | None, invert: bool) -> tuple[dict, Image.Image]:
+    def endpoint(
+        first: Image.Image | None, second: Image.Image | None, invert_first: bool, invert_second: bool
+    ) -> tuple[dict, Image.Image]:
         if first is None or second is None:
             raise mistake("two drawings are needed: give first and second")
-        found = compare(services, first, second, invert=invert)
+        found = compare(services, first, second, invert_first=invert_first, invert_second=invert_second)
         report = {
             **{"distance": found.distance, "words": found.words, "per_tap": found.per_tap},
             **{"closer_pairs": found.shares, "notes": list(found.notes)},
@@ -196,7 +214,8 @@ def _compare_endpoint(services: Services) -> None:
         inputs = [
             picture_input(label="first"),
             picture_input(label="second"),
-            gr.Checkbox(False, label="invert"),
+            gr.Checkbox(False, label="invert_first"),
+            gr.Checkbox(False, label="invert_second"),
         ]
         outputs = [gr.JSON(label="comparison"), gr.Image(label="difference", format="png")]
         gr.Button().click(

@@ -51,7 +51,7 @@ def overview(gallery: Gallery) -> Overview:
     names = sorted({row.label for row in known if row.label is not None})
     numbers = {None: -1, **{name: number for number, name in enumerate(names)}}
     labels = np.array([numbers[row.label] for row in known])
-    sample = choose_sample(labels, classes=COLOURED, most=ON_MAP)
+    sample = choose_sample(labels, classes=COLOURED, most=ON_MAP if names else 2 * ON_MAP)
     coloured = [label for label in sample.coloured if label >= 0]
     colours = dict(zip(coloured, COLOURS, strict=False))
     places = map_to_plane(rows[sample.rows])
@@ -139,10 +139,10 @@ def explore_tab(services: Services, tab: gr.Tab) -> None:
     def show(name: str) -> list[Any]:
         try:
             gallery = services.gallery(name, {})
-            key = (name, len(gallery))
+            key = (name, gallery.table.version())
             if key not in found:
                 found[key] = overview(gallery)
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             raise mistake(str(error)) from None
         result = found[key]
         pairs = [[first, second, round(cosine, 3)] for first, second, cosine in result.hardest]
@@ -153,7 +153,7 @@ def explore_tab(services: Services, tab: gr.Tab) -> None:
         show,
         chosen,
         [plane, note, table],
-        concurrency_id="model",
+        concurrency_id="build",
         show_progress="minimal",
         api_visibility="private",
     )

@@ -1,7 +1,6 @@
 """The page as a whole: its tabs, its looks, and how long what visitors give is kept."""
 
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -10,7 +9,8 @@ from gradio.themes import Soft
 from sketchloss.app.compare import compare_tab
 from sketchloss.app.explore import explore_tab
 from sketchloss.app.photos import photos_tab
-from sketchloss.app.search import forget_visitor, search_tab
+from sketchloss.app.private import PrivateFolder
+from sketchloss.app.search import search_tab
 from sketchloss.app.services import Services
 
 TITLE = "sketchloss"
@@ -18,19 +18,18 @@ TITLE = "sketchloss"
 AT_ONCE, MOST_WAITING = 2, 200
 
 
-def build_page(services: Services, private: Path, *, keep_seconds: float = 900) -> gr.Blocks:
+def build_page(services: Services, private: PrivateFolder) -> gr.Blocks:
     """Build the page.
 
     Args:
         services: what is behind it.
-        private: folder for what visitors upload and what is made for them; deleted by the caller at the end.
-        keep_seconds: files in Gradio's cache are deleted when they are so old.
+        private: for what visitors upload and what is made for them.
 
     Returns:
         Gradio's app, not launched; its queue is set.
     """
-    every = max(1, round(min(60, keep_seconds / 2)))
-    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(every, round(keep_seconds))) as page:
+    # note: not Gradio's delete_cache, which stops for good when an upload comes while it looks for what is old.
+    with gr.Blocks(title=TITLE, analytics_enabled=False) as page:
         gr.Markdown(
             f"# {TITLE}\nHow alike drawings look, to eyes made for sketches. Nothing leaves this computer.",
             elem_id="title",
@@ -44,10 +43,10 @@ def build_page(services: Services, private: Path, *, keep_seconds: float = 900) 
         with gr.Tab("Explore", id="explore") as tab:
             explore_tab(services, tab)
 
-        def forget(request: gr.Request) -> None:
-            forget_visitor(request, private)
+        def close(request: gr.Request) -> None:
+            private.close(request)
 
-        page.unload(forget)
+        page.unload(close)
     page.queue(max_size=MOST_WAITING, default_concurrency_limit=AT_ONCE, api_open=False)
     return page
 

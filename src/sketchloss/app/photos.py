@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
+from sketchloss.app.private import PrivateFolder
 from sketchloss.app.services import Services
 from sketchloss.app.uploads import mistake, picture_input
 from sketchloss.images import save_picture
@@ -14,30 +15,33 @@ from sketchloss.stylize import stylize
 
 #: Pixels of the shorter side at which a photo is drawn: more gives finer lines.
 SMALLEST, USUAL, LARGEST = 64, 384, 1536
+NARROWEST = 20  # the longer side over the shorter
 SHOWN = 1024  # pixels of the longer side, in the page
 HINT = "Give a photo: its sketch will be shown here, beside it."
 
 
-def sketch_photo(services: Services, photo: Image.Image, style: str, draw_size: float) -> Image.Image:
+def sketch_photo(services: Services, photo: Image.Image, style: str, draw_size: float | None) -> Image.Image:
     """Turn a photo into a sketch of the same size.
 
     Raises:
         gr.Error: for a style that is not there, or a size out of range.
     """
-    if not SMALLEST <= draw_size <= LARGEST:
-        raise mistake(f"draw_size is {draw_size:g}: it must be {SMALLEST} to {LARGEST} pixels")
+    if draw_size is None or not SMALLEST <= draw_size <= LARGEST:
+        raise mistake(f"draw_size is {draw_size}: it must be {SMALLEST} to {LARGEST} pixels")
+    if max(photo.size) > NARROWEST * min(photo.size):
+        raise mistake(f"the photo is {photo.width} x {photo.height} pixels: {NARROWEST} times as long as wide at most")
     try:
         return stylize(services.stylizer(style), photo, draw_size=round(draw_size))
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         raise mistake(str(error)) from None
 
 
-def photos_tab(services: Services, private: Path) -> None:
+def photos_tab(services: Services, private: PrivateFolder) -> None:
     """Put the tab together; its endpoints for programs are `/stylize` and `/styles`.
 
     Args:
         services: with the networks.
-        private: folder for what is to be downloaded.
+        private: for what is to be downloaded.
     """
     names = list(services.styles)
     with gr.Row():
@@ -57,18 +61,21 @@ def photos_tab(services: Services, private: Path) -> None:
             )  # fmt: skip
             download = gr.DownloadButton("Download the sketch", visible=False, elem_id="photo-download")
 
+    def nothing() -> list[Any]:
+        return [HINT, gr.ImageSlider(visible=False), gr.DownloadButton(visible=False)]
+
     def show(picture: Image.Image | None, name: str, pixels: float) -> list[Any]:
         if picture is None:
-            return [HINT, gr.ImageSlider(visible=False), gr.DownloadButton(visible=False)]
+            return nothing()
         sketch = sketch_photo(services, picture, name, pixels)
         before, after = (_at_most(one, SHOWN) for one in (picture, sketch.convert("RGB")))
         return [
             f"{sketch.width} x {sketch.height} pixels",
             gr.ImageSlider((before, after), visible=True),
-            gr.DownloadButton(value=_written(sketch, private), visible=True),
+            gr.DownloadButton(value=_written(sketch, private.root), visible=True),
         ]
 
-    gr.on(
+    done = gr.on(
         [photo.change, style.change, size.release, button.click],
         show,
         [photo, style, size],
@@ -77,6 +84,8 @@ def photos_tab(services: Services, private: Path) -> None:
         concurrency_id="model",
         api_visibility="private",
     )
+    # What stands there belongs to another photo.
+    done.failure(nothing, None, [said, slider, download], show_progress="hidden", api_visibility="private", queue=False)
     _endpoints(services)
 
 
@@ -86,8 +95,8 @@ def _at_most(picture: Image.Image, side: int) -> Image.Image:
     return smaller
 
 
-def _written(sketch: Image.Image, private: Path) -> str:
-    folder = private / "made"
+def _written(sketch: Image.Image, root: Path) -> str:
+    folder = root / "made"
     folder.mkdir(exist_ok=True)
     path = Path(tempfile.mkdtemp(dir=folder)) / "sketch.png"
     save_picture(sketch, path)
@@ -95,7 +104,7 @@ def _written(sketch: Image.Image, private: Path) -> str:
 
 
 def _endpoints(services: Services) -> None:
-    def endpoint(photo: Image.Image | None, style: str, draw_size: float) -> Image.Image:
+    def endpoint(photo: Image.Image | None, style: str, draw_size: float | None) -> Image.Image:
         if photo is None:
             raise mistake("a photo is needed")
         return sketch_photo(services, photo, style, draw_size)

@@ -1,9 +1,6 @@
 """The second tab: draw, and see the drawings of a gallery that look most like it."""
 
-import hashlib
 import shutil
-import uuid
-from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -12,10 +9,12 @@ import gradio as gr
 from PIL import Image
 
 from sketchloss.app.canvas import canvas_input
+from sketchloss.app.private import PrivateFolder
 from sketchloss.app.services import DOODLES, Services, new_name
 from sketchloss.app.uploads import mistake, picture_input, unpack_drawings, zip_input
 from sketchloss.gallery import Gallery, Match
 from sketchloss.gallery.adding import AddReport, as_text
+from sketchloss.gallery.settings import is_gallery
 from sketchloss.images import UnreadablePicture, read_picture
 from sketchloss.report.contact_sheet import fit_tile
 
@@ -23,8 +22,6 @@ from sketchloss.report.contact_sheet import fit_tile
 SHOWN, MOST = 10, 30
 #: Pixels of the last drawing, kept to search again with other settings.
 REMEMBERED = 512
-#: Seconds for which a visitor's own galleries are kept at most; they go earlier when the page is closed.
-KEPT_SECONDS = 3600
 HINT = "Draw something: the drawings most like it appear here after each stroke."
 
 
@@ -46,16 +43,16 @@ def small_picture(path: Path, content: str) -> Image.Image:  # noqa: ARG001 (tel
 # The tab -------------------------------------------------------------------------------------------------------------
 
 
-def search_tab(services: Services, private: Path) -> None:
+def search_tab(services: Services, private: PrivateFolder) -> None:
     """Put the tab together; its endpoints for programs are `/search`, `/galleries` and `/build_gallery`.
 
     Args:
         services: with the galleries.
-        private: folder for what visitors upload.
+        private: for what visitors upload.
     """
     # note: a visitor's own galleries, name -> folder: nobody else has this state, so nobody else can name them.
-    own = gr.State({}, time_to_live=KEPT_SECONDS, delete_callback=_forget)
-    query = gr.State(None, time_to_live=KEPT_SECONDS)
+    own = gr.State({})
+    query = gr.State(None)
     with gr.Row():
         with gr.Column(min_width=280):
             canvas = canvas_input(label="Drawing to search with", elem_id="search-canvas")
@@ -81,7 +78,7 @@ def search_tab(services: Services, private: Path) -> None:
         with gr.Column(min_width=280), gr.Accordion("Your own gallery", open=False):
             gr.Markdown(
                 "A zip archive of drawings, in folders by class or without. It is yours alone, and deleted when "
-                "you close the page."
+                "you close the page, or have not used it for an hour."
             )
             zipped = zip_input(label="Zip archive", height=120, elem_id="search-zip")
             told = gr.Markdown()
@@ -90,9 +87,9 @@ def search_tab(services: Services, private: Path) -> None:
         if drawing is None:
             return gr.Gallery(None, visible=False), HINT
         try:
-            gallery = services.gallery(name, mine)
+            gallery = _gallery(services, name, mine, private)
             pairs = find(gallery, drawing, round(k))
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             raise mistake(str(error)) from None
         tiles = [(_with_room(picture), _caption(match)) for match, picture in pairs]
         return gr.Gallery(tiles, visible=True), f"{len(gallery):,} drawings in {name}"
@@ -131,33 +128,22 @@ def search_tab(services: Services, private: Path) -> None:
     ) -> tuple[Any, ...]:
         if archive is None:
             return gr.skip(), mine, ""
-        name, report = _build(services, Path(archive), mine, _place_of(request, private), progress)
+        name, report = _build(services, Path(archive), mine, private.new_place(request), progress)
         choices = [*services.galleries, *mine]
         left_out = f"; {len(report.unreadable):,} could not be read" if report.unreadable else ""
         return gr.Dropdown(choices, value=name), mine, f"{report.rows:,} drawings in **{name}**{left_out}."
 
     zipped.upload(
-        build, [zipped, own], [chosen, own, told], api_name="build_gallery", concurrency_id="model",
+        build, [zipped, own], [chosen, own, told], api_visibility="private", concurrency_id="build",
+        concurrency_limit=1,
         show_progress_on=told,
-        api_description="Make a gallery, yours alone, of a zip archive of drawings. Returns its name for /search.",
     )  # fmt: skip
-    _endpoints(services, own)
-
-
-def forget_visitor(request: gr.Request, private: Path) -> None:
-    """Delete a visitor's own galleries when the page is closed."""
-    shutil.rmtree(_place_of(request, private), ignore_errors=True)
-
-
-def _place_of(request: gr.Request, private: Path) -> Path:
-    """Return a folder for one visit; what the browser calls it decides no path."""
-    return private / "galleries" / hashlib.sha256(str(request.session_hash).encode()).hexdigest()
+    _endpoints(services, own, private)
 
 
 def _build(
-    services: Services, archive: Path, mine: dict[str, str], folder: Path, progress: gr.Progress
+    services: Services, archive: Path, mine: dict[str, str], place: Path, progress: gr.Progress
 ) -> tuple[str, AddReport]:
-    place = folder / uuid.uuid4().hex
     try:
         progress(0, desc="Unpacking")
         unpack_drawings(archive, place / "drawings")
@@ -167,38 +153,52 @@ def _build(
             weights=services.loss.backbone,
             progress=lambda done, total: progress((done, total), desc="Looking at the drawings", unit="drawings"),
         )
-    except ValueError as error:
-        shutil.rmtree(place, ignore_errors=True)
-        raise mistake(str(error).replace(f"{place}/", ""), title="No gallery") from None
+    except (ValueError, OSError) as error:
+        raise mistake(str(error), title="No gallery") from None
     finally:
-        archive.unlink(missing_ok=True)
-    stem = as_text(archive.stem)[:40] or "yours"
-    name = new_name(stem, {*services.galleries, *mine})
+        if not is_gallery(place / "gallery"):
+            shutil.rmtree(place, ignore_errors=True)
+    name = new_name(as_text(archive.stem)[:40] or "yours", {*services.galleries, *mine})
     mine[name] = str(place / "gallery")
     return name, report
 
 
-def _forget(mine: Mapping[str, str]) -> None:
-    """Delete a visitor's own galleries, drawings and all."""
-    for folder in mine.values():
-        shutil.rmtree(Path(folder).parent, ignore_errors=True)
+def _gallery(services: Services, name: str, mine: dict[str, str], private: PrivateFolder) -> Gallery:
+    """Return a gallery by its name; one of a visitor's own that has been deleted is forgotten."""
+    if name in mine:
+        if not is_gallery(Path(mine[name])):
+            del mine[name]
+            raise ValueError(f"the gallery {name!r} was deleted, as it was not used for a while: upload it again")
+        private.use(Path(mine[name]))
+    return services.gallery(name, mine)
 
 
-def _endpoints(services: Services, own: gr.State) -> None:
-    def search(drawing: Image.Image | None, gallery: str, k: float, mine: dict[str, str]):
+def _endpoints(services: Services, own: gr.State, private: PrivateFolder) -> None:
+    def search(drawing: Image.Image | None, gallery: str, k: float | None, mine: dict[str, str]):
         if drawing is None:
             raise mistake("a drawing is needed")
-        if not 1 <= k <= MOST:
-            raise mistake(f"k is {k:g}: it must be 1 to {MOST}")
+        if k is None or not 1 <= k <= MOST:
+            raise mistake(f"k is {k}: it must be 1 to {MOST}")
         try:
-            pairs = find(services.gallery(gallery, mine), drawing, round(k))
-        except ValueError as error:
+            pairs = find(_gallery(services, gallery, mine, private), drawing, round(k))
+        except (ValueError, OSError) as error:
             raise mistake(str(error)) from None
         rows = [
             {"rank": rank, "similarity": match.similarity, "label": match.label, "name": as_text(match.path.name)}
             for rank, (match, _) in enumerate(pairs, start=1)
         ]
         return rows, [picture for _, picture in pairs]
+
+    def build(
+        archive: str | None,
+        mine: dict[str, str],
+        request: gr.Request,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008 (how Gradio hands it in)
+    ) -> tuple[str, dict[str, str], dict[str, Any]]:
+        if archive is None:
+            raise mistake("a zip archive is needed")
+        name, report = _build(services, Path(archive), mine, private.new_place(request), progress)
+        return name, mine, {"rows": report.rows, "unreadable": [Path(line).name for line in report.unreadable]}
 
     with gr.Group(visible=False):
         inputs = [
@@ -213,6 +213,15 @@ def _endpoints(services: Services, own: gr.State) -> None:
             api_name="search",
             api_description="The drawings of a gallery that are most like one: matches, and small pictures of them.",
             concurrency_id="model",
+        )
+        gr.Button().click(
+            build,
+            [zip_input(label="archive"), own],
+            [gr.Textbox(label="gallery"), own, gr.JSON(label="report")],
+            api_name="build_gallery",
+            api_description="Make a gallery, yours alone, of a zip archive of drawings. Returns its name for /search.",
+            concurrency_id="build",
+            concurrency_limit=1,
         )
         gr.Button().click(
             lambda mine: [*services.galleries, *mine],

@@ -2,9 +2,10 @@
 
 import hashlib
 import json
+import sys
 import threading
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from itertools import count, product
 from pathlib import Path
@@ -51,8 +52,6 @@ class Services:
     """Name -> the network's folder."""
     report: Path | None
     """A study's `report.html`."""
-    pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
-    """Does what takes long at the start, while the page is there already."""
     lock: threading.Lock = field(default_factory=threading.Lock)
     stylizers: dict[str, Stylizer] = field(default_factory=dict)
 
@@ -125,7 +124,7 @@ def open_services(
         services.galleries[new_name(folder.resolve().name, services.galleries)] = _done(
             _open_or_build(folder, services, cache, say)
         )
-    services.galleries[new_name(DOODLES, services.galleries)] = services.pool.submit(_open_doodles, services, cache)
+    services.galleries[new_name(DOODLES, services.galleries)] = _in_background(lambda: _open_doodles(services, cache))
     return services
 
 
@@ -168,6 +167,22 @@ def _open_doodles(services: Services, cache: Path) -> Gallery:
                 save_picture(doodle(kind, number).sketch(DOODLE_SIZE), path)
             Gallery.build(folder, [drawings], weights=services.weights)
     return services.open_gallery(folder)
+
+
+def _in_background(make: Callable[[], Gallery]) -> "Future[Gallery]":
+    """Make a gallery while the page is there already."""
+    future: Future[Gallery] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(make())
+        except (ValueError, OSError) as error:
+            sys.stderr.write(f"no doodles to search: {' '.join(str(error).split())}\n")
+            future.set_exception(ValueError("the built-in doodles could not be drawn: see the server's terminal"))
+
+    # note: a daemon, because the server need not wait for it to end; what is begun is gone on with the next time
+    threading.Thread(target=run, daemon=True).start()
+    return future
 
 
 def _done(gallery: Gallery) -> "Future[Gallery]":

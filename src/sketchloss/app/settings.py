@@ -47,8 +47,8 @@ class App:
 
     def __post_init__(self) -> None:
         for name in ("upload_mb", "keep_minutes"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} is {getattr(self, name)}: it must be positive")
+            if not 0 < getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} is {getattr(self, name)}: it must be positive and finite")
         if self.port is not None and not 0 < self.port < 65536:
             raise ValueError(f"port is {self.port}: it must be 1 to 65535")
         self.login()
@@ -74,6 +74,6 @@ def is_loopback(host: str) -> bool:
     if host == "localhost":
         return True
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return ipaddress.IPv4Address(host).is_loopback
     except ValueError:
         return False

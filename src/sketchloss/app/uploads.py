@@ -1,5 +1,6 @@
 """What visitors give: pictures and zip archives, read so that none of them can harm the server or another visitor."""
 
+import re
 import shutil
 import stat
 import zipfile
@@ -22,7 +23,12 @@ GONE = "is no longer here: uploads are deleted after a while, so give it again"
 
 def mistake(text: str, title: str = "This does not work") -> gr.Error:
     """Return an error for the visitor: said in the page, or to the program that called, and not on the terminal."""
-    return gr.Error(text, title=title, duration=20, print_exception=False)
+    return gr.Error(_without_paths(text), title=title, duration=20, print_exception=False)
+
+
+def _without_paths(text: str) -> str:
+    """Return a text with the last part alone of each path of this computer."""
+    return re.sub(r"(?<![\w./])/(?:[^\s/:]+/)+([^\s/:]*)", r"\1", text)
 
 
 def picture_input(**settings: Any) -> gr.Image:
@@ -31,7 +37,7 @@ def picture_input(**settings: Any) -> gr.Image:
     Args:
         settings: as for `gr.Image`. A function gets the picture upright, on white, `RGB`; or None.
     """
-    made = gr.Image(type="pil", **settings)
+    made = gr.Image(type="pil", format="png", **settings)
 
     def preprocess(payload: ImageData | None) -> Image.Image | None:
         return None if payload is None else read_upload(payload.path, payload.orig_name, within=made.GRADIO_CACHE)
@@ -93,6 +99,10 @@ def read_upload(path: str | None, name: str | None, *, within: str | Path) -> Im
         raise mistake(str(error), title="Not a picture") from None
 
 
+class BadArchive(ValueError):  # noqa: N818 (it names what was found)
+    """A zip archive that is not unpacked. The text is one line: why, and what to do."""
+
+
 def unpack_drawings(archive: Path, folder: Path) -> int:
     """Unpack the pictures of a zip archive; the folder that holds one becomes its label.
 
@@ -106,7 +116,7 @@ def unpack_drawings(archive: Path, folder: Path) -> int:
         How many pictures there are.
 
     Raises:
-        ValueError: for what is no zip archive, a damaged or encrypted one, one whose names lead out of it, one that
+        BadArchive: for what is no zip archive, a damaged or encrypted one, one whose names lead out of it, one that
             unpacks to more than `MOST_BYTES` or `MOST_FILES`, or one without pictures; in one line.
     """
     try:
@@ -120,31 +130,36 @@ def unpack_drawings(archive: Path, folder: Path) -> int:
                 suffix = PurePosixPath(entry.filename).suffix.lower()
                 left -= _copy(opened, entry, place / f"{number:05}{suffix}", min(left, MOST_BYTES_OF_ONE))
             return len(entries)
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, NotImplementedError, RuntimeError, OSError) as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(f"the zip archive cannot be read ({reason}): make it again") from None
-    except ValueError:
+    except BadArchive:
         shutil.rmtree(folder, ignore_errors=True)
         raise
+    except Exception as error:  # noqa: BLE001 (damaged bytes lead zlib, lzma and zipfile into errors of any kind)
+        shutil.rmtree(folder, ignore_errors=True)
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise BadArchive(f"the zip archive cannot be read ({reason}): make it again") from None
 
 
 def _pictures_in(opened: zipfile.ZipFile) -> Iterator[tuple[zipfile.ZipInfo, str]]:
     """Return the entries that are pictures, each with its label, once the whole list has been found harmless."""
-    files = [entry for entry in opened.infolist() if not entry.is_dir()]
+    files = [entry for entry in opened.infolist() if entry.filename and not entry.is_dir()]
     for entry in files:
         path = PurePosixPath(entry.filename.replace("\\", "/"))
-        if path.is_absolute() or ".." in path.parts or ":" in path.parts[0] or stat.S_ISLNK(entry.external_attr >> 16):
-            raise ValueError(f"the zip archive leads out of its folder ({entry.filename[:80]!r}): refused")
+        if (
+            path.is_absolute()
+            or ".." in path.parts
+            or ":" in "".join(path.parts[:1])
+            or stat.S_ISLNK(entry.external_attr >> 16)
+        ):
+            raise BadArchive(f"the zip archive leads out of its folder ({entry.filename[:80]!r}): refused")
         if entry.flag_bits & 1:
-            raise ValueError("the zip archive is encrypted: make one without a password")
+            raise BadArchive("the zip archive is encrypted: make one without a password")
     wanted = [entry for entry in files if _is_picture(PurePosixPath(entry.filename.replace("\\", "/")))]
     if not wanted:
-        raise ValueError("the zip archive holds no pictures (.png, .jpg and the like): put some into it")
+        raise BadArchive("the zip archive holds no pictures (.png, .jpg and the like): put some into it")
     if len(wanted) > MOST_FILES:
-        raise ValueError(f"the zip archive holds {len(wanted):,} pictures: {MOST_FILES:,} at most, so split it")
+        raise BadArchive(f"the zip archive holds {len(wanted):,} pictures: {MOST_FILES:,} at most, so split it")
     if (total := sum(entry.file_size for entry in wanted)) > MOST_BYTES:
-        raise ValueError(_too_much(total))
+        raise BadArchive(_too_much(total))
     labels = [PurePosixPath(entry.filename.replace("\\", "/")).parts[:-1] for entry in wanted]
     depth = 1 if len({parts[:1] for parts in labels}) == 1 and any(len(parts) > 1 for parts in labels) else 0
     for entry, parts in zip(wanted, labels, strict=True):
@@ -157,7 +172,9 @@ def _is_picture(path: PurePosixPath) -> bool:
 
 
 def _safe(label: str) -> str:
-    return "".join(character if character.isprintable() else "_" for character in label)[:80].strip() or "_"
+    """Return a name for a folder, one part of a path and not hidden."""
+    plain = "".join(character if character.isprintable() else "_" for character in label)[:80]
+    return plain.strip(" .") or "_"
 
 
 def _copy(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, place: Path, most: int) -> int:
@@ -167,7 +184,7 @@ def _copy(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, place: Path, most: in
         while chunk := source.read(2**16):
             written += len(chunk)
             if written > most:
-                raise ValueError(_too_much(None))
+                raise BadArchive(_too_much(None))
             target.write(chunk)
     return written
 

@@ -129,6 +129,11 @@ class PictureTable:
         columns = ["id", "path", "hash", "size", "label"]
         return [Known(**row) for row in self._read(columns, where).to_pylist()]
 
+    def version(self) -> int:
+        """Return a number that changes with every commit."""
+        with _told(self.folder):
+            return self.table.version
+
     def at(self, path: bytes) -> list[Known]:
         """Return the row of a file: one or none."""
         return self.known(f"path = X'{path.hex()}'")  # in hexadecimal nothing needs a quote
