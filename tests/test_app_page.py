@@ -124,7 +124,7 @@ def test_after_a_bad_upload_no_other_pictures_distance_is_shown(visit, tmp_path)
     visit.page.get_by_role("button", name="Try: two cats").click()
     visit.compared()
     (tmp_path / "bad.png").write_bytes(b"no picture")
-    visit.page.locator("#compare-1").get_by_label("Clear").click()
+    visit.page.locator("#compare-1").get_by_label("Remove Image").click()
     visit.upload("compare-1", tmp_path / "bad.png")
     visit.page.locator("[data-testid=toast-body], .toast-body").first.wait_for()
     visit.page.get_by_text("Give two drawings").wait_for()
@@ -225,7 +225,7 @@ def test_an_uploaded_drawing_is_searched_in_a_gallery_of_ones_own(visit, browser
     other.tab("Search")
     other.page.locator("#search-gallery input").click()
     other.page.get_by_role("option").first.wait_for()
-    assert [name.strip(" ✓") for name in other.page.get_by_role("option").all_inner_texts()] == ["doodles"]
+    assert [name.strip(" ✓\n") for name in other.page.get_by_role("option").all_inner_texts()] == ["doodles"]
     other.context.close()
 
 

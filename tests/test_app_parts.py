@@ -154,18 +154,18 @@ def test_the_page_and_the_command_find_the_same_distance(tmp_path):
     assert turned.distance == pytest.approx(plain.distance, rel=1e-4)
 
 
-def test_notes_name_other_pens_dark_paper_and_nothing_drawn(tmp_path):
-    services = open_services(cache=tmp_path / "cache")
+def test_notes_name_other_pens_dark_paper_and_nothing_drawn(tmp_path, narrow):
+    services = open_services(weights=narrow, cache=tmp_path / "cache")
     cat = doodle("cat", 1, style="ink")
     thin, thick = (cat.sketch(256, line_width=width).convert("RGB") for width in (2, 6))
     (note,) = compare(services, thin, thick).notes
     assert re.search(r"differ in width \(about [12]\.\d and [567]\.\d pixels", note)
     assert not compare(services, thin, thin).notes
-    assert compare(services, thin, thin).words == "The same picture"
+    assert compare(services, thin, thin).distance == 0
     dark = Image.eval(thin, lambda v: 255 - v)
     assert "The first looks light on dark" in compare(services, dark, thin).notes[0]
     assert "The second looks light on dark" in compare(services, thin, dark.crop((0, 0, 100, 256))).notes[0]
-    assert compare(services, dark, thin, invert_first=True).words == "The same picture"
+    assert compare(services, dark, thin, invert_first=True).distance == 0
     assert not compare(services, thin, dark, invert_second=True).notes
     assert compare(services, thin, Image.new("RGB", (50, 50), "white")).notes == ("One of them looks empty.",)
 
@@ -280,13 +280,6 @@ def test_what_a_visitor_is_told_names_no_path_of_this_computer():
     assert str(mistake("image/png and 3/4 stay")) == repr("image/png and 3/4 stay")
 
 
-class _Request:
-    """What the folder asks of Gradio's request."""
-
-    def __init__(self, session_hash: str) -> None:
-        self.session_hash = session_hash
-
-
 def test_old_files_go_and_galleries_that_nobody_uses(tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
@@ -298,7 +291,7 @@ def test_old_files_go_and_galleries_that_nobody_uses(tmp_path, monkeypatch):
     for path, age in ((private.root / "old" / "a.png", 150), (private.root / "new.png", 50)):
         path.write_bytes(b"x")
         os.utime(path, (now - age, now - age))
-    mine, other = (private.new_place(_Request(name)) for name in ("../../mine", "other"))  # pyright: ignore
+    mine, other = (private.new_place(name) for name in ("../../mine", "other"))
     assert all(private.root in place.parents for place in (mine, other))
     for place in (mine, other):
         (place / "gallery").mkdir()
@@ -306,13 +299,13 @@ def test_old_files_go_and_galleries_that_nobody_uses(tmp_path, monkeypatch):
     assert sorted(path.name for path in private.root.rglob("*.png")) == ["new.png"]
     private.sweep(now + 200)
     assert [path.name for path in private.root.iterdir()] == ["galleries"]
-    private.close(_Request("other"))  # pyright: ignore
+    private.close("other")
     private.sweep(now + 200)
     assert other.exists()
     private.sweep(now + 400)
     assert not other.exists()
     assert mine.exists()
-    private.close(_Request("../../mine"))  # pyright: ignore
+    private.close("../../mine")
     private.use(mine / "gallery")
     private.sweep(now + 400)
     assert mine.exists()

@@ -44,7 +44,7 @@ def build_page(services: Services, private: PrivateFolder) -> gr.Blocks:
             explore_tab(services, tab)
 
         def close(request: gr.Request) -> None:
-            private.close(request)
+            private.close(request.session_hash)
 
         page.unload(close)
     page.queue(max_size=MOST_WAITING, default_concurrency_limit=AT_ONCE, api_open=False)

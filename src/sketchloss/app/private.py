@@ -15,8 +15,6 @@ from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
-import gradio as gr
-
 #: Seconds without a use after which a visitor's galleries are deleted, and after the page was closed: a telephone that
 #: was asleep comes back.
 GALLERIES_KEPT, CLOSED_KEPT = 3600.0, 300.0
@@ -46,9 +44,9 @@ class PrivateFolder:
         self._ended.set()
         shutil.rmtree(self.root, ignore_errors=True)
 
-    def new_place(self, request: gr.Request) -> Path:
-        """Return a new folder for a gallery of this visitor."""
-        place = self._visit(request) / uuid4().hex
+    def new_place(self, session: str | None) -> Path:
+        """Return a new folder for a gallery of the visitor whom the browser calls by this name."""
+        place = self._visit(session) / uuid4().hex
         place.mkdir(parents=True)
         return place
 
@@ -57,11 +55,11 @@ class PrivateFolder:
         with suppress(OSError):
             os.utime(gallery.parent.parent)
 
-    def close(self, request: gr.Request) -> None:
+    def close(self, session: str | None) -> None:
         """Note that a visitor has closed the page: what is not used again goes soon."""
         soon = time.time() - GALLERIES_KEPT + CLOSED_KEPT
         with suppress(OSError):
-            os.utime(self._visit(request), (soon, soon))
+            os.utime(self._visit(session), (soon, soon))
 
     def sweep(self, now: float | None = None) -> None:
         """Delete what is old at this time, in seconds since the epoch."""
@@ -84,9 +82,9 @@ class PrivateFolder:
             elif now - entry.lstat().st_mtime > self.keep_seconds:
                 entry.unlink()
 
-    def _visit(self, request: gr.Request) -> Path:
+    def _visit(self, session: str | None) -> Path:
         # note: a digest, because what a browser calls its session must decide no path
-        return self.root / GALLERIES / hashlib.sha256(str(request.session_hash).encode()).hexdigest()
+        return self.root / GALLERIES / hashlib.sha256(str(session).encode()).hexdigest()
 
     def _sweep_now_and_then(self) -> None:
         while not self._ended.wait(min(60.0, max(1.0, self.keep_seconds / 4))):

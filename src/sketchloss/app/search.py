@@ -128,7 +128,7 @@ def search_tab(services: Services, private: PrivateFolder) -> None:
     ) -> tuple[Any, ...]:
         if archive is None:
             return gr.skip(), mine, ""
-        name, report = _build(services, Path(archive), mine, private.new_place(request), progress)
+        name, report = _build(services, Path(archive), mine, private.new_place(request.session_hash), progress)
         choices = [*services.galleries, *mine]
         left_out = f"; {len(report.unreadable):,} could not be read" if report.unreadable else ""
         return gr.Dropdown(choices, value=name), mine, f"{report.rows:,} drawings in **{name}**{left_out}."
@@ -197,7 +197,7 @@ def _endpoints(services: Services, own: gr.State, private: PrivateFolder) -> Non
     ) -> tuple[str, dict[str, str], dict[str, Any]]:
         if archive is None:
             raise mistake("a zip archive is needed")
-        name, report = _build(services, Path(archive), mine, private.new_place(request), progress)
+        name, report = _build(services, Path(archive), mine, private.new_place(request.session_hash), progress)
         return name, mine, {"rows": report.rows, "unreadable": [Path(line).name for line in report.unreadable]}
 
     with gr.Group(visible=False):
