@@ -148,7 +148,9 @@ def browser():
         assert not os.environ.get("SKETCHLOSS_NEEDS_BROWSER"), "SKETCHLOSS_NEEDS_BROWSER is set, but no chromium"
         pytest.skip("no Chromium is installed (Debian's package: chromium)")
     quiet = ("background-networking", "component-update", "sync", "gpu", "quic", "extensions")
+    camera = ("use-fake-ui-for-media-stream", "use-fake-device-for-media-stream")  # a moving test picture
     arguments = ["--no-sandbox", "--no-first-run", *(f"--disable-{name}" for name in quiet)]
+    arguments += [f"--{name}" for name in camera]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=arguments)
         yield browser

@@ -240,7 +240,7 @@ def _example(first: tuple[str, int, int], second: tuple[str, int, int]):
 
 def _in_words(found: Comparison, services: Services) -> str:
     title = f"{found.words}: " if found.words else ""
-    lines = [f"### {title}distance {found.distance:.3f}"]
+    lines = [f"## {title}distance {found.distance:.3f}"]
     if services.calibration is None:
         lines.append(f"There are no known pairs to place it among for the weights {services.weights}.")
     lines += [f"*{note}*" for note in found.notes]

@@ -83,9 +83,12 @@ def search_tab(services: Services, private: PrivateFolder) -> None:
             zipped = zip_input(label="Zip archive", height=120, elem_id="search-zip")
             told = gr.Markdown()
 
+    def nothing() -> tuple[gr.Gallery, str]:
+        return gr.Gallery(None, visible=False), HINT
+
     def show(drawing: Image.Image | None, name: str, k: float, mine: dict[str, str]) -> tuple[gr.Gallery, str]:
         if drawing is None:
-            return gr.Gallery(None, visible=False), HINT
+            return nothing()
         try:
             gallery = _gallery(services, name, mine, private)
             pairs = find(gallery, drawing, round(k))
@@ -100,7 +103,7 @@ def search_tab(services: Services, private: PrivateFolder) -> None:
         return drawing, *show(drawing, *rest)
 
     for given, event in ((canvas, canvas.input), (upload, upload.change)):
-        event(
+        done = event(
             show_and_remember,
             [given, chosen, count, own],
             [query, found, said],
@@ -109,6 +112,8 @@ def search_tab(services: Services, private: PrivateFolder) -> None:
             concurrency_id="model",
             api_visibility="private",
         )
+        # What stands there belongs to another drawing.
+        done.failure(nothing, None, [found, said], show_progress="hidden", api_visibility="private", queue=False)
     gr.on(
         [chosen.change, count.release],
         show,
