@@ -2,8 +2,8 @@
 
     python scripts/calibrate.py --data QUICKDRAW --out src/sketchloss/bundled/calibration.json
 
-QUICKDRAW is a folder of QuickDraw .ndjson files, or `doodles`. 344 classes, two drawings each, take 15 to 20 minutes
-on two cores.
+QUICKDRAW is a folder of QuickDraw .ndjson files, or `doodles`. 344 classes, two drawings each, take 20 minutes
+on one core.
 """
 
 from dataclasses import dataclass, replace

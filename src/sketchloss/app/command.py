@@ -1,8 +1,10 @@
 """The command `sketchloss app`: start the server, and leave nothing behind when it ends.
 
-sketchloss app
-sketchloss app --galleries my-drawings/ --styles runs/pencil --study demo --open
-sketchloss app --host 0.0.0.0 --auth user:password
+    sketchloss app
+    sketchloss app --galleries my-drawings/ --styles runs/pencil --study demo --open
+    sketchloss app --host 0.0.0.0 --auth user:password
+
+In Python, see `sketchloss.app.page`.
 """
 
 import os
