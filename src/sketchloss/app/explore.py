@@ -13,7 +13,8 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
-from sketchloss.app.search import small_picture
+from sketchloss.app.private import PrivateFolder
+from sketchloss.app.search import gallery_of, small_picture
 from sketchloss.app.services import Services
 from sketchloss.app.uploads import mistake
 from sketchloss.embedding_map import choose_sample, map_to_plane
@@ -115,16 +116,18 @@ def _class_map() -> gr.HTML:
 # The tab -------------------------------------------------------------------------------------------------------------
 
 
-def explore_tab(services: Services, tab: gr.Tab) -> None:
+def explore_tab(services: Services, private: PrivateFolder, own: gr.State, tab: gr.Tab) -> None:
     """Put the tab together.
 
     Args:
         services: with the galleries and the report.
+        private: where visitors' own galleries lie.
+        own: each visitor's own galleries, name -> folder.
         tab: whose choice draws the map.
     """
     found: dict[tuple[str, int], Overview] = {}  # of shared galleries alone: everybody may see them
     names = list(services.galleries)
-    chosen = gr.Dropdown(names, value=names[0], label="Gallery", filterable=False, elem_id="explore-gallery")
+    chosen = gr.Dropdown(names, value=names[0], label="Gallery", allow_custom_value=True, elem_id="explore-gallery")
     with gr.Row():
         with gr.Column(scale=3, min_width=280):
             plane = _class_map()
@@ -136,22 +139,26 @@ def explore_tab(services: Services, tab: gr.Tab) -> None:
                 elem_id="explore-pairs",
             )  # fmt: skip
 
-    def show(name: str) -> list[Any]:
+    def show(name: str, mine: dict[str, str]) -> list[Any]:
         try:
-            gallery = services.gallery(name, {})
+            gallery = gallery_of(services, name, mine, private)
             key = (name, gallery.table.version())
-            if key not in found:
-                found[key] = overview(gallery)
+            result = overview(gallery) if name in mine or key not in found else found[key]
         except (ValueError, OSError) as error:
             raise mistake(str(error)) from None
-        result = found[key]
+        if name not in mine:
+            found[key] = result
         pairs = [[first, second, round(cosine, 3)] for first, second, cosine in result.hardest]
         return [{"points": result.points, "legend": result.legend}, result.note, pairs]
 
+    tab.select(
+        lambda mine: gr.Dropdown(choices=[*names, *mine]), own, chosen, show_progress="hidden",
+        api_visibility="private", queue=False,
+    )  # fmt: skip
     gr.on(
         [tab.select, chosen.change],
         show,
-        chosen,
+        [chosen, own],
         [plane, note, table],
         concurrency_id="build",
         show_progress="minimal",

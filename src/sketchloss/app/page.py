@@ -34,14 +34,16 @@ def build_page(services: Services, private: PrivateFolder) -> gr.Blocks:
             f"# {TITLE}\nHow alike drawings look, to eyes made for sketches. Nothing leaves this computer.",
             elem_id="title",
         )
+        # note: nobody else has this state, so nobody else can name what is in it.
+        own = gr.State({})
         with gr.Tab("Compare", id="compare"):
             compare_tab(services)
         with gr.Tab("Search", id="search"):
-            search_tab(services, private)
+            search_tab(services, private, own)
         with gr.Tab("Photos", id="photo"):
             photos_tab(services, private)
         with gr.Tab("Explore", id="explore") as tab:
-            explore_tab(services, tab)
+            explore_tab(services, private, own, tab)
 
         def close(request: gr.Request) -> None:
             private.close(request.session_hash)

@@ -43,15 +43,14 @@ def small_picture(path: Path, content: str) -> Image.Image:  # noqa: ARG001 (tel
 # The tab -------------------------------------------------------------------------------------------------------------
 
 
-def search_tab(services: Services, private: PrivateFolder) -> None:
+def search_tab(services: Services, private: PrivateFolder, own: gr.State) -> None:
     """Put the tab together; its endpoints for programs are `/search`, `/galleries` and `/build_gallery`.
 
     Args:
         services: with the galleries.
         private: for what visitors upload.
+        own: each visitor's own galleries, name -> folder.
     """
-    # note: a visitor's own galleries, name -> folder: nobody else has this state, so nobody else can name them.
-    own = gr.State({})
     query = gr.State(None)
     with gr.Row():
         with gr.Column(min_width=280):
@@ -90,7 +89,7 @@ def search_tab(services: Services, private: PrivateFolder) -> None:
         if drawing is None:
             return nothing()
         try:
-            gallery = _gallery(services, name, mine, private)
+            gallery = gallery_of(services, name, mine, private)
             pairs = find(gallery, drawing, round(k))
         except (ValueError, OSError) as error:
             raise mistake(str(error)) from None
@@ -168,7 +167,7 @@ def _build(
     return name, report
 
 
-def _gallery(services: Services, name: str, mine: dict[str, str], private: PrivateFolder) -> Gallery:
+def gallery_of(services: Services, name: str, mine: dict[str, str], private: PrivateFolder) -> Gallery:
     """Return a gallery by its name; one of a visitor's own that has been deleted is forgotten."""
     if name in mine:
         if not is_gallery(Path(mine[name])):
@@ -185,7 +184,7 @@ def _endpoints(services: Services, own: gr.State, private: PrivateFolder) -> Non
         if k is None or not 1 <= k <= MOST:
             raise mistake(f"k is {k}: it must be 1 to {MOST}")
         try:
-            pairs = find(_gallery(services, gallery, mine, private), drawing, round(k))
+            pairs = find(gallery_of(services, gallery, mine, private), drawing, round(k))
         except (ValueError, OSError) as error:
             raise mistake(str(error)) from None
         rows = [
