@@ -7,12 +7,10 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 import urllib.error
 import urllib.request
 import zipfile
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -157,24 +155,10 @@ def _events(url: str, endpoint: str, data: list) -> bytes:
     return _status(f"{url}gradio_api/call/{endpoint}/{json.loads(answer)['event_id']}")[1].strip()
 
 
-def test_no_address_is_fetched(app_url):
-    asked = []
-
-    class Answer(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked.append(self.path)
-            self.send_error(404)
-
-        do_HEAD = do_GET  # noqa: N815
-
-    with HTTPServer(("127.0.0.1", 0), Answer) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        for host in (f"127.0.0.1:{server.server_port}", "example.org"):
-            for meta in ({"meta": {"_type": "gradio.FileData"}}, {}):
-                sent = {"path": f"http://{host}/cat.png", "url": f"http://{host}/cat.png", **meta}
-                assert _events(app_url, "compare", [sent, sent, False, False]) in (b"event: error", b"refused")
-        server.shutdown()
-    assert not asked
+def test_no_address_is_fetched(client, drawings):
+    address = handle_file("https://example.org/cat.png")
+    with pytest.raises(AppError, match="addresses are not fetched here: upload the file"):
+        client.predict(address, handle_file(drawings / "cat.png"), api_name="/compare")
 
 
 def test_a_page_of_another_name_is_not_answered(app_url):
@@ -263,7 +247,7 @@ def test_ctrl_c_ends_it_quietly(app_cache, tmp_path):
 
 
 def test_no_file_is_written_beside_the_code():
-    import sketchloss.app
+    import sketchloss.app.page
 
-    folder = Path(sketchloss.app.__file__).parent
+    folder = Path(sketchloss.app.page.__file__).parent
     assert not list(folder.glob("*.pyi"))

@@ -444,6 +444,17 @@ def test_map_is_largest_where_the_drawings_differ(photo_loss):
     assert not photo_loss.map(target, target.clone()).any()
 
 
+def test_taps_and_map_in_one_pass_are_those_of_two(photo_loss):
+    torch.manual_seed(0)
+    pred, target = torch.rand(2, 3, 48, 64), torch.rand(2, 3, 48, 64)
+    terms, where = photo_loss.per_tap_and_map(pred, target)
+    torch.testing.assert_close(where, photo_loss.map(pred, target))
+    found = photo_loss.per_tap(pred, target)["content"]
+    assert terms.keys() == found.keys()
+    for name, values in terms.items():
+        torch.testing.assert_close(values.mean(), found[name])
+
+
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("size", [(32, 48), (33, 47)])
 def test_the_maps_mean_is_close_to_the_content_distance(metric, size):

@@ -73,13 +73,12 @@ class Calibration:
     def words(self, distance: float) -> str:
         """Say in a few words how different two drawings at this distance (≥ 0) look."""
         _check(distance)
-        middle = {kind: values[QUANTILES // 2] for kind, values in self.quantiles.items()}
         if distance < 1e-6:
             return "The same picture"
-        if distance <= self.quantiles["pen"][QUANTILES // 2]:
-            return "Almost the same, line for line"
         shares = self.shares(distance)
-        if distance <= middle["redrawn"] or shares["redrawn"] < 0.95:
+        if shares["pen"] <= 0.5:
+            return "Almost the same, line for line"
+        if shares["redrawn"] < 0.95:
             return "Alike, as when a drawing is made again"
         if shares["same class"] < 0.5:
             return "More alike than most drawings of the same thing"

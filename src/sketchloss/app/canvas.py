@@ -1,6 +1,6 @@
 """A canvas to draw on: pen and eraser, width, undo and clear, for mouse, touch and stylus; a part of Gradio's `HTML`.
 
-Gradio's own sketchpad wants a tool chosen before the first line, needs WebGL, and takes seconds to load.
+Gradio's own sketchpad wants a tool chosen before the first line, and needs WebGL.
 """
 
 import base64

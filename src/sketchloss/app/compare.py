@@ -102,7 +102,9 @@ def _notes(first: Image.Image, second: Image.Image, calibration: Calibration | N
         return
     thin, thick = sorted(map(stroke_width, fitted))
     if thin and thick / thin >= OTHER_PEN:
-        usual = f", about {calibration.quantiles['pen'][50]:.2f} for a pen half as wide again" if calibration else ""
+        usual = ""
+        if calibration:
+            usual = f", about {calibration.quantiles['pen'][50]:.2f} for a pen 1.5 times as wide, or as thin"
         yield (
             f"Their lines differ in width (about {thin:.1f} and {thick:.1f} pixels of {COMPARED_AT}): "
             f"a part of the distance is that{usual}."

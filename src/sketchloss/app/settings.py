@@ -8,6 +8,8 @@ from typing import Annotated
 
 import tyro
 
+from sketchloss.training.checks import require_positive
+
 #: Holds user:password, so that no list of processes shows it.
 AUTH_VARIABLE = "SKETCHLOSS_AUTH"
 PORT = 7860
@@ -46,9 +48,7 @@ class App:
     """Open the page in the browser."""
 
     def __post_init__(self) -> None:
-        for name in ("upload_mb", "keep_minutes"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise ValueError(f"{name} is {getattr(self, name)}: it must be positive and finite")
+        require_positive(self, ("upload_mb", "keep_minutes"))
         if self.port is not None and not 0 < self.port < 65536:
             raise ValueError(f"port is {self.port}: it must be 1 to 65535")
         self.login()
