@@ -113,7 +113,7 @@ def start_app(app_cache) -> Callable[..., AbstractContextManager[str]]:
         ):
             try:
                 url = f"http://127.0.0.1:{port}/"
-                for _ in range(240):
+                for _ in range(720):
                     time.sleep(0.25)
                     said.seek(0)
                     text = said.read()

@@ -54,6 +54,8 @@ def _zip(path: Path, files: dict[str, bytes]) -> Path:
     [
         ({"port": 70000}, "port is 70000"),
         ({"upload_mb": 0}, "upload_mb is 0"),
+        ({"keep_mb": -1}, "keep_mb is -1"),
+        ({"keep_mb": 39}, "keep_mb is 39: it must be at least upload_mb, 40"),
         ({"keep_minutes": float("nan")}, "keep_minutes is nan"),
         ({"host": "0.0.0.0"}, "give --auth USER:PASSWORD"),
         ({"host": "::"}, "give --auth USER:PASSWORD"),
@@ -282,7 +284,7 @@ def test_what_a_visitor_is_told_names_no_path_of_this_computer():
 def test_old_files_go_and_galleries_that_nobody_uses(tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
-    private = PrivateFolder(keep_seconds=100)
+    private = PrivateFolder(keep_seconds=100, keep_mb=1)
     assert private.root.parent == tmp_path
     assert private.root.stat().st_mode & 0o077 == 0
     now = time.time()

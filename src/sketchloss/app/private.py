@@ -19,6 +19,8 @@ from uuid import uuid4
 #: was asleep comes back.
 GALLERIES_KEPT, CLOSED_KEPT = 3600.0, 300.0
 GALLERIES = "galleries"
+#: Seconds after which the folder is measured again.
+MEASURED_FOR = 1.0
 
 
 class PrivateFolder:
@@ -26,11 +28,15 @@ class PrivateFolder:
 
     Args:
         keep_seconds: files are deleted when they are so old.
+        keep_mb: mebibytes that are kept at one time; who brings more is asked to wait.
     """
 
-    def __init__(self, keep_seconds: float | int) -> None:
+    def __init__(self, keep_seconds: float | int, keep_mb: int) -> None:
         self.root = Path(tempfile.mkdtemp(prefix="sketchloss-"))
         self.keep_seconds = keep_seconds
+        self.keep_mb = keep_mb
+        self._lock = threading.Lock()
+        self._room, self._measured = 0, -MEASURED_FOR
         (self.root / GALLERIES).mkdir()
         self._ended = threading.Event()
         self._sweeper = threading.Thread(target=self._sweep_now_and_then, daemon=True)
@@ -43,6 +49,26 @@ class PrivateFolder:
         """Delete everything."""
         self._ended.set()
         shutil.rmtree(self.root, ignore_errors=True)
+
+    def room(self) -> int:
+        """Measure what is kept, and return how many bytes more may be; negative if there is too much."""
+        kept = 0
+        for folder, _, names in os.walk(self.root):
+            for name in names:
+                with suppress(OSError):  # it has just been deleted
+                    kept += (Path(folder) / name).lstat().st_size
+        return self.keep_mb * 2**20 - kept
+
+    def take(self, count: int) -> bool:
+        """Tell whether there is room for so many bytes, which are about to be written.
+
+        The folder is measured when it seems full, and otherwise now and then: in between, what comes is counted.
+        """
+        with self._lock:
+            self._room -= count
+            if self._room < 0 or time.monotonic() - self._measured > MEASURED_FOR:
+                self._room, self._measured = self.room() - count, time.monotonic()
+            return self._room >= 0
 
     def new_place(self, session: str | None) -> Path:
         """Return a new folder for a gallery of the visitor whom the browser calls by this name."""

@@ -11,7 +11,7 @@ from PIL import Image
 from sketchloss.app.canvas import canvas_input
 from sketchloss.app.private import PrivateFolder
 from sketchloss.app.services import DOODLES, Services, new_name
-from sketchloss.app.uploads import mistake, picture_input, unpack_drawings, zip_input
+from sketchloss.app.uploads import MOST_BYTES, mistake, picture_input, unpack_drawings, zip_input
 from sketchloss.gallery import Gallery, Match
 from sketchloss.gallery.adding import AddReport, as_text
 from sketchloss.gallery.settings import is_gallery
@@ -132,7 +132,7 @@ def search_tab(services: Services, private: PrivateFolder, own: gr.State) -> Non
     ) -> tuple[Any, ...]:
         if archive is None:
             return gr.skip(), mine, ""
-        name, report = _build(services, Path(archive), mine, private.new_place(request.session_hash), progress)
+        name, report = _build(services, Path(archive), mine, private, request, progress)
         choices = [*services.galleries, *mine]
         left_out = f"; {len(report.unreadable):,} could not be read" if report.unreadable else ""
         return gr.Dropdown(choices, value=name), mine, f"{report.rows:,} drawings in **{name}**{left_out}."
@@ -146,11 +146,17 @@ def search_tab(services: Services, private: PrivateFolder, own: gr.State) -> Non
 
 
 def _build(
-    services: Services, archive: Path, mine: dict[str, str], place: Path, progress: gr.Progress
+    services: Services,
+    archive: Path,
+    mine: dict[str, str],
+    private: PrivateFolder,
+    request: gr.Request,
+    progress: gr.Progress,
 ) -> tuple[str, AddReport]:
+    place = private.new_place(request.session_hash)
     try:
         progress(0, desc="Unpacking")
-        unpack_drawings(archive, place / "drawings")
+        unpack_drawings(archive, place / "drawings", most=min(MOST_BYTES, max(0, private.room())))
         _, report = Gallery.build(
             place / "gallery",
             [place / "drawings"],
@@ -201,7 +207,7 @@ def _endpoints(services: Services, own: gr.State, private: PrivateFolder) -> Non
     ) -> tuple[str, dict[str, str], dict[str, Any]]:
         if archive is None:
             raise mistake("a zip archive is needed")
-        name, report = _build(services, Path(archive), mine, private.new_place(request.session_hash), progress)
+        name, report = _build(services, Path(archive), mine, private, request, progress)
         return name, mine, {"rows": report.rows, "unreadable": [Path(line).name for line in report.unreadable]}
 
     with gr.Group(visible=False):

@@ -44,11 +44,16 @@ class App:
     """Largest file that can be uploaded, in megabytes."""
     keep_minutes: float = 15.0
     """Uploaded and made pictures are deleted when they are so old, and when the server stops."""
+    keep_mb: int = 1000
+    """Megabytes of uploads, made pictures and visitors' galleries that are kept at one time; more is refused until old
+    ones were deleted."""
     open: bool = False
     """Open the page in the browser."""
 
     def __post_init__(self) -> None:
-        require_positive(self, ("upload_mb", "keep_minutes"))
+        require_positive(self, ("upload_mb", "keep_minutes", "keep_mb"))
+        if self.keep_mb < self.upload_mb:
+            raise ValueError(f"keep_mb is {self.keep_mb}: it must be at least upload_mb, {self.upload_mb}")
         if self.port is not None and not 0 < self.port < 65536:
             raise ValueError(f"port is {self.port}: it must be 1 to 65535")
         self.login()
@@ -67,6 +72,12 @@ class App:
         if not (user and colon and password):
             raise ValueError("auth must be USER:PASSWORD, both at least one character")
         return user, password
+
+    def cannot_answer(self, error: OSError) -> ValueError:
+        """Return the line for an address or port that cannot be had."""
+        mend = "choose another --port, or leave it out" if self.port else "choose a --port, or another --host"
+        reason = (error.strerror or " ".join(str(error).split())).lower()
+        return ValueError(f"cannot answer at {self.host}:{self.port or PORT} ({reason}): {mend}")
 
 
 def is_loopback(host: str) -> bool:

@@ -103,7 +103,7 @@ class BadArchive(ValueError):  # noqa: N818 (it names what was found)
     """A zip archive that is not unpacked. The text is one line: why, and what to do."""
 
 
-def unpack_drawings(archive: Path, folder: Path) -> int:
+def unpack_drawings(archive: Path, folder: Path, *, most: int = MOST_BYTES) -> int:
     """Unpack the pictures of a zip archive; the folder that holds one becomes its label.
 
     Nothing is written but below `folder`, under names of our own: what an archive calls its files decides only labels.
@@ -111,19 +111,20 @@ def unpack_drawings(archive: Path, folder: Path) -> int:
     Args:
         archive: the file.
         folder: where to, made if missing. Removed again if anything is wrong.
+        most: bytes that it may unpack to.
 
     Returns:
         How many pictures there are.
 
     Raises:
         BadArchive: for what is no zip archive, a damaged or encrypted one, one whose names lead out of it, one that
-            unpacks to more than `MOST_BYTES` or `MOST_FILES`, or one without pictures; in one line.
+            unpacks to more than `most` or `MOST_FILES`, or one without pictures; in one line.
     """
     try:
         with zipfile.ZipFile(archive) as opened:
-            entries = list(_pictures_in(opened))
+            entries = list(_pictures_in(opened, most))
             folder.mkdir(parents=True, exist_ok=True)
-            left = MOST_BYTES
+            left = most
             for number, (entry, label) in enumerate(entries):
                 place = folder / label if label else folder
                 place.mkdir(exist_ok=True)
@@ -139,7 +140,7 @@ def unpack_drawings(archive: Path, folder: Path) -> int:
         raise BadArchive(f"the zip archive cannot be read ({reason}): make it again") from None
 
 
-def _pictures_in(opened: zipfile.ZipFile) -> Iterator[tuple[zipfile.ZipInfo, str]]:
+def _pictures_in(opened: zipfile.ZipFile, most: int) -> Iterator[tuple[zipfile.ZipInfo, str]]:
     """Return the entries that are pictures, each with its label, once the whole list has been found harmless."""
     files = [entry for entry in opened.infolist() if entry.filename and not entry.is_dir()]
     for entry in files:
@@ -158,8 +159,8 @@ def _pictures_in(opened: zipfile.ZipFile) -> Iterator[tuple[zipfile.ZipInfo, str
         raise BadArchive("the zip archive holds no pictures (.png, .jpg and the like): put some into it")
     if len(wanted) > MOST_FILES:
         raise BadArchive(f"the zip archive holds {len(wanted):,} pictures: {MOST_FILES:,} at most, so split it")
-    if (total := sum(entry.file_size for entry in wanted)) > MOST_BYTES:
-        raise BadArchive(_too_much(total))
+    if (total := sum(entry.file_size for entry in wanted)) > most:
+        raise BadArchive(_too_much(total, most))
     labels = [PurePosixPath(entry.filename.replace("\\", "/")).parts[:-1] for entry in wanted]
     depth = 1 if len({parts[:1] for parts in labels}) == 1 and any(len(parts) > 1 for parts in labels) else 0
     for entry, parts in zip(wanted, labels, strict=True):
@@ -189,6 +190,7 @@ def _copy(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, place: Path, most: in
     return written
 
 
-def _too_much(total: int | None) -> str:
+def _too_much(total: int | None, most: int = MOST_BYTES) -> str:
     size = f"to {total / 2**20:,.0f} MB" if total else "to more than it says"
-    return f"the zip archive unpacks {size}: {MOST_BYTES // 2**20} MB at most, {MOST_BYTES_OF_ONE // 2**20} MB a file"
+    now = "" if most == MOST_BYTES else " at the moment"
+    return f"the zip archive unpacks {size}: {most // 2**20} MB at most{now}, {MOST_BYTES_OF_ONE // 2**20} MB a file"

@@ -1,0 +1,84 @@
+"""The page's server: Gradio's, with what the page does not use taken away.
+
+Gradio reads the environment when it is imported: `sketchloss.app.command.set_up_gradio` must come before this module.
+"""
+
+import os
+import sys
+from typing import NoReturn
+
+import gradio as gr
+from gradio import processing_utils
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from sketchloss.app.guard import Guard
+from sketchloss.app.page import build_page, looks
+from sketchloss.app.private import PrivateFolder
+from sketchloss.app.services import Services
+from sketchloss.app.settings import App, is_loopback
+from sketchloss.app.uploads import mistake
+
+#: Visits that are remembered at once; the oldest is forgotten first.
+MOST_SESSIONS = 500
+
+
+def serve(services: Services, config: App, private: PrivateFolder) -> gr.Blocks:
+    """Start the server and return at once.
+
+    Args:
+        services: as `open_services` gives it.
+        config: host, port, login and limits.
+        private: for what visitors give.
+
+    Raises:
+        ValueError: if the port is taken or the address is not this computer's.
+    """
+    for name in ("NO_PROXY", "no_proxy"):  # Gradio asks its own server whether it is there
+        os.environ[name] = ",".join(filter(None, (os.environ.get(name), "127.0.0.1,localhost")))
+    # Gradio fetches what a request names by its address. Nothing here is to be fetched.
+    processing_utils.async_ssrf_protected_download = _refuse_address
+    processing_utils.async_ssrf_protected_get = _refuse_address
+    page = build_page(services, private)
+    hosts = ["*"]
+    if is_loopback(config.host):
+        hosts = ["127.0.0.1", "localhost", config.host]  # a page of another name that leads here is somebody else's
+    else:
+        sys.stdout.write(
+            f"{config.host}: every computer that reaches this one can open the page and, with the password, see the "
+            "galleries; what is sent is not encrypted\n"
+        )
+    try:
+        _, url, _ = page.launch(
+            server_name=config.host,
+            server_port=config.port,
+            auth=config.login(),
+            inbrowser=config.open,
+            prevent_thread_lock=True,
+            quiet=True,
+            share=False,
+            ssr_mode=False,
+            mcp_server=False,
+            run_history=False,
+            enable_monitoring=False,
+            num_workers=0,
+            max_file_size=f"{config.upload_mb}mb",
+            state_session_capacity=MOST_SESSIONS,
+            app_kwargs={
+                "middleware": [
+                    Middleware(TrustedHostMiddleware, allowed_hosts=hosts),
+                    Middleware(Guard, private=private, upload_mb=config.upload_mb),
+                ]
+            },
+            **looks(),
+        )
+    except OSError as error:
+        raise config.cannot_answer(error) from None
+    private.start()
+    sys.stdout.write(f"sketchloss is at {url} (Ctrl+C stops it)\n")
+    sys.stdout.flush()
+    return page
+
+
+async def _refuse_address(url: str, cache_dir: str = "") -> NoReturn:  # noqa: ARG001 (as Gradio calls it)
+    raise mistake("addresses are not fetched here: upload the file")
