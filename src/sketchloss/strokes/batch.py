@@ -53,7 +53,10 @@ class StrokeBatch:
         _check_values("widths", self.widths, 0, float("inf"))
         if self.opacities is not None:
             _check_values("opacities", self.opacities, 0, 1)
-        for name, owners, count in (("stroke_of", self.stroke_of, strokes), ("drawing_of", self.drawing_of, self.drawings)):
+        for name, owners, count in (
+            ("stroke_of", self.stroke_of, strokes),
+            ("drawing_of", self.drawing_of, self.drawings),
+        ):
             if len(owners) and (bool((owners.diff() < 0).any()) or int(owners[0]) < 0 or int(owners[-1]) >= count):
                 raise ValueError(f"{name} must rise from 0 to below {count}: give the strokes of one drawing together")
 
@@ -114,5 +117,7 @@ def _check_values(name: str, values: Tensor, low: float, high: float) -> None:
     wrong = ~(values.isfinite() & (values >= low) & (values <= high))
     if wrong.any():
         where = int(wrong.reshape(len(values), -1).any(1).nonzero()[0])
-        wanted = "finite" if low == -float("inf") else f"{low:g} or more" if high == float("inf") else f"{low:g} to {high:g}"
+        wanted = (
+            "finite" if low == -float("inf") else f"{low:g} or more" if high == float("inf") else f"{low:g} to {high:g}"
+        )
         raise ValueError(f"{name}[{where}] is {values[where].tolist()}: every value must be {wanted}")

@@ -1,4 +1,4 @@
-"""The chamfer distance between two drawings of strokes: how far, on average, a line of one is from those of the other."""
+"""The chamfer distance between two drawings of strokes: how far a line of one is from the other, on average."""
 
 import torch
 from jaxtyping import Float

@@ -1,8 +1,8 @@
 """Does a loss lead displaced, erased or missing strokes back? Gradient descent through the stroke renderer.
 
-    drawings = open_drawings("doodles", per_class=2, classes=8)
-    result = recover(loss, drawings, start="displaced", amount=10.0)
-    result.after.mean(), result.recovered.float().mean()
+drawings = open_drawings("doodles", per_class=2, classes=8)
+result = recover(loss, drawings, start="displaced", amount=10.0)
+result.after.mean(), result.recovered.float().mean()
 """
 
 import math
@@ -90,8 +90,8 @@ def recover(
 
     Args:
         loss: called as `loss(pred, target)` with pictures n×1×h×w in [0, 1], dark ink on white; returns (n,), which is
-            summed, or a scalar. If it has a method `extract`, as `SketchLoss` has, the target is `loss.extract(target)`,
-            computed once.
+            summed, or a scalar. If it has a method `extract`, as `SketchLoss` has, it is given
+            `loss.extract(target)`, computed once, in place of the target.
         drawings: the truth.
         start: `displaced`, `half-erased` or `blank`; see `starts.begin`.
         amount: by how many pixels strokes are moved; None: 10 of 64 pixels if `displaced`, 0 otherwise.

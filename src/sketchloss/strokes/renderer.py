@@ -31,8 +31,8 @@ def render(strokes: StrokeBatch, size: int | tuple[int, int], *, softness: float
     distribution, Φ((w/2 - d) / s) - Φ((-w/2 - d) / s). At s = 1/√12 the Gaussian spreads as a pixel's square does, and
     the picture is antialiased. A line of width 0 leaves no ink, but its width has a gradient.
 
-    Strokes lie over one another as transparent ink does: paper = Π (1 - opacity · ink). So every stroke keeps its gradient
-    where it meets others. Within a stroke the nearest segment alone counts: joints are not drawn twice.
+    Strokes lie over one another as transparent ink does: paper = Π (1 - opacity · ink). So every stroke keeps its
+    gradient where it meets others. Within a stroke the nearest segment alone counts: joints are not drawn twice.
 
     The work grows with the inked area: only pixels that a segment can reach are looked at.
 
