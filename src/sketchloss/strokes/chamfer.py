@@ -1,7 +1,7 @@
 """The chamfer distance between two drawings of strokes: how far a line of one is from the other, on average."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from sketchloss.strokes.batch import StrokeBatch
@@ -27,21 +27,23 @@ def chamfer_distance(ours: Float[Tensor, "n 2"], theirs: Float[Tensor, "m 2"]) -
     return float(far.amin(1).mean() + far.amin(0).mean()) / 2
 
 
-def points_along(strokes: StrokeBatch, *, thinnest: float = 0.0) -> list[Float[Tensor, "points 2"]]:
+def points_along(
+    strokes: StrokeBatch, shown: Bool[Tensor, " strokes"] | None = None
+) -> list[Float[Tensor, "points 2"]]:
     """Return points along the strokes of each drawing, evenly on each segment and at most `SPACING` pixels apart.
 
     Args:
         strokes: n drawings.
-        thinnest: strokes whose width times opacity is below so many pixels are left out, as nobody sees them.
+        shown: strokes to take; None: all, whatever their widths.
 
     Returns:
         A tensor for each drawing, without gradient.
     """
     with torch.no_grad():
         start, end = strokes.segments()
-        ink = strokes.widths if strokes.opacities is None else strokes.widths * strokes.opacities
-        seen = ink[strokes.stroke_of[start]] >= thinnest
-        start, end = start[seen], end[seen]
+        if shown is not None:
+            taken = shown[strokes.stroke_of[start]]
+            start, end = start[taken], end[taken]
         starts, ends = strokes.points[start], strokes.points[end]
         counts = (torch.linalg.vector_norm(ends - starts, dim=1) / SPACING).ceil().long().clamp_min(1)
         index = torch.arange(len(start), device=start.device).repeat_interleave(counts)

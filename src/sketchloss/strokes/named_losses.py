@@ -3,9 +3,8 @@
 import importlib
 import re
 import runpy
-from collections.abc import Callable
 from pathlib import Path
-from typing import get_args
+from typing import cast, get_args
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sketchloss.loss import DEFAULT_LAYERS, Features, Metric, SketchLoss
+from sketchloss.strokes.recovery import Loss
 
 #: Losses of pixels that `named_loss` knows.
 PIXEL_LOSSES = ("pixels-l1", "pixels-l2-blurred")
@@ -20,7 +20,7 @@ PIXEL_LOSSES = ("pixels-l1", "pixels-l2-blurred")
 BLUR = 1 / 32
 
 
-def named_loss(name: str, *, bfloat16: bool = False) -> Callable[[Tensor, Tensor], Float[Tensor, " n"]]:
+def named_loss(name: str, *, bfloat16: bool = False) -> Loss:
     """Return a loss for `recover`.
 
     Args:
@@ -51,7 +51,7 @@ def named_loss(name: str, *, bfloat16: bool = False) -> Callable[[Tensor, Tensor
     function = _function(first, rest)
     if not callable(function):
         raise ValueError(f"loss {name!r}: {first} has no function {rest!r}")
-    return function
+    return cast(Loss, function)
 
 
 def pixels_l1(pred: Float[Tensor, "n c h w"], target: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:

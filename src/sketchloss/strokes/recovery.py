@@ -103,7 +103,7 @@ def recover(
         record_every: steps between records of the way.
 
     Raises:
-        ValueError: for bad arguments, or a loss that returns another shape or is not finite.
+        ValueError: for bad arguments, or a loss that returns another shape, or is not finite, or its gradient is not.
     """
     amount = (10 / 64 * size if start == "displaced" else 0.0) if amount is None else amount
     check_start(start, amount)
@@ -134,7 +134,7 @@ def recover(
         record_every=record_every,
     )
     aims = points_along(truth)
-    far = [_chamfer(step, aims, SEEN * min(pens), size) for step in way]
+    far = [_chamfer(step, step.widths >= SEEN * truth.widths, aims, size) for step in way]
     return Recovery(truth, way, torch.tensor(recorded), torch.tensor(far), PEN * size)
 
 
@@ -165,7 +165,7 @@ def descend(
         The strokes at the recorded steps, first and last included, and these steps.
 
     Raises:
-        ValueError: for a loss that returns another shape, or is not finite.
+        ValueError: for a loss that returns another shape, or is not finite, or its gradient is not.
     """
     points = strokes.points.clone().requires_grad_()
     # Widths as multiples of their rates, so that one optimiser serves pens of all widths.
@@ -177,12 +177,17 @@ def descend(
     # note: losses differ in scale by ten thousand; with Adam's usual epsilon the small ones would stand still
     optimiser = torch.optim.Adam(groups, betas=(0.9, 0.99), eps=1e-14)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-    given = loss.extract(target) if hasattr(loss, "extract") else target
+    extract = getattr(loss, "extract", None)
+    given = target if extract is None else extract(target)
+    height, width = target.shape[-2:]
     way, recorded = [strokes], [0]
     for step in range(1, steps + 1):
         optimiser.zero_grad()
-        picture = render(strokes.moved(points, widths * unit), target.shape[-2:], softness=softness)
+        picture = render(strokes.moved(points, widths * unit), (height, width), softness=softness)
         _total(loss(picture, given), len(target), step).backward()
+        for leaf in (points, widths):
+            if leaf.grad is not None and not leaf.grad.isfinite().all():
+                raise ValueError(f"the loss's gradient is not finite at step {step}: look for a square root or 0 / 0")
         optimiser.step()
         schedule.step()
         with torch.no_grad():
@@ -197,13 +202,15 @@ def _total(value: object, drawings: int, step: int) -> Tensor:
     if not isinstance(value, Tensor) or tuple(value.shape) not in ((), (drawings,)):
         found = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
         raise ValueError(f"the loss returned {found}: it must return one value for each of {drawings} drawings, or one")
+    if not value.requires_grad:
+        raise ValueError("the loss has no gradient: it must be computed from the pictures that it is given")
     if not value.isfinite().all():
         raise ValueError(f"the loss is not finite at step {step}: {value.detach().tolist()}"[:200])
     return value.sum()
 
 
-def _chamfer(strokes: StrokeBatch, aims: list[Tensor], thinnest: float, size: int) -> list[float]:
-    ours = points_along(strokes, thinnest=thinnest)
+def _chamfer(strokes: StrokeBatch, shown: Bool[Tensor, " strokes"], aims: Sequence[Tensor], size: int) -> list[float]:
+    ours = points_along(strokes, shown)
     return [min(chamfer_distance(one, aim), size * math.sqrt(2)) for one, aim in zip(ours, aims, strict=True)]
 
 
