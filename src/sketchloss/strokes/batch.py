@@ -50,9 +50,9 @@ class StrokeBatch:
             if tuple(tensor.shape) != shape:
                 raise ValueError(f"{name} is of shape {tuple(tensor.shape)}: give {shape}, one for each")
         _check_values("points", self.points, -float("inf"), float("inf"))
-        _check_values("widths", self.widths, 0, float("inf"))
+        _check_values("widths", self.widths, 0.0, float("inf"))
         if self.opacities is not None:
-            _check_values("opacities", self.opacities, 0, 1)
+            _check_values("opacities", self.opacities, 0.0, 1.0)
         for name, owners, count in (
             ("stroke_of", self.stroke_of, strokes),
             ("drawing_of", self.drawing_of, self.drawings),
@@ -63,7 +63,7 @@ class StrokeBatch:
     @classmethod
     def of(
         cls,
-        drawings: Sequence[Sequence[Float[np.ndarray, "_ 2"]]],
+        drawings: Sequence[Sequence[np.ndarray]],
         widths: Sequence[float],
         dtype: torch.dtype = torch.float32,
     ) -> "StrokeBatch":

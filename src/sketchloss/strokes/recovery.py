@@ -16,7 +16,7 @@ from torch import Tensor
 
 from sketchloss.data.stroke_drawings import StrokeDrawing
 from sketchloss.strokes.batch import StrokeBatch
-from sketchloss.strokes.chamfer import chamfer_distance, points_along
+from sketchloss.strokes.chamfer import mean_distance, points_along
 from sketchloss.strokes.renderer import SHARP, render
 from sketchloss.strokes.starts import Start, begin, check_start
 
@@ -25,6 +25,8 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 #: Control points lie at most so far apart along a stroke, as a share of the side: 5 pixels at 64.
 SPACING = 5 / 64
+#: Strokes longer than this share of the side are cut in equal parts, so that every drawing has several.
+LONGEST = 0.5
 #: A drawing counts as recovered below this chamfer distance, as a share of the side: 1 pixel at 64, the thinnest pen.
 PEN = 1 / 64
 #: Strokes thinner than this share of the drawing's pen count as not drawn.
@@ -43,7 +45,8 @@ class Recovery:
     recorded: Int[Tensor, " records"]
     """Steps at which the way was recorded; the first is 0, the last the end."""
     chamfer: Float[Tensor, "records n"]
-    """Chamfer distance to the truth in pixels; the picture's diagonal where nothing is drawn."""
+    """In pixels: the mean of how far what is drawn lies from the truth, and how far the true places of the strokes that
+    the start changed lie from what is drawn. The picture's diagonal where nothing is drawn."""
     pen: float
     """In pixels: a drawing is recovered once its chamfer distance is below."""
 
@@ -75,12 +78,12 @@ def recover(
     drawings: Sequence[StrokeDrawing],
     *,
     start: Start = "displaced",
-    amount: float | None = None,
+    amount: float | int | None = None,
     size: int = 64,
     steps: int = 120,
     seed: int = 0,
-    learning_rate: float | None = None,
-    softness: float = SHARP,
+    learning_rate: float | int | None = None,
+    softness: float | int = SHARP,
     record_every: int = 5,
 ) -> Recovery:
     """Displace or erase the strokes of drawings, and let the gradient of a loss lead them back.
@@ -110,17 +113,20 @@ def recover(
     for name, value, least in (("size", size, 1), ("steps", steps, 1), ("record_every", record_every, 1)):
         if value < least:
             raise ValueError(f"{name} is {value}: give at least {least}")
+    learning_rate = POINT_RATE * size if learning_rate is None else learning_rate
+    if not 0 < learning_rate < math.inf:
+        raise ValueError(f"learning_rate is {learning_rate}: it must be above 0 pixels a step")
     if not len(drawings):
         raise ValueError("there are no drawings: give at least one")
-    true_strokes = [[_resampled(stroke * size, SPACING * size) for stroke in drawing.strokes] for drawing in drawings]
+    true_strokes = [[part for stroke in drawing.strokes for part in _cut(stroke * size, size)] for drawing in drawings]
     pens = [drawing.pen(size) for drawing in drawings]
     truth = StrokeBatch.of(true_strokes, pens)
     begun = [
         begin(strokes, start, amount, size, drawing.generator(start, seed))
         for strokes, drawing in zip(true_strokes, drawings, strict=True)
     ]
-    strokes = StrokeBatch.of([points for points, _ in begun], pens)
-    gone = torch.tensor([missing for _, drawing in begun for missing in drawing])
+    gone = torch.tensor([gone for one in begun for gone in one.gone])
+    strokes = StrokeBatch.of([one.strokes for one in begun], pens)
     strokes = strokes.moved(strokes.points, strokes.widths.masked_fill(gone, 0))
     target = render(truth, size, softness=softness)
     way, recorded = descend(
@@ -128,14 +134,14 @@ def recover(
         strokes,
         target,
         steps=steps,
-        learning_rate=POINT_RATE * size if learning_rate is None else learning_rate,
+        learning_rate=learning_rate,
         width_rates=WIDTH_RATE * truth.widths if bool(gone.any()) else None,
         softness=softness,
         record_every=record_every,
     )
-    aims = points_along(truth)
-    far = [_chamfer(step, step.widths >= SEEN * truth.widths, aims, size) for step in way]
-    return Recovery(truth, way, torch.tensor(recorded), torch.tensor(far), PEN * size)
+    changed = torch.tensor([changed for one in begun for changed in one.changed])
+    far = _distances(truth, changed, way).clamp_max(size * math.sqrt(2))
+    return Recovery(truth, way, torch.tensor(recorded), far, PEN * size)
 
 
 def descend(
@@ -144,9 +150,9 @@ def descend(
     target: Float[Tensor, "n c h w"],
     *,
     steps: int,
-    learning_rate: float,
+    learning_rate: float | int,
     width_rates: Float[Tensor, " strokes"] | None = None,
-    softness: float = SHARP,
+    softness: float | int = SHARP,
     record_every: int = 5,
 ) -> tuple[list[StrokeBatch], list[int]]:
     """Let Adam move strokes so that their picture comes near to a target by a loss.
@@ -209,15 +215,30 @@ def _total(value: object, drawings: int, step: int) -> Tensor:
     return value.sum()
 
 
-def _chamfer(strokes: StrokeBatch, shown: Bool[Tensor, " strokes"], aims: Sequence[Tensor], size: int) -> list[float]:
-    ours = points_along(strokes, shown)
-    return [min(chamfer_distance(one, aim), size * math.sqrt(2)) for one, aim in zip(ours, aims, strict=True)]
+def _distances(
+    truth: StrokeBatch, changed: Bool[Tensor, " strokes"], way: Sequence[StrokeBatch]
+) -> Float[Tensor, "records n"]:
+    """Return the chamfer distances at each record, as `Recovery` describes them."""
+    whole, lost = points_along(truth), points_along(truth, changed)
+    rows = []
+    for strokes in way:
+        drawn = points_along(strokes, strokes.widths >= SEEN * truth.widths)
+        rows.append(
+            [
+                (mean_distance(ours, theirs) + mean_distance(sought, ours)) / 2
+                for ours, theirs, sought in zip(drawn, whole, lost, strict=True)
+            ]
+        )
+    return torch.tensor(rows)
 
 
-def _resampled(stroke: Float[np.ndarray, "_ 2"], spacing: float) -> Float[np.ndarray, "_ 2"]:
-    """Return points evenly along a stroke, at most so far apart; a dot stays one point."""
+def _cut(stroke: Float[np.ndarray, "_ 2"], size: int) -> list[Float[np.ndarray, "_ 2"]]:
+    """Return a stroke in equal parts no longer than `LONGEST`, each with points evenly along it; a dot stays one."""
     along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(stroke, axis=0).T))])
     if not along[-1]:
-        return stroke[:1]
-    places = np.linspace(0, along[-1], math.ceil(along[-1] / spacing) + 1)
-    return np.stack([np.interp(places, along, stroke[:, axis]) for axis in (0, 1)], axis=1)
+        return [stroke[:1]]
+    parts = math.ceil(along[-1] / (LONGEST * size))
+    segments = math.ceil(along[-1] / parts / (SPACING * size))
+    places = np.linspace(0, along[-1], parts * segments + 1)
+    points = np.stack([np.interp(places, along, stroke[:, axis]) for axis in (0, 1)], axis=1)
+    return [points[part * segments : (part + 1) * segments + 1] for part in range(parts)]

@@ -23,7 +23,9 @@ LEAST_PAPER = 1e-6
 AT_ONCE = 2**20
 
 
-def render(strokes: StrokeBatch, size: int | tuple[int, int], *, softness: float = SHARP) -> Float[Tensor, "n 1 h w"]:
+def render(
+    strokes: StrokeBatch, size: int | tuple[int, int], *, softness: float | int = SHARP
+) -> Float[Tensor, "n 1 h w"]:
     """Draw strokes as dark ink on white paper; gradients flow to points, widths and opacities.
 
     A pixel's ink by one stroke is that of an endless straight line of its width, blurred by a Gaussian: with d the
@@ -86,7 +88,7 @@ class _Near(NamedTuple):
     """1, or less where several segments are equally near: a pixel beyond a joint counts once."""
 
 
-def _near(strokes: StrokeBatch, height: int, width: int, softness: float) -> _Near:
+def _near(strokes: StrokeBatch, height: int, width: int, softness: float | int) -> _Near:
     start, end = strokes.segments()
     stroke = strokes.stroke_of[start]
     reach = (strokes.widths / 2 + REACH * softness)[stroke]
