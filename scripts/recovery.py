@@ -54,13 +54,15 @@ def main() -> None:
     try:
         losses = {name: named_loss(name, bfloat16=options.precision == "bf16") for name in options.loss}
         drawings = open_some(options.data, options.drawings, options.seed)
-        rows = [
-            measure(name, loss, drawings, start, options) for name, loss in losses.items() for start in options.starts
-        ]
+        rows = []
+        for name, loss in losses.items():
+            for start in options.starts:
+                rows.append(measure(name, loss, drawings, start, options))
+                print(" ".join(cells(rows[-1])), file=sys.stderr)
+                if options.out:  # after every row: a long run that is stopped leaves what it found
+                    settings = {key: value for key, value in vars(options).items() if key != "out"}
+                    write_json(options.out, {"settings": settings, "rows": rows})
         print(markdown_table(HEADER, [cells(row) for row in rows]))
-        if options.out:
-            settings = {key: value for key, value in vars(options).items() if key not in ("loss", "starts", "out")}
-            write_json(options.out, {"settings": settings, "rows": rows})
     except (ValueError, FileNotFoundError) as error:
         print(f"recovery: {error}", file=sys.stderr)
         sys.exit(2)

@@ -38,14 +38,14 @@ def test_the_distance_between_control_points_recovers_all(start, drawings, monke
         return rows[None, None]
 
     monkeypatch.setattr(recovery, "render", points_with_widths)
-    for drawing in drawings:
+    for drawing in drawings[:2]:
         found = recover(
-            lambda pred, target: (pred - target).square().sum(), [drawing], start=start, steps=120, record_every=30
+            lambda pred, target: (pred - target).square().sum(), [drawing], start=start, steps=100, record_every=25
         )
         assert found.recovered.all()
         assert (found.after < 0.3).all()
         assert (found.before > 1).all()
-        assert found.steps.item() in (30, 60, 90)
+        assert found.steps.item() in (25, 50, 75)
 
 
 @pytest.mark.parametrize("start", ["displaced", "half-erased", "blank"])
@@ -71,7 +71,7 @@ def test_distances_are_of_what_is_drawn_and_of_what_the_start_changed(drawings):
 
 def test_pixels_recover_what_lies_near():
     lines = [single_line("flat"), single_line("steep")]
-    found = recover(pixels_l2_blurred, lines, amount=4.0, steps=60)
+    found = recover(pixels_l2_blurred, lines, amount=4.0, steps=50, record_every=10)
     assert found.recovered.all()
     assert (found.before > 1.5).all()
     assert (found.steps > 0).all()
@@ -91,10 +91,10 @@ def test_the_truth_is_recovered_from_the_start(drawings):
 
 @pytest.mark.parametrize("start", ["displaced", "half-erased"])
 def test_drawings_do_not_influence_one_another(start, drawings):
-    together = recover(pixels_l1, drawings, start=start, steps=12, record_every=4)
-    assert together.recorded.tolist() == [0, 4, 8, 12]
+    together = recover(pixels_l1, drawings, start=start, steps=6, record_every=2)
+    assert together.recorded.tolist() == [0, 2, 4, 6]
     for index, drawing in enumerate(drawings):
-        alone = recover(pixels_l1, [drawing], start=start, steps=12, record_every=4)
+        alone = recover(pixels_l1, [drawing], start=start, steps=6, record_every=2)
         torch.testing.assert_close(alone.chamfer[:, 0], together.chamfer[:, index], atol=1e-4, rtol=0)
 
 

@@ -88,15 +88,15 @@ def test_drawings_do_not_touch_one_another_and_chunks_change_nothing(monkeypatch
 def test_gradients_are_those_of_finite_differences():
     rng = np.random.default_rng(0)
     drawings = [
-        [rng.uniform(0, 12, (3, 2)), rng.uniform(0, 12, (1, 2)), rng.uniform(-4, 16, (2, 2))],
-        [rng.uniform(0, 12, (4, 2))],
+        [rng.uniform(0, 8, (3, 2)), rng.uniform(0, 8, (1, 2)), rng.uniform(-3, 11, (2, 2))],
+        [rng.uniform(0, 8, (3, 2))],
     ]
     begun = StrokeBatch.of(drawings, [1.3, 2.2], torch.float64)
     opacities = torch.tensor([0.9, 0.4, 1.0 - 1e-3, 0.7], dtype=torch.float64)
 
     def picture(points, widths, opacities, softness):
         batch = StrokeBatch(**{**vars(begun), "points": points, "widths": widths, "opacities": opacities})
-        return render(batch, (12, 14), softness=softness)
+        return render(batch, (8, 9), softness=softness)
 
     inputs = [begun.points.clone(), begun.widths.clone(), opacities]
     for softness in (SHARP, 0.8):

@@ -89,39 +89,55 @@ class _Near(NamedTuple):
 
 
 def _near(strokes: StrokeBatch, height: int, width: int, softness: float | int) -> _Near:
+    """Find the nearest segment of each stroke for each pixel that the stroke can reach."""
     start, end = strokes.segments()
     stroke = strokes.stroke_of[start]
     reach = (strokes.widths / 2 + REACH * softness)[stroke]
-    ends = torch.stack([strokes.points[start], strokes.points[end]])
-    # The rectangle of pixels that each segment can reach, within the picture.
-    limit = torch.tensor([width, height], dtype=ends.dtype, device=ends.device)
-    low = (ends.amin(0) - reach[:, None] - 0.5).ceil().clamp_min(0).minimum(limit).long()
-    high = (ends.amax(0) + reach[:, None] - 0.5).floor().clamp_min(-1).minimum(limit - 1).long()
-    span = (high - low + 1).clamp_min(0)
+    starts, ends = strokes.points[start], strokes.points[end]
+    corner, span = _rectangles(starts, ends, reach, height, width)
     area = span.prod(1)
     # Whole strokes are looked at together, since their segments compete for pixels.
     cost = torch.zeros_like(strokes.drawing_of).index_add(0, stroke, area) + height * width
-    group = (cost.cumsum(0) - cost).div(AT_ONCE, rounding_mode="floor")
+    group = ((cost.cumsum(0) - cost) // AT_ONCE)[stroke]
     found = []
-    for number in group[stroke].unique():
-        chosen = group[stroke] == number
-        first = stroke[chosen][0]
-        index = chosen.nonzero()[:, 0].repeat_interleave(area[chosen])
-        begin = (area[chosen].cumsum(0) - area[chosen]).repeat_interleave(area[chosen])
-        place = torch.arange(len(index), device=index.device) - begin
-        column = low[index, 0] + place % span[index, 0]
-        row = low[index, 1] + place.div(span[index, 0], rounding_mode="floor")
-        centre = torch.stack([column, row], 1).to(ends.dtype) + 0.5
-        way = ends[1, index] - ends[0, index]
-        tiny = torch.finfo(way.dtype).tiny
-        along = (((centre - ends[0, index]) * way).sum(1) / way.square().sum(1).clamp_min(tiny)).clamp(0, 1)
-        distance = (centre - torch.lerp(ends[0, index], ends[1, index], along[:, None])).square().sum(1)
-        key = (stroke[index] - first) * (height * width) + row * width + column
-        cells = (int(stroke[chosen][-1]) - int(first) + 1) * height * width
-        best = distance.new_full((cells,), math.inf).scatter_reduce(0, key, distance, "amin")
-        wins = ((distance <= best[key]) & (distance < reach[index].square())).nonzero()[:, 0]
-        index, key = index[wins], key[wins]
-        share = 1 / key.bincount(minlength=cells)[key].to(distance.dtype)
-        pixel = strokes.drawing_of[stroke[index]] * (height * width) + key % (height * width)
+    for number in group.unique():
+        chosen = (group == number).nonzero()[:, 0]
+        index = chosen.repeat_interleave(area[chosen])
+        before = (area[chosen].cumsum(0) - area[chosen]).repeat_interleave(area[chosen])
+        place = torch.arange(len(index), device=index.device) - before
+        column, row = corner[index, 0] + place % span[index, 0], corner[index, 1] + place // span[index, 0]
+        centre = torch.stack([column, row], 1).to(starts.dtype) + 0.5
+        along = _along(starts[index], ends[index], centre)
+        distance = (centre - torch.lerp(starts[index], ends[index], along[:, None])).square().sum(1)
+        # Every pixel of every stroke of this group has a cell, where its segments compete.
+        first, last = int(stroke[chosen[0]]), int(stroke[chosen[-1]])
+        cells = (last - first + 1) * height * width
+        cell = ((stroke[index] - first) * height + row) * width + column
+        best = distance.new_full((cells,), math.inf).scatter_reduce(0, cell, distance, "amin")
+        wins = ((distance <= best[cell]) & (distance < reach[index].square())).nonzero()[:, 0]
+        index, cell = index[wins], cell[wins]
+        share = 1 / cell.bincount(minlength=cells)[cell].to(distance.dtype)
+        pixel = (strokes.drawing_of[stroke[index]] * height + row[wins]) * width + column[wins]
         found.append((pixel, stroke[index], start[index], end[index], centre[wins], along[wins], share))
     return _Near(*(torch.cat(part) for part in zip(*found, strict=True)))
+
+
+def _rectangles(
+    starts: Float[Tensor, "s 2"], ends: Float[Tensor, "s 2"], reach: Float[Tensor, " s"], height: int, width: int
+) -> tuple[Int[Tensor, "s 2"], Int[Tensor, "s 2"]]:
+    """Return the first column and row, and the numbers of columns and rows, whose pixels each segment can reach."""
+    limit = torch.tensor([width, height], dtype=starts.dtype, device=starts.device)
+    low = torch.minimum(starts, ends) - reach[:, None] - 0.5
+    high = torch.maximum(starts, ends) + reach[:, None] - 0.5
+    first = low.ceil().clamp_min(0).minimum(limit).long()  # within the picture while still floats: these may be huge
+    last = high.floor().clamp_min(-1).minimum(limit - 1).long()
+    return first, (last - first + 1).clamp_min(0)
+
+
+def _along(
+    starts: Float[Tensor, "p 2"], ends: Float[Tensor, "p 2"], points: Float[Tensor, "p 2"]
+) -> Float[Tensor, " p"]:
+    """Return where on each segment the nearest place to a point lies, from 0 to 1; 0 on a segment of no length."""
+    way = ends - starts
+    length = way.square().sum(1).clamp_min(torch.finfo(way.dtype).tiny)
+    return (((points - starts) * way).sum(1) / length).clamp(0, 1)
