@@ -1,4 +1,4 @@
-"""`scripts/recovery.py`. Oracles: scipy's Wilson interval, `recover` itself; for bad input, one line and an exit code of 2."""
+"""`scripts/recovery.py`. Oracles: scipy's Wilson interval, `recover` itself; bad input: one line, exit code 2."""
 
 import json
 import runpy
