@@ -1,8 +1,10 @@
 """Does a loss lead displaced, erased or missing strokes back? Gradient descent through the stroke renderer.
 
-drawings = open_drawings("doodles", per_class=2, classes=8)
-result = recover(loss, drawings, start="displaced", amount=10.0)
-result.after.mean(), result.recovered.float().mean()
+    drawings = open_drawings("doodles", per_class=2, classes=8)
+    result = recover(loss, drawings, start="displaced", amount=10.0)
+    result.after.mean(), result.recovered.float().mean()
+
+Truth and strokes are drawn by the same renderer, so the truth is where every loss has its minimum.
 """
 
 import math
