@@ -1,0 +1,98 @@
+"""Losses by name, for experiments that are told on the command line which losses to compare."""
+
+import importlib
+import re
+import runpy
+from pathlib import Path
+from typing import cast, get_args
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from sketchloss.loss import DEFAULT_LAYERS, Features, Metric, SketchLoss
+from sketchloss.strokes.recovery import Loss
+
+#: Losses of pixels that `named_loss` knows.
+PIXEL_LOSSES = ("pixels-l1", "pixels-l2-blurred")
+#: Standard deviation of `pixels-l2-blurred`'s Gaussian, as a share of the side: 2 pixels at 64.
+BLUR = 1 / 32
+
+
+def named_loss(name: str, *, bfloat16: bool = False) -> Loss:
+    """Return a loss for `recover`.
+
+    Args:
+        name: `pixels-l1` (mean absolute difference); `pixels-l2-blurred` (mean squared difference of blurred pictures);
+            `WEIGHTS:METRIC` or `WEIGHTS:METRIC:LAYER,LAYER` (a `SketchLoss`, such as `sketch:l1` or
+            `runs/mine:cosine:relu3_3,relu4_3`); `MODULE:FUNCTION` or `FILE.py:FUNCTION`, a function of your own.
+        bfloat16: compute a `SketchLoss` under autocast.
+
+    Raises:
+        ValueError: for a name of another form, or a function that is not there.
+        FileNotFoundError: for weights or a file that are not there.
+    """
+    if name == "pixels-l1":
+        return pixels_l1
+    if name == "pixels-l2-blurred":
+        return pixels_l2_blurred
+    first, _, rest = name.partition(":")
+    metrics = "|".join(get_args(Metric))
+    if found := re.fullmatch(rf"(.+):({metrics})(?::([\w.,]+))?", name):
+        layers = tuple(found[3].split(",")) if found[3] else DEFAULT_LAYERS
+        loss = SketchLoss(found[1], layers=layers, metric=found[2], reduction="none", check=False)  # pyright: ignore[reportArgumentType]
+        return _InBfloat16(loss) if bfloat16 else loss
+    if not first or not rest:
+        raise ValueError(
+            f"loss {name!r} is unknown: use {', '.join(PIXEL_LOSSES)}, WEIGHTS:METRIC (metrics: "
+            f"{', '.join(get_args(Metric))}), MODULE:FUNCTION or FILE.py:FUNCTION"
+        )
+    function = _function(first, rest)
+    if not callable(function):
+        raise ValueError(f"loss {name!r}: {first} has no function {rest!r}")
+    return cast(Loss, function)
+
+
+def pixels_l1(pred: Float[Tensor, "n c h w"], target: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
+    """Return the mean absolute difference of pixels."""
+    return (pred - target).abs().mean((1, 2, 3))
+
+
+def pixels_l2_blurred(pred: Float[Tensor, "n c h w"], target: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
+    """Return the mean squared difference of pictures that a Gaussian of `BLUR` has blurred."""
+    from kornia.filters import gaussian_blur2d  # in an extra
+
+    deviation = BLUR * pred.shape[-1]
+    radius = max(1, round(3 * deviation))
+    # note: blurring is linear, so one blur of the difference does; beyond the picture both are white
+    difference = F.pad(pred - target, [radius] * 4)
+    blurred = gaussian_blur2d(difference, 2 * radius + 1, (deviation, deviation))
+    return blurred.square().sum((1, 2, 3)) / pred[0].numel()
+
+
+class _InBfloat16:
+    """A `SketchLoss` whose network computes in bfloat16."""
+
+    def __init__(self, loss: SketchLoss) -> None:
+        self.loss = loss
+
+    def extract(self, target: Tensor) -> dict[str, Tensor]:
+        with torch.autocast(target.device.type, torch.bfloat16):
+            return self.loss.extract(target)
+
+    def __call__(self, pred: Tensor, target: Tensor | Features) -> Float[Tensor, " n"]:
+        with torch.autocast(pred.device.type, torch.bfloat16):
+            return self.loss(pred, target)
+
+
+def _function(place: str, name: str) -> object:
+    """Return what has this name in a file `FILE.py` or a module; None if nothing has."""
+    if place.endswith(".py"):
+        if not Path(place).is_file():
+            raise FileNotFoundError(f"{place} does not exist: give a Python file that holds the loss")
+        return runpy.run_path(place).get(name)
+    try:
+        return getattr(importlib.import_module(place), name, None)
+    except ModuleNotFoundError as error:
+        raise ValueError(f"loss module {place!r} cannot be imported ({error}): give a module, or FILE.py") from None

@@ -1,0 +1,246 @@
+"""Does a loss lead displaced, erased or missing strokes back? Gradient descent through the stroke renderer.
+
+    drawings = open_drawings("doodles", per_class=2, classes=8)
+    result = recover(loss, drawings, start="displaced", amount=10.0)
+    result.after.mean(), result.recovered.float().mean()
+
+Truth and strokes are drawn by the same renderer, so the truth is where every loss has its minimum.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from sketchloss.data.stroke_drawings import StrokeDrawing
+from sketchloss.strokes.batch import StrokeBatch
+from sketchloss.strokes.chamfer import mean_distance, points_along
+from sketchloss.strokes.renderer import SHARP, render
+from sketchloss.strokes.starts import Start, begin, check_start
+
+#: `loss(pred, target)`: both n×1×h×w in [0, 1]; returns (n,), or a scalar.
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+#: Control points lie at most so far apart along a stroke, as a share of the side: 5 pixels at 64.
+SPACING = 5 / 64
+#: Strokes longer than this share of the side are cut in equal parts, so that every drawing has several.
+LONGEST = 0.5
+#: A drawing counts as recovered below this chamfer distance, as a share of the side: 1 pixel at 64, the thinnest pen.
+PEN = 1 / 64
+#: Strokes thinner than this share of the drawing's pen count as not drawn.
+SEEN = 0.25
+#: Adam's step of control points, as a share of the side, and of widths, as a share of the drawing's pen.
+POINT_RATE, WIDTH_RATE = 0.5 / 64, 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class Recovery:
+    """What came of it, for each of n drawings."""
+
+    truth: StrokeBatch
+    way: list[StrokeBatch]
+    """The strokes at each step of `recorded`."""
+    recorded: Int[Tensor, " records"]
+    """Steps at which the way was recorded; the first is 0, the last the end."""
+    chamfer: Float[Tensor, "records n"]
+    """In pixels: the mean of how far what is drawn lies from the truth, and how far the true places of the strokes that
+    the start changed lie from what is drawn. The picture's diagonal where nothing is drawn."""
+    pen: float
+    """In pixels: a drawing is recovered once its chamfer distance is below."""
+
+    @property
+    def before(self) -> Float[Tensor, " n"]:
+        """Chamfer distance at the start, in pixels."""
+        return self.chamfer[0]
+
+    @property
+    def after(self) -> Float[Tensor, " n"]:
+        """Chamfer distance at the end, in pixels."""
+        return self.chamfer[-1]
+
+    @property
+    def recovered(self) -> Bool[Tensor, " n"]:
+        """Whether the chamfer distance at the end is below one pen width."""
+        return self.after < self.pen
+
+    @property
+    def steps(self) -> Float[Tensor, " n"]:
+        """The recorded step from which on a drawing stayed recovered; NaN for those that are not recovered."""
+        outside = (self.chamfer >= self.pen).flip(0).cummax(0).values.flip(0)
+        first = outside.sum(0).clamp_max(len(self.recorded) - 1)
+        return self.recorded[first].float().masked_fill(~self.recovered, math.nan)
+
+
+def recover(
+    loss: Loss,
+    drawings: Sequence[StrokeDrawing],
+    *,
+    start: Start = "displaced",
+    amount: float | int | None = None,
+    size: int = 64,
+    steps: int = 120,
+    seed: int = 0,
+    learning_rate: float | int | None = None,
+    softness: float | int = SHARP,
+    record_every: int = 5,
+) -> Recovery:
+    """Displace or erase the strokes of drawings, and let the gradient of a loss lead them back.
+
+    Adam moves the control points of all drawings at once (and the widths, where the start took strokes away). Drawings
+    do not influence one another if the loss gives one value for each.
+
+    Args:
+        loss: called as `loss(pred, target)` with pictures n×1×h×w in [0, 1], dark ink on white; returns (n,), which is
+            summed, or a scalar. If it has a method `extract`, as `SketchLoss` has, it is given
+            `loss.extract(target)`, computed once, in place of the target.
+        drawings: the truth.
+        start: `displaced`, `half-erased` or `blank`; see `starts.begin`.
+        amount: by how many pixels strokes are moved; None: 10 of 64 pixels if `displaced`, 0 otherwise.
+        size: side of the pictures in pixels.
+        steps: of Adam, 1 or more.
+        seed: of directions, turns, and which strokes are gone. A drawing has numbers of its own, whatever is beside it.
+        learning_rate: in pixels a step; None: `POINT_RATE`. It falls to 0 along a cosine.
+        softness: of the renderer, for truth and strokes alike.
+        record_every: steps between records of the way.
+
+    Raises:
+        ValueError: for bad arguments, or a loss that returns another shape, or is not finite, or its gradient is not.
+    """
+    amount = (10 / 64 * size if start == "displaced" else 0.0) if amount is None else amount
+    check_start(start, amount)
+    for name, value, least in (("size", size, 1), ("steps", steps, 1), ("record_every", record_every, 1)):
+        if value < least:
+            raise ValueError(f"{name} is {value}: give at least {least}")
+    learning_rate = POINT_RATE * size if learning_rate is None else learning_rate
+    if not 0 < learning_rate < math.inf:
+        raise ValueError(f"learning_rate is {learning_rate}: it must be above 0 pixels a step")
+    if not len(drawings):
+        raise ValueError("there are no drawings: give at least one")
+    true_strokes = [[part for stroke in drawing.strokes for part in _cut(stroke * size, size)] for drawing in drawings]
+    pens = [drawing.pen(size) for drawing in drawings]
+    truth = StrokeBatch.of(true_strokes, pens)
+    begun = [
+        begin(strokes, start, amount, size, drawing.generator(start, seed))
+        for strokes, drawing in zip(true_strokes, drawings, strict=True)
+    ]
+    gone = torch.tensor([gone for one in begun for gone in one.gone])
+    strokes = StrokeBatch.of([one.strokes for one in begun], pens)
+    strokes = strokes.moved(strokes.points, strokes.widths.masked_fill(gone, 0))
+    target = render(truth, size, softness=softness)
+    way, recorded = descend(
+        loss,
+        strokes,
+        target,
+        steps=steps,
+        learning_rate=learning_rate,
+        width_rates=WIDTH_RATE * truth.widths if bool(gone.any()) else None,
+        softness=softness,
+        record_every=record_every,
+    )
+    changed = torch.tensor([changed for one in begun for changed in one.changed])
+    far = _distances(truth, changed, way).clamp_max(size * math.sqrt(2))
+    return Recovery(truth, way, torch.tensor(recorded), far, PEN * size)
+
+
+def descend(
+    loss: Loss,
+    strokes: StrokeBatch,
+    target: Float[Tensor, "n c h w"],
+    *,
+    steps: int,
+    learning_rate: float | int,
+    width_rates: Float[Tensor, " strokes"] | None = None,
+    softness: float | int = SHARP,
+    record_every: int = 5,
+) -> tuple[list[StrokeBatch], list[int]]:
+    """Let Adam move strokes so that their picture comes near to a target by a loss.
+
+    Args:
+        loss: as for `recover`.
+        strokes: where to start, n drawings.
+        target: n pictures.
+        steps: 1 or more.
+        learning_rate: of points, in pixels a step; falls to 0 along a cosine.
+        width_rates: of widths, in pixels a step; None: widths stay.
+        softness: of the renderer.
+        record_every: steps between records.
+
+    Returns:
+        The strokes at the recorded steps, first and last included, and these steps.
+
+    Raises:
+        ValueError: for a loss that returns another shape, or is not finite, or its gradient is not.
+    """
+    points = strokes.points.clone().requires_grad_()
+    # Widths as multiples of their rates, so that one optimiser serves pens of all widths.
+    unit = torch.ones_like(strokes.widths) if width_rates is None else width_rates
+    widths = (strokes.widths / unit).requires_grad_(width_rates is not None)
+    groups = [{"params": [points], "lr": learning_rate}]
+    if width_rates is not None:
+        groups.append({"params": [widths], "lr": 1.0})
+    # note: losses differ in scale by ten thousand; with Adam's usual epsilon the small ones would stand still
+    optimiser = torch.optim.Adam(groups, betas=(0.9, 0.99), eps=1e-14)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    extract = getattr(loss, "extract", None)
+    given = target if extract is None else extract(target)
+    height, width = target.shape[-2:]
+    way, recorded = [strokes], [0]
+    for step in range(1, steps + 1):
+        optimiser.zero_grad()
+        picture = render(strokes.moved(points, widths * unit), (height, width), softness=softness)
+        _total(loss(picture, given), len(target), step).backward()
+        for leaf in (points, widths):
+            if leaf.grad is not None and not leaf.grad.isfinite().all():
+                raise ValueError(f"the loss's gradient is not finite at step {step}: look for a square root or 0 / 0")
+        optimiser.step()
+        schedule.step()
+        with torch.no_grad():
+            widths.clamp_(min=0)
+        if step % record_every == 0 or step == steps:
+            way.append(strokes.moved(points.detach().clone(), (widths * unit).detach()))
+            recorded.append(step)
+    return way, recorded
+
+
+def _total(value: object, drawings: int, step: int) -> Tensor:
+    if not isinstance(value, Tensor) or tuple(value.shape) not in ((), (drawings,)):
+        found = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+        raise ValueError(f"the loss returned {found}: it must return one value for each of {drawings} drawings, or one")
+    if not value.requires_grad:
+        raise ValueError("the loss has no gradient: it must be computed from the pictures that it is given")
+    if not value.isfinite().all():
+        raise ValueError(f"the loss is not finite at step {step}: {value.detach().tolist()}"[:200])
+    return value.sum()
+
+
+def _distances(
+    truth: StrokeBatch, changed: Bool[Tensor, " strokes"], way: Sequence[StrokeBatch]
+) -> Float[Tensor, "records n"]:
+    """Return the chamfer distances at each record, as `Recovery` describes them."""
+    whole, lost = points_along(truth), points_along(truth, changed)
+    rows = []
+    for strokes in way:
+        drawn = points_along(strokes, strokes.widths >= SEEN * truth.widths)
+        rows.append(
+            [
+                (mean_distance(ours, theirs) + mean_distance(sought, ours)) / 2
+                for ours, theirs, sought in zip(drawn, whole, lost, strict=True)
+            ]
+        )
+    return torch.tensor(rows)
+
+
+def _cut(stroke: Float[np.ndarray, "_ 2"], size: int) -> list[Float[np.ndarray, "_ 2"]]:
+    """Return a stroke in equal parts no longer than `LONGEST`, each with points evenly along it; a dot stays one."""
+    along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(stroke, axis=0).T))])
+    if not along[-1]:
+        return [stroke[:1]]
+    parts = math.ceil(along[-1] / (LONGEST * size))
+    segments = math.ceil(along[-1] / parts / (SPACING * size))
+    places = np.linspace(0, along[-1], parts * segments + 1)
+    points = np.stack([np.interp(places, along, stroke[:, axis]) for axis in (0, 1)], axis=1)
+    return [points[part * segments : (part + 1) * segments + 1] for part in range(parts)]
