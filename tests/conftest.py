@@ -28,6 +28,12 @@ def pytest_unconfigure():
     _caches.cleanup()
 
 
+@pytest.fixture
+def without_type_checks(monkeypatch):
+    """The tests check types and shapes in signatures; users do not, so our own checks must do."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+
 @pytest.fixture(scope="session")
 def data_folder() -> Path:
     """Real drawings: `quickdraw/`, `sketchy/`, `pacs_sketch/` and others, where SKETCHLOSS_DATA says."""

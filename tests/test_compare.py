@@ -158,6 +158,12 @@ def test_light_on_dark_is_measured_as_its_negative(tmp_path, loss):
     assert found.total == expected.total
 
 
+def test_a_loss_for_another_range_is_refused(folders, loss):
+    ranged = SketchLoss(loss.backbone, layers=loss.layers, value_range=(-1, 1))
+    with pytest.raises(ValueError, match=r"value_range is \(-1.0, 1.0\): it must be \(0, 1\), that of pictures here"):
+        measure(ranged, [], size=SIZE)
+
+
 def test_a_distance_that_is_no_number_is_refused(folders):
     backbone = Backbone(width=1 / 16)
     with torch.no_grad():

@@ -187,3 +187,11 @@ def test_settings_outside_their_choices_are_refused(settings, words, monkeypatch
 def test_a_loss_that_adds_up_its_samples_is_refused():
     with pytest.raises(ValueError, match="reduction is 'mean': it must be 'none'"):
         LatentPerceptualLoss(autoencoder(), SketchLoss("sketch", layers=("relu1_1",)))
+
+
+def test_a_loss_for_another_range_is_refused():
+    ranged = SketchLoss("sketch", layers=("relu1_1",), reduction="none", value_range=(-1, 1))
+    with pytest.raises(
+        ValueError, match=r"value_range is \(-1.0, 1.0\): it must be \(0, 1\), that of decoded pictures"
+    ):
+        LatentPerceptualLoss(autoencoder(), ranged)

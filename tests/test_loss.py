@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import sketchloss.loss
-from sketchloss import Backbone, SketchLoss, gram, save_backbone, sketch_loss
+from sketchloss import Backbone, SketchLoss, gram
 from sketchloss.loss import DEFAULT_LAYERS, PAPER_LAYERS
 
 METRICS = ("l1", "l2", "cosine")
@@ -532,59 +532,6 @@ def test_no_classifier_is_kept():
     assert backbone.classifier is not None
 
 
-# The function --------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        {},
-        {"metric": "cosine", "reduction": "none"},
-        {"layers": {"relu2_2": 2.0, "relu1_1": 1.0}, "style_weight": 1.0},
-        {"layers": ["pool1"], "invert": True, "check": False},
-    ],
-)
-def test_the_function_is_the_module(arguments):
-    pred, target = pictures(2, 3, 16, 16), pictures(2, 3, 16, 16, seed=1)
-    mask = pictures(2, 1, 16, 16, seed=2)
-    found = sketch_loss(pred, target, mask=mask, weights=small_backbone(), **arguments)
-    assert torch.equal(found, SketchLoss(small_backbone(), **arguments)(pred, target, mask=mask))
-
-
-def test_the_function_loads_a_file_once_for_the_same_settings(tmp_path, monkeypatch):
-    save_backbone(small_backbone(), tmp_path)
-    loads = []
-    load = sketchloss.loss.load_backbone
-    monkeypatch.setattr(sketchloss.loss, "load_backbone", lambda *args: loads.append(args) or load(*args))
-    pred, target = pictures(1, 3, 16, 16), pictures(1, 3, 16, 16, seed=1)
-    values = {sketch_loss(pred, target, weights=tmp_path, style_weight=2.0, metric="l2").item() for _ in range(3)}
-    assert len(loads) == len(values) == 1
-    assert sketch_loss(pred, target, weights=tmp_path, metric="l1").item() not in values
-    assert len(loads) == 2
-
-
-def test_the_function_sees_that_a_backbone_has_learned():
-    backbone = copy.deepcopy(small_backbone())
-    pred, target = pictures(1, 3, 16, 16), pictures(1, 3, 16, 16, seed=1)
-    before = sketch_loss(pred, target, weights=backbone)
-    with torch.no_grad():
-        backbone.features[0].weight.mul_(2)
-    after = sketch_loss(pred, target, weights=backbone)
-    assert after != before
-    assert after == SketchLoss(backbone)(pred, target)
-
-
-def test_the_function_first_called_in_inference_mode_trains_later(tmp_path):
-    save_backbone(small_backbone(), tmp_path)
-    pred, target = pictures(1, 3, 16, 16), pictures(1, 3, 16, 16, seed=1)
-    with torch.inference_mode():
-        value = sketch_loss(pred, target, weights=tmp_path)
-    trained = sketch_loss(pred.requires_grad_(), target, weights=tmp_path)
-    trained.backward()
-    assert trained == value
-    assert pred.grad.any()
-
-
 # Compiled and exported -----------------------------------------------------------------------------------------------
 
 
@@ -657,18 +604,6 @@ def test_images_outside_the_contract_are_refused(image, message, role, without_t
             loss.extract(image)
 
 
-@pytest.fixture
-def without_type_checks(monkeypatch):
-    """The tests check types in signatures; users do not, so our own checks must do."""
-    import inspect
-
-    for name in ("forward", "map", "per_tap", "extract", "_prepare", "_prepare_both", "_target_features", "_terms"):
-        monkeypatch.setattr(SketchLoss, name, inspect.unwrap(getattr(SketchLoss, name)))
-    monkeypatch.setattr(SketchLoss, "__init__", inspect.unwrap(SketchLoss.__init__))
-    for name in ("check_images", "_check_mask", "_check_layers", "tap_index"):
-        monkeypatch.setattr(sketchloss.loss, name, inspect.unwrap(getattr(sketchloss.loss, name)))
-
-
 def test_a_slight_overshoot_is_no_error():
     loss = small_loss()
     image = pictures(1, 3, 16, 16)
@@ -710,14 +645,14 @@ def test_features_of_another_loss_or_size_are_refused():
 @pytest.mark.parametrize(
     ("mask", "message"),
     [
-        (torch.ones(1, 3, 16, 16), r"mask is \(1, 3, 16, 16\): it must be 2x1x16x16 or 1x1x16x16"),
+        (torch.ones(1, 3, 16, 16), r"mask is \(1, 3, 16, 16\): it must be 2x1x16x16 or 2x16x16, like pred, or 16x16"),
         (torch.ones(2, 1, 8, 8), r"mask is \(2, 1, 8, 8\)"),
         (torch.ones(3, 1, 16, 16), r"mask is \(3, 1, 16, 16\)"),
-        (torch.ones(16, 16), r"mask is \(16, 16\)"),
+        (torch.ones(3, 16, 16), r"mask is \(3, 16, 16\)"),
+        (torch.ones(16), r"mask is \(16,\)"),
         (torch.full((2, 1, 16, 16), 2.0), r"mask: expected values in \[0, 1\]"),
         (torch.full((2, 1, 16, 16), float("nan")), "mask: .*NaN"),
-        (torch.ones(2, 1, 16, 16, dtype=torch.bool), r"mask: .*bool.*mask\.float\(\)"),
-        (torch.ones(2, 1, 16, 16, dtype=torch.uint8), "mask: .*uint8"),
+        (torch.ones(2, 1, 16, 16, dtype=torch.uint8), "mask: .*uint8; say which pixels count: mask.bool"),
         (np.ones((2, 1, 16, 16)), "mask: expected a torch tensor, got ndarray"),
     ],
 )

@@ -22,12 +22,14 @@ PUBLIC_NAMES = {
     "AttentionGate",
     "Backbone",
     "BackboneConfig",
+    "CachedTargets",
     "SketchLoss",
     "gram",
     "load_backbone",
     "save_backbone",
     "separation",
     "sketch_loss",
+    "to_tensor",
     "top_k_accuracy",
 }
 
@@ -39,7 +41,7 @@ HEAVY = {
 }
 
 # Chosen for what they do, these load a torchvision wherever they find one; so they are looked at by themselves.
-LOOK_FOR_TORCHVISION = ("diffusers", "peft", "transformers")
+LOOK_FOR_TORCHVISION = ("diffusers", "peft", "torchmetrics", "transformers")
 HIDE_THEM = f"import sys; sys.modules.update(dict.fromkeys({LOOK_FOR_TORCHVISION}))\n"
 WATCH_IMPORTS = """
     import builtins, sys

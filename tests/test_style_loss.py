@@ -4,7 +4,6 @@ Oracles: the terms in NumPy, loop by loop, on the features of a backbone; closed
 finite differences.
 """
 
-import inspect
 from functools import cache
 
 import numpy as np
@@ -14,8 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-import sketchloss.loss
-from sketchloss import Backbone, SketchLoss
+from sketchloss import Backbone
 from sketchloss.balance import gradient_norms
 from sketchloss.loss import PAPER_LAYERS
 from sketchloss.style_loss import StyleTransferLoss, total_variation
@@ -183,15 +181,6 @@ def test_shares_of_the_style_add_up_to_its_weight():
     assert shares == {"content": 1.0, "style_relu1_2": 2.5, "style_relu3_3": 2.5, "total_variation": 0.3}
     loss.set_style([pictures(1, 3, 16, 16)])
     assert list(loss(pictures(1, 3, 16, 16), pictures(1, 3, 16, 16))) == list(shares)
-
-
-@pytest.fixture
-def without_type_checks(monkeypatch):
-    """The tests check types and shapes in signatures; users do not, so our own checks must do."""
-    for name in ("__init__", "forward", "set_style"):
-        monkeypatch.setattr(StyleTransferLoss, name, inspect.unwrap(getattr(StyleTransferLoss, name)))
-    monkeypatch.setattr(SketchLoss, "__init__", inspect.unwrap(SketchLoss.__init__))
-    monkeypatch.setattr(sketchloss.loss, "_check_layers", inspect.unwrap(sketchloss.loss._check_layers))
 
 
 @pytest.mark.usefixtures("without_type_checks")

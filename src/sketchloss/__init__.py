@@ -4,7 +4,10 @@ from importlib.metadata import version
 
 from sketchloss.attention import AttentionGate
 from sketchloss.backbone import ARMS, TAPS, Backbone, BackboneConfig
-from sketchloss.loss import SketchLoss, gram, sketch_loss
+from sketchloss.cached_targets import CachedTargets
+from sketchloss.images import to_tensor
+from sketchloss.loss import SketchLoss, gram
+from sketchloss.loss_function import sketch_loss
 from sketchloss.ranking import top_k_accuracy
 from sketchloss.separation import separation
 from sketchloss.weights import load_backbone, save_backbone
@@ -17,11 +20,13 @@ __all__ = [
     "AttentionGate",
     "Backbone",
     "BackboneConfig",
+    "CachedTargets",
     "SketchLoss",
     "gram",
     "load_backbone",
     "save_backbone",
     "separation",
     "sketch_loss",
+    "to_tensor",
     "top_k_accuracy",
 ]

@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
+
+from sketchloss.func_transforms import inside_transform
 
 GateOrder = Literal["channel_spatial", "spatial_channel", "parallel"]
 GateInit = Literal["default", "ajar", "open"]
@@ -139,8 +140,9 @@ def weigh_by_pooled(
     """Return `features * weigh(mean, maximum)`, both pooled from the features over `dims` and kept as size 1.
 
     Written out, autograd passes over the features a dozen times on the way back, which costs as much as the
-    convolutions around a gate. Here the gradient is put together in four passes (and cannot be differentiated again).
-    Compiled, it is written out: the compiler joins the passes itself.
+    convolutions around a gate. Here the gradient is put together in four passes. Where it is to be differentiated again
+    (`create_graph=True`), inside a transform of `torch.func`, and compiled, the product is written out: the first two
+    need it, and the compiler joins the passes itself.
 
     Args:
         features: fastest in channels_last layout.
@@ -149,7 +151,7 @@ def weigh_by_pooled(
         owned: nobody else holds the features; without gradient they may be overwritten.
     """
     differentiable = torch.is_grad_enabled() and features.requires_grad
-    if torch.compiler.is_compiling() or not differentiable:
+    if torch.compiler.is_compiling() or inside_transform() or not differentiable:
         weight = weigh(_mean(features, dims), features.amax(dims, keepdim=True))
         overwrite = owned and not torch.is_grad_enabled()
         return features.mul_(weight) if overwrite else features * weight
@@ -174,18 +176,23 @@ class _Pool(torch.autograd.Function):
         ctx.save_for_backward(index)
         ctx.pooled = c if dims == (1,) else h * w
         ctx.along = 2 if dims == (1,) else 1
+        ctx.shape, ctx.dtype = features.shape, features.dtype
         ctx.passed = passed
         return _mean(features, dims), maximum
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        mean_gradient, maximum_gradient = gradients
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         (index,) = ctx.saved_tensors
-        of_product, weight, space = (ctx.passed.pop(name) for name in ("gradient", "weight", "space"))
-        gradient = torch.addcmul((mean_gradient / ctx.pooled).to(space.dtype), of_product, weight, out=space)
+        mean_gradient = (gradients[0] / ctx.pooled).to(ctx.dtype)
         # Of equal greatest features one has the gradient, as in max-pooling.
-        _rows(gradient).scatter_add_(ctx.along, index, maximum_gradient.to(space.dtype).reshape(index.shape))
+        maximum_gradient = gradients[1].to(ctx.dtype).reshape(index.shape)
+        if not ctx.passed:  # `_Weigh` left nothing
+            n, c, h, w = ctx.shape
+            of_maximum = maximum_gradient.new_zeros(n, h * w, c).scatter_add(ctx.along, index, maximum_gradient)
+            return mean_gradient + of_maximum.view(n, h, w, c).permute(0, 3, 1, 2), None, None
+        of_product, weight, space = (ctx.passed.pop(name) for name in ("gradient", "weight", "space"))
+        gradient = torch.addcmul(mean_gradient, of_product, weight, out=space)
+        _rows(gradient).scatter_add_(ctx.along, index, maximum_gradient)
         return gradient, None, None
 
 
@@ -199,10 +206,12 @@ class _Weigh(torch.autograd.Function):
         return features * weight
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor, None]:
         features, weight = ctx.saved_tensors
         gradient = gradients[0].to(features.dtype)
+        ctx.passed.clear()
+        if torch.is_grad_enabled() or inside_transform():  # to be differentiated again, or for many at once
+            return gradient * weight, (gradient * features).sum_to_size(weight.shape), None
         # note: this memory is written to again by _Pool. On a CPU, taking new memory costs more than the arithmetic.
         space = torch.empty_like(features, memory_format=torch.channels_last)
         weight_gradient = torch.mul(gradient, features, out=space).sum_to_size(weight.shape)

@@ -142,8 +142,11 @@ def measure(
         The distances in the order of the pairs, and for each pair left out a line with the file and the reason.
 
     Raises:
-        ValueError: if `size` is too small for the loss, or a distance is not finite.
+        ValueError: if `size` is too small for the loss, the loss wants another range than [0, 1], or a distance is not
+            finite.
     """
+    if loss.value_range != (0, 1):
+        raise ValueError(f"the loss's value_range is {loss.value_range}: it must be (0, 1), that of pictures here")
     if 0 < size < loss.minimum_size:
         raise ValueError(f"size is {size}: {'/'.join(loss.layers)} need at least {loss.minimum_size} pixels")
     distances: list[Distance] = []

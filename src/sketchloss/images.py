@@ -1,6 +1,5 @@
-"""Pictures in and out, and the tensor contract: float, n×3×h×w, values in [0, 1], dark ink on light paper."""
+"""Pictures in and out: files to pictures, pictures to tensors, and back."""
 
-import math
 import threading
 import warnings
 from collections.abc import Iterator
@@ -17,10 +16,11 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from sketchloss.files import write_atomic
+from sketchloss.image_contract import check_images as check_images  # for those who look for it here
+from sketchloss.image_contract import check_values
 
 # note: a list of our own, because Pillow also opens formats that start other programs (EPS runs Ghostscript).
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
-OVERSHOOT = 0.01  # how far outside [0, 1] a generator may stray
 
 
 class UnreadablePicture(ValueError):  # noqa: N818 (it names what was found, and reads well where it is caught)
@@ -264,11 +264,62 @@ def fill_square(picture: Image.Image, size: int) -> Image.Image:
     return ImageOps.fit(picture, (size, size), Image.Resampling.BILINEAR)
 
 
-def to_tensor(picture: Image.Image) -> Float[Tensor, "channels h w"]:
-    """Turn an `L` or `RGB` picture into a float32 tensor in [0, 1], with 1 or 3 channels."""
-    check_mode(picture)
+def to_tensor(
+    picture: Image.Image | np.ndarray | str | Path | bytes | BinaryFile,
+) -> Float[Tensor, "channels h w"]:
+    """Turn one picture, however it is held, into a float32 tensor in [0, 1]: upright, on white paper.
+
+    `to_tensor(picture)[None]` is a batch of one, as a loss takes it.
+
+    Args:
+        picture: a path, the bytes of a file, a binary file, or a Pillow picture of any mode, each read as
+            `read_picture` does; or an array h×w, h×w×1, h×w×3 (RGB) or h×w×4 (RGBA, flattened on white) of uint8, or of
+            floats in [0, 1].
+
+    Returns:
+        3×h×w; of grey arrays, and Pillow pictures of mode `L`, 1×h×w. On the CPU.
+
+    Raises:
+        ValueError: for anything else: what came, and the mend.
+        UnreadablePicture: as `read_picture`.
+    """
+    if isinstance(picture, np.ndarray):
+        return _array_to_tensor(picture)
+    if isinstance(picture, Image.Image):
+        with _unreadable_as("picture"), _quiet():
+            picture.load()
+            upright = _upright(picture)
+            picture = upright if upright.mode == "L" and not upright.has_transparency_data else _on_white(upright)
+    elif isinstance(picture, str | Path | bytes | BinaryFile):
+        picture = read_picture(picture)
+    else:
+        mend = (
+            "it is one already" if isinstance(picture, Tensor) else "give a path, bytes, an array or a Pillow picture"
+        )
+        raise ValueError(f"picture: expected a picture to make a tensor of, got {type(picture).__name__}; {mend}")
     pixels = torch.from_numpy(np.array(picture))
     return (pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1).contiguous()).float() / 255
+
+
+def _array_to_tensor(array: np.ndarray) -> Float[Tensor, "channels h w"]:
+    shape, kind = array.shape, array.dtype
+    if not (array.ndim == 2 or (array.ndim == 3 and shape[2] in (1, 3, 4))) or 0 in shape:
+        forward = array.ndim == 3 and shape[0] in (1, 3, 4)
+        mend = "move the channels back: array.transpose(1, 2, 0)" if forward else "give one picture"
+        raise ValueError(
+            f"array: expected shape (h, w) or (h, w, channels) with 1, 3 or 4 channels, got {shape}; {mend}"
+        )
+    if kind != np.uint8 and kind.kind != "f":
+        mend = "divide by 65535" if kind == np.uint16 else "if it holds bytes, convert it: array.astype('uint8')"
+        raise ValueError(f"array: expected uint8, or floats in [0, 1], got {kind}; {mend}")
+    with np.errstate(over="ignore"):  # what is beyond float32 becomes infinite, and is refused below
+        values = torch.from_numpy(np.array(array, np.uint8 if kind == np.uint8 else np.float32, order="C", ndmin=3))
+    if array.ndim == 3:
+        values = values.permute(2, 0, 1).contiguous()
+    values = values.float() / 255 if kind == np.uint8 else values
+    check_values(values, "array")
+    values = values.clamp(0, 1)
+    return 1 - values[3:] * (1 - values[:3]) if len(values) == 4 else values
 
 
 def to_picture(tensor: Tensor) -> Image.Image:
@@ -314,85 +365,3 @@ def check_mode(picture: Image.Image) -> None:
     """Raise ValueError for a picture of another mode than `L` and `RGB`."""
     if picture.mode not in ("L", "RGB"):
         raise ValueError(f"expected a picture of mode L or RGB, got {picture.mode}; open it with read_picture")
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# The tensor contract
-
-
-def check_images(
-    images: Tensor, *, name: str = "images", minimum: int = 1, check: bool = True
-) -> Float[Tensor, "n 3 h w"]:
-    """Hold a batch of images to the contract; grey is expanded to three channels without copying.
-
-    Args:
-        images: float, n×{1,3}×h×w with n >= 1, values in [0, 1]; ±0.01 is allowed, as a generator may overshoot.
-        name: what to call it in an error.
-        minimum: least height and width in pixels.
-        check: False skips the check of the values, which waits for the device. Under `torch.compile` and
-            `torch.export` it is skipped as well.
-
-    Returns:
-        The same values, n×3×h×w, of the same type and on the same device.
-
-    Raises:
-        ValueError: with `name`, what was expected, the type, shape or range found, and the mend.
-    """
-    if not isinstance(images, Tensor):
-        raise ValueError(f"{name}: expected a torch tensor, got {type(images).__name__}; convert it with to_tensor")
-    if not images.is_floating_point():
-        mend = f"convert it: {name}.float()" if images.dtype == torch.bool else f"divide by 255: {name}.float() / 255"
-        raise ValueError(f"{name}: expected floating point in [0, 1], got {images.dtype}; {mend}")
-    shape = tuple(images.shape)
-    if images.ndim != 4 or images.shape[1] not in (1, 3) or images.shape[0] < 1:
-        raise ValueError(
-            f"{name}: expected shape (n, 1, h, w) or (n, 3, h, w), got {shape}; {_mend_shape(images, name)}"
-        )
-    if images.shape[2] < minimum or images.shape[3] < minimum:
-        raise ValueError(
-            f"{name}: expected at least {minimum} by {minimum} pixels, got shape {shape}; enlarge or pad the images"
-        )
-    if check and not torch.compiler.is_compiling():
-        _check_values(images, name)
-    return images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images
-
-
-def _check_values(images: Tensor, name: str) -> None:
-    low, high = torch.stack(torch.aminmax(images.detach())).tolist()  # one wait for the device, not two
-    if low >= -OVERSHOOT and high <= 1 + OVERSHOOT:  # false for NaN
-        return
-    if math.isnan(low) or math.isinf(low) or math.isinf(high):
-        found, mend = "NaN or infinity", "find the step that makes it: a diverged generator, or a division by zero"
-    else:
-        found, mend = f"[{low:.4g}, {high:.4g}]", _mend_range(low, high, name)
-    raise ValueError(f"{name}: expected values in [0, 1], got {found} in shape {tuple(images.shape)}; {mend}")
-
-
-def _mend_range(low: float, high: float, name: str) -> str:
-    if low >= -OVERSHOOT and 2 < high <= 256:
-        return f"divide by 255: {name} / 255"
-    if -1 - OVERSHOOT <= low < -0.1 and high <= 1 + OVERSHOOT:
-        return f"if it is in [-1, 1], rescale: ({name} + 1) / 2"
-    if low >= -0.5 and high <= 1.5:
-        return f"clamp it: {name}.clamp(0, 1)"
-    return f"if it was normalised, undo that: {name} * std + mean"
-
-
-def _mend_shape(images: Tensor, name: str) -> str:
-    shape = images.shape
-    if images.ndim == 4:
-        if shape[0] < 1:
-            return "the batch is empty"
-        if shape[3] in (1, 3):
-            return f"move the channels forward: {name}.permute(0, 3, 1, 2)"
-        if shape[1] in (2, 4):
-            return "flatten the transparency on white, as read_picture does"
-    if images.ndim == 3:
-        if shape[0] in (1, 3):
-            return f"add a batch dimension with {name}[None]"
-        if shape[2] in (1, 3):
-            return f"move the channels forward and add a batch dimension: {name}.permute(2, 0, 1)[None]"
-        return f"add a channel dimension with {name}[:, None]"
-    if images.ndim == 2:
-        return f"add batch and channel dimensions with {name}[None, None]"
-    return "reshape it"

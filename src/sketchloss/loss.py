@@ -1,10 +1,11 @@
-"""The perceptual loss for sketches: differences of backbone features, as a function and as a module (Seo 2025)."""
+"""The perceptual loss for sketches: differences of backbone features (Seo 2025)."""
 
+import functools
+import warnings
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -12,13 +13,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sketchloss.backbone import Backbone, freeze, tap_index
-from sketchloss.images import check_images
-from sketchloss.weights import load_backbone
+from sketchloss.func_transforms import inside_transform
+from sketchloss.image_contract import check_images, check_value_range
+from sketchloss.masks import check_mask
+from sketchloss.target_features import Features, KeptFeatures, check_features, check_kept
+from sketchloss.weights import load_backbone, weights_digest
 
 Metric = Literal["l1", "l2", "cosine"]
 Reduction = Literal["mean", "sum", "none"]
-#: Tap name -> n×c×h×w features, as `SketchLoss.extract` returns them.
-Features: TypeAlias = Mapping[str, Tensor]
 
 #: The taps that judge drawings best (docs/results.md, chosen by `sketchloss probe` on half of its drawings).
 DEFAULT_LAYERS = ("relu3_3", "relu4_3", "relu5_3")
@@ -97,7 +99,8 @@ def feature_distance(
         difference = _difference(pred, target, metric) * weight
         return difference.sum((1, 2, 3)) / weight.sum((1, 2, 3)).clamp_min(1e-6)
     if metric == "l1":
-        if torch.compiler.is_compiling():  # the compiler joins the passes over memory itself
+        # The compiler joins the passes over memory itself; transforms and forward mode know no backward pass of ours.
+        if torch.compiler.is_compiling() or inside_transform() or not pred.requires_grad:
             return _sum_absolute(pred - target) / pred[0].numel()
         return _MeanAbsolute.apply(pred, target)
     return _difference(pred, target, metric).mean((1, 2, 3))
@@ -119,8 +122,8 @@ class SketchLoss(nn.Module):
         loss(pred, target).backward()
 
     The backbone is frozen: always in eval mode, its weights are buffers that `.to()` moves and `state_dict` leaves
-    out. Gradients flow to `pred` only, and once: they cannot be differentiated again, nor taken by `torch.func`. Sums
-    run in float32 whatever the dtype of the backbone.
+    out. Gradients flow to `pred` only; they can be differentiated again, and taken by `torch.func`. Sums run in float32
+    whatever the dtype of the backbone.
 
     Args:
         weights: a name or path for `load_backbone`, or a `Backbone`, which is copied.
@@ -129,8 +132,9 @@ class SketchLoss(nn.Module):
         content_weight: ≥ 0.
         style_weight: ≥ 0; 0 skips the Gram matrices.
         reduction: over the batch: `mean`, `sum`, or `none`.
-        check: check that values lie in [0, 1]; it waits for the device, so `False` is faster on a GPU.
-        invert: drawings are light on dark: both are turned (1 - x) before the backbone, which knows ink on paper.
+        check: check that values lie in their range; it waits for the device, so `False` is faster on a GPU.
+        invert: drawings are light on dark: both are turned before the backbone, which knows dark ink on light paper.
+        value_range: values of the images' black and white, such as (-1, 1).
 
     Raises:
         ValueError: for a setting outside its choices, or as `load_backbone`.
@@ -147,9 +151,10 @@ class SketchLoss(nn.Module):
         reduction: Reduction = "mean",
         check: bool = True,
         invert: bool = False,
+        value_range: Sequence[float | int] = (0.0, 1.0),
     ) -> None:
         super().__init__()
-        self.layers = _check_layers(layers)
+        self.layers = check_layers(layers)
         if metric not in ("l1", "l2", "cosine"):
             raise ValueError(f"metric {metric!r} is unknown: use l1, l2 or cosine")
         if reduction not in ("mean", "sum", "none"):
@@ -165,6 +170,7 @@ class SketchLoss(nn.Module):
         self.reduction: Reduction = reduction
         self.check = check
         self.invert = invert
+        self.value_range = check_value_range(value_range)
         backbone = deepcopy(weights) if isinstance(weights, Backbone) else load_backbone(weights)
         # channels_last is the layout that CPU and GPU convolutions are fastest in.
         self.backbone = freeze(backbone).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
@@ -172,6 +178,9 @@ class SketchLoss(nn.Module):
         self.backbone.classifier = None
         #: Smallest height and width in pixels.
         self.minimum_size = self.backbone.minimum_size(self.layers)
+        self._weights_digest: str | None = None
+        self._warned_of_order = False
+        self.eval()
 
     def train(self, mode: bool = True) -> "SketchLoss":  # noqa: ARG002
         """Stay in eval mode: the loss network is no part of what a parent trains."""
@@ -181,10 +190,10 @@ class SketchLoss(nn.Module):
         """Compute a target's features once, to give in its place in every later call: half the work.
 
         Args:
-            target: float n×{1,3}×h×w in [0, 1].
+            target: float n×{1,3}×h×w in `value_range`.
 
         Returns:
-            Tap name -> features, without gradient.
+            Tap name -> features, without gradient. `CachedTargets` keeps those of a whole training set.
 
         Raises:
             ValueError: as the loss itself.
@@ -194,26 +203,39 @@ class SketchLoss(nn.Module):
             parts = [self.backbone(part, self.layers) for part in target.split(_images_at_once(target))]
         return parts[0] if len(parts) == 1 else {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
-    def forward(self, pred: Tensor, target: Tensor | Features, *, mask: Tensor | None = None) -> Tensor:
-        """Return the loss.
+    def forward(
+        self, pred: Tensor, target: Tensor | Features, *, mask: Tensor | None = None, return_parts: bool = False
+    ) -> Tensor | tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss, and with `return_parts` also the terms that it is the sum of.
 
         Args:
-            pred: float n×{1,3}×h×w in [0, 1], dark ink on light paper; the gradient flows here.
-            target: of the same shape (or n = 1, or the other of the two channel counts), or what `extract` returned.
-            mask: float n×1×h×w (or n = 1) in [0, 1]: how much each pixel counts. An image wholly masked out counts 0.
+            pred: float n×{1,3}×h×w in `value_range`, dark ink on light paper; the gradient flows here.
+            target: of the same shape (or n = 1, or the other of the two channel counts), or what `extract` or
+                `CachedTargets` returned. It is taken as given: where it requires a gradient and `pred` does not, there
+                is one warning.
+            mask: bool (True counts), or float in [0, 1], how much each pixel counts: n×1×h×w or n×h×w, or h×w for the
+                whole batch. An image wholly masked out counts 0.
+            return_parts: also return each weighted term, part of the graph.
 
         Returns:
-            A float32 scalar, or (n,) with `reduction="none"`.
+            A float32 scalar, or (n,) with `reduction="none"`. With `return_parts` that and a dictionary, such as
+            `{"content/relu3_3": ..., "style/relu3_3": ...}`: reduced as the loss, and summing up to it.
 
         Raises:
-            ValueError: for images outside the contract, of unequal size, or smaller than `minimum_size`; features of
-                another backbone or size; a mask of another shape or range.
+            ValueError: for images outside the contract, of unequal size, on another device than the loss, or smaller
+                than `minimum_size`; features of another backbone, device or size, or not finite; a mask of another
+                shape or range.
         """
         terms = self._terms(pred, target, mask)
+        self._warn_of_order(pred, target)
         kinds = {"content": self.content_weight, "style": self.style_weight}
         taps = self._tap_weights()
-        weighted = [kinds[kind] * taps[name] * value for (kind, name), value in terms.items()]
-        return _reduce(torch.stack(weighted).sum(0), self.reduction)
+        parts = {
+            f"{kind}/{name}": _reduce(kinds[kind] * taps[name] * value, self.reduction)
+            for (kind, name), value in terms.items()
+        }
+        total = functools.reduce(torch.add, parts.values())
+        return (total, parts) if return_parts else total
 
     def per_tap(
         self, pred: Tensor, target: Tensor | Features, *, mask: Tensor | None = None
@@ -257,12 +279,29 @@ class SketchLoss(nn.Module):
         terms = {name: feature_distance(ours[name], theirs[name], self.metric) for name in self.layers}
         return terms, self._map_of(ours, theirs, pred.shape[-2:])
 
+    def features_recipe(self) -> dict[str, Any]:
+        """Return what decides the features that `extract` gives, ready for JSON, with the digest of the weights."""
+        if self._weights_digest is None:
+            self._weights_digest = weights_digest(self.backbone)
+        return {
+            "weights": self._weights_digest,
+            "dtype": str(self.backbone.mean.dtype).removeprefix("torch."),
+            "taps": sorted(self.layers),
+            "value_range": list(self.value_range),
+            "invert": self.invert,
+        }
+
     def extra_repr(self) -> str:
         """Return the settings, for `print(loss)`."""
         return (
             f"layers={self.layers}, metric={self.metric}, content_weight={self.content_weight}, "
-            f"style_weight={self.style_weight}, reduction={self.reduction}"
+            f"style_weight={self.style_weight}, reduction={self.reduction}, invert={self.invert}, "
+            f"value_range={self.value_range}"
         )
+
+    def _apply(self, *arguments, **settings) -> "SketchLoss":
+        self._weights_digest = None  # another type is another rounding
+        return super()._apply(*arguments, **settings)
 
     def _map_of(self, ours: Features, theirs: Features, size: Sequence[int]) -> Float[Tensor, "n 1 h w"]:
         weights = self._tap_weights()
@@ -283,12 +322,24 @@ class SketchLoss(nn.Module):
         return {name: weight / total for name, weight in self.layers.items()}
 
     def _prepare(self, images: Tensor, name: str) -> Float[Tensor, "n 3 h w"]:
-        images = check_images(images, name=name, minimum=self.minimum_size, check=self.check)
+        images = check_images(
+            images, name=name, minimum=self.minimum_size, value_range=self.value_range, check=self.check
+        )
+        device = self.backbone.mean.device
+        if images.device != device:
+            mend = f"loss.to({name}.device)" if name == "pred" else f"{name}.to({str(device)!r})"
+            raise ValueError(f"{name} is on {images.device} and the loss on {device}: move one of them, {mend}")
+        low, high = self.value_range
+        if (low, high) != (0, 1):
+            images = (images - low) / (high - low)
         return 1 - images if self.invert else images
 
     def _prepare_both(self, pred: Tensor, target: Tensor | Features) -> tuple[Tensor, Tensor | Features]:
         pred = self._prepare(pred, "pred")
         if isinstance(target, Mapping):
+            check_features(target, self.layers, pred.device, check=self.check)
+            if isinstance(target, KeptFeatures) and not torch.compiler.is_compiling():
+                check_kept(target, self.features_recipe(), (pred.shape[2], pred.shape[3]))
             return pred, target
         target = self._prepare(target, "target")
         if target.shape[-2:] != pred.shape[-2:] or len(target) not in (1, len(pred)):
@@ -305,8 +356,6 @@ class SketchLoss(nn.Module):
             with torch.no_grad():
                 theirs = self.backbone(target, self.layers)
         for name in self.layers:
-            if name not in theirs:
-                raise ValueError(f"target features lack the tap {name}: extract them with this loss")
             one, other = ours[name].shape, theirs[name].shape
             if one[1:] != other[1:] or other[0] not in (1, one[0]):
                 raise ValueError(f"{name} of pred is {tuple(one)} and of target {tuple(other)}: give matching images")
@@ -318,7 +367,7 @@ class SketchLoss(nn.Module):
     ) -> dict[tuple[str, str], Float[Tensor, " n"]]:
         pred, target = self._prepare_both(pred, target)
         if mask is not None:
-            mask = _check_mask(mask, pred, self.check)
+            mask = check_mask(mask, pred, check=self.check)
         count, at_once = len(pred), _images_at_once(pred)
 
         def part(images: Tensor, start: int) -> Tensor:
@@ -329,10 +378,22 @@ class SketchLoss(nn.Module):
             their_part = (
                 part(target, start)
                 if isinstance(target, Tensor)
-                else {name: part(features, start) for name, features in target.items()}
+                else {name: part(target[name], start) for name in self.layers}
             )
             parts.append(self._terms_of(part(pred, start), their_part, None if mask is None else part(mask, start)))
         return parts[0] if len(parts) == 1 else {key: torch.cat([terms[key] for terms in parts]) for key in parts[0]}
+
+    def _warn_of_order(self, pred: Tensor, target: Tensor | Features) -> None:
+        if self._warned_of_order or pred.requires_grad or torch.compiler.is_compiling() or not torch.is_grad_enabled():
+            return
+        given = (target,) if isinstance(target, Tensor) else target.values()
+        if any(isinstance(tensor, Tensor) and tensor.requires_grad for tensor in given):
+            self._warned_of_order = True
+            warnings.warn(
+                "the target requires a gradient and pred does not, but the gradient flows to pred only: were they "
+                "given in the wrong order? It is loss(pred, target)",
+                stacklevel=5,
+            )
 
     def _terms_of(
         self, pred: Tensor, target: Tensor | Features, mask: Tensor | None
@@ -362,56 +423,8 @@ def _images_at_once(images: Float[Tensor, "n 3 h w"]) -> int:
     return max(1, 2**16 // (images.shape[-2] * images.shape[-1]))
 
 
-def sketch_loss(
-    pred: Tensor,
-    target: Tensor | Features,
-    *,
-    mask: Tensor | None = None,
-    weights: str | Path | Backbone = "sketch",
-    layers: Sequence[str] | Mapping[str, float] = DEFAULT_LAYERS,
-    **settings,
-) -> Tensor:
-    """Return the perceptual loss between drawings: `SketchLoss` as a function.
-
-    The weights of a name or path are loaded at the first call with the same settings, and kept on `pred`'s device.
-    A `Backbone` is copied at every call, since its weights may have changed in between: build a `SketchLoss` of it to
-    call often.
-
-    Args:
-        pred: as for `SketchLoss`.
-        target: as for `SketchLoss`.
-        mask: as for `SketchLoss`.
-        weights: as for `SketchLoss`.
-        layers: as for `SketchLoss`.
-        settings: the other arguments of `SketchLoss`.
-
-    Returns:
-        A float32 scalar, or (n,) with `reduction="none"`.
-
-    Raises:
-        ValueError: as `SketchLoss`.
-    """
-    taps = tuple(_check_layers(layers).items())
-    build = _build_loss if isinstance(weights, Backbone) else _build_loss_once
-    loss = build(weights, taps, tuple(sorted(settings.items())), getattr(pred, "device", None))
-    return loss(pred, target, mask=mask)
-
-
-# note: inference mode off, because a loss built in it could not be trained through later.
-@torch.inference_mode(False)
-def _build_loss(
-    weights: str | Path | Backbone,
-    taps: tuple[tuple[str, float], ...],
-    settings: tuple[tuple[str, object], ...],
-    device: torch.device | None,
-) -> SketchLoss:
-    return SketchLoss(weights, layers=dict(taps), **dict(settings)).to(device)  # pyright: ignore[reportArgumentType]
-
-
-_build_loss_once = lru_cache(maxsize=4)(_build_loss)
-
-
-def _check_layers(layers: Sequence[str] | Mapping[str, float]) -> dict[str, float]:
+def check_layers(layers: Sequence[str] | Mapping[str, float]) -> dict[str, float]:
+    """Return tap name -> weight; ValueError for unknown names, none, and weights that make no sum."""
     if isinstance(layers, str):
         raise ValueError(f"layers is the text {layers!r}: give a sequence such as ({layers!r},)")
     named = dict(layers) if isinstance(layers, Mapping) else dict.fromkeys(layers, 1.0)
@@ -424,11 +437,3 @@ def _check_layers(layers: Sequence[str] | Mapping[str, float]) -> dict[str, floa
     if sum(named.values()) == 0:
         raise ValueError(f"the weights of {', '.join(named)} are all 0: the loss would be 0 for all images")
     return {name: float(weight) for name, weight in named.items()}
-
-
-def _check_mask(mask: Tensor, pred: Tensor, check: bool) -> Float[Tensor, "n 1 h w"]:
-    n, _, h, w = pred.shape
-    if mask.ndim != 4 or mask.shape[1:] != (1, h, w) or mask.shape[0] not in (1, n):
-        raise ValueError(f"mask is {tuple(mask.shape)}: it must be {n}x1x{h}x{w} or 1x1x{h}x{w}, like pred")
-    mask = check_images(mask, name="mask", check=check)[:, :1]
-    return mask.detach().float().clamp(0, 1).expand(n, 1, h, w)

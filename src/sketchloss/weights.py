@@ -7,6 +7,7 @@ import warnings
 from dataclasses import fields
 from importlib import resources
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from huggingface_hub import hf_hub_download
@@ -157,6 +158,36 @@ def weights_digest(backbone: Backbone) -> str:
     return digest.hexdigest()
 
 
+class FileIdentity(NamedTuple):
+    """What tells a file from the one that was at its path before."""
+
+    path: str
+    size: int
+    modified: int
+    """Nanoseconds."""
+    device: int
+    inode: int
+
+
+def identify_files(weights: str | Path) -> tuple[FileIdentity, ...]:
+    """Say which files `load_backbone` would read for a path, without reading them.
+
+    Args:
+        weights: as for `load_backbone`.
+
+    Returns:
+        Nothing for names in the package, for repos of the hub, and where there is no such path.
+    """
+    path = None if str(weights) in NAMES else _find_here(Path(weights))
+    files = () if path is None else (path, path.with_name(CONFIG))
+    return tuple(_identify(file) for file in files if file.is_file())
+
+
+def _identify(file: Path) -> FileIdentity:
+    about = file.stat()
+    return FileIdentity(str(file.absolute()), about.st_size, about.st_mtime_ns, about.st_dev, about.st_ino)
+
+
 def bundled_folder(name: str) -> Path:
     """Return the folder of weights that come with the package."""
     return Path(str(resources.files("sketchloss") / "bundled" / name))
@@ -170,15 +201,13 @@ def _find(weights: str | Path) -> tuple[Path, dict | None]:
     if str(weights) == "imagenet":
         return _fetch(IMAGENET_REPO, TENSORS), None
     path = Path(weights)
+    found = _find_here(path)
+    if found is not None:
+        return found, read_config(found.with_name(CONFIG))
     if path.is_dir():
-        for folder in (path, path / "best"):
-            if (folder / TENSORS).is_file():
-                return folder / TENSORS, read_config(folder / CONFIG)
         raise FileNotFoundError(
             f"{path} holds no {TENSORS} and no best/{TENSORS}: is this the folder, is the run done?"
         )
-    if path.is_file():
-        return path, read_config(path.with_name(CONFIG))
     # note: a dot in a repo's name is no suffix of a file (timm/vgg16.tv_in1k).
     is_file_name = path.suffix in (".safetensors", ".pth", ".pt", ".bin", ".json")
     if isinstance(weights, str) and weights.count("/") == 1 and not is_file_name and not path.parent.exists():
@@ -192,6 +221,12 @@ def _find(weights: str | Path) -> tuple[Path, dict | None]:
     raise ValueError(
         f"weights {str(weights)!r} are unknown: use {', '.join(NAMES)}, a path, or a hub repo such as {IMAGENET_REPO}"
     )
+
+
+def _find_here(path: Path) -> Path | None:
+    """Return the weights file at a path: the file itself, or that of a weights folder or a run folder."""
+    places = (path, path / TENSORS, path / "best" / TENSORS)
+    return next((place for place in places if place.is_file()), None)
 
 
 def _fetch(repo: str, file: str) -> Path:

@@ -26,7 +26,7 @@ class LatentPerceptualLoss(nn.Module):
 
     Args:
         autoencoder: diffusers' `AutoencoderKL`, which is frozen here; its dtype is what it computes in.
-        loss: on the autoencoder's device, with `reduction="none"`.
+        loss: on the autoencoder's device, with `reduction="none"` and the range of decoded pictures, [0, 1].
         gate: `none` or `snr`: samples below `minimum_snr` count 0, and are neither decoded nor looked at, which saves
             most of the cost: of Stable Diffusion 1.x's timesteps a fifth passes an SNR of 3.
         minimum_snr: of the gate; 3 as Berrada et al. 2025.
@@ -58,6 +58,10 @@ class LatentPerceptualLoss(nn.Module):
                 raise ValueError(f"{name} {value!r} is unknown: use {' or '.join(known)}")
         if loss.reduction != "none":
             raise ValueError(f"the loss's reduction is {loss.reduction!r}: it must be 'none', a value for each sample")
+        if loss.value_range != (0, 1):
+            raise ValueError(
+                f"the loss's value_range is {loss.value_range}: it must be (0, 1), that of decoded pictures"
+            )
         if not 0 <= minimum_snr < float("inf"):
             raise ValueError(f"minimum_snr is {minimum_snr}: it must be finite and not negative")
         if not 0 < part <= 1:
