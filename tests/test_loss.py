@@ -23,7 +23,9 @@ import sketchloss.loss
 from sketchloss import Backbone, SketchLoss, gram
 from sketchloss.loss import DEFAULT_LAYERS, PAPER_LAYERS
 
-METRICS = ("l1", "l2", "cosine")
+#: Position by position; and all.
+PLAIN = ("l1", "l2", "cosine")
+METRICS = (*PLAIN, "ink")
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -90,7 +92,7 @@ def gram_by_hand(features: np.ndarray, weight: np.ndarray | None = None) -> np.n
 # Values --------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("metric", PLAIN)
 def test_content_term_is_the_weighted_mean_of_the_taps_distances(metric):
     loss = small_loss(layers={"relu1_2": 3.0, "relu3_1": 1.0, "pool1": 0.5}, metric=metric, reduction="none")
     pred, target = pictures(2, 3, 24, 36), pictures(2, 3, 24, 36, seed=1)
@@ -375,7 +377,7 @@ def test_features_cached_in_inference_mode_can_be_trained_against():
 # Masks ---------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("metric", PLAIN)
 def test_a_mask_of_ones_or_of_any_constant_is_no_mask(metric):
     loss = small_loss(metric=metric, style_weight=1.0, reduction="none")
     pred, target = pictures(2, 3, 16, 24), pictures(2, 3, 16, 24, seed=1)
@@ -664,7 +666,7 @@ def test_bad_masks_are_refused(mask, message, without_type_checks):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"metric": "l3"}, "metric 'l3' is unknown: use l1, l2 or cosine"),
+        ({"metric": "l3"}, "metric 'l3' is unknown: use l1, l2, cosine or ink"),
         ({"reduction": "max"}, "reduction 'max' is unknown: use mean, sum or none"),
         ({"layers": ("relu9_9",)}, "layer 'relu9_9' is unknown: choose from relu1_1"),
         ({"layers": "relu1_2"}, "layers is the text 'relu1_2'"),

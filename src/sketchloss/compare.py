@@ -19,6 +19,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from copy import copy
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -30,8 +31,11 @@ from torch import Tensor
 from sketchloss.calibration import calibration_for
 from sketchloss.files import write_atomic
 from sketchloss.images import find_pictures, fit_square, picture_suffixes, read_picture, save_picture, to_tensor
-from sketchloss.loss import DEFAULT_LAYERS, Metric, SketchLoss
+from sketchloss.ink_amount import ink_amount
+from sketchloss.loss import DEFAULT_LAYERS, SketchLoss
+from sketchloss.metric import VERSIONS, Metric
 from sketchloss.report.difference import Caption, draw_difference
+from sketchloss.weights import weights_digest
 
 # Pixels evaluated at once: 16 pairs at 256, so that large pictures need no more memory than small ones.
 BATCH_PIXELS = 16 * 256**2
@@ -52,7 +56,8 @@ class Compare:
     weights: str = "sketch"
     """What looks at them: `sketch`, `photo`, `imagenet`, a weights folder or file, or a hub repo."""
     metric: Metric = "l1"
-    """Distance between features."""
+    """Distance between features: `l1`, `l2`, `cosine`, or `ink`, which is relative to blank paper (0 the same drawing,
+    1 nothing in common)."""
     layers: tuple[str, ...] = DEFAULT_LAYERS
     """Layers whose distances are averaged."""
     size: int = 256
@@ -276,23 +281,27 @@ def _compare_pictures(config: Compare, loss: SketchLoss) -> str:
     if left_out:
         raise ValueError(left_out[0])
     if config.csv:
-        _write_table(config.csv, distances)
+        _write_table(config, loss, distances)
     if config.map:
         pictures = picture_differences(loss, distances, size=config.size, invert=config.invert, weights=config.weights)
         save_picture(pictures[0], config.map)
     (distance,) = distances
     calibration = calibration_for(loss, config.size)
+    first, second = map(ink_amount, _read(distance.pair, config.invert))
+    inks = first, second
     if config.json:
         known = (
-            {"words": calibration.words(distance.total), "closer_pairs": calibration.shares(distance.total)}
+            {"words": calibration.words(distance.total, inks), "closer_pairs": calibration.shares(distance.total)}
             if calibration
             else {}
         )
-        return _to_json(config, {"distance": distance.total, **known, **_describe(distance), "map": _text(config.map)})
+        return _to_json(
+            config, loss, {"distance": distance.total, **known, **_describe(distance), "map": _text(config.map)}
+        )
     width = max(len(name) for name in ("distance", *distance.per_tap))
     lines = [f"{'distance':{width}}  {distance.total:#.4g}   ({_how(config)})"]
     if calibration:
-        lines[0] += f"\n{'':{width}}  {calibration.words(distance.total)}"
+        lines[0] += f"\n{'':{width}}  {calibration.words(distance.total, inks)}"
     lines += [f"{name:{width}}  {value:#.4g}" for name, value in distance.per_tap.items()]
     if config.map:
         lines.append(f"{'map':{width}}  {config.map}")
@@ -308,7 +317,7 @@ def _compare_folders(config: Compare, loss: SketchLoss) -> str:
     if not distances:
         raise ValueError(f"none of the {len(pairs)} pairs could be compared, first: {left_out[0]}")
     if config.csv:
-        _write_table(config.csv, distances)
+        _write_table(config, loss, distances)
     worst = sorted(distances, key=lambda distance: -distance.total)[: config.worst]
     maps: list[Path] = []
     if config.map:
@@ -322,6 +331,7 @@ def _compare_folders(config: Compare, loss: SketchLoss) -> str:
     if config.json:
         return _to_json(
             config,
+            loss,
             {
                 "distance": mean,
                 "standard_deviation": deviation,
@@ -363,11 +373,13 @@ def _align(distances: Sequence[Distance]) -> list[str]:
     return lines
 
 
-def _write_table(path: Path, distances: Sequence[Distance]) -> None:
-    with write_atomic(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+def _write_table(config: Compare, loss: SketchLoss, distances: Sequence[Distance]) -> None:
+    assert config.csv is not None
+    how = {"metric": config.metric, "size": config.size, "weights": config.weights, **_origin(config, loss)}
+    with write_atomic(config.csv) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file)
-        table.writerow(["name", "distance", *distances[0].per_tap])
-        table.writerows([d.pair.name, d.total, *d.per_tap.values()] for d in distances)
+        table.writerow(["name", "distance", *distances[0].per_tap, *how])
+        table.writerows([d.pair.name, d.total, *d.per_tap.values(), *how.values()] for d in distances)
 
 
 def _describe(distance: Distance) -> dict[str, Any]:
@@ -375,8 +387,18 @@ def _describe(distance: Distance) -> dict[str, Any]:
     return {"per_tap": distance.per_tap, "name": pair.name, "a": str(pair.a), "b": str(pair.b)}
 
 
-def _to_json(config: Compare, result: dict[str, Any]) -> str:
+def _origin(config: Compare, loss: SketchLoss) -> dict[str, Any]:
+    """Return what an old value can be made again from."""
+    return {
+        "weights_digest": weights_digest(loss.backbone),
+        "metric_version": VERSIONS[config.metric],
+        "sketchloss": version("sketchloss"),
+    }
+
+
+def _to_json(config: Compare, loss: SketchLoss, result: dict[str, Any]) -> str:
     how = {"weights": config.weights, "metric": config.metric, "layers": list(config.layers), "size": config.size}
+    how |= _origin(config, loss)
     return json.dumps({**how, "invert": config.invert, **result}, indent=2, ensure_ascii=False, allow_nan=False)
 
 

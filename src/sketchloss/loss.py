@@ -13,13 +13,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sketchloss.backbone import Backbone, freeze, tap_index
-from sketchloss.func_transforms import inside_transform
+from sketchloss.blank_paper import BlankPaper, Paper
 from sketchloss.image_contract import check_images, check_value_range
 from sketchloss.masks import check_mask
+from sketchloss.metric import Metric, check_metric, needs_paper, tap_distance, tap_map
 from sketchloss.target_features import Features, KeptFeatures, check_features, check_kept
 from sketchloss.weights import load_backbone, weights_digest
 
-Metric = Literal["l1", "l2", "cosine"]
 Reduction = Literal["mean", "sum", "none"]
 
 #: The taps that judge drawings best (docs/results.md, chosen by `sketchloss probe` on half of its drawings).
@@ -46,66 +46,6 @@ def gram(features: Float[Tensor, "n c h w"], weight: Float[Tensor, "n 1 h w"] | 
         return torch.bmm(weighted, flat.mT)
 
 
-def _difference(pred: Tensor, target: Tensor, metric: Metric) -> Float[Tensor, "n 1 h w"]:
-    """Return the distance at each position, in float32; exactly zero, with zero gradient, where features agree."""
-    pred, target = pred.float(), target.float()
-    if metric == "l1":
-        return (pred - target).abs().mean(1, keepdim=True)
-    if metric == "l2":
-        return (pred - target).square().mean(1, keepdim=True)
-    # 1 - cos of unit vectors is half their squared distance, without its cancellation near zero.
-    # The floor under the norm keeps the gradient finite where a position has no features at all.
-    unit_pred, unit_target = F.normalize(pred, dim=1, eps=1e-4), F.normalize(target, dim=1, eps=1e-4)
-    return (unit_pred - unit_target).square().sum(1, keepdim=True) / 2
-
-
-def _sum_absolute(difference: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
-    wide = torch.promote_types(difference.dtype, torch.float32)
-    return torch.linalg.vector_norm(difference, ord=1, dim=(1, 2, 3), dtype=wide).float()
-
-
-class _MeanAbsolute(torch.autograd.Function):
-    """Mean absolute difference of each image: the l1 of `_difference` in half the memory traffic, summed in float32."""
-
-    @staticmethod
-    def forward(ctx: Any, pred: Float[Tensor, "n c h w"], target: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
-        difference = pred - target
-        total = _sum_absolute(difference)
-        if ctx.needs_input_grad[0]:
-            ctx.save_for_backward(difference.sign_())
-        return total / pred[0].numel()
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Float[Tensor, " n"]) -> tuple[Tensor, None]:
-        (sign,) = ctx.saved_tensors
-        return sign * (gradients[0] / sign[0].numel()).to(sign.dtype)[:, None, None, None], None
-
-
-def feature_distance(
-    pred: Float[Tensor, "n c h w"],
-    target: Float[Tensor, "n c h w"],
-    metric: Metric,
-    weight: Float[Tensor, "n 1 h w"] | None = None,
-) -> Float[Tensor, " n"]:
-    """Return the distance between the features of each image, in float32; the gradient flows to `pred` only.
-
-    Args:
-        pred: features of any float dtype.
-        target: features of the same shape.
-        metric: `l1` (mean absolute difference), `l2` (mean squared), `cosine` (1 - cosine at each position).
-        weight: weight of each position, in [0, 1]; None: all alike.
-    """
-    if weight is not None:
-        difference = _difference(pred, target, metric) * weight
-        return difference.sum((1, 2, 3)) / weight.sum((1, 2, 3)).clamp_min(1e-6)
-    if metric == "l1":
-        # The compiler joins the passes over memory itself; transforms and forward mode know no backward pass of ours.
-        if torch.compiler.is_compiling() or inside_transform() or not pred.requires_grad:
-            return _sum_absolute(pred - target) / pred[0].numel()
-        return _MeanAbsolute.apply(pred, target)
-    return _difference(pred, target, metric).mean((1, 2, 3))
-
-
 def _reduce(values: Float[Tensor, " n"], reduction: Reduction) -> Tensor:
     if reduction == "none":
         return values
@@ -128,7 +68,9 @@ class SketchLoss(nn.Module):
     Args:
         weights: a name or path for `load_backbone`, or a `Backbone`, which is copied.
         layers: tap names, equally weighted, or a mapping from tap name to a weight ≥ 0.
-        metric: `l1` (mean absolute difference), `l2` (mean squared), `cosine` (1 - cosine at each position).
+        metric: `l1` (the paper's: mean absolute difference), `l2` (mean squared), `cosine` (1 - cosine at each
+            position), or `ink` (ours, `sketchloss.ink_distance`: relative to blank paper, 0 the same drawing, 1 nothing
+            in common).
         content_weight: ≥ 0.
         style_weight: ≥ 0; 0 skips the Gram matrices.
         reduction: over the batch: `mean`, `sum`, or `none`.
@@ -155,8 +97,7 @@ class SketchLoss(nn.Module):
     ) -> None:
         super().__init__()
         self.layers = check_layers(layers)
-        if metric not in ("l1", "l2", "cosine"):
-            raise ValueError(f"metric {metric!r} is unknown: use l1, l2 or cosine")
+        check_metric(metric)
         if reduction not in ("mean", "sum", "none"):
             raise ValueError(f"reduction {reduction!r} is unknown: use mean, sum or none")
         for name, value in (("content_weight", content_weight), ("style_weight", style_weight)):
@@ -178,6 +119,9 @@ class SketchLoss(nn.Module):
         self.backbone.classifier = None
         #: Smallest height and width in pixels.
         self.minimum_size = self.backbone.minimum_size(self.layers)
+        self._paper = BlankPaper(self.backbone, self.layers)
+        if needs_paper(metric):
+            self._paper.measure_floors()
         self._weights_digest: str | None = None
         self._warned_of_order = False
         self.eval()
@@ -264,7 +208,7 @@ class SketchLoss(nn.Module):
         """
         pred, target = self._prepare_both(pred, target)
         ours = self.backbone(pred, self.layers)
-        return self._map_of(ours, self._target_features(target, ours), pred.shape[-2:])
+        return self._map_of(ours, self._target_features(target, ours), pred)
 
     def per_tap_and_map(
         self, pred: Tensor, target: Tensor | Features
@@ -276,8 +220,11 @@ class SketchLoss(nn.Module):
         pred, target = self._prepare_both(pred, target)
         ours = self.backbone(pred, self.layers)
         theirs = self._target_features(target, ours)
-        terms = {name: feature_distance(ours[name], theirs[name], self.metric) for name in self.layers}
-        return terms, self._map_of(ours, theirs, pred.shape[-2:])
+        papers = self._papers(pred)
+        terms = {
+            name: tap_distance(ours[name], theirs[name], self.metric, paper=papers.get(name)) for name in self.layers
+        }
+        return terms, self._map_of(ours, theirs, pred)
 
     def features_recipe(self) -> dict[str, Any]:
         """Return what decides the features that `extract` gives, ready for JSON, with the digest of the weights."""
@@ -301,15 +248,19 @@ class SketchLoss(nn.Module):
 
     def _apply(self, *arguments, **settings) -> "SketchLoss":
         self._weights_digest = None  # another type is another rounding
+        self._paper.forget()
         return super()._apply(*arguments, **settings)
 
-    def _map_of(self, ours: Features, theirs: Features, size: Sequence[int]) -> Float[Tensor, "n 1 h w"]:
-        weights = self._tap_weights()
+    def _papers(self, images: Float[Tensor, "n 3 h w"]) -> dict[str, Paper]:
+        return self._paper.seen(images.shape[2], images.shape[3]) if needs_paper(self.metric) else {}
+
+    def _map_of(self, ours: Features, theirs: Features, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 1 h w"]:
+        weights, papers = self._tap_weights(), self._papers(images)
         enlarged = [
             weights[name]
             * F.interpolate(
-                _difference(ours[name], theirs[name], self.metric),
-                size=tuple(size),
+                tap_map(ours[name], theirs[name], self.metric, paper=papers.get(name)),
+                size=tuple(images.shape[-2:]),
                 mode="bilinear",
                 align_corners=False,
             )
@@ -400,12 +351,15 @@ class SketchLoss(nn.Module):
     ) -> dict[tuple[str, str], Float[Tensor, " n"]]:
         ours = self.backbone(pred, self.layers)
         theirs = self._target_features(target, ours)
+        papers = self._papers(pred) if self.content_weight else {}
         terms: dict[tuple[str, str], Tensor] = {}
         for name in self.layers:
             features, other = ours[name], theirs[name]
             weight = None if mask is None else F.interpolate(mask, size=features.shape[-2:], mode="area")
             if self.content_weight:
-                terms["content", name] = feature_distance(features, other, self.metric, weight)
+                terms["content", name] = tap_distance(
+                    features, other, self.metric, paper=papers.get(name), weight=weight
+                )
             if self.style_weight:
                 gap = gram(features, weight) - gram(other, weight)
                 terms["style", name] = gap.square().sum((1, 2))

@@ -8,8 +8,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sketchloss.backbone import Backbone, tap_index
+from sketchloss.feature_distance import PlainMetric, feature_distance
 from sketchloss.images import check_images
-from sketchloss.loss import PAPER_LAYERS, Metric, SketchLoss, feature_distance, gram
+from sketchloss.loss import PAPER_LAYERS, SketchLoss, gram
 
 
 class StyleTransferLoss(nn.Module):
@@ -38,14 +39,14 @@ class StyleTransferLoss(nn.Module):
         *,
         content_layer: str = "relu2_2",
         style_layers: Sequence[str] = PAPER_LAYERS,
-        metric: Metric = "l2",
+        metric: PlainMetric = "l2",
     ) -> None:
         super().__init__()
         tap_index(content_layer)
         self.backbone = SketchLoss(weights, layers=style_layers, metric=metric).backbone
         self.content_layer = content_layer
         self.style_layers = tuple(dict.fromkeys(style_layers))
-        self.metric: Metric = metric
+        self.metric: PlainMetric = metric
         self._taps = tuple(dict.fromkeys((content_layer, *style_layers)))
         #: Smallest height and width in pixels.
         self.minimum_size = self.backbone.minimum_size(self._taps)

@@ -18,6 +18,7 @@ from sketchloss.app.uploads import mistake, picture_input
 from sketchloss.calibration import KINDS, Calibration
 from sketchloss.data.doodles import doodle
 from sketchloss.images import fit_square, to_tensor
+from sketchloss.ink_amount import ink_amount
 from sketchloss.report.difference import lay_heat_under
 from sketchloss.stroke_width import stroke_width
 
@@ -86,7 +87,7 @@ def compare(
         per_tap,
         heat[0, 0].cpu().numpy(),
         second,
-        calibration.words(distance) if calibration else "",
+        calibration.words(distance, (ink_amount(first), ink_amount(second))) if calibration else "",
         calibration.shares(distance) if calibration else {},
         tuple(_notes(first, second, calibration)),
     )

@@ -20,7 +20,10 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from sketchloss.backbone import Backbone
-from sketchloss.loss import Metric, SketchLoss, feature_distance
+from sketchloss.blank_paper import BlankPaper
+from sketchloss.loss import SketchLoss
+from sketchloss.metric import METRICS as METRICS
+from sketchloss.metric import Metric, needs_paper, tap_distance
 from sketchloss.probing.trials import Trials
 from sketchloss.ssim import ssim
 
@@ -29,10 +32,11 @@ Distance: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 #: What a family sees of n pictures: tensors whose first axis is n.
 Seen: TypeAlias = dict[str, Tensor]
 
-METRICS: tuple[Metric, ...] = ("l1", "l2", "cosine")
 #: Name of the distance of embeddings: cosine distance of `EMBEDDED`, averaged over positions.
 EMBED = "embed"
 EMBEDDED = "relu5_3"
+#: Name of what a family of a backbone keeps of a picture's size: height and width in pixels.
+SIZE = "size"
 #: Features kept to be compared again take at most this many bytes.
 KEPT_BYTES = 2**30
 
@@ -115,7 +119,7 @@ class BackboneDistances:
         name: what to call the family.
         backbone: copied.
         taps: names of layers.
-        metrics: any of `l1`, `l2`, `cosine`; the loss's own comes in any case.
+        metrics: any of `METRICS`; the loss's own comes in any case.
         device: to compute on.
     """
 
@@ -140,6 +144,8 @@ class BackboneDistances:
         self.metrics = tuple(dict.fromkeys((loss.metric, *metrics)))
         self.taps = tuple(dict.fromkeys((*taps, *loss.layers)))
         self._layers = tuple(dict.fromkeys((*self.taps, EMBEDDED)))
+        self._paper = BlankPaper(self._backbone, self.taps)
+        self._paper.measure_floors()
         #: Smallest height and width in pixels.
         self.minimum_size = backbone.minimum_size(self._layers)
 
@@ -148,13 +154,16 @@ class BackboneDistances:
         features = self._backbone(images, self._layers)
         return {
             EMBED: F.normalize(features[EMBEDDED].float().mean((2, 3)), dim=1),
+            SIZE: torch.tensor(images.shape[-2:]).expand(len(images), 2),
             **{tap: features[tap] for tap in self.taps},
         }
 
     def compare(self, ones: Seen, others: Seen) -> dict[str, Float[Tensor, " n"]]:
         """Return `embed`, and each tap by each metric."""
+        height, width = ones[SIZE][0].tolist()
+        papers = self._paper.seen(height, width) if any(map(needs_paper, self.metrics)) else {}
         found = {
-            f"{tap} {metric}": feature_distance(ones[tap], others[tap].expand_as(ones[tap]), metric)
+            f"{tap} {metric}": tap_distance(ones[tap], others[tap].expand_as(ones[tap]), metric, paper=papers.get(tap))
             for tap in self.taps
             for metric in self.metrics
         }

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float
 
-from sketchloss.loss import Metric
+from sketchloss.metric import Metric
 from sketchloss.probing.distances import METRICS, combine
 from sketchloss.probing.measures import Answers, answers, difference, in_plain, score, summarise
 from sketchloss.probing.trials import Trials

@@ -29,7 +29,7 @@ from sketchloss.data.sources import LARGEST_SIDE
 from sketchloss.data.stroke_drawings import StrokeDrawing, open_drawings
 from sketchloss.files import claim_folder, write_atomic, write_json
 from sketchloss.images import fit_square, save_picture, to_tensor
-from sketchloss.loss import Metric
+from sketchloss.metric import Metric
 from sketchloss.probing.distances import (
     EMBED,
     METRICS,

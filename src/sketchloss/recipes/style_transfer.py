@@ -32,9 +32,10 @@ from sketchloss.data.loading import hold_if_small, load_batches, to_unit_range
 from sketchloss.data.names import short_name
 from sketchloss.data.photos import open_photos, open_style
 from sketchloss.data.pictures import Pictures
+from sketchloss.feature_distance import PlainMetric
 from sketchloss.files import write_json
 from sketchloss.images import save_picture, to_picture
-from sketchloss.loss import PAPER_LAYERS, Metric
+from sketchloss.loss import PAPER_LAYERS
 from sketchloss.memory import reuse_freed_memory
 from sketchloss.models.stylizer import Stylizer, StylizerConfig, save_stylizer
 from sketchloss.report.grid import draw_grid
@@ -64,7 +65,7 @@ class StyleSettings(WeightsPerArm):
     """Where the sketch's features should be the photo's: relu1_1 to relu5_3, or pool1 to pool5."""
     style_layers: tuple[str, ...] = PAPER_LAYERS
     """Where the sketch's Gram matrices should be the style's: likewise."""
-    content_metric: Metric = "l2"
+    content_metric: PlainMetric = "l2"
     """Distance of the content's features."""
     content_weight: float = 1.0
     """Weight of the content term: more of it, more likeness."""
