@@ -36,21 +36,17 @@ def _by_loops(a: np.ndarray, b: np.ndarray, floor: Floor) -> float:
     spread = math.sqrt((energy * ((ys - y) ** 2 + (xs - x) ** 2)).sum() / energy.sum() / 2)
     found = []
     for window in WINDOWS:
-        if window:
-            step, reach = max(window * spread, NARROWEST), round(REACH / window)
-            seen = []
-            for i in range(-reach, reach + 1):
-                for j in range(-reach, reach + 1):
-                    away = (ys - y - i * step) ** 2 + (xs - x - j * step) ** 2
-                    gaussian = np.exp(-away / (2 * step**2)) / (2 * math.pi)
-                    seen.append([(a * gaussian).sum((1, 2)), (b * gaussian).sum((1, 2))])
-            ours, theirs = np.moveaxis(np.array(seen), 1, 0)
-            least = floor.windows
-        else:
-            ours, theirs, least = a, b, floor.places
-        one, other = (ours**2).sum() + least, (theirs**2).sum() + least
-        first, second = (energy + DARKNESS * (one + other) for energy in (one, other))
-        inner = (ours * theirs).sum() + least
+        step, reach = max(window * spread, NARROWEST), round(REACH / window)
+        seen = []
+        for i in range(-reach, reach + 1):
+            for j in range(-reach, reach + 1):
+                away = (ys - y - i * step) ** 2 + (xs - x - j * step) ** 2
+                gaussian = np.exp(-away / (2 * step**2)) / (2 * math.pi)
+                seen.append([(a * gaussian).sum((1, 2)), (b * gaussian).sum((1, 2))])
+        ours, theirs = np.moveaxis(np.array(seen), 1, 0)
+        one, other = (ours**2).sum() + floor.windows, (theirs**2).sum() + floor.windows
+        first, second = (each + DARKNESS * (one + other) for each in (one, other))
+        inner = (ours * theirs).sum() + floor.windows
         found.append(1 - (1 + 2 * DARKNESS) * inner / math.sqrt(first * second))
     return float(np.mean(found))
 

@@ -6,16 +6,16 @@ drawing something a little elsewhere. Three things mend it, at each tap:
 
 1. *Relative to paper.* `a = f(pred) - f(blank)` and `b = f(target) - f(blank)`: blank paper is the zero, and only ink
    counts. White margins add nothing.
-2. *A share, not an amount.* With the inner products over all positions and channels,
+2. *A share, not an amount.* With the inner products over all windows and channels,
 
        A = |a|² + k (|a|² + |b|²),   B = |b|² + k (|a|² + |b|²),   d = 1 - (1 + 2k) <a, b> / sqrt(A B).
 
    d is 0 for the same drawing, 1 for drawings that have no ink at the same places, and 1 against blank paper; the
    weights' scale is without effect. k says how much darkness counts. k = 0 would be 1 - cosine, which does not notice
    a drawing as it fades, and has no gradient at blank paper; great k give |a - b|² / (|a|² + |b|²).
-3. *Windows.* The same with features averaged by Gaussian windows whose width is a share of the drawing's own spread
-   (the root mean square distance of its ink from its middle): a stroke that is drawn beside its place is pulled there
-   from afar, and the distance means the same at 96 and at 320 pixels, with or without a margin.
+3. *Windows.* Features are seen through Gaussian windows whose width is a share of the drawing's own spread (the root
+   mean square distance of its ink from its middle), and d is the mean over five widths. So a stroke that is drawn beside
+   its place is pulled there from afar, and pictures of all sizes, with or without a margin, are measured alike.
 
 A floor is added to every |a|² and |b|²: the energy of a dot a quarter as dark. It keeps two blank pages alike, and a
 faint speck from counting as a drawing.
@@ -29,10 +29,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-#: How much darkness counts, k of the formula: lines at half their darkness then lie 0.05 away, at a fifth 0.29.
-DARKNESS = 0.05
-#: Standard deviations of the windows, as shares of the drawing's spread; 0: each position by itself.
-WINDOWS = (0.0, 0.125, 0.25, 0.5, 1.0)
+#: How much darkness counts, k of the formula: lines at half their darkness then lie 0.02 away, at a tenth 0.41.
+DARKNESS = 0.02
+#: Standard deviations of the windows, as shares of the drawing's spread.
+WINDOWS = (0.0625, 0.125, 0.25, 0.5, 1.0)
 #: Windows lie one standard deviation apart, up to so many spreads from the drawing's middle.
 REACH = 3.0
 #: No window is narrower than this many positions.
@@ -50,7 +50,7 @@ class Floor:
     """How much of a tap's energy counts as nothing, for pictures of 64 pixels."""
 
     places: float
-    """Of features at each position."""
+    """Of features at their positions."""
     windows: float
     """Of features seen through windows."""
 
@@ -126,9 +126,10 @@ class _Level:
     ours: Float[Tensor, "n c g k"]
     theirs: Float[Tensor, "n c g k"]
     floor: float
-    down: Float[Tensor, "n g h"] | None = None
-    """The windows, down and across the page; None: each position by itself."""
-    across: Float[Tensor, "n k w"] | None = None
+    down: Float[Tensor, "n g h"]
+    """The windows, down the page."""
+    across: Float[Tensor, "n k w"]
+    """The windows, across the page."""
 
     def distance(self, darkness: float) -> Float[Tensor, " n"]:
         a, b = (features.square().sum((1, 2, 3)) + self.floor for features in (self.ours, self.theirs))
@@ -137,10 +138,8 @@ class _Level:
         # 1 - (1 + 2k) <a, b> / sqrt(A B), written with a - b: without cancellation where the drawings are nearly alike.
         return ((1 + 2 * darkness) * gap - ((a - b) / (root_a + root_b)).square()) / (2 * root_a * root_b)
 
-    def spread_out(self, cells: Float[Tensor, "n g k"]) -> Float[Tensor, "n h w"]:
-        if self.down is None or self.across is None:
-            return cells
-        return self.down.mT @ cells @ self.across
+    def spread_out(self, seen: Float[Tensor, "n g k"]) -> Float[Tensor, "n h w"]:
+        return self.down.mT @ seen @ self.across
 
 
 def _levels(pred: Tensor, target: Tensor, blank: Tensor, floor: Floor, weight: Tensor | None) -> Sequence[_Level]:
@@ -153,11 +152,8 @@ def _levels(pred: Tensor, target: Tensor, blank: Tensor, floor: Floor, weight: T
         down, across = _places(ours, theirs, floor)
         levels = []
         for width in WINDOWS:
-            if not width:
-                levels.append(_Level(ours, theirs, floor.places))
-                continue
             rows, columns = (_gaussians(*axis, width) for axis in (down, across))
-            seen = [_look(features, rows, columns) for features in (ours, theirs)]
+            seen = _look(ours, rows, columns), _look(theirs, rows, columns)
             levels.append(_Level(*seen, floor.windows, rows, columns))
         return levels
 
