@@ -4,7 +4,7 @@ choose, report = open_halves("doodles", seed=0)
 fooled(SketchLoss(reduction="none"), choose, image_size=96, count=40).shares["blank page"].value
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -109,7 +109,7 @@ def fooled(
     if not isinstance(tricked, Tricked):
         tricked = make_tricks(tricked, image_size, count=count, seed=seed)
     name = name or getattr(distance, "__name__", type(distance).__name__)
-    return summarise(judge(measure_tricks(distance, tricked, name=name, device=device)))
+    return summarise(judge(measure_tricks({name: distance}, tricked, device=device)[name]))
 
 
 # Measuring -----------------------------------------------------------------------------------------------------------
@@ -127,50 +127,53 @@ class TrickDistances:
 
 
 def measure_tricks(
-    distance: Distance, tricked: Tricked, *, name: str, device: str | torch.device = "cpu", progress: bool = False
-) -> TrickDistances:
+    distances: Mapping[str, Distance], tricked: Tricked, *, device: str | torch.device = "cpu", progress: bool = False
+) -> dict[str, TrickDistances]:
     """Measure the distances between drawings, references and tricks.
 
     Args:
-        distance: as in `fooled`.
+        distances: by name, as in `fooled`; all are asked about a batch before the next one, as `share_backbone` needs.
         tricked: the pictures.
-        name: what to call the distance.
-        device: where the distance gets its images.
+        device: where the distances get their images.
         progress: show a bar on a terminal.
+
+    Returns:
+        What each distance measured, by name.
 
     Raises:
         ValueError: as `fooled`.
     """
-    asked = PlainDistance(name, _OneTarget(distance) if isinstance(distance, SketchLoss) else distance)
-    count, order = len(REFERENCES), [list(REFERENCES).index(reference) for reference in ORDER]
-    found = np.full((len(tricked), count + len(TRICKS) + len(ORDER)), np.nan)
-    bar = tqdm(range(len(tricked)), desc=name, leave=False, disable=None if progress else True)
+    asked = [
+        PlainDistance(name, _OneTarget(distance) if isinstance(distance, SketchLoss) else distance)
+        for name, distance in distances.items()
+    ]
+    order = [list(REFERENCES).index(name) for name in ORDER]
+    count = len(REFERENCES) + len(TRICKS)
+    found = np.full((len(asked), len(tricked), count + len(ORDER)), np.nan)
     with torch.no_grad():
-        for row in bar:
-            known = torch.from_numpy(tricked.known[row])
-            on_white = torch.cat([tricked.references[row][known], tricked.tricks[row]])
-            on_grey = tricked.references[row, order]
+        for row in tqdm(range(len(tricked)), desc="tricks", leave=False, disable=None if progress else True):
+            others = torch.cat([tricked.references[row], tricked.tricks[row]])
+            known = np.flatnonzero([*tricked.known[row], *(True for _ in TRICKS)])
             drawing = tricked.drawings[row]
-            white = [*np.flatnonzero(tricked.known[row]), *range(count, count + len(TRICKS))]
-            found[row, white] = _distances(asked, drawing, on_white, 1.0, device)
-            found[row, count + len(TRICKS) :] = _distances(asked, drawing, on_grey, GREY, device)
-    references, tricks, grey = np.split(found, [count, count + len(TRICKS)], axis=1)
-    return TrickDistances(references, tricks, grey)
+            found[:, row, known] = _distances(asked, drawing, others[known], 1.0, device)
+            found[:, row, count:] = _distances(asked, drawing, others[order], GREY, device)
+    parts = [np.split(values, [len(REFERENCES), count], axis=1) for values in found]
+    return {name: TrickDistances(*values) for name, values in zip(distances, parts, strict=True)}
 
 
 def _distances(
-    asked: PlainDistance,
+    asked: Sequence[PlainDistance],
     drawing: UInt8[Tensor, "s s"],
     others: UInt8[Tensor, "k s s"],
     paper: float,
     device: str | torch.device,
-) -> Float[np.ndarray, " k"]:
+) -> Float[np.ndarray, "distances k"]:
     target = {"images": paper * as_images(drawing[None], device)}
-    found = [
-        asked.compare({"images": paper * as_images(chunk, device)}, target)[asked.name]
-        for chunk in others.split(images_at_once(drawing.shape[-1], device))
-    ]
-    return torch.cat(found).cpu().numpy()
+    found = []
+    for chunk in others.split(images_at_once(drawing.shape[-1], device)):
+        images = {"images": paper * as_images(chunk, device)}
+        found.append(torch.stack([one.compare(images, target)[one.name].cpu() for one in asked]))
+    return torch.cat(found, dim=1).numpy()
 
 
 class _OneTarget:

@@ -18,7 +18,7 @@ from torch import Tensor
 from sketchloss.data.picture_edits import Ink, erased, longest_piece, speck, to_ink, to_paper, warped, widened
 from sketchloss.data.sources import Sketches
 from sketchloss.data.stroke_drawings import StrokeDrawing
-from sketchloss.data.stroke_edits import added, by_other_hand, removed
+from sketchloss.data.stroke_edits import HAND, added, by_other_hand, removed
 from sketchloss.images import fit_square
 from sketchloss.probing.trials import CANDIDATES, SMALLEST, choose
 from sketchloss.stroke_width import stroke_width
@@ -26,7 +26,7 @@ from sketchloss.stroke_width import stroke_width
 Reference = Literal["redrawn", "another person", "same kind", "other kind"]
 #: What a trick is compared with -> in words.
 REFERENCES: dict[Reference, str] = {
-    "redrawn": "the same drawing by another hand: lines astray by 1.5 % of the side or so, 0.8 to 1.25 times as wide",
+    "redrawn": "the same drawing by another hand: lines astray by 2 % of the side or so, 0.8 to 1.25 times as wide",
     "another person": "another person's drawing of the same photo, where the pictures tell (Sketchy)",
     "same kind": "another drawing of its class, at random",
     "other kind": "a drawing of another class, at random",
@@ -39,6 +39,8 @@ class Trick:
 
     words: str
     """What is changed."""
+    why: str
+    """Why the answer is right."""
     farther_than: Reference | None = None
     """A distance is fooled where the trick is nearer than this."""
     nearer_than: Reference | None = None
@@ -52,31 +54,49 @@ class Trick:
         return " and ".join(parts)
 
 
+_NOTHING_LEFT = "nothing of the drawing is left, so that any drawing is at least as near"
+_STILL_THERE = "the drawing is still there, line by line"
+_SHIFTS = (1, 2, 3)
 QUARTER = "shift by a quarter"
-SHIFTS = (1, 2, 3)
 #: Tricks of one picture against the drawing; `GREY_PAPER` changes both, and stands beside them.
 TRICKS: dict[str, Trick] = {
-    "blank page": Trick("an empty white page", farther_than="redrawn"),
-    "one speck": Trick("all gone but a dot as wide as the line", farther_than="redrawn"),
-    "one stroke": Trick("all gone but one piece of a stroke", farther_than="redrawn"),
-    "half gone": Trick("half of the ink gone, in pieces of strokes", farther_than="redrawn"),
-    "twice the ink": Trick("strokes of other drawings over it, as much ink again", farther_than="redrawn"),
-    "thicker": Trick("lines twice as wide", nearer_than="same kind"),
-    "half-tone": Trick("grey lines, twice as wide, of the same mean ink", nearer_than="same kind"),
-    **{f"shift {pixels} px": Trick(f"moved by {pixels} px", nearer_than="same kind") for pixels in SHIFTS},
+    "blank page": Trick("an empty white page", _NOTHING_LEFT, farther_than="other kind"),
+    "one speck": Trick("all gone but a dot as wide as the line", _NOTHING_LEFT, farther_than="other kind"),
+    "one stroke": Trick(
+        "all gone but one piece of a stroke",
+        "nobody can tell what was drawn",
+        farther_than="same kind",
+    ),
+    "half gone": Trick(
+        "half of the ink gone, in pieces of strokes", "drawing again leaves nothing out", farther_than="redrawn"
+    ),
+    "twice the ink": Trick(
+        "strokes of other drawings over it, as much ink again", "drawing again adds nothing", farther_than="redrawn"
+    ),
+    "thicker": Trick("lines twice as wide", _STILL_THERE, nearer_than="same kind"),
+    "half-tone": Trick("grey lines, twice as wide, of the same mean ink", _STILL_THERE, nearer_than="same kind"),
+    **{
+        f"shift {pixels} px": Trick(f"moved by {pixels} px", _STILL_THERE, nearer_than="same kind")
+        for pixels in _SHIFTS
+    },
     QUARTER: Trick(
-        "moved by a quarter of the page; what leaves it is lost", farther_than="redrawn", nearer_than="other kind"
+        "moved by a quarter of the page; what leaves it is lost",
+        "it is the same drawing in another place, and the place counts",
+        farther_than="redrawn",
+        nearer_than="other kind",
     ),
 }
 GREY_PAPER = "grey paper"
 #: Both pictures are multiplied by this.
 GREY = 0.75
+#: What it is, the right answer, and why.
 GREY_WORDS = (
-    f"all pictures on the same grey paper ({GREY:g} of white): the order redrawn, same kind, other kind, from near to "
-    "far, stays wherever it held on white"
+    f"all pictures on the same grey paper, {GREY:g} times as light",
+    "redrawn, same kind, other kind stay in this order, from near to far, where they are in it on white",
+    "what paper one draws on changes nothing of the drawing",
 )
-#: How far another hand goes astray: of strokes in units of the doodles' hand, of pixels in sides of the picture.
-HAND, WARP = 1.5, 0.015
+#: How far pixels move where another hand redraws them, in sides of the picture: as `HAND` does with strokes.
+WARP = 0.02
 #: Range of the factor of the line width of what is redrawn.
 PEN = (0.8, 1.25)
 WIDER = 2.0
@@ -220,7 +240,7 @@ def _play_on_all(played: dict[str, UInt8[np.ndarray, "s s"]]) -> dict[str, UInt8
     ink, thick = 255.0 - played["drawing"], 255.0 - played["thicker"]
     size = len(ink)
     tone = 255 - thick * (ink.sum() / thick.sum())
-    shifts = {f"shift {pixels} px": pixels for pixels in SHIFTS} | {QUARTER: round(size / 4)}
+    shifts = {f"shift {pixels} px": pixels for pixels in _SHIFTS} | {QUARTER: round(size / 4)}
     return {
         "blank page": np.full_like(played["drawing"], 255),
         "half-tone": tone.round().clip(0, 255).astype(np.uint8),
