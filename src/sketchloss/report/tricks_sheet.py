@@ -30,7 +30,7 @@ def draw_tricked(tricked: Mapping[str, Tricked], *, shown: int = SHOWN) -> Image
     for source, one in tricked.items():
         for index in np.linspace(0, len(one) - 1, min(shown, len(one))).round().astype(int).tolist():
             references = [
-                _picture(picture) if known else Image.new("L", picture.shape[::-1], NOT_KNOWN)
+                _picture(picture) if known else Image.new("L", (SIDE, SIDE), NOT_KNOWN)
                 for picture, known in zip(one.references[index], one.known[index], strict=True)
             ]
             grey = Image.fromarray((GREY * one.drawings[index].numpy()).astype(np.uint8))
