@@ -7,6 +7,7 @@ fooled(SketchLoss(reduction="none"), choose, image_size=96, count=40).shares["bl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -52,7 +53,7 @@ class Fooled:
 
 
 def open_halves(
-    source: str, *, seed: int = 0, faults: list[str] | None = None
+    source: str | Path, *, seed: int = 0, faults: list[str] | None = None
 ) -> tuple[list[StrokeDrawing], list[StrokeDrawing]] | tuple[Sketches, Sketches]:
     """Open drawings in two halves without a drawing in common: those to choose a distance by, and those to report.
 

@@ -57,7 +57,7 @@ class Trick:
 _NOTHING_LEFT = "nothing of the drawing is left, so that any drawing is at least as near"
 _STILL_THERE = "the drawing is still there, line by line"
 _SHIFTS = (1, 2, 3)
-QUARTER = "shift by a quarter"
+QUARTER = "quarter shift"
 #: Tricks of one picture against the drawing; `GREY_PAPER` changes both, and stands beside them.
 TRICKS: dict[str, Trick] = {
     "blank page": Trick("an empty white page", _NOTHING_LEFT, farther_than="other kind"),
@@ -153,7 +153,8 @@ def make_tricks(
     else:
         labels = np.array([drawing.label for drawing in drawings])
         groups = np.arange(len(labels))
-    asked = choose(labels, None)
+    shuffled = np.random.default_rng(seed).permutation(len(labels))  # not the first classes of the alphabet alone
+    asked = shuffled[choose(labels[shuffled], None)]
     asked = [int(index) for index in asked if (groups[labels == labels[index]] != groups[index]).any()][:count]
     if not asked or len(set(labels)) < 2:
         raise ValueError(
@@ -197,6 +198,8 @@ def _play_on_strokes(
     drawings: Sequence[StrokeDrawing], index: int, pools: dict[str, list[int]], size: int, seed: int
 ) -> Pictures:
     drawing = drawings[index]
+    if not drawing.strokes:
+        raise ValueError(f"drawing {drawing.number} (class {drawing.label}) has no strokes: leave it out")
     width = drawing.pen(size) / size
     rng = drawing.generator("tricks", seed)
     longest = drawing.pieces[int(drawing.lengths.argmax())]

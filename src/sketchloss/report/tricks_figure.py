@@ -21,7 +21,7 @@ def draw_tricks(results: Mapping[str, Any], path: str | Path) -> None:
     """
     found = over_sizes([row for row in results["rows"] if row["source"] == ALL], shares)
     values = np.array([[np.nan if value is None else value for value in row] for row in found.values()])
-    figure = Figure(figsize=(3.6 + 0.62 * len(ASKED), 2.1 + 0.32 * len(found)), layout="constrained")
+    figure = Figure(figsize=(3.6 + 0.62 * len(ASKED), 2.6 + 0.32 * len(found)), layout="constrained")
     axes = figure.subplots()
     picture = axes.imshow(values, cmap="Oranges", vmin=0, vmax=100, aspect="auto")
     axes.set_xticks(range(len(ASKED)), ASKED, rotation=40, ha="right", rotation_mode="anchor")
