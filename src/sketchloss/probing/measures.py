@@ -133,7 +133,7 @@ def answers(distances: Float[np.ndarray, "n columns"], trials: Trials) -> Answer
     )
 
 
-def less(ones: Float[np.ndarray, "n k"], others: Float[np.ndarray, "n j"]) -> Float[np.ndarray, "n i"]:
+def less(ones: Float[np.ndarray, "..."], others: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
     """Return 1 where the one is less than the other, 0 where it is greater, 0.5 where they are equal."""
     return (ones < others) + 0.5 * (ones == others)
 
