@@ -50,7 +50,7 @@ class Tricks:
     """Sources: `doodles` and folders of QuickDraw .ndjson as strokes; folders of class folders as pictures."""
     image_sizes: tuple[int, ...] = (64, 96, 128, 224, 320)
     """Sides of the pictures in pixels."""
-    drawings: tuple[int, ...] = (40, 40, 20, 6, 4)
+    drawings: tuple[int, ...] = (40, 40, 16, 6, 4)
     """How many of each source to ask about: one number for each size, or one for all."""
     half: Literal["report", "choose"] = "report"
     """Which half of the drawings: the one that only reports, or the one by which a distance may be chosen."""
