@@ -81,7 +81,7 @@ def test_what_is_found_is_what_the_distance_asked_by_itself_says(half, whole, pl
         changes = {"half": "choose", "baselines": False, "distance": (), "taps": ("paper",), "data": config.data[1:]}
         results = tricks(Tricks(**{**asdict(config), "out": tmp_path / "out", **changes}))
     source = str(place / "pictures")
-    loss = SketchLoss(load_backbone(place / "tuned"), layers=PAPER_LAYERS, reduction="none")
+    loss = SketchLoss(load_backbone(place / "tuned"), layers=PAPER_LAYERS, metric="l1", reduction="none")
     found = fooled(loss, open_halves(source)[half], image_size=32, count=3)
     row = row_of(results, f"{place / 'tuned'} l1, paper taps", source, 32)
     assert {name: row[name] for name in asdict(found)} == asdict(found)
