@@ -22,7 +22,7 @@ from sketchloss.files import claim_folder, write_atomic, write_json
 from sketchloss.images import save_picture
 from sketchloss.loss import DEFAULT_LAYERS, PAPER_LAYERS, Metric, SketchLoss
 from sketchloss.probing.distances import Distance, baselines, load_distance
-from sketchloss.probing.fooled import Verdicts, fooled, judge, measure_tricks, open_halves, summarise
+from sketchloss.probing.fooled import Verdicts, judge, measure_tricks, open_halves, summarise
 from sketchloss.probing.sharing import share_backbone
 from sketchloss.probing.trials import SMALLEST
 from sketchloss.probing.tricks import Tricked, make_tricks
@@ -120,10 +120,8 @@ def tricks(config: Tricks) -> dict[str, Any]:
     faults: list[str] = []
     halves = {source: open_halves(source, seed=config.seed, faults=faults) for source in config.data}
     smallest = min(config.image_sizes)
-    for half in halves.values():
-        tried = make_tricks(half[0], smallest, count=1, seed=config.seed)
-        for name, distance in distances.items():
-            fooled(distance, tried, name=name, device=device)
+    tried = [make_tricks(half[0], smallest, count=1, seed=config.seed) for half in halves.values()]
+    measure_tricks(distances, tried[0], device=device)
     claim_folder(config.out, kind=KIND, made=MADE, again=config.again)
     write_json(config.out / "config.json", json.loads(json.dumps(asdict(config), default=str)))
 
