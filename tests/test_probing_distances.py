@@ -122,7 +122,7 @@ def test_measures_are_those_of_every_pair_by_itself(backbone, trials):
 
 def test_batches_of_any_size_give_the_same(trials, monkeypatch):
     (whole,) = measure(baselines()[0], trials).values()
-    monkeypatch.setattr(module, "_images_at_once", lambda size, device: 1)
+    monkeypatch.setattr(module, "images_at_once", lambda size, device: 1)
     (single,) = measure(baselines()[0], trials).values()
     np.testing.assert_allclose(single, whole, rtol=1e-5)
 
@@ -167,7 +167,7 @@ def test_a_distance_may_take_gradients_of_its_own(trials):
 @pytest.mark.parametrize("symmetric", [False, True])
 def test_pairs_are_measured_in_order_whatever_is_kept(kept, symmetric, monkeypatch):
     monkeypatch.setattr(module, "KEPT_BYTES", kept)
-    monkeypatch.setattr(module, "_images_at_once", lambda size, device: 2)
+    monkeypatch.setattr(module, "images_at_once", lambda size, device: 2)
     torch.manual_seed(0)
     pictures = torch.rand(7, 3, 8, 8)
     function = (lambda a, b: (a - b).abs().mean((1, 2, 3))) if symmetric else (lambda a, b: (a - 2 * b).mean((1, 2, 3)))

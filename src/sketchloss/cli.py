@@ -54,6 +54,7 @@ COMMANDS = (
         *("sketchloss.recipes.class_separation", "class_separation", "eval"),
     ),
     Command("probe", "whether distances between drawings behave", "sketchloss.recipes.probe", "probe", "eval"),
+    Command("tricks", "which tricks fool distances, blank paper first", "sketchloss.recipes.tricks", "tricks", "eval"),
     Command("study", "every table and figure, in a report", "sketchloss.recipes.study", "command", "eval,diffusion"),
     Command(
         *("style train", "train a network that turns photos into sketches"),

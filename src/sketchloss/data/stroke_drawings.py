@@ -141,6 +141,23 @@ def open_drawings(
     return drawings
 
 
+def split_in_halves(drawings: Sequence[StrokeDrawing], seed: int) -> tuple[list[StrokeDrawing], list[StrokeDrawing]]:
+    """Part drawings in two, each class in two: those to choose by, and those to report.
+
+    Args:
+        drawings: in any order, which both halves keep.
+        seed: of the parting.
+    """
+    labels = np.array([drawing.label for drawing in drawings])
+    chosen = np.zeros(len(drawings), dtype=bool)
+    rng = np.random.default_rng(seed)
+    for label in sorted(set(labels.tolist())):
+        mine = rng.permutation(np.flatnonzero(labels == label))
+        chosen[mine[: len(mine) // 2]] = True
+    choose, report = ([drawings[int(index)] for index in np.flatnonzero(chosen == part)] for part in (True, False))
+    return choose, report
+
+
 def _sample(names: Sequence[str], count: int | None, seed: int) -> list[str]:
     if count is None or count >= len(names):
         return list(names)

@@ -92,10 +92,11 @@ class PlainDistance:
                 f"distance {self.name} failed on two batches of shape {tuple(pred.shape)}: "
                 f"{type(error).__name__}: {reason}"
             ) from error
-        return {self.name: _checked(found, len(pred), self.name)}
+        return {self.name: checked(found, len(pred), self.name)}
 
 
-def _checked(found: object, count: int, name: str) -> Float[Tensor, " n"]:
+def checked(found: object, count: int, name: str) -> Float[Tensor, " n"]:
+    """Return what a distance returned, float64; ValueError unless it is `count` finite numbers."""
     if not isinstance(found, Tensor):
         raise ValueError(f"distance {name} returned {type(found).__name__}: it must return a tensor of shape (n,)")
     if found.shape != (count,):
@@ -169,7 +170,7 @@ class BackboneDistances:
         }
         # Half the squared distance of unit vectors: 1 - cosine, without its cancellation near zero.
         found[EMBED] = (ones[EMBED] - others[EMBED]).square().sum(1) / 2
-        return {name: _checked(values, len(values), f"{self.name} {name}") for name, values in found.items()}
+        return {name: checked(values, len(values), f"{self.name} {name}") for name, values in found.items()}
 
 
 def combine(
@@ -270,13 +271,13 @@ def measure(
     found: dict[str, list[np.ndarray]] = {}
     rows = zip(trials.references, trials.variants, strict=True)
     bar = tqdm(rows, desc=family.name, total=len(trials.references), leave=False, disable=None if progress else True)
-    at_once = _images_at_once(trials.image_size, device)
+    at_once = images_at_once(trials.image_size, device)
     with torch.no_grad():  # not inference mode: what a user's distance keeps of it could not be trained through later
         for reference, variants in bar:
             parts: dict[str, list[Tensor]] = {}
             target: Seen | None = None
             for chunk in torch.cat([reference[None], variants]).split(at_once):
-                seen = family.extract(_as_images(chunk, device))
+                seen = family.extract(as_images(chunk, device))
                 if target is None:  # the reference leads the first chunk
                     target = {name: values[:1] for name, values in seen.items()}
                     seen = {name: values[1:] for name, values in seen.items()}
@@ -347,7 +348,7 @@ class _Memory:
             for index, number in enumerate(part):  # copies, because a view would keep the whole batch
                 self._seen[number] = {name: values[index : index + 1].clone() for name, values in seen.items()}
             size = sum(values.numel() * values.element_size() for values in self._seen[part[0]].values())
-            self.at_once = _images_at_once(max(images.shape[-2:]), self._device)
+            self.at_once = images_at_once(max(images.shape[-2:]), self._device)
             self._most = max(KEPT_BYTES // size, 2 * self.at_once + 1)
         for number in numbers:
             self._seen.move_to_end(number)
@@ -360,10 +361,11 @@ class _Memory:
         return found
 
 
-def _as_images(pictures: UInt8[Tensor, "k s s"], device: str | torch.device) -> Float[Tensor, "k 3 s s"]:
+def as_images(pictures: UInt8[Tensor, "k s s"], device: str | torch.device) -> Float[Tensor, "k 3 s s"]:
+    """Turn grey pictures into images of three channels in [0, 1]."""
     return (pictures.to(device).float() / 255)[:, None].expand(-1, 3, -1, -1)
 
 
-def _images_at_once(size: int, device: str | torch.device) -> int:
+def images_at_once(size: int, device: str | torch.device) -> int:
     """Return how many images to evaluate together; on a CPU so many that their features stay small, as in the loss."""
     return 64 if torch.device(device).type != "cpu" else max(1, 2**16 // size**2)

@@ -127,13 +127,14 @@ def answers(distances: Float[np.ndarray, "n columns"], trials: Trials) -> Answer
     redrawn, rivals = np.split(trials.choice(distances), [1], axis=1)
     return Answers(
         spearman(trials.amounts, trials.growth(distances)),
-        _less(ignorable, fifth),
+        less(ignorable, fifth),
         np.divide(ignorable, another, out=np.full_like(ignorable, np.nan), where=another > 0),
-        np.where(trials.valid, _less(redrawn, rivals), np.nan),
+        np.where(trials.valid, less(redrawn, rivals), np.nan),
     )
 
 
-def _less(ones: Float[np.ndarray, "n k"], others: Float[np.ndarray, "n j"]) -> Float[np.ndarray, "n i"]:
+def less(ones: Float[np.ndarray, "..."], others: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+    """Return 1 where the one is less than the other, 0 where it is greater, 0.5 where they are equal."""
     return (ones < others) + 0.5 * (ones == others)
 
 
@@ -173,8 +174,8 @@ def summarise(found: Answers, *, resamples: int = RESAMPLES, seed: int = 0) -> M
     return Measures(
         growth=dict(zip(EDITS, _columns(found.growth), strict=True)),
         ignoring={name: float(value) for name, value in zip(CHANGES, found.ignoring.mean(0), strict=True)},
-        ratio=dict(zip(CHANGES, _medians(found.ratio), strict=True)),
-        choice=dict(zip(RIVALS, [_share(column) for column in found.choice.T], strict=True)),
+        ratio=dict(zip(CHANGES, medians(found.ratio), strict=True)),
+        choice=dict(zip(RIVALS, [share_of(column) for column in found.choice.T], strict=True)),
         score=score(found),
         low=low,
         high=high,
@@ -224,13 +225,14 @@ def _columns(values: Float[np.ndarray, "n k"]) -> list[float | None]:
     return [float(mean) if np.isfinite(mean) else None for mean in means]
 
 
-def _medians(values: Float[np.ndarray, "n k"]) -> list[float | None]:
+def medians(values: Float[np.ndarray, "n k"]) -> list[float | None]:
     """Return the medians of the columns, an unknown ratio being beyond all others; None where that is the median."""
     middle = np.median(np.where(np.isfinite(values), values, np.inf), axis=0)
     return [float(value) if np.isfinite(value) else None for value in middle]
 
 
-def _share(column: Float[np.ndarray, " n"]) -> Share | None:
+def share_of(column: Float[np.ndarray, " n"]) -> Share | None:
+    """Return the mean of values in [0, 1] as a share, NaN left out; None where nothing is left."""
     asked = column[np.isfinite(column)]
     if not len(asked):
         return None

@@ -109,7 +109,7 @@ def make_trials(
     if count is not None and count < 1:
         raise ValueError(f"count is {count}: ask about one drawing at least")
     labels = np.array([drawing.label for drawing in drawings])
-    asked = _choose(labels, count)
+    asked = choose(labels, count)
     if not len(asked) or len(set(labels)) < 2:
         raise ValueError(
             f"{len(drawings)} drawings of {len(set(labels))} classes: trials need two classes, and two drawings of one"
@@ -134,7 +134,7 @@ def check_levels(levels: Sequence[float]) -> tuple[float, ...]:
     return levels
 
 
-def _choose(labels: np.ndarray, count: int | None) -> np.ndarray:
+def choose(labels: np.ndarray, count: int | None) -> np.ndarray:
     """Return which drawings to ask about: the first of each class, then the second ones, and so on."""
     turns = np.zeros(len(labels), dtype=np.int64)
     alone = np.zeros(len(labels), dtype=bool)

@@ -26,7 +26,7 @@ from torch import Tensor
 from sketchloss.arms import ArmWeights
 from sketchloss.backbone import tap_index
 from sketchloss.data.sources import LARGEST_SIDE
-from sketchloss.data.stroke_drawings import StrokeDrawing, open_drawings
+from sketchloss.data.stroke_drawings import open_drawings, split_in_halves
 from sketchloss.files import claim_folder, write_atomic, write_json
 from sketchloss.images import fit_square, save_picture, to_tensor
 from sketchloss.metric import Metric
@@ -206,23 +206,6 @@ def probe(config: Probe) -> dict[str, Any]:
 
 
 # Set-up --------------------------------------------------------------------------------------------------------------
-
-
-def split_in_halves(drawings: Sequence[StrokeDrawing], seed: int) -> tuple[list[StrokeDrawing], list[StrokeDrawing]]:
-    """Part drawings in two, each class in two: those to choose by, and those to report.
-
-    Args:
-        drawings: in any order, which both halves keep.
-        seed: of the parting.
-    """
-    labels = np.array([drawing.label for drawing in drawings])
-    chosen = np.zeros(len(drawings), dtype=bool)
-    rng = np.random.default_rng(seed)
-    for label in sorted(set(labels.tolist())):
-        mine = rng.permutation(np.flatnonzero(labels == label))
-        chosen[mine[: len(mine) // 2]] = True
-    choose, report = ([drawings[int(index)] for index in np.flatnonzero(chosen == part)] for part in (True, False))
-    return choose, report
 
 
 def _families(config: Probe, device: str) -> list[Family]:
