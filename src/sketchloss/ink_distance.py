@@ -14,8 +14,8 @@ drawing something a little elsewhere. Three things mend it, at each tap:
    weights' scale is without effect. k says how much darkness counts. k = 0 would be 1 - cosine, which does not notice
    a drawing as it fades, and has no gradient at blank paper; great k give |a - b|² / (|a|² + |b|²).
 3. *Windows.* Features are seen through Gaussian windows whose width is a share of the drawing's own spread (the root
-   mean square distance of its ink from its middle), and d is the mean over five widths. So a stroke that is drawn beside
-   its place is pulled there from afar, and pictures of all sizes, with or without a margin, are measured alike.
+   mean square distance of its ink from its middle), and d is the mean over five widths. A stroke that is drawn beside
+   its place is so pulled there from afar, and pictures of all sizes, with or without a margin, are measured alike.
 
 A floor is added to every |a|² and |b|²: the energy of a dot a quarter as dark. It keeps two blank pages alike, and a
 faint speck from counting as a drawing.
