@@ -10,6 +10,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,13 +19,17 @@ import pytest
 import torch
 from PIL import ImageOps
 from safetensors.torch import load_file
+from torch._subclasses.fake_tensor import FakeTensor
 
-from sketchloss import load_backbone
+from sketchloss import Backbone, load_backbone
 from sketchloss.data.doodles import KINDS, doodle
 from sketchloss.data.loading import to_unit_range
 from sketchloss.data.sources import open_sketches
+from sketchloss.recipes import finetune as module
 from sketchloss.recipes.finetune import PRESETS, Finetune, finetune
+from sketchloss.training import resources
 from sketchloss.training.guards import TrainingStopped, chance_warning
+from sketchloss.training.sizes import StepSizes
 
 pytestmark = pytest.mark.usefixtures("fresh_accelerate")
 
@@ -46,6 +52,7 @@ def config(narrow, drawings, tmp_path) -> Finetune:
         out=tmp_path / "run",
         weights=narrow,
         image_size=32,
+        image_sizes=(32,),
         held_out=0.34,
         batch_size=8,
         epochs=2,
@@ -98,28 +105,64 @@ def test_learns_and_keeps_the_best_weights(config):
     )
 
 
-@pytest.mark.parametrize("accumulate", [1, 2])
-def test_killed_and_resumed_ends_as_the_unbroken_run(config, tmp_path, accumulate):
-    config = replace(config, accumulate=accumulate)
-    unbroken = replace(config, out=tmp_path / "unbroken")
-    finetune(unbroken)
-
+@contextmanager
+def trained_elsewhere(config: Finetune) -> Iterator[subprocess.Popen[str]]:
+    """A process that trains, killed at the end of the block if it has not ended by itself."""
     script = (
         "import sys, json; from pathlib import Path; from sketchloss.recipes.finetune import *;"
         "settings = json.loads(sys.argv[1]); settings['out'] = Path(settings['out']);"
-        "settings['crop_scale'] = tuple(settings['crop_scale']); finetune(Finetune(**settings))"
+        "settings = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()};"
+        "finetune(Finetune(**settings))"
     )
     settings = json.dumps(config.__dict__, default=str)
     # As many threads as here: sums over threads round differently.
     environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
-    process = subprocess.Popen([sys.executable, "-c", script, settings], stdout=subprocess.DEVNULL, env=environment)
-    position = config.out / "checkpoints" / "last" / "position.json"
-    while process.poll() is None and not position.exists():
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    stopped_at = json.loads(position.read_text())
-    assert stopped_at["step"] < lines(unbroken.out)[-1]["step"], "the process finished before it was killed"
+    with subprocess.Popen(
+        [sys.executable, "-c", script, settings],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment,
+        start_new_session=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGKILL)
+            process.wait(60)
+
+
+def wait_until(reached: Callable[[], bool], process: subprocess.Popen[str], seconds: float = 240) -> None:
+    """Wait for something that a process does; the process must not end before."""
+    end = time.monotonic() + seconds
+    while not reached():
+        assert process.poll() is None, process.stdout and process.stdout.read()
+        assert time.monotonic() < end, "it took too long"
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"accumulate": 2},
+        {"image_sizes": (24, 32, 48), "size_shares": (0.3, 0.4, 0.3), "thicken": 0.5, "arm": "tuning"},
+    ],
+)
+def test_killed_again_and_again_and_resumed_ends_as_the_unbroken_run(config, tmp_path, change):
+    config = replace(config, **change)
+    unbroken = replace(config, out=tmp_path / "unbroken")
+    finetune(unbroken)
+    last = lines(unbroken.out)[-1]["step"]
+
+    def logged() -> int:
+        return len(lines(config.out)) if (config.out / "metrics.jsonl").exists() else 0
+
+    # Before the first checkpoint, after it, and after the second epoch's first: checkpoints are 3 steps apart.
+    for resume, steps in ((False, 1), (True, 4), (True, 8)):
+        with trained_elsewhere(replace(config, resume=resume)) as process:
+            wait_until(lambda steps=steps: logged() >= steps, process)
+    assert lines(config.out)[-1]["step"] < last, "the process finished before it was killed"
 
     finetune(replace(config, resume=True))
     assert same_weights(config.out / "checkpoints" / "last", unbroken.out / "checkpoints" / "last")
@@ -128,6 +171,81 @@ def test_killed_and_resumed_ends_as_the_unbroken_run(config, tmp_path, accumulat
     assert steps == [
         (line["step"], line.get("train_loss"), line.get("validation_loss")) for line in lines(unbroken.out)
     ]
+
+
+def test_each_step_is_trained_at_its_own_size_and_validated_at_one(config, monkeypatch):
+    # Oracle: the sizes drawn without the recipe.
+    config = replace(config, image_sizes=(24, 40), size_shares=(0.4, 0.6), image_size=32, epochs=2)
+    seen = {True: [], False: []}
+    classify = Backbone.classify
+
+    def watched(backbone, images):
+        if not isinstance(images, FakeTensor):  # which memory is counted with
+            seen[backbone.training].append(images.shape[-1])
+        return classify(backbone, images)
+
+    monkeypatch.setattr(Backbone, "classify", watched)
+    steps = finetune(config)["steps"]
+    drawn = StepSizes((24, 40), (0.4, 0.6))
+    assert seen[True] == [drawn.at(config.seed, step) for step in range(steps)]
+    assert set(seen[True]) == {24, 40}
+    assert set(seen[False]) == {32}
+
+
+def test_dry_run_counts_each_size(config, capsys):
+    config = replace(config, arm="tuning", image_sizes=(16, 32), size_shares=(0.25, 0.75), dry_run=True, epochs=5)
+    plan = finetune(config)
+    small, large = plan["sizes"]
+    assert (small["pixels"], large["pixels"], small["share"], large["share"]) == (16, 32, 0.25, 0.75)
+    assert {16: small["steps"], 32: large["steps"]} == StepSizes((16, 32), (0.25, 0.75)).count(0, plan["steps"])
+    # Convolutions take a quarter at half the side, the linear layer the same.
+    linear = 64 * plan["classes"]
+    assert large["multiply_adds_an_image_forward"] - linear == 4 * (small["multiply_adds_an_image_forward"] - linear)
+    mean = (small["steps"] * small["multiply_adds_an_image_forward"]) + (
+        large["steps"] * large["multiply_adds_an_image_forward"]
+    )
+    assert plan["multiply_adds_an_image_forward"] == round(mean / plan["steps"])
+    said = capsys.readouterr().out
+    assert "at 16 (25%), 32 (75%) pixels" in said
+    assert f"at 16 pixels: share 0.25, steps {small['steps']}" in said
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"image_sizes": ()}, "image_sizes is empty"),
+        ({"image_sizes": (64, -1)}, "image_sizes has -1"),
+        ({"image_sizes": (32, 64), "size_shares": (1.0,)}, "size_shares are 1.0, 1 for 2 sizes"),
+        ({"image_sizes": None, "size_shares": (0.5, 0.5)}, "size_shares are given without image_sizes"),
+    ],
+)
+def test_sizes_that_cannot_be_are_refused_at_once(config, change, words):
+    with pytest.raises(ValueError, match=words):
+        replace(config, **change)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"image_sizes": (12, 32)}, "image_sizes has 12: relu5_3 of this backbone needs 16 pixels or more"),
+        ({"image_sizes": None, "image_size": 20}, "image_sizes is 15: relu5_3"),
+        ({"image_sizes": (32,), "image_size": 8}, "image_size is 8: relu5_3"),
+        ({"image_sizes": (16, 32), "head": "vgg"}, "image_sizes has 16: pool5 of this backbone needs 32"),
+        (
+            {"image_sizes": (32, 2048)},
+            r"8 images at 2048 pixels takes about \d+\.\d GiB, and 2\.0 GiB are",
+        ),
+    ],
+)
+def test_sizes_that_network_or_memory_will_not_take_are_refused_before_anything_is_decoded(
+    config, change, words, monkeypatch
+):
+    monkeypatch.setattr(resources, "free_memory", lambda device: 2 * 2**30)
+    monkeypatch.setattr(module, "load_batches", lambda *_, **__: pytest.fail("decoding began"))
+    with pytest.raises(ValueError, match=words) as error:
+        finetune(replace(config, **change))
+    assert "\n" not in str(error.value)
+    assert not config.out.exists()
 
 
 def test_two_processes_log_once_and_score_every_sketch_once(config):
@@ -281,9 +399,12 @@ def test_bad_settings_are_named(config, change, words):
 def test_paper_preset_is_algorithm_1():
     paper = Finetune(data="x", out=Path("x"), **PRESETS["paper"])
     assert (paper.optimizer, paper.lr, paper.batch_size, paper.epochs) == ("adam", 0.005, 32, 25)
-    assert (paper.image_size, paper.crop_scale, paper.held_out) == (224, (0.08, 1.0), 0.1)
+    assert (paper.image_size, paper.image_sizes, paper.crop_scale, paper.held_out) == (224, (224,), (0.08, 1.0), 0.1)
+    changes = ("rotate", "thicken", "thin", "soften", "grey", "colour", "tint")
+    assert [getattr(paper, name) for name in changes] == [0] * len(changes)
     assert (paper.downsample, paper.gate_init, paper.head, paper.schedule) == ("none", "default", "vgg", "constant")
-    assert (paper.clip, paper.warmup, paper.label_smoothing, paper.new_lr_factor) == (0, 0, 0, 1)
+    assert (paper.clip, paper.warmup, paper.label_smoothing) == (0, 0, 0)
+    assert (paper.new_lr_factor, paper.gate_lr_factor) == (1, 1)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from sketchloss.attention import AttentionGate, GateInit, GateOrder
+from sketchloss.attention import HALF_TWICE, AttentionGate, GateInit, GateOrder
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -73,7 +73,8 @@ class BackboneConfig:
     gate_kernel: int = 7
     """Side of the spatial gate's convolution."""
     gate_init: GateInit = "default"
-    """`default`: gates start near 0.5; `ajar`: at 0.88; `open`: near 1."""
+    """`default`: gates start near 0.5; `half`: at 1/2, made up for in the next convolution when weights without gates
+    are loaded, which keeps the network's function; `ajar`: at 0.88; `open`: near 1."""
     classes: tuple[str, ...] = ()
     """Class names of the classifier; none: no classifier."""
     head: Literal["vgg", "pooled"] = "pooled"
@@ -112,6 +113,10 @@ class Backbone(nn.Module):
 
     Parameter names and shapes are torchvision's (`features.0.weight`, ...); the gates sit at `features.4` and
     `features.9`, so photo-trained weights load without renaming.
+
+    With `gate_init="half"`, weights without gates keep their function: the two gates of a slot scale by 1/4, and
+    `load_weights` multiplies the weights of the convolution behind them by 4. Every layer is then as without gates, but
+    for `pool1` and `pool2`, which lie between the two: they are a quarter of what they were.
 
     Args:
         config: see `BackboneConfig`. Keyword arguments are fields of it, for `Backbone(attention=True)`.
@@ -184,6 +189,16 @@ class Backbone(nn.Module):
                     nn.init.normal_(module.weight, 0, 0.01)
                     nn.init.zeros_(module.bias)
 
+    @property
+    def gates(self) -> dict[str, AttentionGate]:
+        """The gates by their names in `state_dict`; none without attention."""
+        return {name: module for name, module in self.named_modules() if isinstance(module, AttentionGate)}
+
+    @property
+    def classified_layer(self) -> str:
+        """The layer whose features the classifier is given."""
+        return "relu5_3" if self.config.head == "pooled" else "pool5"
+
     def minimum_size(self, layers: Iterable[str]) -> int:
         """Return the smallest height and width in pixels at which these layers have at least one position."""
         deepest = max(tap_index(layer) for layer in layers)
@@ -253,9 +268,10 @@ class Backbone(nn.Module):
         """
         if self.classifier is None:
             raise ValueError("this backbone has no classifier: build it with classes=(...), or load tuned weights")
-        if self.config.head == "pooled":
-            return self.classifier(self(images, ("relu5_3",))["relu5_3"])
-        return self.classifier(F.adaptive_avg_pool2d(self(images, ("pool5",))["pool5"], 7).flatten(1))
+        features = self(images, (self.classified_layer,))[self.classified_layer]
+        if self.config.head == "vgg":
+            features = F.adaptive_avg_pool2d(features, 7).flatten(1)
+        return self.classifier(features)
 
     def embed(self, images: Float[Tensor, "n 3 h w"], layer: str = "relu5_3") -> Float[Tensor, "n d"]:
         """Return one L2-normalised float32 vector per image: the layer's features averaged over positions.
@@ -298,10 +314,21 @@ class Backbone(nn.Module):
                 )
             used[name] = tensor
         self.load_state_dict(used, strict=False)
+        if self.config.gate_init == "half":
+            self._make_up_for_gates(used)
         return LoadReport(
             new=tuple(name for name in own if name not in used),
             unused=tuple(name for name in tensors if name not in used),
         )
+
+    @torch.no_grad()
+    def _make_up_for_gates(self, loaded: Mapping[str, Tensor]) -> None:
+        # note: only behind gates that are new. Loaded ones come with convolutions that were trained with them.
+        for name in self.gates:
+            if not any(loaded_name.startswith(f"{name}.") for loaded_name in loaded):
+                next_convolution = self.features[int(name.rpartition(".")[2]) + 1]
+                assert isinstance(next_convolution, nn.Conv2d)
+                next_convolution.weight.div_(HALF_TWICE)
 
     def describe(self) -> dict:
         """Return the configuration as JSON-ready values."""

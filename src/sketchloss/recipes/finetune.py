@@ -22,26 +22,30 @@ import tyro
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
 from sketchloss.attention import GateInit
 from sketchloss.backbone import ARMS, Backbone
-from sketchloss.data.loading import Augment, hold_if_small, load_batches, to_unit_range
+from sketchloss.data.augmentation import CROP_AND_FLIP, OVERSIZE, Augment, Augmentation
+from sketchloss.data.loading import hold_if_small, load_batches
 from sketchloss.data.names import short_name
 from sketchloss.data.sources import Sketches, open_sketches
 from sketchloss.memory import reuse_freed_memory
 from sketchloss.training.accelerator import new_accelerator
-from sketchloss.training.checks import require_positive
+from sketchloss.training.checks import require_not_negative, require_positive
+from sketchloss.training.classifier import Classifier, count_step_memory, evaluate
+from sketchloss.training.groups import parameter_groups
 from sketchloss.training.guards import chance_warning, require_finite
 from sketchloss.training.meter import Meter
 from sketchloss.training.plan import measure_steps, peak_memory
+from sketchloss.training.resources import count_multiply_adds, require_memory
 from sketchloss.training.run import Run, check_run_folder
+from sketchloss.training.sizes import StepSizes, sizes_around
 from sketchloss.weights import load_backbone, save_backbone
 
 
 @dataclass(frozen=True)
-class Finetune:
+class Finetune(Augmentation):
     """Tune VGG-16, with or without attention, to classify sketches; its features become the loss.
 
     Raises:
@@ -59,12 +63,19 @@ class Finetune:
     """What to start from: a name (photo, imagenet, sketch), a path, or a hub repo."""
     downsample: Literal["none", "max"] = "max"
     """`none`: gates replace their pools (12 times the arithmetic); `max`: gate, then pool."""
-    gate_init: GateInit = "open"
-    """`open`: gates start near 1; `ajar`: each at 0.88; `default`: each near 0.5."""
+    gate_init: GateInit = "half"
+    """`half`: gates start at 1/2 each, and the next convolution makes up for it; `open`: near 1; `ajar`: at 0.88;
+    `default`: near 0.5."""
     head: Literal["vgg", "pooled"] = "pooled"
     """Classifier: VGG's three layers, or one linear layer on pooled features."""
-    image_size: int = 128
-    """Side of the training images in pixels."""
+    image_size: int = 64
+    """Side in pixels of the images that weights are validated and chosen at."""
+    image_sizes: Annotated[tuple[int, ...] | None, tyro.conf.DisallowNone] = None
+    """Sides in pixels of the training images: each batch has one of them, drawn at random. By default 3/4, 1, 3/2 and 2
+    times `image_size`."""
+    size_shares: Annotated[tuple[float, ...] | None, tyro.conf.DisallowNone] = None
+    """Share of the batches that each of `image_sizes` gets. By default all the same; or of the sizes by default, 0.1,
+    0.5, 0.25 and 0.15."""
     per_class: Annotated[int | None, tyro.conf.DisallowNone] = None
     """Use at most this many sketches of a class, from each of several sources."""
     leave_out: tuple[str, ...] = ()
@@ -75,12 +86,10 @@ class Finetune:
     """`together`: flipped or rotated copies of one picture stay on one side of the split."""
     strict: bool = False
     """Refuse a source with unreadable files instead of skipping them."""
-    crop_scale: tuple[float, float] = (0.3, 1.0)
-    """Share of a sketch's area that a random crop keeps."""
     epochs: int = 12
     """Passes over the training part."""
     batch_size: int = 32
-    """Images per process and step."""
+    """Images per process and step, the same at every size."""
     accumulate: int = 1
     """Steps whose gradients are added before the weights move."""
     optimizer: Literal["adam", "adamw"] = "adamw"
@@ -88,9 +97,13 @@ class Finetune:
     lr: float = 8e-5
     """Learning rate of the convolutions."""
     new_lr_factor: float = 10.0
-    """The classifier's and the gates' learning rate, as a multiple of `lr`."""
+    """Learning rate of a new classifier, as a multiple of `lr`."""
+    gate_lr_factor: float = 10.0
+    """Learning rate of the gates, new or from the file, as a multiple of `lr`."""
     weight_decay: float = 0.01
-    """AdamW's."""
+    """AdamW's, of all but the gates."""
+    gate_weight_decay: float = 0.0
+    """AdamW's of the gates."""
     label_smoothing: float = 0.1
     """Of the cross-entropy."""
     schedule: Literal["constant", "cosine"] = "cosine"
@@ -117,18 +130,27 @@ class Finetune:
     """Print the plan (images, steps, multiply-adds, memory, time) from a few measured steps, and stop."""
 
     def __post_init__(self) -> None:
-        positive = ("image_size", "epochs", "batch_size", "accumulate", "lr", "new_lr_factor", "log_every")
-        require_positive(self, (*positive, "checkpoint_every"))
+        super().__post_init__()
+        positive = ("image_size", "epochs", "batch_size", "accumulate", "lr", "new_lr_factor", "gate_lr_factor")
+        require_positive(self, (*positive, "log_every", "checkpoint_every"))
+        require_not_negative(self, ("warmup", "clip", "weight_decay", "gate_weight_decay", "workers"))
         if not 0 < self.held_out < 1:
             raise ValueError(f"held_out is {self.held_out}: it must lie between 0 and 1")
-        low, high = self.crop_scale
-        if not 0 < low <= high <= 1:
-            raise ValueError(f"crop_scale is {low} {high}: it must be two shares with 0 < least <= greatest <= 1")
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(f"label_smoothing is {self.label_smoothing}: it must be at least 0 and below 1")
-        for name in ("warmup", "clip", "weight_decay", "workers"):
-            if (getattr(self, name) or 0) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}: it must not be negative")
+        self.step_sizes()
+
+    def step_sizes(self) -> StepSizes:
+        """Return the sizes to train at.
+
+        Raises:
+            ValueError: as `StepSizes`, or for shares without sizes.
+        """
+        if self.image_sizes is not None:
+            return StepSizes(self.image_sizes, self.size_shares)
+        if self.size_shares is not None:
+            raise ValueError("size_shares are given without image_sizes: name the sizes, too")
+        return sizes_around(self.image_size)
 
 
 #: What each preset changes of the defaults above.
@@ -136,25 +158,13 @@ PRESETS: dict[str, dict[str, Any]] = {
     # Algorithm 1 as printed. Its learning rate is known to fail; the run says so when it does.
     "paper": {
         **{"weights": "imagenet", "downsample": "none", "gate_init": "default", "head": "vgg", "image_size": 224},
-        **{"crop_scale": (0.08, 1.0), "epochs": 25, "batch_size": 32, "optimizer": "adam", "lr": 0.005},
-        **{"new_lr_factor": 1.0, "schedule": "constant", "warmup": 0, "clip": 0.0, "precision": "no"},
-        "label_smoothing": 0.0,
+        **{"image_sizes": (224,), "crop_scale": (0.08, 1.0), **CROP_AND_FLIP, "label_smoothing": 0.0},
+        **{"epochs": 25, "batch_size": 32, "optimizer": "adam", "lr": 0.005, "new_lr_factor": 1.0},
+        **{"gate_lr_factor": 1.0, "schedule": "constant", "warmup": 0, "clip": 0.0, "precision": "no"},
     },
     "stable": {},
-    "demo": {"image_size": 64, "per_class": 24, "epochs": 2, "lr": 2e-4, "warmup": 10},
+    "demo": {"image_sizes": (64,), "per_class": 24, "epochs": 2, "lr": 2e-4, "warmup": 10},
 }
-
-
-class Classifier(nn.Module):
-    """A backbone whose call is `classify`: what is trained, and wrapped for several processes."""
-
-    def __init__(self, backbone: Backbone) -> None:
-        super().__init__()
-        self.backbone = backbone
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the logits."""
-        return self.backbone.classify(images)
 
 
 def finetune(config: Finetune) -> dict[str, Any]:
@@ -177,10 +187,13 @@ def finetune(config: Finetune) -> dict[str, Any]:
     reuse_freed_memory()
 
     # Data ------------------------------------------------------------------------------------------------------------
-    # note: training sketches are decoded larger than they are trained at, because crops are enlarged again.
-    decoded_size = config.image_size * 4 // 3
+    sizes = config.step_sizes()
     sketches = open_sketches(
-        config.data, decoded_size, per_class=config.per_class, strict=config.strict, seed=config.seed
+        config.data,
+        math.ceil(OVERSIZE * max(sizes.sizes)),
+        per_class=config.per_class,
+        strict=config.strict,
+        seed=config.seed,
     )
     for line in sketches.unreadable[:5]:
         say(f"skipped {line}")
@@ -190,6 +203,22 @@ def finetune(config: Finetune) -> dict[str, Any]:
         sketches = sketches.select_classes(config.leave_out, leave_out=True)
     if len(sketches.classes) < 2:
         raise ValueError(f"{config.data} without {', '.join(config.leave_out)} is one class: leave out fewer")
+
+    # Model -----------------------------------------------------------------------------------------------------------
+    attention = ARMS[config.arm].attention
+    backbone = load_backbone(
+        config.weights,
+        attention=attention,
+        downsample=config.downsample,
+        gate_init=config.gate_init,
+        head=config.head,
+        classes=tuple(sketches.classes),
+    )
+    backbone.checkpoint_activations = config.checkpoint_activations
+    _check_sizes(config, sizes, backbone, accelerator.device)  # before hours of decoding, not after
+    model = Classifier(backbone).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+    # Batches ---------------------------------------------------------------------------------------------------------
     train_part, held_out_part = sketches.split(
         config.held_out, seed=config.seed, duplicates=config.duplicates == "together"
     )
@@ -204,35 +233,15 @@ def finetune(config: Finetune) -> dict[str, Any]:
         )
         for part in (train_part, held_out_part)
     )
-    augment = Augment(config.image_size, crop_scale=config.crop_scale)
-
-    # Model -----------------------------------------------------------------------------------------------------------
-    attention = ARMS[config.arm].attention
-    backbone = load_backbone(
-        config.weights,
-        attention=attention,
-        downsample=config.downsample,
-        gate_init=config.gate_init,
-        head=config.head,
-        classes=tuple(sketches.classes),
-    )
-    assert backbone.load_report is not None
-    new = set(backbone.load_report.new)
-    backbone.checkpoint_activations = config.checkpoint_activations
-    model = Classifier(backbone).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    augment = Augment(config)
 
     # Optimiser -------------------------------------------------------------------------------------------------------
-    groups = [
-        {"params": [weight for name, weight in backbone.named_parameters() if name not in new], "lr": config.lr},
-        {
-            "params": [weight for name, weight in backbone.named_parameters() if name in new],
-            "lr": config.lr * config.new_lr_factor,
-        },
-    ]
+    rates = {name: getattr(config, name) for name in ("lr", "new_lr_factor", "gate_lr_factor", "weight_decay")}
+    groups = parameter_groups(backbone, **rates, gate_weight_decay=config.gate_weight_decay)
     if config.optimizer == "adam":
-        optimizer = torch.optim.Adam(groups, lr=config.lr)
+        optimizer = torch.optim.Adam([{**group, "weight_decay": 0.0} for group in groups])
     else:
-        optimizer = torch.optim.AdamW(groups, lr=config.lr, weight_decay=config.weight_decay)
+        optimizer = torch.optim.AdamW(groups)
     model, optimizer, train_batches, held_out_batches = accelerator.prepare(
         model, optimizer, train_batches, held_out_batches
     )
@@ -243,14 +252,12 @@ def finetune(config: Finetune) -> dict[str, Any]:
     )
     accelerator.register_for_checkpointing(schedule)
 
-    sizes = f"{len(train_part):,} sketches to train on, {len(held_out_part):,} held out"
-    say(f"{config.arm} on {config.data}: {len(sketches.classes)} classes, {sizes}")
-    say(f"{config.epochs} epochs of {len(train_batches):,} steps on {accelerator.device}")
+    counts = f"{len(train_part):,} sketches to train on, {len(held_out_part):,} held out"
+    say(f"{config.arm} on {config.data}: {len(sketches.classes)} classes, {counts}")
+    at = ", ".join(f"{size} ({share:.0%})" for size, share in zip(sizes.sizes, sizes.shares, strict=True))
+    say(f"{config.epochs} epochs of {len(train_batches):,} steps on {accelerator.device}, at {at} pixels")
     if config.dry_run:
-        plan = _plan(config, accelerator, model, optimizer, augment, train_batches)
-        for name, value in plan.items():
-            say(f"{name.replace('_', ' ')}: {value:,}")
-        return plan
+        return _plan(config, sizes, accelerator, model, optimizer, augment, train_batches)
 
     # Loop ------------------------------------------------------------------------------------------------------------
     run = Run(config.out, config, accelerator, config.resume)
@@ -273,7 +280,7 @@ def finetune(config: Finetune) -> dict[str, Any]:
         )
         for batch_number, (batch, wait) in enumerate(_timed(batches), start=done + 1):
             with accelerator.accumulate(model):
-                logits = model(augment(batch["image"]))
+                logits = model(augment(batch["image"], sizes.at(config.seed, step)))
                 loss = F.cross_entropy(logits.float(), batch["label"], label_smoothing=config.label_smoothing)
                 require_finite(loss.item(), step, optimizer.param_groups[0]["lr"])
                 accelerator.backward(loss)
@@ -342,31 +349,6 @@ def finetune(config: Finetune) -> dict[str, Any]:
     return {"best_validation_accuracy": best, "steps": step, "weights": str(run.folder / "best")}
 
 
-@torch.no_grad()
-def evaluate(accelerator: Accelerator, model: nn.Module, batches: Any) -> dict[str, float]:
-    """Return loss, top-1 and top-5 accuracy over whole sketches, and how much the features differ between them."""
-    model.eval()
-    backbone = accelerator.unwrap_model(model).backbone
-    losses, correct, spread = [], [], math.inf
-    for batch in batches:
-        images = to_unit_range(batch["image"])
-        logits = model(images).float()
-        losses.append(accelerator.gather_for_metrics(F.cross_entropy(logits, batch["label"], reduction="none")))
-        ranked = logits.topk(min(5, logits.shape[1]), dim=1).indices == batch["label"][:, None]
-        correct.append(accelerator.gather_for_metrics(ranked))
-        if len(losses) == 1 and len(images) > 1:
-            spread = backbone.embed(images).std(0).mean().item()
-    model.train()
-    hits = torch.cat(correct).float()
-    scores = {} if math.isinf(spread) else {"feature_spread": spread}  # one image has none
-    return {
-        "validation_loss": torch.cat(losses).mean().item(),
-        "validation_accuracy": hits[:, 0].mean().item(),
-        "validation_top5": hits.sum(1).mean().item(),
-        **scores,
-    }
-
-
 def _digest(*parts: Sketches) -> str:
     """Return a name for the data as split: classes, labels and places."""
     digest = hashlib.sha256(json.dumps(parts[0].classes).encode())
@@ -393,30 +375,66 @@ def _timed(batches: Any) -> Iterator[tuple[dict[str, Tensor], float]]:
         start = time.perf_counter()
 
 
+def _check_sizes(config: Finetune, sizes: StepSizes, backbone: Backbone, device: torch.device) -> None:
+    """Refuse sizes that the classified layer cannot take, or that memory will not hold; ValueError in one line."""
+    least = backbone.minimum_size((backbone.classified_layer,))
+    for name, size in (("image_size", config.image_size), *(("image_sizes", size) for size in sizes.sizes)):
+        if size < least:
+            has = "is" if name == "image_size" or config.image_sizes is None else "has"
+            raise ValueError(
+                f"{name} {has} {size}: {backbone.classified_layer} of this backbone needs {least} pixels or more"
+            )
+    largest = max(sizes.sizes)
+    counted = count_step_memory(backbone, image_size=largest, batch_size=config.batch_size, precision=config.precision)
+    require_memory(
+        counted,
+        device,
+        what=f"a step of {config.batch_size} images at {largest} pixels",
+        mend="name smaller image_sizes, a smaller batch_size, or set checkpoint_activations",
+    )
+
+
 def _plan(
-    config: Finetune, accelerator: Accelerator, model: nn.Module, optimizer: Any, augment: Augment, batches: Any
+    config: Finetune,
+    sizes: StepSizes,
+    accelerator: Accelerator,
+    model: nn.Module,
+    optimizer: Any,
+    augment: Augment,
+    batches: Any,
 ) -> dict[str, Any]:
     """Say what the whole run will take. It moves the weights, which are then thrown away."""
-    backbone = accelerator.unwrap_model(model).backbone
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        backbone.classify(torch.rand(1, 3, config.image_size, config.image_size, device=accelerator.device))
-    forward = counter.get_total_flops() // 2
-
-    def step(batch: dict[str, Tensor]) -> None:
-        accelerator.backward(F.cross_entropy(model(augment(batch["image"])).float(), batch["label"]))
-        optimizer.step()
-        optimizer.zero_grad()
-
-    seconds = measure_steps(step, batches, accelerator.device)
+    settings = accelerator.unwrap_model(model).backbone.config
     images, steps = len(batches.dataset), config.epochs * len(batches)
-    return {
+    at_sizes = []
+    for (size, count), share in zip(sizes.count(config.seed, steps).items(), sizes.shares, strict=True):
+
+        def step(batch: dict[str, Tensor], size: int = size) -> None:
+            logits = model(augment(batch["image"], size))
+            accelerator.backward(F.cross_entropy(logits.float(), batch["label"]))
+            optimizer.step()
+            optimizer.zero_grad()
+
+        forward = count_multiply_adds(lambda size=size: Backbone(settings).classify(torch.rand(1, 3, size, size)))
+        seconds = measure_steps(step, batches, accelerator.device)
+        row = {"pixels": size, "share": share, "steps": count, "multiply_adds_an_image_forward": forward}
+        at_sizes.append({**row, "seconds_a_step": round(seconds, 3)})
+    forward = sum(row["steps"] * row["multiply_adds_an_image_forward"] for row in at_sizes) / steps
+    seconds = sum(row["steps"] * row["seconds_a_step"] for row in at_sizes) / steps
+    plan = {
         "training_images": images,
-        "classes": len(backbone.config.classes),
+        "classes": len(settings.classes),
         "steps": steps,
-        "multiply_adds_an_image_forward": forward,
+        "multiply_adds_an_image_forward": round(forward),
         # Backward takes twice the forward pass: gradients of the weights and of the features.
-        "multiply_adds_in_all": 3 * forward * images * config.epochs,
+        "multiply_adds_in_all": round(3 * forward * images * config.epochs),
         "seconds_a_step": round(seconds, 3),
         "hours_of_steps": round(steps * seconds / 3600, 3),
         "peak_memory_MiB": round(peak_memory(accelerator.device) / 2**20),
     }
+    for name, value in plan.items():
+        accelerator.print(f"{name.replace('_', ' ')}: {value:,}")
+    for row in at_sizes:
+        numbers = (f"{name.replace('_', ' ')} {value:,}" for name, value in row.items() if name != "pixels")
+        accelerator.print(f"at {row['pixels']} pixels: {', '.join(numbers)}")
+    return {**plan, "sizes": at_sizes}
