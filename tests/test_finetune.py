@@ -4,6 +4,7 @@ Oracles: the unbroken run, evaluation written anew, and counts worked out by han
 """
 
 import json
+import math
 import os
 import re
 import signal
@@ -19,16 +20,18 @@ import pytest
 import torch
 from PIL import ImageOps
 from safetensors.torch import load_file
-from torch._subclasses.fake_tensor import FakeTensor
+from torch.optim.swa_utils import AveragedModel
 
-from sketchloss import Backbone, load_backbone
+from sketchloss import load_backbone
 from sketchloss.data.doodles import KINDS, doodle
 from sketchloss.data.loading import to_unit_range
 from sketchloss.data.sources import open_sketches
 from sketchloss.recipes import finetune as module
 from sketchloss.recipes.finetune import PRESETS, Finetune, finetune
 from sketchloss.training import resources
+from sketchloss.training.classifier import Classifier
 from sketchloss.training.guards import TrainingStopped, chance_warning
+from sketchloss.training.run import hold_run_folder
 from sketchloss.training.sizes import StepSizes
 
 pytestmark = pytest.mark.usefixtures("fresh_accelerate")
@@ -146,7 +149,10 @@ def wait_until(reached: Callable[[], bool], process: subprocess.Popen[str], seco
     [
         {},
         {"accumulate": 2},
-        {"image_sizes": (24, 32, 48), "size_shares": (0.3, 0.4, 0.3), "thicken": 0.5, "arm": "tuning"},
+        {
+            **{"image_sizes": (24, 32, 48), "size_shares": (0.3, 0.4, 0.3), "thicken": 0.5, "arm": "tuning"},
+            **{"ema": 0.8, "contrast": 0.5},
+        },
     ],
 )
 def test_killed_again_and_again_and_resumed_ends_as_the_unbroken_run(config, tmp_path, change):
@@ -177,19 +183,89 @@ def test_each_step_is_trained_at_its_own_size_and_validated_at_one(config, monke
     # Oracle: the sizes drawn without the recipe.
     config = replace(config, image_sizes=(24, 40), size_shares=(0.4, 0.6), image_size=32, epochs=2)
     seen = {True: [], False: []}
-    classify = Backbone.classify
+    forward = Classifier.forward
 
-    def watched(backbone, images):
-        if not isinstance(images, FakeTensor):  # which memory is counted with
-            seen[backbone.training].append(images.shape[-1])
-        return classify(backbone, images)
+    def watched(classifier, images):
+        seen[classifier.training].append(images.shape[-1])
+        return forward(classifier, images)
 
-    monkeypatch.setattr(Backbone, "classify", watched)
+    monkeypatch.setattr(Classifier, "forward", watched)
     steps = finetune(config)["steps"]
     drawn = StepSizes((24, 40), (0.4, 0.6))
     assert seen[True] == [drawn.at(config.seed, step) for step in range(steps)]
     assert set(seen[True]) == {24, 40}
     assert set(seen[False]) == {32}
+
+
+def test_averaged_weights_are_kept_and_judged(config, monkeypatch):
+    # Oracle: the average worked out from the weights after each step.
+    seen = []
+    update = AveragedModel.update_parameters
+
+    def watched(averaged, model):
+        seen.append(model.backbone.features[0].weight.detach().clone())
+        update(averaged, model)
+
+    monkeypatch.setattr(AveragedModel, "update_parameters", watched)
+    finetune(replace(config, epochs=1, ema=0.7))
+    assert len(seen) == 5
+    average = seen[0]
+    for weights in seen[1:]:
+        average = 0.7 * average + 0.3 * weights
+    kept = load_backbone(config.out).features[0].weight
+    torch.testing.assert_close(kept, average, atol=1e-4, rtol=1e-3)  # float16 on disk
+    assert (kept - seen[-1]).abs().max() > 3e-4
+    logged = lines(config.out)[-1]["validation_accuracy"]
+    assert logged == pytest.approx(accuracy_of(config.out / "best", config), abs=0.051)
+
+
+def test_contrast_has_its_weight_and_classes_come_together(config, monkeypatch):
+    # Oracle: a term that is always 2, and the labels that it is given.
+    seen = []
+
+    def two(embeddings, labels):
+        seen.append(labels)
+        assert embeddings.shape == (len(labels), 64)
+        return 2 + 0 * embeddings.sum()
+
+    monkeypatch.setattr(module, "supervised_contrast", lambda: two)
+    finetune(replace(config, epochs=1, contrast=50.0, lr=1e-9, label_smoothing=0.0))
+    first = lines(config.out)[0]["train_loss"]
+    assert first == pytest.approx(100 + math.log(4), abs=0.2)  # a new classifier knows nothing of four classes
+    for labels in seen[:-1]:
+        assert labels.bincount().max() >= 4
+
+
+def test_a_second_training_in_one_folder_is_refused(config):
+    config = replace(config, epochs=400)
+    with trained_elsewhere(config) as process:
+        wait_until((config.out / "metrics.jsonl").exists, process)
+        before = (config.out / "config.json").read_bytes()
+        for resume, words in (
+            (True, "another process is training in .*run: wait until"),
+            (False, "already holds a run"),
+        ):
+            with pytest.raises(ValueError, match=words) as error:
+                finetune(replace(config, resume=resume))
+            assert "\n" not in str(error.value)
+        assert (config.out / "config.json").read_bytes() == before
+        assert process.poll() is None
+    # Killed, it holds the folder no longer.
+    with hold_run_folder(config.out):
+        pass
+
+
+def test_a_held_folder_that_stays_empty_is_removed(tmp_path):
+    with pytest.raises(RuntimeError), hold_run_folder(tmp_path / "run"):
+        raise RuntimeError
+    assert not (tmp_path / "run").exists()
+    with hold_run_folder(tmp_path / "run"):
+        (tmp_path / "run" / "config.json").touch()
+        with pytest.raises(ValueError, match="another process is training"), hold_run_folder(tmp_path / "run"):
+            pass
+    assert (tmp_path / "run" / "config.json").exists()
+    with hold_run_folder(tmp_path / "other", main=False):
+        assert not (tmp_path / "other").exists()
 
 
 def test_dry_run_counts_each_size(config, capsys):
@@ -227,10 +303,10 @@ def test_sizes_that_cannot_be_are_refused_at_once(config, change, words):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"image_sizes": (12, 32)}, "image_sizes has 12: relu5_3 of this backbone needs 16 pixels or more"),
-        ({"image_sizes": None, "image_size": 20}, "image_sizes is 15: relu5_3"),
+        ({"image_sizes": (12, 32)}, "a size of image_sizes is 12: relu5_3 of this backbone needs 16 pixels or more"),
+        ({"image_sizes": None, "image_size": 20}, "a size of image_sizes is 15: relu5_3"),
         ({"image_sizes": (32,), "image_size": 8}, "image_size is 8: relu5_3"),
-        ({"image_sizes": (16, 32), "head": "vgg"}, "image_sizes has 16: pool5 of this backbone needs 32"),
+        ({"image_sizes": (16, 32), "head": "vgg"}, "a size of image_sizes is 16: pool5 of this backbone needs 32"),
         (
             {"image_sizes": (32, 2048)},
             r"8 images at 2048 pixels takes about \d+\.\d GiB, and 2\.0 GiB are",
@@ -388,6 +464,12 @@ def test_nothing_to_resume(config):
         ({"crop_scale": (0.5, 0.2)}, r"crop_scale is 0\.5 0\.2"),
         ({"label_smoothing": 1.0}, "label_smoothing"),
         ({"clip": -1.0}, r"clip is -1\.0"),
+        ({"gate_lr_factor": 0.0}, r"gate_lr_factor is 0\.0"),
+        ({"gate_weight_decay": -0.1}, r"gate_weight_decay is -0\.1"),
+        ({"ema": 1.0}, r"ema is 1\.0: it must be at least 0 and below 1"),
+        ({"contrast": -1.0}, r"contrast is -1\.0"),
+        ({"contrast_together": 0}, "contrast_together is 0"),
+        ({"rotation": -3.0}, r"rotation is -3\.0"),
         ({"workers": -1}, "workers is -1"),
     ],
 )

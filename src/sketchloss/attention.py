@@ -9,6 +9,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from sketchloss.pooling import Pooling, new_pool
+
 GateOrder = Literal["channel_spatial", "spatial_channel", "parallel"]
 GateInit = Literal["default", "half", "ajar", "open"]
 
@@ -77,6 +79,7 @@ class AttentionGate(nn.Module):
         init: `default` (PyTorch's; each gate starts near 0.5, so together they scale by about 0.25), `half` (each at
             exactly 1/2), `ajar` (both start at sigmoid(2), about 0.88) or `open` (at sigmoid(5), about 0.99).
         downsample: `none` (the paper's text: the pool is replaced) or `max` (2×2 max-pool after the gate, VGG's cost).
+        pooling: kind of that pool.
 
     Raises:
         ValueError: for a setting outside the choices above.
@@ -91,6 +94,7 @@ class AttentionGate(nn.Module):
         kernel_size: int = 7,
         init: GateInit = "default",
         downsample: Literal["none", "max"] = "none",
+        pooling: Pooling = "max",
     ) -> None:
         super().__init__()
         if order not in ("channel_spatial", "spatial_channel", "parallel"):
@@ -106,7 +110,7 @@ class AttentionGate(nn.Module):
         self.order = order
         self.channel = ChannelGate(channels, reduction=reduction)
         self.spatial = SpatialGate(kernel_size=kernel_size)
-        self.pool = nn.MaxPool2d(2) if downsample == "max" else nn.Identity()
+        self.pool = new_pool(pooling) if downsample == "max" else nn.Identity()
         if init in START_BIASES:
             for last in (self.channel.expand, self.spatial.conv):
                 nn.init.zeros_(last.weight)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from sketchloss.attention import HALF_TWICE, AttentionGate, GateInit, GateOrder
+from sketchloss.pooling import BlurredPool, Pooling, new_pool
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -64,6 +65,9 @@ class BackboneConfig:
     downsample: Literal["none", "max"] = "max"
     """`none`: a gate replaces its pool, as the paper's text says; `max`: gate, then 2x2 max-pool. Without attention
     the slots hold VGG's max-pools, whatever is said here."""
+    pooling: Pooling = "max"
+    """What the 2x2 pools are: `max`: VGG's; `blur_max` or `max_blur`: with a blur before or behind the maximum, which
+    small shifts change less. Weights that were trained with one kind need tuning for another."""
     width: float = 1.0
     """Multiplies every channel count; for small tests."""
     gate_order: GateOrder = "channel_spatial"
@@ -108,6 +112,16 @@ class LoadReport:
     """Tensors of the file that the backbone has no place for."""
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Where weights come from; stored in their `config.json`. An empty text: not known."""
+
+    started_from: str = ""
+    """Name of the weights that they were tuned from."""
+    licence: str = ""
+    """Licence of those, which also holds for these; an SPDX name such as `CC-BY-4.0`."""
+
+
 class Backbone(nn.Module):
     """VGG-16's convolutions, optionally with attention, and taps by layer name.
 
@@ -132,6 +146,8 @@ class Backbone(nn.Module):
         self.config = config = config or BackboneConfig(**settings)
         #: What `load_backbone` found; None for a backbone that was not loaded from a file.
         self.load_report: LoadReport | None = None
+        #: Where the weights come from, which is saved with them.
+        self.origin = Origin()
         #: Recompute activations in the backward pass instead of keeping them: less memory, a third more arithmetic.
         self.checkpoint_activations = False
 
@@ -152,10 +168,11 @@ class Backbone(nn.Module):
                         kernel_size=config.gate_kernel,
                         init=config.gate_init,
                         downsample=config.downsample,
+                        pooling=config.pooling,
                     )
                 )
             else:
-                layers.append(nn.MaxPool2d(2))
+                layers.append(new_pool(config.pooling))
         self.features = nn.Sequential(*layers)
         self.embedding_size = channels
         self.classifier = self._build_classifier(channels) if config.classes else None
@@ -203,7 +220,8 @@ class Backbone(nn.Module):
         """Return the smallest height and width in pixels at which these layers have at least one position."""
         deepest = max(tap_index(layer) for layer in layers)
         halvings = sum(
-            isinstance(module, nn.MaxPool2d) or (isinstance(module, AttentionGate) and self.config.downsample == "max")
+            isinstance(module, nn.MaxPool2d | BlurredPool)
+            or (isinstance(module, AttentionGate) and self.config.downsample == "max")
             for module in list(self.features)[: deepest + 1]
         )
         return 2**halvings
@@ -266,9 +284,16 @@ class Backbone(nn.Module):
         Raises:
             ValueError: if the backbone has no classifier, or as `forward`.
         """
+        return self.classify_features(self(images, (self.classified_layer,))[self.classified_layer])
+
+    def classify_features(self, features: Float[Tensor, "n c h w"]) -> Float[Tensor, "n classes"]:
+        """Return the class logits from the features of `classified_layer`.
+
+        Raises:
+            ValueError: if the backbone has no classifier.
+        """
         if self.classifier is None:
             raise ValueError("this backbone has no classifier: build it with classes=(...), or load tuned weights")
-        features = self(images, (self.classified_layer,))[self.classified_layer]
         if self.config.head == "vgg":
             features = F.adaptive_avg_pool2d(features, 7).flatten(1)
         return self.classifier(features)

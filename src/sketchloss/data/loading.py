@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from sketchloss.data.captions import Captioned
 from sketchloss.data.pictures import PictureItem, Pictures
@@ -25,6 +25,7 @@ def load_batches(
     shuffle: bool = False,
     workers: int | None = None,
     seed: int = 0,
+    order: Sampler[int] | None = None,
 ) -> DataLoader:
     """Return batches `{"image": uint8 n×3×s×s, "index": int64 (n,)}`, of sketches also `"label": int64 (n,)`.
 
@@ -33,7 +34,8 @@ def load_batches(
         batch_size: n; the last batch may be smaller.
         shuffle: in an order that the seed gives.
         workers: processes that decode; None: one for each core but one, 8 at most.
-        seed: of the order.
+        seed: of that order.
+        order: another one, instead of `shuffle` and its seed.
     """
     if isinstance(pictures, HeldPictures):
         workers = 0
@@ -43,7 +45,8 @@ def load_batches(
     return DataLoader(
         pictures,  # pyright: ignore[reportArgumentType] - a map-style dataset by its methods
         batch_size=batch_size,
-        shuffle=shuffle,
+        shuffle=shuffle and order is None,
+        sampler=order,
         num_workers=workers,
         pin_memory=torch.cuda.is_available(),
         generator=torch.Generator().manual_seed(seed),

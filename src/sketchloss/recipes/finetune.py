@@ -12,159 +12,36 @@ import json
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-import tyro
 from accelerate import Accelerator
 from accelerate.utils import set_seed
-from torch import Tensor, nn
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from sketchloss.attention import GateInit
-from sketchloss.backbone import ARMS, Backbone
-from sketchloss.data.augmentation import CROP_AND_FLIP, OVERSIZE, Augment, Augmentation
+from sketchloss.backbone import ARMS, Origin
+from sketchloss.data.augmentation import OVERSIZE, Augment
 from sketchloss.data.loading import hold_if_small, load_batches
 from sketchloss.data.names import short_name
 from sketchloss.data.sources import Sketches, open_sketches
 from sketchloss.memory import reuse_freed_memory
+from sketchloss.recipes.finetune_settings import PRESETS as PRESETS
+from sketchloss.recipes.finetune_settings import Finetune
 from sketchloss.training.accelerator import new_accelerator
-from sketchloss.training.checks import require_not_negative, require_positive
-from sketchloss.training.classifier import Classifier, count_step_memory, evaluate
+from sketchloss.training.classifier import Classifier, evaluate
+from sketchloss.training.contrast import ClassesTogether, supervised_contrast
 from sketchloss.training.groups import parameter_groups
 from sketchloss.training.guards import chance_warning, require_finite
 from sketchloss.training.meter import Meter
-from sketchloss.training.plan import measure_steps, peak_memory
-from sketchloss.training.resources import count_multiply_adds, require_memory
-from sketchloss.training.run import Run, check_run_folder
-from sketchloss.training.sizes import StepSizes, sizes_around
+from sketchloss.training.run import Run, check_run_folder, hold_run_folder
+from sketchloss.training.tuning_plan import check_sizes, plan_lines, plan_tuning
 from sketchloss.weights import load_backbone, save_backbone
 
-
-@dataclass(frozen=True)
-class Finetune(Augmentation):
-    """Tune VGG-16, with or without attention, to classify sketches; its features become the loss.
-
-    Raises:
-        ValueError: for a setting outside its range, naming it.
-    """
-
-    data: str
-    """Sketches: `doodles`, a folder of class folders, a folder of QuickDraw .ndjson, or a hub data set; several with
-    commas between them."""
-    out: Path
-    """Run folder to make."""
-    arm: Literal["attention+tuning", "tuning"] = "attention+tuning"
-    """With attention gates or without."""
-    weights: str = "photo"
-    """What to start from: a name (photo, imagenet, sketch), a path, or a hub repo."""
-    downsample: Literal["none", "max"] = "max"
-    """`none`: gates replace their pools (12 times the arithmetic); `max`: gate, then pool."""
-    gate_init: GateInit = "half"
-    """`half`: gates start at 1/2 each, and the next convolution makes up for it; `open`: near 1; `ajar`: at 0.88;
-    `default`: near 0.5."""
-    head: Literal["vgg", "pooled"] = "pooled"
-    """Classifier: VGG's three layers, or one linear layer on pooled features."""
-    image_size: int = 64
-    """Side in pixels of the images that weights are validated and chosen at."""
-    image_sizes: Annotated[tuple[int, ...] | None, tyro.conf.DisallowNone] = None
-    """Sides in pixels of the training images: each batch has one of them, drawn at random. By default 3/4, 1, 3/2 and 2
-    times `image_size`."""
-    size_shares: Annotated[tuple[float, ...] | None, tyro.conf.DisallowNone] = None
-    """Share of the batches that each of `image_sizes` gets. By default all the same; or of the sizes by default, 0.1,
-    0.5, 0.25 and 0.15."""
-    per_class: Annotated[int | None, tyro.conf.DisallowNone] = None
-    """Use at most this many sketches of a class, from each of several sources."""
-    leave_out: tuple[str, ...] = ()
-    """Classes never to train on, so that they can be used to test what was learnt."""
-    held_out: float = 0.1
-    """Share of each class kept for validation."""
-    duplicates: Literal["ignore", "together"] = "ignore"
-    """`together`: flipped or rotated copies of one picture stay on one side of the split."""
-    strict: bool = False
-    """Refuse a source with unreadable files instead of skipping them."""
-    epochs: int = 12
-    """Passes over the training part."""
-    batch_size: int = 32
-    """Images per process and step, the same at every size."""
-    accumulate: int = 1
-    """Steps whose gradients are added before the weights move."""
-    optimizer: Literal["adam", "adamw"] = "adamw"
-    """Adam without weight decay, or AdamW with `weight_decay`."""
-    lr: float = 8e-5
-    """Learning rate of the convolutions."""
-    new_lr_factor: float = 10.0
-    """Learning rate of a new classifier, as a multiple of `lr`."""
-    gate_lr_factor: float = 10.0
-    """Learning rate of the gates, new or from the file, as a multiple of `lr`."""
-    weight_decay: float = 0.01
-    """AdamW's, of all but the gates."""
-    gate_weight_decay: float = 0.0
-    """AdamW's of the gates."""
-    label_smoothing: float = 0.1
-    """Of the cross-entropy."""
-    schedule: Literal["constant", "cosine"] = "cosine"
-    """Learning rate over time, after the warm-up."""
-    warmup: int = 100
-    """Steps over which the learning rate rises from 0."""
-    clip: float = 1.0
-    """Largest norm of the gradients; 0: no clipping."""
-    precision: Literal["no", "bf16", "fp16"] = "bf16"
-    """Arithmetic: float32, or mixed with bfloat16 or float16 (CUDA only)."""
-    checkpoint_activations: bool = False
-    """Recompute activations in the backward pass: less memory, more time."""
-    workers: Annotated[int | None, tyro.conf.DisallowNone] = None
-    """Decoding processes; by default one for each core but one, 8 at most."""
-    checkpoint_every: int = 500
-    """Steps between checkpoints; one is also made after each epoch."""
-    log_every: int = 20
-    """Steps between lines of metrics.jsonl."""
-    seed: int = 0
-    """Of the split, the initial weights, the order and the crops."""
-    resume: bool = False
-    """Continue the run in `out` to the same weights as if it had never stopped."""
-    dry_run: bool = False
-    """Print the plan (images, steps, multiply-adds, memory, time) from a few measured steps, and stop."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        positive = ("image_size", "epochs", "batch_size", "accumulate", "lr", "new_lr_factor", "gate_lr_factor")
-        require_positive(self, (*positive, "log_every", "checkpoint_every"))
-        require_not_negative(self, ("warmup", "clip", "weight_decay", "gate_weight_decay", "workers"))
-        if not 0 < self.held_out < 1:
-            raise ValueError(f"held_out is {self.held_out}: it must lie between 0 and 1")
-        if not 0 <= self.label_smoothing < 1:
-            raise ValueError(f"label_smoothing is {self.label_smoothing}: it must be at least 0 and below 1")
-        self.step_sizes()
-
-    def step_sizes(self) -> StepSizes:
-        """Return the sizes to train at.
-
-        Raises:
-            ValueError: as `StepSizes`, or for shares without sizes.
-        """
-        if self.image_sizes is not None:
-            return StepSizes(self.image_sizes, self.size_shares)
-        if self.size_shares is not None:
-            raise ValueError("size_shares are given without image_sizes: name the sizes, too")
-        return sizes_around(self.image_size)
-
-
-#: What each preset changes of the defaults above.
-PRESETS: dict[str, dict[str, Any]] = {
-    # Algorithm 1 as printed. Its learning rate is known to fail; the run says so when it does.
-    "paper": {
-        **{"weights": "imagenet", "downsample": "none", "gate_init": "default", "head": "vgg", "image_size": 224},
-        **{"image_sizes": (224,), "crop_scale": (0.08, 1.0), **CROP_AND_FLIP, "label_smoothing": 0.0},
-        **{"epochs": 25, "batch_size": 32, "optimizer": "adam", "lr": 0.005, "new_lr_factor": 1.0},
-        **{"gate_lr_factor": 1.0, "schedule": "constant", "warmup": 0, "clip": 0.0, "precision": "no"},
-    },
-    "stable": {},
-    "demo": {"image_sizes": (64,), "per_class": 24, "epochs": 2, "lr": 2e-4, "warmup": 10},
-}
+# What the result says of its licence, if the weights that it was started from did not say.
+UNKNOWN = "unknown"
 
 
 def finetune(config: Finetune) -> dict[str, Any]:
@@ -177,13 +54,19 @@ def finetune(config: Finetune) -> dict[str, Any]:
         ValueError: as `Finetune`, `open_sketches`, `load_backbone` and `Run`.
         TrainingStopped: if the loss is not finite.
     """
-    # Set-up ----------------------------------------------------------------------------------------------------------
     accelerator = new_accelerator(config.precision, seed=config.seed, accumulate=config.accumulate)
+    if config.dry_run:
+        return _finetune(config, accelerator)
+    check_run_folder(config.out, config, config.resume)  # before hours of decoding, not after
+    with hold_run_folder(config.out, main=accelerator.is_main_process):
+        return _finetune(config, accelerator)
+
+
+def _finetune(config: Finetune, accelerator: Accelerator) -> dict[str, Any]:
+    # Set-up ----------------------------------------------------------------------------------------------------------
     set_seed(config.seed)
     say = accelerator.print
-    if not config.dry_run:
-        check_run_folder(config.out, config, config.resume)  # before hours of decoding, not after
-
+    contrast = supervised_contrast() if config.contrast else None
     reuse_freed_memory()
 
     # Data ------------------------------------------------------------------------------------------------------------
@@ -205,17 +88,28 @@ def finetune(config: Finetune) -> dict[str, Any]:
         raise ValueError(f"{config.data} without {', '.join(config.leave_out)} is one class: leave out fewer")
 
     # Model -----------------------------------------------------------------------------------------------------------
-    attention = ARMS[config.arm].attention
     backbone = load_backbone(
         config.weights,
-        attention=attention,
+        attention=ARMS[config.arm].attention,
         downsample=config.downsample,
         gate_init=config.gate_init,
         head=config.head,
         classes=tuple(sketches.classes),
+        **({} if config.pooling is None else {"pooling": config.pooling}),
     )
+    backbone.origin = _origin(config, backbone.origin)
+    if backbone.origin.licence == UNKNOWN:
+        mend = 'write it into their config.json as "licence", or give --licence'
+        say(f"warning: the weights {config.weights} do not name their licence, and so the result will not: {mend}")
     backbone.checkpoint_activations = config.checkpoint_activations
-    _check_sizes(config, sizes, backbone, accelerator.device)  # before hours of decoding, not after
+    check_sizes(
+        backbone,
+        sizes,
+        image_size=config.image_size,
+        batch_size=config.batch_size,
+        precision=config.precision,
+        device=accelerator.device,
+    )
     model = Classifier(backbone).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
     # Batches ---------------------------------------------------------------------------------------------------------
@@ -223,6 +117,7 @@ def finetune(config: Finetune) -> dict[str, Any]:
         config.held_out, seed=config.seed, duplicates=config.duplicates == "together"
     )
     held_out_part = held_out_part.with_size(config.image_size)
+    together = ClassesTogether(train_part.labels, config.contrast_together, config.seed) if contrast else None
     train_batches, held_out_batches = (
         load_batches(
             hold_if_small(part, workers=config.workers),
@@ -230,6 +125,7 @@ def finetune(config: Finetune) -> dict[str, Any]:
             shuffle=part is train_part,
             workers=config.workers,
             seed=config.seed,
+            order=together if part is train_part else None,
         )
         for part in (train_part, held_out_part)
     )
@@ -242,6 +138,10 @@ def finetune(config: Finetune) -> dict[str, Any]:
         optimizer = torch.optim.Adam([{**group, "weight_decay": 0.0} for group in groups])
     else:
         optimizer = torch.optim.AdamW(groups)
+    averaged = None
+    if config.ema:  # made before the model is prepared: a copy of what is prepared would call the original
+        averaged = AveragedModel(model.to(accelerator.device), multi_avg_fn=get_ema_multi_avg_fn(config.ema))
+        accelerator.register_for_checkpointing(averaged)
     model, optimizer, train_batches, held_out_batches = accelerator.prepare(
         model, optimizer, train_batches, held_out_batches
     )
@@ -252,12 +152,33 @@ def finetune(config: Finetune) -> dict[str, Any]:
     )
     accelerator.register_for_checkpointing(schedule)
 
+    def loss_of(batch: dict[str, Tensor], size: int) -> tuple[Tensor, Tensor]:
+        logits, embeddings = model(augment(batch["image"], size))
+        loss = F.cross_entropy(logits.float(), batch["label"], label_smoothing=config.label_smoothing)
+        if contrast:
+            loss = loss + config.contrast * contrast(embeddings, batch["label"])
+        return loss, logits
+
     counts = f"{len(train_part):,} sketches to train on, {len(held_out_part):,} held out"
     say(f"{config.arm} on {config.data}: {len(sketches.classes)} classes, {counts}")
     at = ", ".join(f"{size} ({share:.0%})" for size, share in zip(sizes.sizes, sizes.shares, strict=True))
     say(f"{config.epochs} epochs of {len(train_batches):,} steps on {accelerator.device}, at {at} pixels")
     if config.dry_run:
-        return _plan(config, sizes, accelerator, model, optimizer, augment, train_batches)
+
+        def train_once(batch: dict[str, Tensor], size: int) -> None:
+            accelerator.backward(loss_of(batch, size)[0])
+            optimizer.step()
+            optimizer.zero_grad()
+
+        plan = plan_tuning(
+            *(backbone, sizes, train_once, train_batches),
+            epochs=config.epochs,
+            seed=config.seed,
+            device=accelerator.device,
+        )
+        for line in plan_lines(plan):
+            say(line)
+        return plan
 
     # Loop ------------------------------------------------------------------------------------------------------------
     run = Run(config.out, config, accelerator, config.resume)
@@ -280,8 +201,7 @@ def finetune(config: Finetune) -> dict[str, Any]:
         )
         for batch_number, (batch, wait) in enumerate(_timed(batches), start=done + 1):
             with accelerator.accumulate(model):
-                logits = model(augment(batch["image"], sizes.at(config.seed, step)))
-                loss = F.cross_entropy(logits.float(), batch["label"], label_smoothing=config.label_smoothing)
+                loss, logits = loss_of(batch, sizes.at(config.seed, step))
                 require_finite(loss.item(), step, optimizer.param_groups[0]["lr"])
                 accelerator.backward(loss)
                 if accelerator.sync_gradients and config.clip:
@@ -290,6 +210,8 @@ def finetune(config: Finetune) -> dict[str, Any]:
                 optimizer.zero_grad()
             if accelerator.sync_gradients:
                 schedule.step()
+                if averaged:
+                    averaged.update_parameters(accelerator.unwrap_model(model))
             step += 1
             waited += wait
             images_seen += len(batch["label"]) * accelerator.num_processes
@@ -317,7 +239,8 @@ def finetune(config: Finetune) -> dict[str, Any]:
         bar.close()
 
         # Evaluation --------------------------------------------------------------------------------------------------
-        scores = evaluate(accelerator, model, held_out_batches)
+        judged = averaged.module if averaged else model
+        scores = evaluate(accelerator, judged, held_out_batches)
         run.log(step, epoch=epoch + 1, **scores)
         say(
             f"epoch {epoch + 1}/{config.epochs}: validation top-1 {scores['validation_accuracy']:.2%}, "
@@ -331,7 +254,7 @@ def finetune(config: Finetune) -> dict[str, Any]:
         if scores["validation_accuracy"] > best:
             best = scores["validation_accuracy"]
             if accelerator.is_main_process:
-                save_backbone(accelerator.unwrap_model(model).backbone, run.folder / "best")
+                save_backbone(accelerator.unwrap_model(judged).backbone, run.folder / "best")
         run.save_checkpoint({"epoch": epoch + 1, "batch": 0, "step": step, "best": best})
         checkpoint_due = False
         started, images_seen, waited = time.perf_counter(), 0, 0.0
@@ -347,6 +270,16 @@ def finetune(config: Finetune) -> dict[str, Any]:
         draw_curves(run.metrics(), run.folder / "curves.png", title=title)
     say(f"best validation top-1 {best:.2%}; weights in {run.folder / 'best'}, curves in {run.folder / 'curves.png'}")
     return {"best_validation_accuracy": best, "steps": step, "weights": str(run.folder / "best")}
+
+
+def _origin(config: Finetune, of_start: Origin) -> Origin:
+    """Return what the result says about what it was started from."""
+    named = "" if of_start.licence == UNKNOWN else of_start.licence
+    if named and config.licence and named != config.licence:
+        raise ValueError(
+            f"licence is {config.licence}, but the weights {config.weights} are under {named}: leave licence out"
+        )
+    return Origin(started_from=short_name(config.weights), licence=named or config.licence or UNKNOWN)
 
 
 def _digest(*parts: Sketches) -> str:
@@ -373,68 +306,3 @@ def _timed(batches: Any) -> Iterator[tuple[dict[str, Tensor], float]]:
     for batch in batches:
         yield batch, time.perf_counter() - start
         start = time.perf_counter()
-
-
-def _check_sizes(config: Finetune, sizes: StepSizes, backbone: Backbone, device: torch.device) -> None:
-    """Refuse sizes that the classified layer cannot take, or that memory will not hold; ValueError in one line."""
-    least = backbone.minimum_size((backbone.classified_layer,))
-    for name, size in (("image_size", config.image_size), *(("image_sizes", size) for size in sizes.sizes)):
-        if size < least:
-            has = "is" if name == "image_size" or config.image_sizes is None else "has"
-            raise ValueError(
-                f"{name} {has} {size}: {backbone.classified_layer} of this backbone needs {least} pixels or more"
-            )
-    largest = max(sizes.sizes)
-    counted = count_step_memory(backbone, image_size=largest, batch_size=config.batch_size, precision=config.precision)
-    require_memory(
-        counted,
-        device,
-        what=f"a step of {config.batch_size} images at {largest} pixels",
-        mend="name smaller image_sizes, a smaller batch_size, or set checkpoint_activations",
-    )
-
-
-def _plan(
-    config: Finetune,
-    sizes: StepSizes,
-    accelerator: Accelerator,
-    model: nn.Module,
-    optimizer: Any,
-    augment: Augment,
-    batches: Any,
-) -> dict[str, Any]:
-    """Say what the whole run will take. It moves the weights, which are then thrown away."""
-    settings = accelerator.unwrap_model(model).backbone.config
-    images, steps = len(batches.dataset), config.epochs * len(batches)
-    at_sizes = []
-    for (size, count), share in zip(sizes.count(config.seed, steps).items(), sizes.shares, strict=True):
-
-        def step(batch: dict[str, Tensor], size: int = size) -> None:
-            logits = model(augment(batch["image"], size))
-            accelerator.backward(F.cross_entropy(logits.float(), batch["label"]))
-            optimizer.step()
-            optimizer.zero_grad()
-
-        forward = count_multiply_adds(lambda size=size: Backbone(settings).classify(torch.rand(1, 3, size, size)))
-        seconds = measure_steps(step, batches, accelerator.device)
-        row = {"pixels": size, "share": share, "steps": count, "multiply_adds_an_image_forward": forward}
-        at_sizes.append({**row, "seconds_a_step": round(seconds, 3)})
-    forward = sum(row["steps"] * row["multiply_adds_an_image_forward"] for row in at_sizes) / steps
-    seconds = sum(row["steps"] * row["seconds_a_step"] for row in at_sizes) / steps
-    plan = {
-        "training_images": images,
-        "classes": len(settings.classes),
-        "steps": steps,
-        "multiply_adds_an_image_forward": round(forward),
-        # Backward takes twice the forward pass: gradients of the weights and of the features.
-        "multiply_adds_in_all": round(3 * forward * images * config.epochs),
-        "seconds_a_step": round(seconds, 3),
-        "hours_of_steps": round(steps * seconds / 3600, 3),
-        "peak_memory_MiB": round(peak_memory(accelerator.device) / 2**20),
-    }
-    for name, value in plan.items():
-        accelerator.print(f"{name.replace('_', ' ')}: {value:,}")
-    for row in at_sizes:
-        numbers = (f"{name.replace('_', ' ')} {value:,}" for name, value in row.items() if name != "pixels")
-        accelerator.print(f"at {row['pixels']} pixels: {', '.join(numbers)}")
-    return {**plan, "sizes": at_sizes}

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from sketchloss.backbone import Backbone
@@ -14,31 +15,40 @@ from sketchloss.training.resources import peak_training_memory
 
 
 class Classifier(nn.Module):
-    """A backbone whose call is `classify`: what is trained, and wrapped for several processes."""
+    """A backbone that classifies: what is trained, and wrapped for several processes."""
 
     def __init__(self, backbone: Backbone) -> None:
         super().__init__()
         self.backbone = backbone
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the logits."""
-        return self.backbone.classify(images)
+    def forward(self, images: Float[Tensor, "n 3 h w"]) -> tuple[Float[Tensor, "n classes"], Float[Tensor, "n d"]]:
+        """Return the logits, and the embeddings as float32: relu5_3 averaged over positions, of any length."""
+        layer = self.backbone.classified_layer
+        taps = self.backbone(images, {"relu5_3", layer})
+        return self.backbone.classify_features(taps[layer]), taps["relu5_3"].float().mean((2, 3))
 
 
 @torch.no_grad()
 def evaluate(accelerator: Accelerator, model: nn.Module, batches: Any) -> dict[str, float]:
-    """Return loss, top-1 and top-5 accuracy over whole sketches, and how much the features differ between them."""
+    """Return loss, top-1 and top-5 accuracy over whole sketches, and how much the features differ between them.
+
+    Args:
+        accelerator: that the batches were prepared with.
+        model: a `Classifier`, prepared or not.
+        batches: as `load_batches` gives them, without augmentation.
+    """
     model.eval()
-    backbone = accelerator.unwrap_model(model).backbone
     losses, correct, spread = [], [], math.inf
     for batch in batches:
         images = to_unit_range(batch["image"])
-        logits = model(images).float()
+        with accelerator.autocast():
+            logits, embeddings = model(images)
+        logits = logits.float()
         losses.append(accelerator.gather_for_metrics(F.cross_entropy(logits, batch["label"], reduction="none")))
         ranked = logits.topk(min(5, logits.shape[1]), dim=1).indices == batch["label"][:, None]
         correct.append(accelerator.gather_for_metrics(ranked))
         if len(losses) == 1 and len(images) > 1:
-            spread = backbone.embed(images).std(0).mean().item()
+            spread = F.normalize(embeddings, dim=1).std(0).mean().item()
     model.train()
     hits = torch.cat(correct).float()
     scores = {} if math.isinf(spread) else {"feature_spread": spread}  # one image has none
