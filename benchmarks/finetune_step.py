@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F
 
 from sketchloss import load_backbone
-from sketchloss.data.loading import Augment, HeldSketches, load_batches
+from sketchloss.data.augmentation import Augment, Augmentation
+from sketchloss.data.loading import HeldSketches, load_batches
 from sketchloss.data.sources import open_sketches
 from sketchloss.report.tables import markdown_table
 
@@ -29,7 +30,7 @@ def main() -> None:
 
     sketches = open_sketches(options.data, IMAGE_SIZE * 4 // 3)
     sketches = sketches.select(torch.randperm(len(sketches))[: options.steps * BATCH_SIZE].numpy())
-    augment = Augment(IMAGE_SIZE, crop_scale=(0.3, 1.0))
+    augment = Augment(Augmentation())
     rows = []
     for arm, attention in (("tuning", False), ("attention+tuning", True)):
         model = load_backbone("photo", attention=attention, gate_init="open", classes=tuple(sketches.classes))
@@ -40,7 +41,7 @@ def main() -> None:
             for batch in load_batches(source, batch_size=BATCH_SIZE, shuffle=True):
                 got = time.perf_counter()
                 with torch.autocast("cpu", torch.bfloat16):
-                    logits = model.classify(augment(batch["image"]))
+                    logits = model.classify(augment(batch["image"], IMAGE_SIZE))
                 F.cross_entropy(logits.float(), batch["label"]).backward()
                 optimizer.step()
                 optimizer.zero_grad()

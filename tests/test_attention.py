@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sketchloss.attention import AttentionGate, ChannelGate, SpatialGate, weigh_by_pooled
+from sketchloss.attention import HALF_TWICE, AttentionGate, ChannelGate, SpatialGate, weigh_by_pooled
 
 ORDERS = ("channel_spatial", "spatial_channel", "parallel")
 
@@ -110,7 +110,7 @@ def test_max_downsampling_is_the_gate_and_then_vggs_pool():
 
 
 @pytest.mark.parametrize("order", ORDERS)
-@pytest.mark.parametrize(("init", "bias"), [("open", 5), ("ajar", 2)])
+@pytest.mark.parametrize(("init", "bias"), [("open", 5), ("ajar", 2), ("half", 0)])
 def test_open_gates_start_alike_whatever_the_features(order, init, bias):
     gate = AttentionGate(32, order=order, init=init)
     features = torch.relu(torch.randn(2, 32, 9, 9)) * 100
@@ -139,9 +139,17 @@ def test_gradients_match_finite_differences(order, downsample):
     assert torch.autograd.gradcheck(lambda features, *_: gate(features), (features, *parameters), fast_mode=True)
 
 
-def test_open_gates_can_learn():
+@pytest.mark.parametrize("order", ORDERS)
+def test_half_open_gates_scale_by_exactly_a_quarter(order):
+    features = random_features(2, 32, 9, 9).float()
+    assert torch.equal(AttentionGate(32, order=order, init="half")(features), features * HALF_TWICE)
+    assert HALF_TWICE == 0.25
+
+
+@pytest.mark.parametrize("init", ["open", "half"])
+def test_gates_that_start_alike_can_learn(init):
     # The last layers start at zero weight; they move first, and the reducing layer from the second step on.
-    gate = AttentionGate(8, init="open", reduction=2)
+    gate = AttentionGate(8, init=init, reduction=2)
     with torch.no_grad():
         gate.channel.reduce.bias.fill_(1)  # keeps the hidden units alive
     features = torch.rand(2, 8, 6, 6)

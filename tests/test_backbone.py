@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from sketchloss.attention import AttentionGate
 from sketchloss.backbone import ARMS, IMAGENET_MEAN, IMAGENET_STD, TAPS, Backbone, BackboneConfig, freeze
-from sketchloss.weights import load_backbone
+from sketchloss.weights import load_backbone, save_backbone
 
 # Printed by `torchvision.models.vgg16().features`.
 TORCHVISION_TAPS = {
@@ -332,6 +332,46 @@ def test_new_gates_keep_their_start_and_unwanted_gates_are_reported():
     report = small_backbone().load_weights(with_gates.state_dict())
     assert report.new == ()
     assert set(report.unused) == GATES
+
+
+@pytest.mark.parametrize("downsample", ["max", "none"])
+@pytest.mark.parametrize("order", ["channel_spatial", "spatial_channel", "parallel"])
+def test_gates_that_start_at_a_half_keep_the_function_of_weights_without_gates(order, downsample):
+    # Oracle: the network that the weights came from; without pools, the same with nothing in the two slots.
+    plain = small_backbone()
+    torch.nn.init.uniform_(plain.features[5].bias)  # a bias that is multiplied, too, would be seen
+    gated = Backbone(**SMALL, attention=True, gate_init="half", gate_order=order, downsample=downsample).eval()
+    gated.load_weights(plain.state_dict())
+    if downsample == "none":
+        plain.features[4] = plain.features[9] = torch.nn.Identity()
+    images = torch.rand(2, 3, 64, 48)
+    with torch.no_grad():
+        expected, found = plain(images, TAPS), gated(images, TAPS)
+    for layer in TAPS:
+        scale = 0.25 if layer in ("pool1", "pool2") else 1.0
+        torch.testing.assert_close(found[layer], scale * expected[layer], atol=1e-5, rtol=1e-5)
+
+
+def test_only_gates_that_are_new_are_made_up_for(tmp_path):
+    # Oracle: the tensors in the file.
+    torch.manual_seed(1)
+    tuned = small_backbone(attention=True, gate_init="half", classes=("a", "b"))
+    save_backbone(tuned, tmp_path, dtype=torch.float32)
+    for settings in ({}, {"gate_init": "half"}, {"classes": ()}):
+        loaded = load_backbone(tmp_path, **settings)
+        for index in (5, 10):
+            assert torch.equal(loaded.features[index].weight, tuned.features[index].weight)
+    # Of a file with the second slot's gates alone, only the first slot's are new.
+    tensors = {name: value for name, value in tuned.state_dict().items() if not name.startswith("features.4.")}
+    half = small_backbone(attention=True, gate_init="half")
+    half.load_weights(tensors)
+    assert torch.equal(half.features[5].weight, 4 * tuned.features[5].weight)
+    assert torch.equal(half.features[10].weight, tuned.features[10].weight)
+    # Gates that start elsewhere, and a backbone without gates, take the weights as they are.
+    for settings in ({"attention": True, "gate_init": "open"}, {"attention": False, "gate_init": "half"}):
+        other = small_backbone(**settings)
+        other.load_weights(small_backbone().state_dict())
+        assert torch.equal(other.features[5].weight, small_backbone().features[5].weight)
 
 
 def test_weights_that_do_not_fit_are_refused():

@@ -4,12 +4,15 @@ Oracles: the unbroken run, evaluation written anew, and counts worked out by han
 """
 
 import json
+import math
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,13 +20,19 @@ import pytest
 import torch
 from PIL import ImageOps
 from safetensors.torch import load_file
+from torch.optim.swa_utils import AveragedModel
 
 from sketchloss import load_backbone
 from sketchloss.data.doodles import KINDS, doodle
 from sketchloss.data.loading import to_unit_range
 from sketchloss.data.sources import open_sketches
+from sketchloss.recipes import finetune as module
 from sketchloss.recipes.finetune import PRESETS, Finetune, finetune
+from sketchloss.training import resources
+from sketchloss.training.classifier import Classifier
 from sketchloss.training.guards import TrainingStopped, chance_warning
+from sketchloss.training.run import hold_run_folder
+from sketchloss.training.sizes import StepSizes
 
 pytestmark = pytest.mark.usefixtures("fresh_accelerate")
 
@@ -46,6 +55,7 @@ def config(narrow, drawings, tmp_path) -> Finetune:
         out=tmp_path / "run",
         weights=narrow,
         image_size=32,
+        image_sizes=(32,),
         held_out=0.34,
         batch_size=8,
         epochs=2,
@@ -98,28 +108,67 @@ def test_learns_and_keeps_the_best_weights(config):
     )
 
 
-@pytest.mark.parametrize("accumulate", [1, 2])
-def test_killed_and_resumed_ends_as_the_unbroken_run(config, tmp_path, accumulate):
-    config = replace(config, accumulate=accumulate)
-    unbroken = replace(config, out=tmp_path / "unbroken")
-    finetune(unbroken)
-
+@contextmanager
+def trained_elsewhere(config: Finetune) -> Iterator[subprocess.Popen[str]]:
+    """A process that trains, killed at the end of the block if it has not ended by itself."""
     script = (
         "import sys, json; from pathlib import Path; from sketchloss.recipes.finetune import *;"
         "settings = json.loads(sys.argv[1]); settings['out'] = Path(settings['out']);"
-        "settings['crop_scale'] = tuple(settings['crop_scale']); finetune(Finetune(**settings))"
+        "settings = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()};"
+        "finetune(Finetune(**settings))"
     )
     settings = json.dumps(config.__dict__, default=str)
     # As many threads as here: sums over threads round differently.
     environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
-    process = subprocess.Popen([sys.executable, "-c", script, settings], stdout=subprocess.DEVNULL, env=environment)
-    position = config.out / "checkpoints" / "last" / "position.json"
-    while process.poll() is None and not position.exists():
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    stopped_at = json.loads(position.read_text())
-    assert stopped_at["step"] < lines(unbroken.out)[-1]["step"], "the process finished before it was killed"
+    with subprocess.Popen(
+        [sys.executable, "-c", script, settings],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment,
+        start_new_session=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGKILL)
+            process.wait(60)
+
+
+def wait_until(reached: Callable[[], bool], process: subprocess.Popen[str], seconds: float = 240) -> None:
+    """Wait for something that a process does; the process must not end before."""
+    end = time.monotonic() + seconds
+    while not reached():
+        assert process.poll() is None, process.stdout and process.stdout.read()
+        assert time.monotonic() < end, "it took too long"
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"accumulate": 2},
+        {
+            **{"image_sizes": (24, 32, 48), "size_shares": (0.3, 0.4, 0.3), "thicken": 0.5, "arm": "tuning"},
+            **{"ema": 0.8, "contrast": 0.5},
+        },
+    ],
+)
+def test_killed_again_and_again_and_resumed_ends_as_the_unbroken_run(config, tmp_path, change):
+    config = replace(config, **change)
+    unbroken = replace(config, out=tmp_path / "unbroken")
+    finetune(unbroken)
+    last = lines(unbroken.out)[-1]["step"]
+
+    def logged() -> int:
+        return len(lines(config.out)) if (config.out / "metrics.jsonl").exists() else 0
+
+    # Before the first checkpoint, after it, and after the second epoch's first: checkpoints are 3 steps apart.
+    for resume, steps in ((False, 1), (True, 4), (True, 8)):
+        with trained_elsewhere(replace(config, resume=resume)) as process:
+            wait_until(lambda steps=steps: logged() >= steps, process)
+    assert lines(config.out)[-1]["step"] < last, "the process finished before it was killed"
 
     finetune(replace(config, resume=True))
     assert same_weights(config.out / "checkpoints" / "last", unbroken.out / "checkpoints" / "last")
@@ -128,6 +177,151 @@ def test_killed_and_resumed_ends_as_the_unbroken_run(config, tmp_path, accumulat
     assert steps == [
         (line["step"], line.get("train_loss"), line.get("validation_loss")) for line in lines(unbroken.out)
     ]
+
+
+def test_each_step_is_trained_at_its_own_size_and_validated_at_one(config, monkeypatch):
+    # Oracle: the sizes drawn without the recipe.
+    config = replace(config, image_sizes=(24, 40), size_shares=(0.4, 0.6), image_size=32, epochs=2)
+    seen = {True: [], False: []}
+    forward = Classifier.forward
+
+    def watched(classifier, images):
+        seen[classifier.training].append(images.shape[-1])
+        return forward(classifier, images)
+
+    monkeypatch.setattr(Classifier, "forward", watched)
+    steps = finetune(config)["steps"]
+    drawn = StepSizes((24, 40), (0.4, 0.6))
+    assert seen[True] == [drawn.at(config.seed, step) for step in range(steps)]
+    assert set(seen[True]) == {24, 40}
+    assert set(seen[False]) == {32}
+
+
+def test_averaged_weights_are_kept_and_judged(config, monkeypatch):
+    # Oracle: the average worked out from the weights after each step.
+    seen = []
+    update = AveragedModel.update_parameters
+
+    def watched(averaged, model):
+        seen.append(model.backbone.features[0].weight.detach().clone())
+        update(averaged, model)
+
+    monkeypatch.setattr(AveragedModel, "update_parameters", watched)
+    finetune(replace(config, epochs=1, ema=0.7))
+    assert len(seen) == 5
+    average = seen[0]
+    for weights in seen[1:]:
+        average = 0.7 * average + 0.3 * weights
+    kept = load_backbone(config.out).features[0].weight
+    torch.testing.assert_close(kept, average, atol=1e-4, rtol=1e-3)  # float16 on disk
+    assert (kept - seen[-1]).abs().max() > 3e-4
+    logged = lines(config.out)[-1]["validation_accuracy"]
+    assert logged == pytest.approx(accuracy_of(config.out / "best", config), abs=0.051)
+
+
+def test_contrast_has_its_weight_and_classes_come_together(config, monkeypatch):
+    # Oracle: a term that is always 2, and the labels that it is given.
+    seen = []
+
+    def two(embeddings, labels):
+        seen.append(labels)
+        assert embeddings.shape == (len(labels), 64)
+        return 2 + 0 * embeddings.sum()
+
+    monkeypatch.setattr(module, "supervised_contrast", lambda: two)
+    finetune(replace(config, epochs=1, contrast=50.0, lr=1e-9, label_smoothing=0.0))
+    first = lines(config.out)[0]["train_loss"]
+    assert first == pytest.approx(100 + math.log(4), abs=0.2)  # a new classifier knows nothing of four classes
+    for labels in seen[:-1]:
+        assert labels.bincount().max() >= 4
+
+
+def test_a_second_training_in_one_folder_is_refused(config):
+    config = replace(config, epochs=400)
+    with trained_elsewhere(config) as process:
+        wait_until((config.out / "metrics.jsonl").exists, process)
+        before = (config.out / "config.json").read_bytes()
+        for resume, words in (
+            (True, "another process is training in .*run: wait until"),
+            (False, "already holds a run"),
+        ):
+            with pytest.raises(ValueError, match=words) as error:
+                finetune(replace(config, resume=resume))
+            assert "\n" not in str(error.value)
+        assert (config.out / "config.json").read_bytes() == before
+        assert process.poll() is None
+    # Killed, it holds the folder no longer.
+    with hold_run_folder(config.out):
+        pass
+
+
+def test_a_held_folder_that_stays_empty_is_removed(tmp_path):
+    with pytest.raises(RuntimeError), hold_run_folder(tmp_path / "run"):
+        raise RuntimeError
+    assert not (tmp_path / "run").exists()
+    with hold_run_folder(tmp_path / "run"):
+        (tmp_path / "run" / "config.json").touch()
+        with pytest.raises(ValueError, match="another process is training"), hold_run_folder(tmp_path / "run"):
+            pass
+    assert (tmp_path / "run" / "config.json").exists()
+    with hold_run_folder(tmp_path / "other", main=False):
+        assert not (tmp_path / "other").exists()
+
+
+def test_dry_run_counts_each_size(config, capsys):
+    config = replace(config, arm="tuning", image_sizes=(16, 32), size_shares=(0.25, 0.75), dry_run=True, epochs=5)
+    plan = finetune(config)
+    small, large = plan["sizes"]
+    assert (small["pixels"], large["pixels"], small["share"], large["share"]) == (16, 32, 0.25, 0.75)
+    assert {16: small["steps"], 32: large["steps"]} == StepSizes((16, 32), (0.25, 0.75)).count(0, plan["steps"])
+    # Convolutions take a quarter at half the side, the linear layer the same.
+    linear = 64 * plan["classes"]
+    assert large["multiply_adds_an_image_forward"] - linear == 4 * (small["multiply_adds_an_image_forward"] - linear)
+    mean = (small["steps"] * small["multiply_adds_an_image_forward"]) + (
+        large["steps"] * large["multiply_adds_an_image_forward"]
+    )
+    assert plan["multiply_adds_an_image_forward"] == round(mean / plan["steps"])
+    said = capsys.readouterr().out
+    assert "at 16 (25%), 32 (75%) pixels" in said
+    assert f"at 16 pixels: share 0.25, steps {small['steps']}" in said
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"image_sizes": ()}, "image_sizes is empty"),
+        ({"image_sizes": (64, -1)}, "image_sizes has -1"),
+        ({"image_sizes": (32, 64), "size_shares": (1.0,)}, "size_shares are 1.0, 1 for 2 sizes"),
+        ({"image_sizes": None, "size_shares": (0.5, 0.5)}, "size_shares are given without image_sizes"),
+    ],
+)
+def test_sizes_that_cannot_be_are_refused_at_once(config, change, words):
+    with pytest.raises(ValueError, match=words):
+        replace(config, **change)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"image_sizes": (12, 32)}, "a size of image_sizes is 12: relu5_3 of this backbone needs 16 pixels or more"),
+        ({"image_sizes": None, "image_size": 20}, "a size of image_sizes is 15: relu5_3"),
+        ({"image_sizes": (32,), "image_size": 8}, "image_size is 8: relu5_3"),
+        ({"image_sizes": (16, 32), "head": "vgg"}, "a size of image_sizes is 16: pool5 of this backbone needs 32"),
+        (
+            {"image_sizes": (32, 2048)},
+            r"8 images at 2048 pixels takes about \d+\.\d GiB, and 2\.0 GiB are",
+        ),
+    ],
+)
+def test_sizes_that_network_or_memory_will_not_take_are_refused_before_anything_is_decoded(
+    config, change, words, monkeypatch
+):
+    monkeypatch.setattr(resources, "free_memory", lambda device: 2 * 2**30)
+    monkeypatch.setattr(module, "load_batches", lambda *_, **__: pytest.fail("decoding began"))
+    with pytest.raises(ValueError, match=words) as error:
+        finetune(replace(config, **change))
+    assert "\n" not in str(error.value)
+    assert not config.out.exists()
 
 
 def test_two_processes_log_once_and_score_every_sketch_once(config):
@@ -270,6 +464,12 @@ def test_nothing_to_resume(config):
         ({"crop_scale": (0.5, 0.2)}, r"crop_scale is 0\.5 0\.2"),
         ({"label_smoothing": 1.0}, "label_smoothing"),
         ({"clip": -1.0}, r"clip is -1\.0"),
+        ({"gate_lr_factor": 0.0}, r"gate_lr_factor is 0\.0"),
+        ({"gate_weight_decay": -0.1}, r"gate_weight_decay is -0\.1"),
+        ({"ema": 1.0}, r"ema is 1\.0: it must be at least 0 and below 1"),
+        ({"contrast": -1.0}, r"contrast is -1\.0"),
+        ({"contrast_together": 0}, "contrast_together is 0"),
+        ({"rotation": -3.0}, r"rotation is -3\.0"),
         ({"workers": -1}, "workers is -1"),
     ],
 )
@@ -281,9 +481,12 @@ def test_bad_settings_are_named(config, change, words):
 def test_paper_preset_is_algorithm_1():
     paper = Finetune(data="x", out=Path("x"), **PRESETS["paper"])
     assert (paper.optimizer, paper.lr, paper.batch_size, paper.epochs) == ("adam", 0.005, 32, 25)
-    assert (paper.image_size, paper.crop_scale, paper.held_out) == (224, (0.08, 1.0), 0.1)
+    assert (paper.image_size, paper.image_sizes, paper.crop_scale, paper.held_out) == (224, (224,), (0.08, 1.0), 0.1)
+    changes = ("rotate", "thicken", "thin", "soften", "grey", "colour", "tint")
+    assert [getattr(paper, name) for name in changes] == [0] * len(changes)
     assert (paper.downsample, paper.gate_init, paper.head, paper.schedule) == ("none", "default", "vgg", "constant")
-    assert (paper.clip, paper.warmup, paper.label_smoothing, paper.new_lr_factor) == (0, 0, 0, 1)
+    assert (paper.clip, paper.warmup, paper.label_smoothing) == (0, 0, 0)
+    assert (paper.new_lr_factor, paper.gate_lr_factor) == (1, 1)
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,14 @@
 """What a training takes, counted. Oracles: arithmetic by hand, published counts of VGG-16, and torch's own step."""
 
+import os
+
 import pytest
 import torch
 from torch import nn
 
 from sketchloss import Backbone
-from sketchloss.training.resources import count_multiply_adds, peak_training_memory
+from sketchloss.training import resources
+from sketchloss.training.resources import count_multiply_adds, free_memory, peak_training_memory, require_memory
 
 
 def test_multiply_adds_of_a_convolution():
@@ -51,3 +54,13 @@ def test_memory_grows_with_the_batch():
     first, second, third = peak(16), peak(32), peak(48)
     assert second - first == pytest.approx(third - second, rel=0.01)
     assert second > first
+
+
+def test_what_memory_will_not_hold_is_refused(monkeypatch):
+    # Oracle: the system's own count of what is free.
+    free = free_memory(torch.device("cpu"))
+    assert 0 < free <= os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    monkeypatch.setattr(resources, "free_memory", lambda device: 10 * 2**30)
+    require_memory(8 * 2**30, torch.device("cpu"), what="a step", mend="name less")
+    with pytest.raises(ValueError, match=r"^a step takes about 10\.1 GiB, and 10\.0 GiB are free: name less$"):
+        require_memory(int(8.1 * 2**30), torch.device("cpu"), what="a step", mend="name less")

@@ -10,12 +10,17 @@ from torch import Tensor, nn
 
 from sketchloss.func_transforms import inside_transform
 
+from sketchloss.pooling import Pooling, new_pool
+
 GateOrder = Literal["channel_spatial", "spatial_channel", "parallel"]
-GateInit = Literal["default", "ajar", "open"]
+GateInit = Literal["default", "half", "ajar", "open"]
 
 # A gate's output at the start is sigmoid(bias). At 5, two gates in a row scale by 0.987; but the sigmoid is so flat
-# there that training hardly moves them. At 2 they scale by 0.776, and the slope is sixteen times as steep.
-START_BIASES: dict[GateInit, float] = {"ajar": 2.0, "open": 5.0}
+# there that training hardly moves them. At 2 they scale by 0.776, and the slope is sixteen times as steep. At 0 it is
+# steepest, and they scale by exactly 1/4, in every order.
+START_BIASES: dict[GateInit, float] = {"half": 0.0, "ajar": 2.0, "open": 5.0}
+#: What two gates that start at 1/2 scale features by.
+HALF_TWICE = 0.25
 
 
 class ChannelGate(nn.Module):
@@ -72,9 +77,10 @@ class AttentionGate(nn.Module):
             `parallel` (both see the input, both weights multiply it).
         reduction: r of the channel gate.
         kernel_size: side of the spatial gate's convolution, odd.
-        init: `default` (PyTorch's; each gate starts near 0.5, so together they scale by about 0.25), `ajar` (both start
-            at sigmoid(2), about 0.88) or `open` (at sigmoid(5), about 0.99).
+        init: `default` (PyTorch's; each gate starts near 0.5, so together they scale by about 0.25), `half` (each at
+            exactly 1/2), `ajar` (both start at sigmoid(2), about 0.88) or `open` (at sigmoid(5), about 0.99).
         downsample: `none` (the paper's text: the pool is replaced) or `max` (2×2 max-pool after the gate, VGG's cost).
+        pooling: kind of that pool.
 
     Raises:
         ValueError: for a setting outside the choices above.
@@ -89,6 +95,7 @@ class AttentionGate(nn.Module):
         kernel_size: int = 7,
         init: GateInit = "default",
         downsample: Literal["none", "max"] = "none",
+        pooling: Pooling = "max",
     ) -> None:
         super().__init__()
         if order not in ("channel_spatial", "spatial_channel", "parallel"):
@@ -104,7 +111,7 @@ class AttentionGate(nn.Module):
         self.order = order
         self.channel = ChannelGate(channels, reduction=reduction)
         self.spatial = SpatialGate(kernel_size=kernel_size)
-        self.pool = nn.MaxPool2d(2) if downsample == "max" else nn.Identity()
+        self.pool = new_pool(pooling) if downsample == "max" else nn.Identity()
         if init in START_BIASES:
             for last in (self.channel.expand, self.spatial.conv):
                 nn.init.zeros_(last.weight)

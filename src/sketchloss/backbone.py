@@ -10,7 +10,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from sketchloss.attention import AttentionGate, GateInit, GateOrder
+from sketchloss.attention import HALF_TWICE, AttentionGate, GateInit, GateOrder
+from sketchloss.pooling import BlurredPool, Pooling, new_pool
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -64,6 +65,9 @@ class BackboneConfig:
     downsample: Literal["none", "max"] = "max"
     """`none`: a gate replaces its pool, as the paper's text says; `max`: gate, then 2x2 max-pool. Without attention
     the slots hold VGG's max-pools, whatever is said here."""
+    pooling: Pooling = "max"
+    """What the 2x2 pools are: `max`: VGG's; `blur_max` or `max_blur`: with a blur before or behind the maximum, which
+    small shifts change less. Weights that were trained with one kind need tuning for another."""
     width: float = 1.0
     """Multiplies every channel count; for small tests."""
     gate_order: GateOrder = "channel_spatial"
@@ -73,7 +77,8 @@ class BackboneConfig:
     gate_kernel: int = 7
     """Side of the spatial gate's convolution."""
     gate_init: GateInit = "default"
-    """`default`: gates start near 0.5; `ajar`: at 0.88; `open`: near 1."""
+    """`default`: gates start near 0.5; `half`: at 1/2, made up for in the next convolution when weights without gates
+    are loaded, which keeps the network's function; `ajar`: at 0.88; `open`: near 1."""
     classes: tuple[str, ...] = ()
     """Class names of the classifier; none: no classifier."""
     head: Literal["vgg", "pooled"] = "pooled"
@@ -107,11 +112,25 @@ class LoadReport:
     """Tensors of the file that the backbone has no place for."""
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Where weights come from; stored in their `config.json`. An empty text: not known."""
+
+    started_from: str = ""
+    """Name of the weights that they were tuned from."""
+    licence: str = ""
+    """Licence of those, which also holds for these; an SPDX name such as `CC-BY-4.0`."""
+
+
 class Backbone(nn.Module):
     """VGG-16's convolutions, optionally with attention, and taps by layer name.
 
     Parameter names and shapes are torchvision's (`features.0.weight`, ...); the gates sit at `features.4` and
     `features.9`, so photo-trained weights load without renaming.
+
+    With `gate_init="half"`, weights without gates keep their function: the two gates of a slot scale by 1/4, and
+    `load_weights` multiplies the weights of the convolution behind them by 4. Every layer is then as without gates, but
+    for `pool1` and `pool2`, which lie between the two: they are a quarter of what they were.
 
     Args:
         config: see `BackboneConfig`. Keyword arguments are fields of it, for `Backbone(attention=True)`.
@@ -127,6 +146,8 @@ class Backbone(nn.Module):
         self.config = config = config or BackboneConfig(**settings)
         #: What `load_backbone` found; None for a backbone that was not loaded from a file.
         self.load_report: LoadReport | None = None
+        #: Where the weights come from, which is saved with them.
+        self.origin = Origin()
         #: Recompute activations in the backward pass instead of keeping them: less memory, a third more arithmetic.
         self.checkpoint_activations = False
 
@@ -147,10 +168,11 @@ class Backbone(nn.Module):
                         kernel_size=config.gate_kernel,
                         init=config.gate_init,
                         downsample=config.downsample,
+                        pooling=config.pooling,
                     )
                 )
             else:
-                layers.append(nn.MaxPool2d(2))
+                layers.append(new_pool(config.pooling))
         self.features = nn.Sequential(*layers)
         self.embedding_size = channels
         self.classifier = self._build_classifier(channels) if config.classes else None
@@ -184,11 +206,22 @@ class Backbone(nn.Module):
                     nn.init.normal_(module.weight, 0, 0.01)
                     nn.init.zeros_(module.bias)
 
+    @property
+    def gates(self) -> dict[str, AttentionGate]:
+        """The gates by their names in `state_dict`; none without attention."""
+        return {name: module for name, module in self.named_modules() if isinstance(module, AttentionGate)}
+
+    @property
+    def classified_layer(self) -> str:
+        """The layer whose features the classifier is given."""
+        return "relu5_3" if self.config.head == "pooled" else "pool5"
+
     def minimum_size(self, layers: Iterable[str]) -> int:
         """Return the smallest height and width in pixels at which these layers have at least one position."""
         deepest = max(tap_index(layer) for layer in layers)
         halvings = sum(
-            isinstance(module, nn.MaxPool2d) or (isinstance(module, AttentionGate) and self.config.downsample == "max")
+            isinstance(module, nn.MaxPool2d | BlurredPool)
+            or (isinstance(module, AttentionGate) and self.config.downsample == "max")
             for module in list(self.features)[: deepest + 1]
         )
         return 2**halvings
@@ -251,11 +284,19 @@ class Backbone(nn.Module):
         Raises:
             ValueError: if the backbone has no classifier, or as `forward`.
         """
+        return self.classify_features(self(images, (self.classified_layer,))[self.classified_layer])
+
+    def classify_features(self, features: Float[Tensor, "n c h w"]) -> Float[Tensor, "n classes"]:
+        """Return the class logits from the features of `classified_layer`.
+
+        Raises:
+            ValueError: if the backbone has no classifier.
+        """
         if self.classifier is None:
             raise ValueError("this backbone has no classifier: build it with classes=(...), or load tuned weights")
-        if self.config.head == "pooled":
-            return self.classifier(self(images, ("relu5_3",))["relu5_3"])
-        return self.classifier(F.adaptive_avg_pool2d(self(images, ("pool5",))["pool5"], 7).flatten(1))
+        if self.config.head == "vgg":
+            features = F.adaptive_avg_pool2d(features, 7).flatten(1)
+        return self.classifier(features)
 
     def embed(self, images: Float[Tensor, "n 3 h w"], layer: str = "relu5_3") -> Float[Tensor, "n d"]:
         """Return one L2-normalised float32 vector per image: the layer's features averaged over positions.
@@ -298,10 +339,21 @@ class Backbone(nn.Module):
                 )
             used[name] = tensor
         self.load_state_dict(used, strict=False)
+        if self.config.gate_init == "half":
+            self._make_up_for_gates(used)
         return LoadReport(
             new=tuple(name for name in own if name not in used),
             unused=tuple(name for name in tensors if name not in used),
         )
+
+    @torch.no_grad()
+    def _make_up_for_gates(self, loaded: Mapping[str, Tensor]) -> None:
+        # note: only behind gates that are new. Loaded ones come with convolutions that were trained with them.
+        for name in self.gates:
+            if not any(loaded_name.startswith(f"{name}.") for loaded_name in loaded):
+                next_convolution = self.features[int(name.rpartition(".")[2]) + 1]
+                assert isinstance(next_convolution, nn.Conv2d)
+                next_convolution.weight.div_(HALF_TWICE)
 
     def describe(self) -> dict:
         """Return the configuration as JSON-ready values."""

@@ -4,7 +4,7 @@ import hashlib
 import json
 import pickle
 import warnings
-from dataclasses import fields
+from dataclasses import asdict, fields
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from sketchloss.backbone import Backbone, BackboneConfig
+from sketchloss.backbone import Backbone, BackboneConfig, Origin
 from sketchloss.files import write_json, write_tensors
 
 #: Names that `load_backbone` knows, each with what it is.
@@ -66,6 +66,7 @@ def load_backbone(weights: str | Path = "sketch", **settings) -> Backbone:
         raise ValueError(f"{path} has settings of the wrong kind ({_one_line(error)}): see its {CONFIG}") from None
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
+    backbone.origin = _read_origin(path.with_name(CONFIG))
     return backbone.eval()
 
 
@@ -89,7 +90,8 @@ def save_backbone(backbone: Backbone, folder: str | Path, *, dtype: torch.dtype 
         raise ValueError(f"{len(broken)} tensors are not finite in {dtype}, first {broken[0]}: not saved")
     folder.mkdir(parents=True, exist_ok=True)
     write_tensors(folder / TENSORS, tensors)
-    write_json(folder / CONFIG, {"format": FORMAT, "version": 1, **backbone.describe()})
+    origin = {name: value for name, value in asdict(backbone.origin).items() if value}
+    write_json(folder / CONFIG, {"format": FORMAT, "version": 1, **origin, **backbone.describe()})
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -132,17 +134,29 @@ def read_config(path: Path) -> dict | None:
     Raises:
         ValueError: if it is no JSON.
     """
+    config = _read_ours(path)
+    if config is None:
+        return None
+    known = {item.name for item in fields(BackboneConfig)}
+    settings = {name: value for name, value in config.items() if name in known}
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
+
+
+def _read_origin(path: Path) -> Origin:
+    """Read from the configuration beside a weights file where the weights come from, as far as it says."""
+    config = _read_ours(path) or {}
+    texts = {item.name: config.get(item.name) for item in fields(Origin)}
+    return Origin(**{name: text for name, text in texts.items() if isinstance(text, str)})
+
+
+def _read_ours(path: Path) -> dict | None:
     if not path.is_file():
         return None
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} is no JSON ({error}): copy the weights folder again") from None
-    if not isinstance(config, dict) or config.get("format") != FORMAT:
-        return None
-    known = {item.name for item in fields(BackboneConfig)}
-    settings = {name: value for name, value in config.items() if name in known}
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
+    return config if isinstance(config, dict) and config.get("format") == FORMAT else None
 
 
 def weights_digest(backbone: Backbone) -> str:
@@ -151,6 +165,8 @@ def weights_digest(backbone: Backbone) -> str:
     The classifier and the classes, which decide none, are left out.
     """
     settings = {name: value for name, value in backbone.describe().items() if name not in ("classes", "head")}
+    if settings["pooling"] == "max":
+        del settings["pooling"]  # note: galleries know weights by this digest, some from before there was a choice
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     tensors = {**dict(backbone.named_parameters()), **dict(backbone.named_buffers())}  # frozen weights are buffers
     for name in sorted(name for name in tensors if name.startswith("features.")):

@@ -1,4 +1,4 @@
-"""From stored pictures to batches: decoding in workers, augmentation of whole batches on the device."""
+"""From stored pictures to batches: decoding in workers, pictures held in memory."""
 
 import hashlib
 import os
@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, overload
 
-import kornia.augmentation as augmentation
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from sketchloss.data.captions import Captioned
 from sketchloss.data.pictures import PictureItem, Pictures
@@ -26,6 +25,7 @@ def load_batches(
     shuffle: bool = False,
     workers: int | None = None,
     seed: int = 0,
+    order: Sampler[int] | None = None,
 ) -> DataLoader:
     """Return batches `{"image": uint8 n×3×s×s, "index": int64 (n,)}`, of sketches also `"label": int64 (n,)`.
 
@@ -34,7 +34,8 @@ def load_batches(
         batch_size: n; the last batch may be smaller.
         shuffle: in an order that the seed gives.
         workers: processes that decode; None: one for each core but one, 8 at most.
-        seed: of the order.
+        seed: of that order.
+        order: another one, instead of `shuffle` and its seed.
     """
     if isinstance(pictures, HeldPictures):
         workers = 0
@@ -44,7 +45,8 @@ def load_batches(
     return DataLoader(
         pictures,  # pyright: ignore[reportArgumentType] - a map-style dataset by its methods
         batch_size=batch_size,
-        shuffle=shuffle,
+        shuffle=shuffle and order is None,
+        sampler=order,
         num_workers=workers,
         pin_memory=torch.cuda.is_available(),
         generator=torch.Generator().manual_seed(seed),
@@ -148,26 +150,3 @@ def _what_is_shown(pictures: Sketches | Pictures | Captioned) -> tuple[Any, ...]
 def to_unit_range(images: UInt8[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
     """Turn stored bytes into float32 in [0, 1], on the device they are on."""
     return images.float().div_(255).contiguous(memory_format=torch.channels_last)
-
-
-class Augment(nn.Module):
-    """RandomResizedCrop and horizontal flip of a batch, each image its own (Algorithm 1).
-
-    Args:
-        image_size: side of what comes out, in pixels.
-        crop_scale: least and greatest share of the area that a crop keeps.
-        flip: share of images flipped.
-    """
-
-    def __init__(self, image_size: int, *, crop_scale: tuple[float, float] = (0.08, 1.0), flip: float = 0.5) -> None:
-        super().__init__()
-        self.crop = augmentation.RandomResizedCrop(
-            (image_size, image_size), scale=crop_scale, resample="BILINEAR", align_corners=False
-        )
-        self.flip = augmentation.RandomHorizontalFlip(p=flip)
-
-    @torch.no_grad()
-    def forward(self, images: UInt8[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 s s"]:
-        """Return float32 images in [0, 1]."""
-        cropped = self.flip(self.crop(to_unit_range(images)))
-        return cropped.clamp(0, 1).contiguous(memory_format=torch.channels_last)

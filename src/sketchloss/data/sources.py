@@ -34,6 +34,7 @@ from sketchloss.data.labelled import (
 )
 from sketchloss.data.names import HUB_NAME
 from sketchloss.data.splits import duplicate_groups, merge_groups, split_by_class
+from sketchloss.data.synonyms import same_kind
 
 LARGEST_SIDE = 8192  # more is a slip of the hand, and takes all memory
 
@@ -107,14 +108,16 @@ class Sketches:
 
         Args:
             names: compared without regard to case, hyphens and underscores.
-            leave_out: keep all the others instead.
+            leave_out: keep all the others instead. Then a name also stands for its synonyms (`same_kind`): without
+                "car", no source has a "car (sedan)" either.
 
         Raises:
             ValueError: for a name that is no class, or if no class is left.
         """
-        wanted = {plain_name(name): name for name in names}
         known = [plain_name(name) for name in self.classes]
-        if unknown := [name for plain, name in wanted.items() if plain not in known]:
+        meant = {name: same_kind(name) if leave_out else {plain_name(name)} for name in names}
+        wanted = {plain for plains in meant.values() for plain in plains}
+        if unknown := [name for name, plains in meant.items() if plains.isdisjoint(known)]:
             close = get_close_matches(plain_name(unknown[0]), known, n=1)
             mend = f"did you mean {close[0]!r}?" if close else f"classes are {', '.join(known[:5])}, ..."
             raise ValueError(f"{self.name} has no class {unknown[0]!r}: {mend}")

@@ -12,149 +12,36 @@ import json
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-import tyro
 from accelerate import Accelerator
 from accelerate.utils import set_seed
-from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from sketchloss.attention import GateInit
-from sketchloss.backbone import ARMS, Backbone
-from sketchloss.data.loading import Augment, hold_if_small, load_batches, to_unit_range
+from sketchloss.backbone import ARMS, Origin
+from sketchloss.data.augmentation import OVERSIZE, Augment
+from sketchloss.data.loading import hold_if_small, load_batches
 from sketchloss.data.names import short_name
 from sketchloss.data.sources import Sketches, open_sketches
 from sketchloss.memory import reuse_freed_memory
+from sketchloss.recipes.finetune_settings import PRESETS as PRESETS
+from sketchloss.recipes.finetune_settings import Finetune
 from sketchloss.training.accelerator import new_accelerator
-from sketchloss.training.checks import require_positive
+from sketchloss.training.classifier import Classifier, evaluate
+from sketchloss.training.contrast import ClassesTogether, supervised_contrast
+from sketchloss.training.groups import parameter_groups
 from sketchloss.training.guards import chance_warning, require_finite
 from sketchloss.training.meter import Meter
-from sketchloss.training.plan import measure_steps, peak_memory
-from sketchloss.training.run import Run, check_run_folder
+from sketchloss.training.run import Run, check_run_folder, hold_run_folder
+from sketchloss.training.tuning_plan import check_sizes, plan_lines, plan_tuning
 from sketchloss.weights import load_backbone, save_backbone
 
-
-@dataclass(frozen=True)
-class Finetune:
-    """Tune VGG-16, with or without attention, to classify sketches; its features become the loss.
-
-    Raises:
-        ValueError: for a setting outside its range, naming it.
-    """
-
-    data: str
-    """Sketches: `doodles`, a folder of class folders, a folder of QuickDraw .ndjson, or a hub data set; several with
-    commas between them."""
-    out: Path
-    """Run folder to make."""
-    arm: Literal["attention+tuning", "tuning"] = "attention+tuning"
-    """With attention gates or without."""
-    weights: str = "photo"
-    """What to start from: a name (photo, imagenet, sketch), a path, or a hub repo."""
-    downsample: Literal["none", "max"] = "max"
-    """`none`: gates replace their pools (12 times the arithmetic); `max`: gate, then pool."""
-    gate_init: GateInit = "open"
-    """`open`: gates start near 1; `ajar`: each at 0.88; `default`: each near 0.5."""
-    head: Literal["vgg", "pooled"] = "pooled"
-    """Classifier: VGG's three layers, or one linear layer on pooled features."""
-    image_size: int = 128
-    """Side of the training images in pixels."""
-    per_class: Annotated[int | None, tyro.conf.DisallowNone] = None
-    """Use at most this many sketches of a class, from each of several sources."""
-    leave_out: tuple[str, ...] = ()
-    """Classes never to train on, so that they can be used to test what was learnt."""
-    held_out: float = 0.1
-    """Share of each class kept for validation."""
-    duplicates: Literal["ignore", "together"] = "ignore"
-    """`together`: flipped or rotated copies of one picture stay on one side of the split."""
-    strict: bool = False
-    """Refuse a source with unreadable files instead of skipping them."""
-    crop_scale: tuple[float, float] = (0.3, 1.0)
-    """Share of a sketch's area that a random crop keeps."""
-    epochs: int = 12
-    """Passes over the training part."""
-    batch_size: int = 32
-    """Images per process and step."""
-    accumulate: int = 1
-    """Steps whose gradients are added before the weights move."""
-    optimizer: Literal["adam", "adamw"] = "adamw"
-    """Adam without weight decay, or AdamW with `weight_decay`."""
-    lr: float = 8e-5
-    """Learning rate of the convolutions."""
-    new_lr_factor: float = 10.0
-    """The classifier's and the gates' learning rate, as a multiple of `lr`."""
-    weight_decay: float = 0.01
-    """AdamW's."""
-    label_smoothing: float = 0.1
-    """Of the cross-entropy."""
-    schedule: Literal["constant", "cosine"] = "cosine"
-    """Learning rate over time, after the warm-up."""
-    warmup: int = 100
-    """Steps over which the learning rate rises from 0."""
-    clip: float = 1.0
-    """Largest norm of the gradients; 0: no clipping."""
-    precision: Literal["no", "bf16", "fp16"] = "bf16"
-    """Arithmetic: float32, or mixed with bfloat16 or float16 (CUDA only)."""
-    checkpoint_activations: bool = False
-    """Recompute activations in the backward pass: less memory, more time."""
-    workers: Annotated[int | None, tyro.conf.DisallowNone] = None
-    """Decoding processes; by default one for each core but one, 8 at most."""
-    checkpoint_every: int = 500
-    """Steps between checkpoints; one is also made after each epoch."""
-    log_every: int = 20
-    """Steps between lines of metrics.jsonl."""
-    seed: int = 0
-    """Of the split, the initial weights, the order and the crops."""
-    resume: bool = False
-    """Continue the run in `out` to the same weights as if it had never stopped."""
-    dry_run: bool = False
-    """Print the plan (images, steps, multiply-adds, memory, time) from a few measured steps, and stop."""
-
-    def __post_init__(self) -> None:
-        positive = ("image_size", "epochs", "batch_size", "accumulate", "lr", "new_lr_factor", "log_every")
-        require_positive(self, (*positive, "checkpoint_every"))
-        if not 0 < self.held_out < 1:
-            raise ValueError(f"held_out is {self.held_out}: it must lie between 0 and 1")
-        low, high = self.crop_scale
-        if not 0 < low <= high <= 1:
-            raise ValueError(f"crop_scale is {low} {high}: it must be two shares with 0 < least <= greatest <= 1")
-        if not 0 <= self.label_smoothing < 1:
-            raise ValueError(f"label_smoothing is {self.label_smoothing}: it must be at least 0 and below 1")
-        for name in ("warmup", "clip", "weight_decay", "workers"):
-            if (getattr(self, name) or 0) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}: it must not be negative")
-
-
-#: What each preset changes of the defaults above.
-PRESETS: dict[str, dict[str, Any]] = {
-    # Algorithm 1 as printed. Its learning rate is known to fail; the run says so when it does.
-    "paper": {
-        **{"weights": "imagenet", "downsample": "none", "gate_init": "default", "head": "vgg", "image_size": 224},
-        **{"crop_scale": (0.08, 1.0), "epochs": 25, "batch_size": 32, "optimizer": "adam", "lr": 0.005},
-        **{"new_lr_factor": 1.0, "schedule": "constant", "warmup": 0, "clip": 0.0, "precision": "no"},
-        "label_smoothing": 0.0,
-    },
-    "stable": {},
-    "demo": {"image_size": 64, "per_class": 24, "epochs": 2, "lr": 2e-4, "warmup": 10},
-}
-
-
-class Classifier(nn.Module):
-    """A backbone whose call is `classify`: what is trained, and wrapped for several processes."""
-
-    def __init__(self, backbone: Backbone) -> None:
-        super().__init__()
-        self.backbone = backbone
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the logits."""
-        return self.backbone.classify(images)
+# What the result says of its licence, if the weights that it was started from did not say.
+UNKNOWN = "unknown"
 
 
 def finetune(config: Finetune) -> dict[str, Any]:
@@ -167,20 +54,29 @@ def finetune(config: Finetune) -> dict[str, Any]:
         ValueError: as `Finetune`, `open_sketches`, `load_backbone` and `Run`.
         TrainingStopped: if the loss is not finite.
     """
-    # Set-up ----------------------------------------------------------------------------------------------------------
     accelerator = new_accelerator(config.precision, seed=config.seed, accumulate=config.accumulate)
+    if config.dry_run:
+        return _finetune(config, accelerator)
+    check_run_folder(config.out, config, config.resume)  # before hours of decoding, not after
+    with hold_run_folder(config.out, main=accelerator.is_main_process):
+        return _finetune(config, accelerator)
+
+
+def _finetune(config: Finetune, accelerator: Accelerator) -> dict[str, Any]:
+    # Set-up ----------------------------------------------------------------------------------------------------------
     set_seed(config.seed)
     say = accelerator.print
-    if not config.dry_run:
-        check_run_folder(config.out, config, config.resume)  # before hours of decoding, not after
-
+    contrast = supervised_contrast() if config.contrast else None
     reuse_freed_memory()
 
     # Data ------------------------------------------------------------------------------------------------------------
-    # note: training sketches are decoded larger than they are trained at, because crops are enlarged again.
-    decoded_size = config.image_size * 4 // 3
+    sizes = config.step_sizes()
     sketches = open_sketches(
-        config.data, decoded_size, per_class=config.per_class, strict=config.strict, seed=config.seed
+        config.data,
+        math.ceil(OVERSIZE * max(sizes.sizes)),
+        per_class=config.per_class,
+        strict=config.strict,
+        seed=config.seed,
     )
     for line in sketches.unreadable[:5]:
         say(f"skipped {line}")
@@ -190,10 +86,38 @@ def finetune(config: Finetune) -> dict[str, Any]:
         sketches = sketches.select_classes(config.leave_out, leave_out=True)
     if len(sketches.classes) < 2:
         raise ValueError(f"{config.data} without {', '.join(config.leave_out)} is one class: leave out fewer")
+
+    # Model -----------------------------------------------------------------------------------------------------------
+    backbone = load_backbone(
+        config.weights,
+        attention=ARMS[config.arm].attention,
+        downsample=config.downsample,
+        gate_init=config.gate_init,
+        head=config.head,
+        classes=tuple(sketches.classes),
+        **({} if config.pooling is None else {"pooling": config.pooling}),
+    )
+    backbone.origin = _origin(config, backbone.origin)
+    if backbone.origin.licence == UNKNOWN:
+        mend = 'write it into their config.json as "licence", or give --licence'
+        say(f"warning: the weights {config.weights} do not name their licence, and so the result will not: {mend}")
+    backbone.checkpoint_activations = config.checkpoint_activations
+    check_sizes(
+        backbone,
+        sizes,
+        image_size=config.image_size,
+        batch_size=config.batch_size,
+        precision=config.precision,
+        device=accelerator.device,
+    )
+    model = Classifier(backbone).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+    # Batches ---------------------------------------------------------------------------------------------------------
     train_part, held_out_part = sketches.split(
         config.held_out, seed=config.seed, duplicates=config.duplicates == "together"
     )
     held_out_part = held_out_part.with_size(config.image_size)
+    together = ClassesTogether(train_part.labels, config.contrast_together, config.seed) if contrast else None
     train_batches, held_out_batches = (
         load_batches(
             hold_if_small(part, workers=config.workers),
@@ -201,38 +125,23 @@ def finetune(config: Finetune) -> dict[str, Any]:
             shuffle=part is train_part,
             workers=config.workers,
             seed=config.seed,
+            order=together if part is train_part else None,
         )
         for part in (train_part, held_out_part)
     )
-    augment = Augment(config.image_size, crop_scale=config.crop_scale)
-
-    # Model -----------------------------------------------------------------------------------------------------------
-    attention = ARMS[config.arm].attention
-    backbone = load_backbone(
-        config.weights,
-        attention=attention,
-        downsample=config.downsample,
-        gate_init=config.gate_init,
-        head=config.head,
-        classes=tuple(sketches.classes),
-    )
-    assert backbone.load_report is not None
-    new = set(backbone.load_report.new)
-    backbone.checkpoint_activations = config.checkpoint_activations
-    model = Classifier(backbone).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    augment = Augment(config)
 
     # Optimiser -------------------------------------------------------------------------------------------------------
-    groups = [
-        {"params": [weight for name, weight in backbone.named_parameters() if name not in new], "lr": config.lr},
-        {
-            "params": [weight for name, weight in backbone.named_parameters() if name in new],
-            "lr": config.lr * config.new_lr_factor,
-        },
-    ]
+    rates = {name: getattr(config, name) for name in ("lr", "new_lr_factor", "gate_lr_factor", "weight_decay")}
+    groups = parameter_groups(backbone, **rates, gate_weight_decay=config.gate_weight_decay)
     if config.optimizer == "adam":
-        optimizer = torch.optim.Adam(groups, lr=config.lr)
+        optimizer = torch.optim.Adam([{**group, "weight_decay": 0.0} for group in groups])
     else:
-        optimizer = torch.optim.AdamW(groups, lr=config.lr, weight_decay=config.weight_decay)
+        optimizer = torch.optim.AdamW(groups)
+    averaged = None
+    if config.ema:  # made before the model is prepared: a copy of what is prepared would call the original
+        averaged = AveragedModel(model.to(accelerator.device), multi_avg_fn=get_ema_multi_avg_fn(config.ema))
+        accelerator.register_for_checkpointing(averaged)
     model, optimizer, train_batches, held_out_batches = accelerator.prepare(
         model, optimizer, train_batches, held_out_batches
     )
@@ -243,13 +152,32 @@ def finetune(config: Finetune) -> dict[str, Any]:
     )
     accelerator.register_for_checkpointing(schedule)
 
-    sizes = f"{len(train_part):,} sketches to train on, {len(held_out_part):,} held out"
-    say(f"{config.arm} on {config.data}: {len(sketches.classes)} classes, {sizes}")
-    say(f"{config.epochs} epochs of {len(train_batches):,} steps on {accelerator.device}")
+    def loss_of(batch: dict[str, Tensor], size: int) -> tuple[Tensor, Tensor]:
+        logits, embeddings = model(augment(batch["image"], size))
+        loss = F.cross_entropy(logits.float(), batch["label"], label_smoothing=config.label_smoothing)
+        if contrast:
+            loss = loss + config.contrast * contrast(embeddings, batch["label"])
+        return loss, logits
+
+    counts = f"{len(train_part):,} sketches to train on, {len(held_out_part):,} held out"
+    say(f"{config.arm} on {config.data}: {len(sketches.classes)} classes, {counts}")
+    at = ", ".join(f"{size} ({share:.0%})" for size, share in zip(sizes.sizes, sizes.shares, strict=True))
+    say(f"{config.epochs} epochs of {len(train_batches):,} steps on {accelerator.device}, at {at} pixels")
     if config.dry_run:
-        plan = _plan(config, accelerator, model, optimizer, augment, train_batches)
-        for name, value in plan.items():
-            say(f"{name.replace('_', ' ')}: {value:,}")
+
+        def train_once(batch: dict[str, Tensor], size: int) -> None:
+            accelerator.backward(loss_of(batch, size)[0])
+            optimizer.step()
+            optimizer.zero_grad()
+
+        plan = plan_tuning(
+            *(backbone, sizes, train_once, train_batches),
+            epochs=config.epochs,
+            seed=config.seed,
+            device=accelerator.device,
+        )
+        for line in plan_lines(plan):
+            say(line)
         return plan
 
     # Loop ------------------------------------------------------------------------------------------------------------
@@ -273,8 +201,7 @@ def finetune(config: Finetune) -> dict[str, Any]:
         )
         for batch_number, (batch, wait) in enumerate(_timed(batches), start=done + 1):
             with accelerator.accumulate(model):
-                logits = model(augment(batch["image"]))
-                loss = F.cross_entropy(logits.float(), batch["label"], label_smoothing=config.label_smoothing)
+                loss, logits = loss_of(batch, sizes.at(config.seed, step))
                 require_finite(loss.item(), step, optimizer.param_groups[0]["lr"])
                 accelerator.backward(loss)
                 if accelerator.sync_gradients and config.clip:
@@ -283,6 +210,8 @@ def finetune(config: Finetune) -> dict[str, Any]:
                 optimizer.zero_grad()
             if accelerator.sync_gradients:
                 schedule.step()
+                if averaged:
+                    averaged.update_parameters(accelerator.unwrap_model(model))
             step += 1
             waited += wait
             images_seen += len(batch["label"]) * accelerator.num_processes
@@ -310,7 +239,8 @@ def finetune(config: Finetune) -> dict[str, Any]:
         bar.close()
 
         # Evaluation --------------------------------------------------------------------------------------------------
-        scores = evaluate(accelerator, model, held_out_batches)
+        judged = averaged.module if averaged else model
+        scores = evaluate(accelerator, judged, held_out_batches)
         run.log(step, epoch=epoch + 1, **scores)
         say(
             f"epoch {epoch + 1}/{config.epochs}: validation top-1 {scores['validation_accuracy']:.2%}, "
@@ -324,7 +254,7 @@ def finetune(config: Finetune) -> dict[str, Any]:
         if scores["validation_accuracy"] > best:
             best = scores["validation_accuracy"]
             if accelerator.is_main_process:
-                save_backbone(accelerator.unwrap_model(model).backbone, run.folder / "best")
+                save_backbone(accelerator.unwrap_model(judged).backbone, run.folder / "best")
         run.save_checkpoint({"epoch": epoch + 1, "batch": 0, "step": step, "best": best})
         checkpoint_due = False
         started, images_seen, waited = time.perf_counter(), 0, 0.0
@@ -342,29 +272,14 @@ def finetune(config: Finetune) -> dict[str, Any]:
     return {"best_validation_accuracy": best, "steps": step, "weights": str(run.folder / "best")}
 
 
-@torch.no_grad()
-def evaluate(accelerator: Accelerator, model: nn.Module, batches: Any) -> dict[str, float]:
-    """Return loss, top-1 and top-5 accuracy over whole sketches, and how much the features differ between them."""
-    model.eval()
-    backbone = accelerator.unwrap_model(model).backbone
-    losses, correct, spread = [], [], math.inf
-    for batch in batches:
-        images = to_unit_range(batch["image"])
-        logits = model(images).float()
-        losses.append(accelerator.gather_for_metrics(F.cross_entropy(logits, batch["label"], reduction="none")))
-        ranked = logits.topk(min(5, logits.shape[1]), dim=1).indices == batch["label"][:, None]
-        correct.append(accelerator.gather_for_metrics(ranked))
-        if len(losses) == 1 and len(images) > 1:
-            spread = backbone.embed(images).std(0).mean().item()
-    model.train()
-    hits = torch.cat(correct).float()
-    scores = {} if math.isinf(spread) else {"feature_spread": spread}  # one image has none
-    return {
-        "validation_loss": torch.cat(losses).mean().item(),
-        "validation_accuracy": hits[:, 0].mean().item(),
-        "validation_top5": hits.sum(1).mean().item(),
-        **scores,
-    }
+def _origin(config: Finetune, of_start: Origin) -> Origin:
+    """Return what the result says about what it was started from."""
+    named = "" if of_start.licence == UNKNOWN else of_start.licence
+    if named and config.licence and named != config.licence:
+        raise ValueError(
+            f"licence is {config.licence}, but the weights {config.weights} are under {named}: leave licence out"
+        )
+    return Origin(started_from=short_name(config.weights), licence=named or config.licence or UNKNOWN)
 
 
 def _digest(*parts: Sketches) -> str:
@@ -391,32 +306,3 @@ def _timed(batches: Any) -> Iterator[tuple[dict[str, Tensor], float]]:
     for batch in batches:
         yield batch, time.perf_counter() - start
         start = time.perf_counter()
-
-
-def _plan(
-    config: Finetune, accelerator: Accelerator, model: nn.Module, optimizer: Any, augment: Augment, batches: Any
-) -> dict[str, Any]:
-    """Say what the whole run will take. It moves the weights, which are then thrown away."""
-    backbone = accelerator.unwrap_model(model).backbone
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        backbone.classify(torch.rand(1, 3, config.image_size, config.image_size, device=accelerator.device))
-    forward = counter.get_total_flops() // 2
-
-    def step(batch: dict[str, Tensor]) -> None:
-        accelerator.backward(F.cross_entropy(model(augment(batch["image"])).float(), batch["label"]))
-        optimizer.step()
-        optimizer.zero_grad()
-
-    seconds = measure_steps(step, batches, accelerator.device)
-    images, steps = len(batches.dataset), config.epochs * len(batches)
-    return {
-        "training_images": images,
-        "classes": len(backbone.config.classes),
-        "steps": steps,
-        "multiply_adds_an_image_forward": forward,
-        # Backward takes twice the forward pass: gradients of the weights and of the features.
-        "multiply_adds_in_all": 3 * forward * images * config.epochs,
-        "seconds_a_step": round(seconds, 3),
-        "hours_of_steps": round(steps * seconds / 3600, 3),
-        "peak_memory_MiB": round(peak_memory(accelerator.device) / 2**20),
-    }

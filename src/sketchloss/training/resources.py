@@ -1,9 +1,10 @@
-"""What a training step takes, counted on tensors without contents: multiply-adds and peak memory."""
+"""What a training step takes, counted on tensors without contents, and how much memory is free for it."""
 
 import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import psutil
 import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -12,6 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 #: Adam and AdamW keep two numbers for every weight, which the first step, the one that is counted, does not have yet.
 ADAM_STATES = 2
+#: What libraries take for themselves on top of what is counted: on a CPU about a quarter more was seen.
+OVERHEAD = 1.25
 
 
 @contextlib.contextmanager
@@ -41,7 +44,7 @@ def peak_training_memory(build: Callable[[], nn.Module], loss: Callable[[nn.Modu
 
     Returns:
         Weights, gradients, Adam's states, and all that is kept for the backward pass. What libraries take for
-        themselves comes on top: on a CPU about a quarter more was seen.
+        themselves comes on top: see `OVERHEAD`.
     """
     tracker = MemTracker()
     with without_contents():
@@ -53,3 +56,25 @@ def peak_training_memory(build: Callable[[], nn.Module], loss: Callable[[nn.Modu
         states = ADAM_STATES * sum(weight.numel() * weight.element_size() for weight in trained)
     peak = tracker.get_tracker_snapshot("peak")
     return max(int(found["Total"]) for found in peak.values()) + states
+
+
+def require_memory(counted: int, device: torch.device, *, what: str, mend: str) -> None:
+    """See that a training will fit into memory, before it is begun.
+
+    Args:
+        counted: peak bytes of its tensors.
+        device: that they will be on.
+        what: is too large if they will not fit.
+        mend: what to do then.
+
+    Raises:
+        ValueError: with both numbers, if more is needed than is free.
+    """
+    needed, free = counted * OVERHEAD, free_memory(device)
+    if needed > free:
+        raise ValueError(f"{what} takes about {needed / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB are free: {mend}")
+
+
+def free_memory(device: torch.device) -> int:
+    """Return the bytes that can still be taken on a device: of a GPU's memory, or of the computer's."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available

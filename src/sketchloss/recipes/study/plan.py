@@ -99,8 +99,10 @@ def _finetune(config: Study, arm: str, seed: int, **changes: Any) -> dict[str, A
         **{name: getattr(config, name) for name in ("image_size", "per_class", "held_out", "epochs", "batch_size")},
         **({"lr": config.lr} if config.lr else {}),
         **{"arm": arm, "seed": seed},
+        **changes,
     }
-    return {**settings, **changes}
+    # At one size, so that cells cost what `estimate.py` says.
+    return {**settings, "image_sizes": (settings["image_size"],)}
 
 
 def _tuning_cell(config: Study, name: str, part: str, settings: dict[str, Any]) -> Cell:
