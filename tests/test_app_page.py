@@ -373,6 +373,20 @@ def test_a_bad_upload_is_explained_in_the_page_and_the_server_goes_on(visit, tmp
     assert visit.compared() > 0
 
 
+def test_a_full_folder_is_explained_in_the_page(browser, start_app, tmp_path):
+    with start_app("--upload-mb", "1", "--keep-mb", "1") as url:
+        visit = Visit(browser, url)
+        toast = visit.page.locator("[data-testid=toast-body], .toast-body").first
+        for name, said in (("first", "not a picture"), ("second", "1 MB of uploads are kept already: try again")):
+            (tmp_path / f"{name}.png").write_bytes(name.encode() * 120_000)
+            visit.upload("compare-1", tmp_path / f"{name}.png")
+            toast.wait_for()
+            assert said in toast.inner_text()
+            visit.page.reload()
+            visit.page.get_by_text("Give two drawings").wait_for()
+        visit.context.close()
+
+
 # Every window --------------------------------------------------------------------------------------------------------
 
 

@@ -9,7 +9,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sketchloss.func_transforms import inside_transform
-
 from sketchloss.pooling import Pooling, new_pool
 
 GateOrder = Literal["channel_spatial", "spatial_channel", "parallel"]
