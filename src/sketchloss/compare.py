@@ -33,8 +33,8 @@ from sketchloss.files import write_atomic
 from sketchloss.images import find_pictures, fit_square, picture_suffixes, read_picture, save_picture, to_tensor
 from sketchloss.ink_amount import ink_amount
 from sketchloss.loss import DEFAULT_LAYERS, SketchLoss
-from sketchloss.metric import VERSIONS, Metric
 from sketchloss.report.difference import Caption, draw_difference
+from sketchloss.tap_distance import VERSIONS, Metric
 from sketchloss.weights import weights_digest
 
 # Pixels evaluated at once: 16 pairs at 256, so that large pictures need no more memory than small ones.

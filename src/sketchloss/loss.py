@@ -16,7 +16,7 @@ from sketchloss.backbone import Backbone, freeze, tap_index
 from sketchloss.blank_paper import BlankPaper, Paper
 from sketchloss.image_contract import check_images, check_value_range
 from sketchloss.masks import check_mask
-from sketchloss.metric import Metric, check_metric, needs_paper, tap_distance, tap_map
+from sketchloss.tap_distance import Metric, check_metric, needs_paper, tap_distance, tap_map
 from sketchloss.target_features import Features, KeptFeatures, check_features, check_kept
 from sketchloss.weights import load_backbone, weights_digest
 

@@ -14,7 +14,7 @@ from sketchloss.diffusion.bases import DEFAULT_BASE
 from sketchloss.diffusion.perceptual import Gate, SnrWeighting, Target
 from sketchloss.lora.adapters import LoraTargets
 from sketchloss.loss import PAPER_LAYERS
-from sketchloss.metric import Metric
+from sketchloss.tap_distance import Metric
 from sketchloss.training.checks import require_not_negative, require_positive
 
 LoraArm = Literal["attention+tuning", "tuning", "attention", "original", "none"]

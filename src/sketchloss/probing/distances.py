@@ -22,10 +22,10 @@ from tqdm import tqdm
 from sketchloss.backbone import Backbone
 from sketchloss.blank_paper import BlankPaper
 from sketchloss.loss import SketchLoss
-from sketchloss.metric import METRICS as METRICS
-from sketchloss.metric import Metric, needs_paper, tap_distance
 from sketchloss.probing.trials import Trials
 from sketchloss.ssim import ssim
+from sketchloss.tap_distance import METRICS as METRICS
+from sketchloss.tap_distance import Metric, needs_paper, tap_distance
 
 #: From two batches of images, float n×3×h×w in [0, 1], to n distances: the greater, the more different.
 Distance: TypeAlias = Callable[[Tensor, Tensor], Tensor]

@@ -8,10 +8,10 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float
 
-from sketchloss.metric import Metric
 from sketchloss.probing.distances import METRICS, combine
 from sketchloss.probing.measures import Answers, answers, difference, in_plain, score, summarise
 from sketchloss.probing.trials import Trials
+from sketchloss.tap_distance import Metric
 
 Weighting = Literal["equal", "balanced", "deep", "shallow"]
 #: How the taps of a set are weighed, in words.

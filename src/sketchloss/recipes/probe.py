@@ -29,7 +29,6 @@ from sketchloss.data.sources import LARGEST_SIDE
 from sketchloss.data.stroke_drawings import open_drawings, split_in_halves
 from sketchloss.files import claim_folder, write_atomic, write_json
 from sketchloss.images import fit_square, save_picture, to_tensor
-from sketchloss.metric import Metric
 from sketchloss.probing.distances import (
     EMBED,
     METRICS,
@@ -49,6 +48,7 @@ from sketchloss.report.probe_figure import draw_probe
 from sketchloss.report.probe_sheet import draw_trials
 from sketchloss.report.probe_table import CSV_HEADER, is_published, probe_report, probe_rows
 from sketchloss.report.tables import write_csv
+from sketchloss.tap_distance import Metric
 from sketchloss.triplets import Triplets, agreement, read_triplets
 from sketchloss.weights import load_backbone
 
