@@ -18,6 +18,7 @@ from sketchloss.probing.measures import in_plain
 from sketchloss.recipes.probe import MADE, PER_CLASS, PRESETS, Probe, probe, split_in_halves
 from sketchloss.report.probe_figure import draw_probe
 from sketchloss.report.probe_table import CSV_HEADER, probe_report
+from sketchloss.tap_distance import METRICS
 
 SMALL = {"drawings": 8, "image_size": 32, "levels": (0.2, 0.6), "taps": ("relu2_2", "relu3_3"), "triplet_size": 32}
 
@@ -159,7 +160,7 @@ def test_taps_are_chosen_for_the_arm_with_both(whole, settings):
     _, results = whole
     (chosen,) = results["chosen"]
     assert (chosen["group"], chosen["weights"]) == ("attention+tuning", settings["attention_tuning"][0])
-    assert chosen["candidates"] == 2 * 3 + 4 * 3
+    assert chosen["candidates"] == (2 + 4) * len(METRICS)
     default = rows_of(results)["attention+tuning, default taps"]
     assert chosen["default"]["report"] == default["report"]
     assert chosen["default"]["people"] == default["people"]

@@ -213,7 +213,8 @@ def test_what_cannot_be_compared_is_refused():
         ({"style_layers": ("relu1_2", "conv1")}, "layer 'conv1' is unknown"),
         ({"style_layers": ()}, "layers is empty: name at least one"),
         ({"style_layers": "relu1_2"}, "layers is the text 'relu1_2'"),
-        ({"metric": "l3"}, "metric 'l3' is unknown: use l1, l2 or cosine"),
+        ({"metric": "l3"}, "metric 'l3' is unknown here: use l1, l2 or cosine"),
+        ({"metric": "ink"}, "metric 'ink' is unknown here: use l1, l2 or cosine"),
     ],
 )
 def test_settings_outside_the_choices_are_refused(arguments, words):

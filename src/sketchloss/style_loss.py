@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import get_args
 
 import torch
 from jaxtyping import Float
@@ -43,6 +44,8 @@ class StyleTransferLoss(nn.Module):
     ) -> None:
         super().__init__()
         tap_index(content_layer)
+        if metric not in get_args(PlainMetric):
+            raise ValueError(f"metric {metric!r} is unknown here: use l1, l2 or cosine")
         self.backbone = SketchLoss(weights, layers=style_layers, metric=metric).backbone
         self.content_layer = content_layer
         self.style_layers = tuple(dict.fromkeys(style_layers))

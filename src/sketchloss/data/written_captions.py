@@ -156,6 +156,8 @@ def named_path(root: Path, name: str | None) -> Path:
     if name is None:
         raise ValueError(f"no {FILE_COLUMN}; name the picture's file")
     path = Path(os.path.normpath(root / name))
+    if path.root == "//":  # which POSIX keeps apart from one slash, and Linux does not
+        path = Path("/", *path.parts[1:])
     if not path.is_relative_to(root):
         raise ValueError(f"{name!r} lies outside {root}; copy it into the folder")
     return path
