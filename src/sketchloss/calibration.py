@@ -20,7 +20,6 @@ from pathlib import Path
 import numpy as np
 
 from sketchloss.files import write_json
-from sketchloss.ink_amount import nearly_blank
 from sketchloss.loss import SketchLoss
 from sketchloss.weights import weights_digest
 
@@ -71,16 +70,9 @@ class Calibration:
         grid = np.linspace(0, 1, QUANTILES)
         return {kind: float(np.interp(distance, self.quantiles[kind], grid)) for kind in KINDS}
 
-    def words(self, distance: float, inks: tuple[float, float] | None = None) -> str:
-        """Say in a few words how different two drawings at this distance (≥ 0) look.
-
-        Args:
-            distance: as the loss gives it.
-            inks: how much ink each has, as `ink_amount` gives it: of pages with nearly none it says just that.
-        """
+    def words(self, distance: float) -> str:
+        """Say in a few words how different two drawings at this distance (≥ 0) look."""
         _check(distance)
-        if inks and (said := nearly_blank(*inks)):
-            return said
         if distance < 1e-6:
             return "The same picture"
         shares = self.shares(distance)

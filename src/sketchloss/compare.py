@@ -31,7 +31,7 @@ from torch import Tensor
 from sketchloss.calibration import calibration_for
 from sketchloss.files import write_atomic
 from sketchloss.images import find_pictures, fit_square, picture_suffixes, read_picture, save_picture, to_tensor
-from sketchloss.ink_amount import ink_amount
+from sketchloss.ink_amount import ink_amount, nearly_blank
 from sketchloss.loss import DEFAULT_LAYERS, SketchLoss
 from sketchloss.report.difference import Caption, draw_difference
 from sketchloss.tap_distance import VERSIONS, Metric
@@ -287,21 +287,20 @@ def _compare_pictures(config: Compare, loss: SketchLoss) -> str:
         save_picture(pictures[0], config.map)
     (distance,) = distances
     calibration = calibration_for(loss, config.size)
-    first, second = map(ink_amount, _read(distance.pair, config.invert))
-    inks = first, second
+    words = nearly_blank(*map(ink_amount, _read(distance.pair, config.invert)))
+    if calibration and not words:
+        words = calibration.words(distance.total)
     if config.json:
-        known = (
-            {"words": calibration.words(distance.total, inks), "closer_pairs": calibration.shares(distance.total)}
-            if calibration
-            else {}
-        )
+        known: dict[str, Any] = {"words": words} if words else {}
+        if calibration:
+            known["closer_pairs"] = calibration.shares(distance.total)
         return _to_json(
             config, loss, {"distance": distance.total, **known, **_describe(distance), "map": _text(config.map)}
         )
     width = max(len(name) for name in ("distance", *distance.per_tap))
     lines = [f"{'distance':{width}}  {distance.total:#.4g}   ({_how(config)})"]
-    if calibration:
-        lines[0] += f"\n{'':{width}}  {calibration.words(distance.total, inks)}"
+    if words:
+        lines[0] += f"\n{'':{width}}  {words}"
     lines += [f"{name:{width}}  {value:#.4g}" for name, value in distance.per_tap.items()]
     if config.map:
         lines.append(f"{'map':{width}}  {config.map}")

@@ -18,7 +18,7 @@ from sketchloss.app.uploads import mistake, picture_input
 from sketchloss.calibration import KINDS, Calibration
 from sketchloss.data.doodles import doodle
 from sketchloss.images import fit_square, to_tensor
-from sketchloss.ink_amount import ink_amount
+from sketchloss.ink_amount import ink_amount, nearly_blank
 from sketchloss.report.difference import lay_heat_under
 from sketchloss.stroke_width import stroke_width
 
@@ -87,7 +87,7 @@ def compare(
         per_tap,
         heat[0, 0].cpu().numpy(),
         second,
-        calibration.words(distance, (ink_amount(first), ink_amount(second))) if calibration else "",
+        nearly_blank(ink_amount(first), ink_amount(second)) or (calibration.words(distance) if calibration else ""),
         calibration.shares(distance) if calibration else {},
         tuple(_notes(first, second, calibration)),
     )
