@@ -37,12 +37,17 @@ def _by_loops(a: np.ndarray, b: np.ndarray, floor: Floor) -> float:
     found = []
     for window in WINDOWS:
         step, reach = max(window * spread, NARROWEST), round(REACH / window)
-        seen = []
-        for i in range(-reach, reach + 1):
-            for j in range(-reach, reach + 1):
-                away = (ys - y - i * step) ** 2 + (xs - x - j * step) ** 2
-                gaussian = np.exp(-away / (2 * step**2)) / (2 * math.pi)
-                seen.append([(a * gaussian).sum((1, 2)), (b * gaussian).sum((1, 2))])
+        windows = range(-reach, reach + 1)
+        down, across = (
+            np.array([np.exp(-((at - middle - i * step) ** 2) / (2 * step**2)) for i in windows])
+            for at, middle in ((ys, y), (xs, x))
+        )
+        down, across = down / down.sum(0), across / across.sum(0)
+        seen = [
+            [(features * down[i] * across[j]).sum((1, 2)) for features in (a, b)]
+            for i in range(len(windows))
+            for j in range(len(windows))
+        ]
         ours, theirs = np.moveaxis(np.array(seen), 1, 0)
         one, other = (ours**2).sum() + floor.windows, (theirs**2).sum() + floor.windows
         first, second = (each + DARKNESS * (one + other) for each in (one, other))
@@ -111,6 +116,19 @@ def test_blank_paper_is_the_farthest_and_a_moved_line_the_farther_the_more_it_mo
     assert min(np.diff(distances)) > 0.01
     blank = ink_distance(torch.zeros_like(line), line, _blank(line), floor=FLOOR).item()
     assert blank > distances[-1]
+
+
+def test_ink_far_from_the_rest_counts_and_is_pulled():
+    drawing = torch.zeros(1, 1, 96, 96)
+    drawing[..., 4:10, 4:10] = 1  # small, so that its own windows end long before the page does
+    stray = drawing.clone()
+    stray[..., 88, 80:90] = 0.5
+    stray.requires_grad_()
+    found = ink_distance(stray, drawing, _blank(drawing), floor=FLOOR)
+    found.backward()
+    assert found.item() > 0.05
+    assert stray.grad is not None
+    assert (stray.grad[..., 88, 80:90] > 1e-4).all()  # less of it is better
 
 
 def test_a_weight_of_0_takes_ink_away_and_of_everything_gives_0():

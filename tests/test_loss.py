@@ -537,13 +537,14 @@ def test_no_classifier_is_kept():
 # Compiled and exported -----------------------------------------------------------------------------------------------
 
 
-def test_compiled_and_exported_it_gives_the_same_numbers():
+@pytest.mark.parametrize("metric", ["l1", "ink"])
+def test_compiled_and_exported_it_gives_the_same_numbers(metric):
     # In a process of its own: users' code is not wrapped in the tests' type checks.
     code = """
-        import json, torch
+        import json, sys, torch
         from sketchloss import Backbone, SketchLoss
         torch.manual_seed(0)
-        loss = SketchLoss(Backbone(width=0.0625, attention=True), style_weight=1.0)
+        loss = SketchLoss(Backbone(width=0.0625, attention=True), style_weight=1.0, metric=sys.argv[1])
         pred, target = torch.rand(2, 3, 16, 16), torch.rand(2, 3, 16, 16)
         compiled = torch.compile(loss, fullgraph=True, backend="eager")
         gradients = []
@@ -560,7 +561,7 @@ def test_compiled_and_exported_it_gives_the_same_numbers():
         print(json.dumps({name: value.item() for name, value in values.items()}))
     """
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)],
+        [sys.executable, "-c", textwrap.dedent(code), metric],
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,

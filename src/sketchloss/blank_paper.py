@@ -69,7 +69,7 @@ class BlankPaper:
         self._kept.clear()
 
     def measure_floors(self) -> None:
-        """Look at the dot. Done once, since it waits for the device."""
+        """Look at the dot. Done once, by itself where it is needed; before compiling, since it waits for the device."""
         if self._floors is not None:
             return
         page = self._backbone.mean.new_ones((2, 3, PAGE, PAGE))
@@ -85,6 +85,7 @@ class BlankPaper:
             return self._backbone(page, self._layers)
 
     def _papers(self, blank: dict[str, Tensor], height: int, width: int) -> dict[str, Paper]:
-        assert self._floors is not None, "measure_floors comes first"
+        self.measure_floors()
+        assert self._floors is not None
         factor = (height * width) ** 0.5 / PAGE
         return {tap: Paper(blank[tap], self._floors[tap].times(factor)) for tap in self._layers}

@@ -5,13 +5,13 @@ paper: few features of a line drawing differ from those of white paper, so that 
 drawing something a little elsewhere. Three things mend it, at each tap:
 
 1. *Relative to paper.* `a = f(pred) - f(blank)` and `b = f(target) - f(blank)`: blank paper is the zero, and only ink
-   counts. White margins add nothing.
+   counts. White margins add nothing, but for what convolutions make of a page's edge.
 2. *A share, not an amount.* With the inner products over all windows and channels,
 
        A = |a|² + k (|a|² + |b|²),   B = |b|² + k (|a|² + |b|²),   d = 1 - (1 + 2k) <a, b> / sqrt(A B).
 
-   d is 0 for the same drawing, 1 for drawings that have no ink at the same places, and 1 against blank paper; the
-   weights' scale is without effect. k says how much darkness counts. k = 0 would be 1 - cosine, which does not notice
+   d is 0 for the same drawing, and near 1 for drawings that have no ink in the same windows, and against blank paper.
+   The weights' scale is without effect. k says how much darkness counts. k = 0 would be 1 - cosine, which does not notice
    a drawing as it fades, and has no gradient at blank paper; great k give |a - b|² / (|a|² + |b|²).
 3. *Windows.* Features are seen through Gaussian windows whose width is a share of the drawing's own spread (the root
    mean square distance of its ink from its middle), and d is the mean over five widths. A stroke that is drawn beside
@@ -37,10 +37,8 @@ WINDOWS = (0.0625, 0.125, 0.25, 0.5, 1.0)
 REACH = 3.0
 #: No window is narrower than this many positions.
 NARROWEST = 0.5
-#: Gaussians one standard deviation apart add up to this.
-_OVERLAP = math.sqrt(2 * math.pi)
-#: The energy of a point seen through the windows of one axis, as a share of the point's.
-_POINT = math.sqrt(math.pi) / (2 * math.pi)
+#: The energy of a point seen through the windows of one axis, as a share of the point's: that of a Gaussian.
+_POINT = 1 / (2 * math.sqrt(math.pi))
 #: Of the floor, where a tap does not react to a dot at all.
 _LEAST = 1e-12
 
@@ -78,11 +76,11 @@ def ink_distance(
     darkness: float = DARKNESS,
     weight: Float[Tensor, "n 1 h w"] | None = None,
 ) -> Float[Tensor, " n"]:
-    """Return the distance between the features of each drawing, in float32 (or float64 of float64), from 0 to 1.
+    """Return the distance between the features of each drawing, in float32 (or float64 of float64).
 
-    It is 0 only for features that agree, symmetric, and may be differentiated any number of times, also where both are
-    equal or one is blank. Drawings whose inks contradict each other (no two pictures of ink on paper do, in practice)
-    may lie up to 2 apart.
+    It is 0 for features that agree, about 1 for drawings that have nothing in common, and at most 2, for features that
+    are each other's opposite relative to paper. It is symmetric, and may be differentiated any number of times, also
+    where both are equal or one is blank.
 
     Args:
         pred: features of any float dtype; the gradient flows here.
@@ -179,12 +177,15 @@ def _places(
 def _gaussians(
     positions: Float[Tensor, " h"], middle: Float[Tensor, " n"], spread: Float[Tensor, " n"], width: float
 ) -> Float[Tensor, "n g h"]:
-    """Return Gaussian windows one standard deviation apart, which add up to 1 at each position they reach."""
+    """Return Gaussian windows one standard deviation apart, scaled to add up to 1 at each position.
+
+    The outermost windows so see all that lies beyond them: no ink on the page is without effect.
+    """
     deviation = (width * spread).clamp_min(NARROWEST)[:, None, None]
     count = round(REACH / width)
     steps = torch.arange(-count, count + 1, device=positions.device, dtype=positions.dtype)[:, None]
     away = (positions - middle[:, None, None]) / deviation - steps
-    return torch.exp(-away.square() / 2) / _OVERLAP
+    return torch.softmax(-away.square() / 2, dim=1)
 
 
 def _look(

@@ -24,7 +24,6 @@ from sketchloss.blank_paper import BlankPaper
 from sketchloss.loss import SketchLoss
 from sketchloss.probing.trials import Trials
 from sketchloss.ssim import ssim
-from sketchloss.tap_distance import METRICS as METRICS
 from sketchloss.tap_distance import Metric, needs_paper, tap_distance
 
 #: From two batches of images, float n×3×h×w in [0, 1], to n distances: the greater, the more different.
@@ -146,7 +145,6 @@ class BackboneDistances:
         self.taps = tuple(dict.fromkeys((*taps, *loss.layers)))
         self._layers = tuple(dict.fromkeys((*self.taps, EMBEDDED)))
         self._paper = BlankPaper(self._backbone, self.taps)
-        self._paper.measure_floors()
         #: Smallest height and width in pixels.
         self.minimum_size = backbone.minimum_size(self._layers)
 

@@ -8,7 +8,8 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float
 
-from sketchloss.probing.distances import METRICS, combine
+from sketchloss.probing.distances import combine
+from sketchloss.tap_distance import METRICS
 from sketchloss.probing.measures import Answers, answers, difference, in_plain, score, summarise
 from sketchloss.probing.trials import Trials
 from sketchloss.tap_distance import Metric

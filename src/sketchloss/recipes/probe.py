@@ -31,7 +31,6 @@ from sketchloss.files import claim_folder, write_atomic, write_json
 from sketchloss.images import fit_square, save_picture, to_tensor
 from sketchloss.probing.distances import (
     EMBED,
-    METRICS,
     BackboneDistances,
     Family,
     PlainDistance,
@@ -48,7 +47,7 @@ from sketchloss.report.probe_figure import draw_probe
 from sketchloss.report.probe_sheet import draw_trials
 from sketchloss.report.probe_table import CSV_HEADER, is_published, probe_report, probe_rows
 from sketchloss.report.tables import write_csv
-from sketchloss.tap_distance import Metric
+from sketchloss.tap_distance import METRICS, Metric
 from sketchloss.triplets import Triplets, agreement, read_triplets
 from sketchloss.weights import load_backbone
 

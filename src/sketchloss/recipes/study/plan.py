@@ -33,6 +33,7 @@ from sketchloss.recipes.style_table import PRESETS as STYLE_PRESETS
 from sketchloss.recipes.style_table import StyleTable, style_table
 from sketchloss.report.lora_table import PLAIN
 from sketchloss.separation import separation
+from sketchloss.tap_distance import VERSIONS
 from sketchloss.weights import load_backbone, weights_digest
 
 TUNED = tuple(arm for arm, kind in ARMS.items() if kind.tuning)
@@ -225,8 +226,8 @@ def _probe_cell(config: Study, arm: str, seed: int) -> Cell:
         **{"data": config.probed, "triplets": config.triplets, "baselines": arm == "original"},
         **_arm_settings(config, arm, config.seed),
     }
-    # note: the taps measured by default decide a result, too.
-    decisive = {**_decisive(Probe, settings), "default_layers": list(DEFAULT_LAYERS)}
+    # note: the taps measured by default decide a result, too, and so do the metrics that the chosen one is one of.
+    decisive = {**_decisive(Probe, settings), "default_layers": list(DEFAULT_LAYERS), "metrics": VERSIONS}
 
     def compute(run: Path, needs: Mapping[str, Path]) -> dict[str, Any]:
         return probe(Probe(**settings, out=run, again=run.exists(), **_arm_paths(arm, seed, needs)))
