@@ -5,10 +5,10 @@ import pytest
 
 from sketchloss.data.stroke_drawings import open_drawings
 from sketchloss.probing.distances import combine
-from sketchloss.tap_distance import METRICS
 from sketchloss.probing.measures import answers, in_plain, score, summarise
 from sketchloss.probing.tap_choice import WEIGHTINGS, candidates, choose_taps
 from sketchloss.probing.trials import FIFTH, make_trials
+from sketchloss.tap_distance import METRICS
 
 TAPS = ("relu1_2", "relu2_2", "relu3_3")
 

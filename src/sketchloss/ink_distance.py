@@ -11,8 +11,8 @@ drawing something a little elsewhere. Three things mend it, at each tap:
        A = |a|² + k (|a|² + |b|²),   B = |b|² + k (|a|² + |b|²),   d = 1 - (1 + 2k) <a, b> / sqrt(A B).
 
    d is 0 for the same drawing, and near 1 for drawings that have no ink in the same windows, and against blank paper.
-   The weights' scale is without effect. k says how much darkness counts. k = 0 would be 1 - cosine, which does not notice
-   a drawing as it fades, and has no gradient at blank paper; great k give |a - b|² / (|a|² + |b|²).
+   The weights' scale is without effect. k says how much darkness counts. k = 0 would be 1 - cosine, which does not
+   notice a drawing as it fades, and has no gradient at blank paper; great k give |a - b|² / (|a|² + |b|²).
 3. *Windows.* Features are seen through Gaussian windows whose width is a share of the drawing's own spread (the root
    mean square distance of its ink from its middle), and d is the mean over five widths. A stroke that is drawn beside
    its place is so pulled there from afar, and pictures of all sizes, with or without a margin, are measured alike.
@@ -24,6 +24,7 @@ faint speck from counting as a drawing.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -33,8 +34,8 @@ from torch import Tensor
 DARKNESS = 0.02
 #: Standard deviations of the windows, as shares of the drawing's spread.
 WINDOWS = (0.0625, 0.125, 0.25, 0.5, 1.0)
-#: Windows lie one standard deviation apart, up to so many spreads from the drawing's middle.
-REACH = 3.0
+#: Windows, one standard deviation apart, lie up to so many spreads from the drawing's middle, and so many more.
+REACH, MORE = 3.0, 2
 #: No window is narrower than this many positions.
 NARROWEST = 0.5
 #: The energy of a point seen through the windows of one axis, as a share of the point's: that of a Gaussian.
@@ -74,6 +75,7 @@ def ink_distance(
     *,
     floor: Floor,
     darkness: float = DARKNESS,
+    windows: Sequence[float] = WINDOWS,
     weight: Float[Tensor, "n 1 h w"] | None = None,
 ) -> Float[Tensor, " n"]:
     """Return the distance between the features of each drawing, in float32 (or float64 of float64).
@@ -88,10 +90,15 @@ def ink_distance(
         blank: features of a white page of the same size.
         floor: for pictures of this size.
         darkness: k of the formula, above 0.
+        windows: standard deviations of the windows, as shares of the drawing's spread.
         weight: weight of each position, in [0, 1]; None: all alike.
     """
-    levels = _levels(pred, target, blank, floor, weight)
-    return torch.stack([level.distance(darkness) for level in levels]).mean(0)
+    # note: not in autocast's dtype, which holds three digits
+    with torch.autocast(pred.device.type, enabled=False):
+        ours, theirs = _relative(pred, blank, weight), _relative(target, blank, weight)
+        down, across = _places(ours, theirs, floor)
+        found = [_share(*_energies(ours, theirs, down, across, width), floor.windows, darkness) for width in windows]
+        return torch.stack(found).mean(0)
 
 
 def ink_map(
@@ -106,60 +113,68 @@ def ink_map(
 
     Its mean over positions is the distance. Arguments as there.
     """
-    maps = []
-    for level in _levels(pred, target, blank, floor, None):
-        seen = level.spread_out((level.ours - level.theirs).square().sum(1))
-        share = seen / seen.mean((1, 2), keepdim=True).clamp_min(_LEAST)
-        maps.append(share * level.distance(darkness)[:, None, None])
-    return torch.stack(maps).mean(0)[:, None]
+    with torch.autocast(pred.device.type, enabled=False):
+        ours, theirs = _relative(pred, blank, None), _relative(target, blank, None)
+        down, across = _places(ours, theirs, floor)
+        maps = []
+        for width in WINDOWS:
+            rows, columns = _gaussians(down, width), _gaussians(across, width)
+            gap = rows.mT @ _look(ours - theirs, rows, columns).square().sum(1) @ columns
+            distance = _share(*_energies(ours, theirs, down, across, width), floor.windows, darkness)
+            maps.append(gap * (distance / gap.mean((1, 2)).clamp_min(_LEAST))[:, None, None])
+        return torch.stack(maps).mean(0)[:, None]
 
 
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, eq=False)
-class _Level:
-    """Two drawings seen through windows of one width."""
+class _Axis(NamedTuple):
+    """Where the ink of both drawings lies along one axis of the page."""
 
-    ours: Float[Tensor, "n c g k"]
-    theirs: Float[Tensor, "n c g k"]
-    floor: float
-    down: Float[Tensor, "n g h"]
-    """The windows, down the page."""
-    across: Float[Tensor, "n k w"]
-    """The windows, across the page."""
-
-    def distance(self, darkness: float) -> Float[Tensor, " n"]:
-        a, b = (features.square().sum((1, 2, 3)) + self.floor for features in (self.ours, self.theirs))
-        gap = (self.ours - self.theirs).square().sum((1, 2, 3))
-        root_a, root_b = (torch.sqrt(energy + darkness * (a + b)) for energy in (a, b))
-        # 1 - (1 + 2k) <a, b> / sqrt(A B), written with a - b: without cancellation where the drawings are nearly alike.
-        return ((1 + 2 * darkness) * gap - ((a - b) / (root_a + root_b)).square()) / (2 * root_a * root_b)
-
-    def spread_out(self, seen: Float[Tensor, "n g k"]) -> Float[Tensor, "n h w"]:
-        return self.down.mT @ seen @ self.across
+    positions: Float[Tensor, " h"]
+    middle: Float[Tensor, " n"]
+    spread: Float[Tensor, " n"]
+    """The same along both axes."""
 
 
-def _levels(pred: Tensor, target: Tensor, blank: Tensor, floor: Floor, weight: Tensor | None) -> Sequence[_Level]:
-    # note: not in autocast's dtype, which holds three digits
-    with torch.autocast(pred.device.type, enabled=False):
-        wide = torch.promote_types(pred.dtype, torch.float32)
-        ours, theirs = (features.to(wide) - blank.to(wide) for features in (pred, target))
-        if weight is not None:
-            ours, theirs = ours * weight.to(wide), theirs * weight.to(wide)
-        down, across = _places(ours, theirs, floor)
-        levels = []
-        for width in WINDOWS:
-            rows, columns = (_gaussians(*axis, width) for axis in (down, across))
-            seen = _look(ours, rows, columns), _look(theirs, rows, columns)
-            levels.append(_Level(*seen, floor.windows, rows, columns))
-        return levels
+def _relative(features: Tensor, blank: Tensor, weight: Tensor | None) -> Float[Tensor, "n c h w"]:
+    wide = torch.promote_types(features.dtype, torch.float32)
+    relative = features.to(wide) - blank.to(wide)
+    return relative if weight is None else relative * weight.to(wide)
 
 
-def _places(
-    ours: Float[Tensor, "n c h w"], theirs: Float[Tensor, "n c h w"], floor: Floor
-) -> tuple[tuple[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]:
-    """Return, down and across the page, the positions, the middle (n,) of both drawings' ink, and its spread (n,)."""
+def _share(
+    a: Float[Tensor, " n"], b: Float[Tensor, " n"], gap: Float[Tensor, " n"], floor: float, darkness: float
+) -> Float[Tensor, " n"]:
+    """Return 1 - (1 + 2k) <a, b> / sqrt(A B), from |a|², |b|² and |a - b|²."""
+    a, b = a + floor, b + floor
+    root_a, root_b = (torch.sqrt(energy + darkness * (a + b)) for energy in (a, b))
+    # Written with a - b: without cancellation where the drawings are nearly alike.
+    return ((1 + 2 * darkness) * gap - ((a - b) / (root_a + root_b)).square()) / (2 * root_a * root_b)
+
+
+def _energies(
+    ours: Float[Tensor, "n c h w"], theirs: Float[Tensor, "n c h w"], down: _Axis, across: _Axis, width: float
+) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"], Float[Tensor, " n"]]:
+    """Return |a|², |b|² and |a - b|², seen through windows of one width."""
+    if (2 * _count(width) + 1) ** 2 < ours[0, 0].numel():
+        rows, columns = _gaussians(down, width), _gaussians(across, width)
+        one, other = _look(ours, rows, columns), _look(theirs, rows, columns)
+        return _inner(one, one), _inner(other, other), _inner(one - other, one - other)
+    # Fewer positions than windows: two positions share windows by how near they are to each other.
+    gap = ours - theirs
+    rows, columns = _nearness(down, width), _nearness(across, width)
+    seen, seen_gap = _look(theirs, rows, columns), _look(gap, rows, columns)
+    b, between, difference = _inner(theirs, seen), _inner(gap, seen), _inner(gap, seen_gap)
+    return b + 2 * between + difference, b, difference
+
+
+def _inner(one: Float[Tensor, "n c h w"], other: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
+    return (one * other).sum((1, 2, 3))
+
+
+def _places(ours: Float[Tensor, "n c h w"], theirs: Float[Tensor, "n c h w"], floor: Floor) -> tuple[_Axis, _Axis]:
+    """Describe where the ink of both drawings lies, down and across the page."""
     energy = ours.square().sum(1) + theirs.square().sum(1)
     energy = energy + floor.places / energy[0].numel()  # of two blank pages: the page's own middle and spread
     profiles = energy.sum(2), energy.sum(1)
@@ -170,22 +185,32 @@ def _places(
         middle = (profile * positions).sum(1) / total
         found.append((positions, middle, (profile * (positions - middle[:, None]).square()).sum(1) / total))
     spread = torch.sqrt((found[0][2] + found[1][2]) / 2 + _LEAST)
-    down, across = ((positions, middle, spread) for positions, middle, _ in found)
+    down, across = (_Axis(positions, middle, spread) for positions, middle, _ in found)
     return down, across
 
 
-def _gaussians(
-    positions: Float[Tensor, " h"], middle: Float[Tensor, " n"], spread: Float[Tensor, " n"], width: float
-) -> Float[Tensor, "n g h"]:
-    """Return Gaussian windows one standard deviation apart, scaled to add up to 1 at each position.
+def _gaussians(axis: _Axis, width: float) -> Float[Tensor, "n g h"]:
+    """Return Gaussian windows, scaled to add up to 1 at each position.
 
-    The outermost windows so see all that lies beyond them: no ink on the page is without effect.
+    They lie one standard deviation apart. The outermost see all that lies beyond them: no ink on the page is without
+    effect.
     """
-    deviation = (width * spread).clamp_min(NARROWEST)[:, None, None]
-    count = round(REACH / width)
-    steps = torch.arange(-count, count + 1, device=positions.device, dtype=positions.dtype)[:, None]
-    away = (positions - middle[:, None, None]) / deviation - steps
+    deviation = (width * axis.spread).clamp_min(NARROWEST)[:, None, None]
+    count = _count(width)
+    steps = torch.arange(-count, count + 1, device=deviation.device, dtype=deviation.dtype)[:, None]
+    away = (axis.positions - axis.middle[:, None, None]) / deviation - steps
     return torch.softmax(-away.square() / 2, dim=1)
+
+
+def _count(width: float) -> int:
+    """Return how many windows lie on either side of the middle."""
+    return round(REACH / width) + MORE
+
+
+def _nearness(axis: _Axis, width: float) -> Float[Tensor, "n h h"]:
+    """Return the sum over all windows of what they see of one position times what they see of another."""
+    deviation = (width * axis.spread).clamp_min(NARROWEST)[:, None, None]
+    return _POINT * torch.exp(-((axis.positions - axis.positions[:, None]) / (2 * deviation)).square())
 
 
 def _look(

@@ -9,10 +9,9 @@ import numpy as np
 from jaxtyping import Float
 
 from sketchloss.probing.distances import combine
-from sketchloss.tap_distance import METRICS
 from sketchloss.probing.measures import Answers, answers, difference, in_plain, score, summarise
 from sketchloss.probing.trials import Trials
-from sketchloss.tap_distance import Metric
+from sketchloss.tap_distance import METRICS, Metric
 
 Weighting = Literal["equal", "balanced", "deep", "shallow"]
 #: How the taps of a set are weighed, in words.
