@@ -11,7 +11,7 @@ nearer than another drawing, or one of another kind. *Guides*: how many drawings
 import argparse
 import functools
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from sketchloss.data.stroke_drawings import open_drawings
 from sketchloss.feature_distance import feature_distance
 from sketchloss.files import write_json
 from sketchloss.ink_distance import ink_distance
-from sketchloss.loss import PAPER_LAYERS, Features
+from sketchloss.loss import PAPER_LAYERS, Features, check_layers
 from sketchloss.probing import probe_distance
 from sketchloss.probing.fooled import fooled, open_halves
 from sketchloss.probing.trials import make_trials
@@ -37,10 +37,15 @@ from sketchloss.strokes.recovery import recover
 
 #: From the features of two pictures at a tap, and of blank paper, to the distance of each pair.
 Formula = Callable[[Tensor, Tensor, Paper], Float[Tensor, " n"]]
-TAPS = {
+TAPS: dict[str, Sequence[str] | Mapping[str, float]] = {
     "1-4": PAPER_LAYERS,
+    "1-4, the last half": {"relu1_2": 1, "relu2_2": 1, "relu3_3": 1, "relu4_3": 0.5},
+    "1-4, the first twice": {"relu1_2": 2, "relu2_2": 1, "relu3_3": 1, "relu4_3": 1},
+    "1-4, descending": {"relu1_2": 4, "relu2_2": 3, "relu3_3": 2, "relu4_3": 1},
     "1-3": ("relu1_2", "relu2_2", "relu3_3"),
     "1-5": (*PAPER_LAYERS, "relu5_3"),
+    "1-4_1": ("relu1_2", "relu2_2", "relu3_3", "relu4_1"),
+    "1-4 and 3_1": ("relu1_2", "relu2_2", "relu3_1", "relu3_3", "relu4_1"),
     "2-4": ("relu2_2", "relu3_3", "relu4_3"),
     "2-5": ("relu2_2", "relu3_3", "relu4_3", "relu5_3"),
     "3-5": ("relu3_3", "relu4_3", "relu5_3"),
@@ -109,8 +114,8 @@ PIXELS = {"pixels l1": pixels_l1, "pixels l2, blurred": pixels_l2_blurred}
 class TapLoss:
     """The mean over taps of a formula, through a network in bfloat16."""
 
-    def __init__(self, backbone: Backbone, taps: Sequence[str], formula: Formula) -> None:
-        self.backbone, self.taps, self.formula = backbone, taps, formula
+    def __init__(self, backbone: Backbone, taps: Sequence[str] | Mapping[str, float], formula: Formula) -> None:
+        self.backbone, self.taps, self.formula = backbone, check_layers(taps), formula
         self.paper = BlankPaper(backbone, taps)
 
     def extract(self, target: Tensor) -> dict[str, Tensor]:
@@ -124,9 +129,11 @@ class TapLoss:
         theirs = self.extract(target) if isinstance(target, Tensor) else target
         with torch.autocast(pred.device.type, torch.bfloat16):
             papers = self.paper.seen(*pred.shape[-2:])
-        return torch.stack(
-            [self.formula(ours[tap], theirs[tap].expand_as(ours[tap]), papers[tap]) for tap in self.taps]
-        ).mean(0)
+        found = [
+            weight * self.formula(ours[tap], theirs[tap].expand_as(ours[tap]), papers[tap])
+            for tap, weight in self.taps.items()
+        ]
+        return torch.stack(found).sum(0) / sum(self.taps.values())
 
     def _look(self, images: Tensor) -> dict[str, Tensor]:
         with torch.autocast(images.device.type, torch.bfloat16):

@@ -131,6 +131,17 @@ class AttentionGate(nn.Module):
             gated = features * (self.channel(features) * self.spatial(features))
         return self.pool(gated)
 
+    def pooled_features(self, features: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+        """Return what the channel gate pools from."""
+        return features * self.spatial(features) if self.order == "spatial_channel" else features
+
+    def weighted(self, features: Float[Tensor, "n c h w"], weight: Float[Tensor, "n c 1 1"]) -> Tensor:
+        """Return what `forward` does, with weights of the channels that are known."""
+        if self.order == "channel_spatial":
+            features = features * weight
+            return self.pool(features * self.spatial(features))
+        return self.pool(features * (weight * self.spatial(features)))
+
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Weighing features by what is pooled from them

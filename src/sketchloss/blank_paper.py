@@ -84,8 +84,12 @@ class BlankPaper:
         with torch.inference_mode(False), torch.no_grad():
             return self._backbone(page, self._layers)
 
-    def _papers(self, blank: dict[str, Tensor], height: int, width: int) -> dict[str, Paper]:
+    def floors(self, height: int, width: int) -> dict[str, Floor]:
+        """Return each tap's floor, for pictures of this size in pixels."""
         self.measure_floors()
         assert self._floors is not None
         factor = (height * width) ** 0.5 / PAGE
-        return {tap: Paper(blank[tap], self._floors[tap].times(factor)) for tap in self._layers}
+        return {tap: self._floors[tap].times(factor) for tap in self._layers}
+
+    def _papers(self, blank: dict[str, Tensor], height: int, width: int) -> dict[str, Paper]:
+        return {tap: Paper(blank[tap], floor) for tap, floor in self.floors(height, width).items()}

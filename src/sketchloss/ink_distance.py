@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -38,6 +39,8 @@ WINDOWS = (0.0625, 0.125, 0.25, 0.5, 1.0)
 REACH, MORE = 3.0, 2
 #: No window is narrower than this many positions.
 NARROWEST = 0.5
+#: Positions along an axis that suffice for the narrowest windows: of more, neighbours are added up first.
+POSITIONS = 96
 #: The energy of a point seen through the windows of one axis, as a share of the point's: that of a Gaussian.
 _POINT = 1 / (2 * math.sqrt(math.pi))
 #: Of the floor, where a tap does not react to a dot at all.
@@ -93,9 +96,56 @@ def ink_distance(
         windows: standard deviations of the windows, as shares of the drawing's spread.
         weight: weight of each position, in [0, 1]; None: all alike.
     """
+    side = joins(*pred.shape[-2:])
+    ours, theirs = (relative_ink(features, blank, weight=weight, side=side) for features in (pred, target))
+    return relative_distance(ours, theirs, floor=floor, darkness=darkness, windows=windows)
+
+
+def relative_ink(
+    features: Float[Tensor, "n c h w"],
+    blank: Float[Tensor, "1 c h w"],
+    *,
+    weight: Float[Tensor, "n 1 h w"] | None = None,
+    side: int = 1,
+) -> Float[Tensor, "n c g k"]:
+    """Return features relative to those of a white page, in float32 (or float64), the first half of `ink_distance`.
+
+    Args:
+        features: any float dtype.
+        blank: features of a white page of the same size.
+        weight: weight of each position, in [0, 1]; None: all alike.
+        side: so many by so many positions are added up; see `joins`.
+    """
+    wide = torch.promote_types(features.dtype, torch.float32)
+    relative = features.to(wide) - blank.to(wide)
+    if weight is not None:
+        relative = relative * weight.to(wide)
+    if side == 1:
+        return relative
+    height, width = relative.shape[-2:]
+    padded = F.pad(relative, (0, -width % side, 0, -height % side))  # beyond the page there is no ink
+    return F.avg_pool2d(padded, side, divisor_override=1)
+
+
+def joins(height: int, width: int) -> int:
+    """Return how many neighbouring positions are added up, along each axis: a power of two.
+
+    As many as leave `POSITIONS` along the longer axis, where the narrowest windows are still wider than a position.
+    """
+    return 2 ** max(0, math.floor(math.log2(max(height, width) / POSITIONS)))
+
+
+def relative_distance(
+    ours: Float[Tensor, "n c h w"],
+    theirs: Float[Tensor, "n c h w"],
+    *,
+    floor: Floor,
+    darkness: float = DARKNESS,
+    windows: Sequence[float] = WINDOWS,
+) -> Float[Tensor, " n"]:
+    """Return the distance between what `relative_ink` made of two drawings; arguments as `ink_distance`."""
     # note: not in autocast's dtype, which holds three digits
-    with torch.autocast(pred.device.type, enabled=False):
-        ours, theirs = _relative(pred, blank, weight), _relative(target, blank, weight)
+    with torch.autocast(ours.device.type, enabled=False):
         down, across = _places(ours, theirs, floor)
         found = [_share(*_energies(ours, theirs, down, across, width), floor.windows, darkness) for width in windows]
         return torch.stack(found).mean(0)
@@ -113,8 +163,9 @@ def ink_map(
 
     Its mean over positions is the distance. Arguments as there.
     """
+    side = joins(*pred.shape[-2:])
+    ours, theirs = (relative_ink(features, blank, side=side) for features in (pred, target))
     with torch.autocast(pred.device.type, enabled=False):
-        ours, theirs = _relative(pred, blank, None), _relative(target, blank, None)
         down, across = _places(ours, theirs, floor)
         maps = []
         for width in WINDOWS:
@@ -122,7 +173,9 @@ def ink_map(
             gap = rows.mT @ _look(ours - theirs, rows, columns).square().sum(1) @ columns
             distance = _share(*_energies(ours, theirs, down, across, width), floor.windows, darkness)
             maps.append(gap * (distance / gap.mean((1, 2)).clamp_min(_LEAST))[:, None, None])
-        return torch.stack(maps).mean(0)[:, None]
+        joined = torch.stack(maps).mean(0)[:, None]
+    height, width = pred.shape[-2:]
+    return joined.repeat_interleave(side, 2).repeat_interleave(side, 3)[..., :height, :width]
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -135,12 +188,6 @@ class _Axis(NamedTuple):
     middle: Float[Tensor, " n"]
     spread: Float[Tensor, " n"]
     """The same along both axes."""
-
-
-def _relative(features: Tensor, blank: Tensor, weight: Tensor | None) -> Float[Tensor, "n c h w"]:
-    wide = torch.promote_types(features.dtype, torch.float32)
-    relative = features.to(wide) - blank.to(wide)
-    return relative if weight is None else relative * weight.to(wide)
 
 
 def _share(

@@ -14,7 +14,9 @@ from torch import Tensor, nn
 
 from sketchloss.backbone import Backbone, freeze, tap_index
 from sketchloss.blank_paper import BlankPaper, Paper
+from sketchloss.func_transforms import inside_transform
 from sketchloss.image_contract import check_images, check_value_range
+from sketchloss.large_pictures import FEATURES_PER_PIXEL, LARGE, LargePictures
 from sketchloss.masks import check_mask
 from sketchloss.tap_distance import Metric, check_metric, needs_paper, tap_distance, tap_map
 from sketchloss.target_features import Features, KeptFeatures, check_features, check_kept
@@ -349,6 +351,8 @@ class SketchLoss(nn.Module):
     def _terms_of(
         self, pred: Tensor, target: Tensor | Features, mask: Tensor | None
     ) -> dict[tuple[str, str], Float[Tensor, " n"]]:
+        if _is_large(pred):
+            return self._terms_of_large(pred, target, mask)
         ours = self.backbone(pred, self.layers)
         theirs = self._target_features(target, ours)
         papers = self._papers(pred) if self.content_weight else {}
@@ -365,6 +369,29 @@ class SketchLoss(nn.Module):
                 terms["style", name] = gap.square().sum((1, 2))
         return terms
 
+    def _terms_of_large(
+        self, pred: Tensor, target: Tensor | Features, mask: Tensor | None
+    ) -> dict[tuple[str, str], Float[Tensor, " n"]]:
+        look = LargePictures(
+            self.backbone,
+            tuple(self.layers),
+            self.metric,
+            self._paper,
+            content=bool(self.content_weight),
+            style=bool(self.style_weight),
+            height=pred.shape[2],
+            width=pred.shape[3],
+        )
+        return look.terms(pred, target, mask)
+
+
+def _is_large(images: Float[Tensor, "n 3 h w"]) -> bool:
+    """Tell whether images are looked at one by one and in strips, because memory would be short."""
+    if torch.compiler.is_compiling() or inside_transform() or images[0, 0].numel() <= LARGE:
+        return False
+    needed = images[:, 0].numel() * FEATURES_PER_PIXEL * images.element_size()
+    return images.device.type != "cuda" or needed > torch.cuda.mem_get_info(images.device)[0]
+
 
 def _images_at_once(images: Float[Tensor, "n 3 h w"]) -> int:
     """Return how many images to evaluate together: on a GPU all, on a CPU so many that their features are small.
@@ -372,6 +399,8 @@ def _images_at_once(images: Float[Tensor, "n 3 h w"]) -> int:
     Features of up to 32 MB live in memory that the C library hands out again; more is taken from the system anew each
     time, which on a CPU costs more than the arithmetic on it.
     """
+    if _is_large(images):
+        return 1
     if images.device.type != "cpu" or torch.compiler.is_compiling():
         return len(images)
     return max(1, 2**16 // (images.shape[-2] * images.shape[-1]))
