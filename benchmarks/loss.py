@@ -7,10 +7,12 @@ ratios. Memory is the growth of a fresh process's peak over one forward and back
 """
 
 import argparse
+import functools
 import multiprocessing
 import statistics
 import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from peak_memory import peak_growth
 from sketchloss import SketchLoss, load_backbone
-from sketchloss.loss import PAPER_LAYERS
+from sketchloss.loss import PAPER_LAYERS, Metric
 from sketchloss.report.tables import markdown_table
 
 SHAPE = (4, 3, 256, 256)
@@ -59,17 +61,24 @@ def make_variants(weights: str) -> dict[str, Callable[[], Callable[[], None]]]:
         loss, target, pred = UsualLoss(), *_images()
         return lambda: loss(pred, target).backward()
 
-    def ours(*, cached: bool, dtype: torch.dtype, name: str = weights) -> Callable[[], None]:
-        loss, target, pred = SketchLoss(name, layers=PAPER_LAYERS).to(dtype), *_images(dtype)
+    def ours(metric: Metric, *, cached: bool = False, dtype: torch.dtype = torch.float32) -> Callable[[], None]:
+        loss, target, pred = SketchLoss(weights, layers=PAPER_LAYERS, metric=metric).to(dtype), *_images(dtype)
         known = loss.extract(target) if cached else target
         return lambda: loss(pred, known).backward()
 
+    ways: dict[str, dict[str, Any]] = {
+        "": {},
+        ", target cached": {"cached": True},
+        ", bfloat16": {"dtype": torch.bfloat16},
+        ", target cached, bfloat16": {"cached": True, "dtype": torch.bfloat16},
+    }
     return {
         "usual VGG loss": usual,
-        f"SketchLoss({weights!r})": lambda: ours(cached=False, dtype=torch.float32),
-        "  target cached": lambda: ours(cached=True, dtype=torch.float32),
-        "  target cached, bfloat16": lambda: ours(cached=True, dtype=torch.bfloat16),
-        "  bfloat16": lambda: ours(cached=False, dtype=torch.bfloat16),
+        **{
+            f"SketchLoss({weights!r}, metric={metric!r}){words}": functools.partial(ours, metric, **how)
+            for metric in ("ink", "l1")
+            for words, how in ways.items()
+        },
     }
 
 

@@ -15,7 +15,7 @@ from sketchloss import SketchLoss
 from sketchloss.balance import gradient_norms
 from sketchloss.data.loading import to_unit_range
 from sketchloss.data.sources import open_sketches
-from sketchloss.loss import PAPER_LAYERS
+from sketchloss.loss import DEFAULT_LAYERS, PAPER_LAYERS
 from sketchloss.report.tables import markdown_table
 
 SIDE, STEP = 128, 2
@@ -53,7 +53,7 @@ def compare_sides() -> str:
 def compare_taps() -> str:
     """What each tap pulls alone, and costs."""
     pulls, costs, least = {}, {}, {}
-    for tap in (*PAPER_LAYERS, "relu5_3"):
+    for tap in dict.fromkeys((*DEFAULT_LAYERS, *PAPER_LAYERS, "relu5_3")):
         loss = SketchLoss(layers=(tap,))
         pulls[tap] = mean(pull(loss(pred, target), pred) for pred, target in pairs(SIDE))
         with FlopCounterMode(display=False) as counter:
@@ -68,7 +68,7 @@ def compare_taps() -> str:
 
 def compare_metrics() -> str:
     """Values and pulls of the metrics, and how much a shift counts in them."""
-    distances = {f"`{metric}`": SketchLoss(metric=metric) for metric in ("l1", "l2", "cosine")}
+    distances = {f"`{metric}`": SketchLoss(metric=metric) for metric in ("ink", "l1", "l2", "cosine")}
     rows = []
     for name, distance in {"mean difference of pixels": _pixels, **distances}.items():
         seen = []

@@ -16,10 +16,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from sketchloss import SketchLoss
-from sketchloss.calibration import QUANTILES, Calibration, save_calibration
+from sketchloss.calibration import KINDS, QUANTILES, Calibration, save_calibration
 from sketchloss.data.ignorable import THICKER, THINNER, shifted
 from sketchloss.data.stroke_drawings import StrokeDrawing, open_drawings
-from sketchloss.data.stroke_edits import by_other_hand
+from sketchloss.data.stroke_edits import by_other_hand, removed
 from sketchloss.images import to_tensor
 from sketchloss.weights import load_backbone, weights_digest
 
@@ -65,19 +65,21 @@ def main(config: Calibrate) -> None:
             other = labels[(number + 1 + int(rng.integers(len(labels) - 1))) % len(labels)]
             pen = (THICKER if rng.random() < 0.5 else THINNER) * drawing.pen(config.size) / config.size
             again = shifted(by_other_hand(drawing, HAND, seed=config.seed), config.seed, "calibration")
-            pairs = (
-                replace(drawing, line_width=pen),
-                replace(again, line_width=pen),
-                partner,
-                by_class[other][place],
-            )
+            pairs = {
+                "pen": replace(drawing, line_width=pen),
+                "redrawn": replace(again, line_width=pen),
+                "half": removed(drawing, 0.5, seed=config.seed).drawing,
+                "same class": partner,
+                "other class": by_class[other][place],
+            }
+            images = {kind: _image(pair, config.size) for kind, pair in pairs.items()}
+            images["blank"] = torch.ones_like(images["pen"])
             with torch.inference_mode():
                 features = loss.extract(_image(drawing, config.size))
-                rows.append(loss(torch.cat([_image(pair, config.size) for pair in pairs]), features).numpy())
+                rows.append(loss(torch.cat([images[kind] for kind in KINDS]), features).numpy())
     grid = np.linspace(0, 1, QUANTILES)
     found = {
-        kind: np.quantile(column, grid).round(6).tolist()
-        for kind, column in zip(("pen", "redrawn", "same class", "other class"), np.stack(rows).T, strict=True)
+        kind: np.quantile(column, grid).round(6).tolist() for kind, column in zip(KINDS, np.stack(rows).T, strict=True)
     }
     calibration = Calibration(
         *(weights_digest(backbone), tuple(loss.layers), loss.metric, config.size),

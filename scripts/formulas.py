@@ -45,6 +45,7 @@ TAPS: dict[str, Sequence[str] | Mapping[str, float]] = {
     "1-3": ("relu1_2", "relu2_2", "relu3_3"),
     "1-5": (*PAPER_LAYERS, "relu5_3"),
     "1-4_1": ("relu1_2", "relu2_2", "relu3_3", "relu4_1"),
+    "1-4_1, the last twice": {"relu1_2": 1, "relu2_2": 1, "relu3_3": 1, "relu4_1": 2},
     "1-4 and 3_1": ("relu1_2", "relu2_2", "relu3_1", "relu3_3", "relu4_1"),
     "2-4": ("relu2_2", "relu3_3", "relu4_3"),
     "2-5": ("relu2_2", "relu3_3", "relu4_3", "relu5_3"),
@@ -103,10 +104,10 @@ FORMULAS: dict[str, Formula] = {
     "squared, pyramid": functools.partial(pyramid, squared),
     "ink": ink,
     **{f"ink, k = {k}": functools.partial(ink, darkness=k) for k in (0.005, 0.05, 0.2)},
-    "ink, windows 1/8 to 1": functools.partial(ink, windows=(0.125, 0.25, 0.5, 1.0)),
-    "ink, windows 1/16 to 1/2": functools.partial(ink, windows=(0.0625, 0.125, 0.25, 0.5)),
-    "ink, windows 1/16, 1/4, 1": functools.partial(ink, windows=(0.0625, 0.25, 1.0)),
-    "ink, windows 1/32 to 1": functools.partial(ink, windows=(0.03125, 0.0625, 0.125, 0.25, 0.5, 1.0)),
+    "ink, windows 1/16 to 1": functools.partial(ink, windows=(0.0625, 0.125, 0.25, 0.5, 1.0)),
+    "ink, windows 1/8 to 1/2": functools.partial(ink, windows=(0.125, 0.25, 0.5)),
+    "ink, windows 1/8 and 1/2": functools.partial(ink, windows=(0.125, 0.5)),
+    "ink, windows 1/4 to 1": functools.partial(ink, windows=(0.25, 0.5, 1.0)),
 }
 PIXELS = {"pixels l1": pixels_l1, "pixels l2, blurred": pixels_l2_blurred}
 
@@ -147,7 +148,7 @@ def main() -> None:
     parser.add_argument("--data", default="doodles", help="doodles, or a folder of QuickDraw .ndjson files")
     parser.add_argument("--weights", default="sketch", help="a name, path or hub repo")
     parser.add_argument("--formulas", nargs="+", default=list(FORMULAS), choices=[*FORMULAS, *PIXELS], metavar="NAME")
-    parser.add_argument("--taps", nargs="+", default=["1-4"], choices=TAPS)
+    parser.add_argument("--taps", nargs="+", default=["1-4_1"], choices=TAPS)
     parser.add_argument("--drawings", type=int, default=50, help="of each half, and of tricks")
     parser.add_argument("--strokes", type=int, default=24, help="drawings whose strokes are led back; 0: none")
     parser.add_argument("--amount", type=float, default=14, help="pixels of 64 that strokes are displaced by")

@@ -223,7 +223,7 @@ def test_two_pictures_as_text_and_json_and_table(folders, weights, capsys):
     assert found["distance"] == pytest.approx(statistics.fmean(found["per_tap"].values()))
     assert {name: found[name] for name in ("weights", "metric", "layers", "size", "map")} == {
         "weights": weights,
-        "metric": "l1",
+        "metric": "ink",
         "layers": list(loss.layers),
         "size": SIZE,
         "map": "map.png",
@@ -303,7 +303,7 @@ def test_the_library_refuses_as_the_command_does(folders):
         ("ours/deep theirs/one.jpg", ("ours/deep is a folder",)),
         ("ours/one.png theirs/damaged.png", ("theirs/damaged.png: damaged",)),
         ("ours/one.png theirs/one.jpg --size 0", ("one.png is 64x64", "one.jpg is 80x80", "--size")),
-        ("ours/one.png theirs/one.jpg --size 4", ("size is 4", "at least 16")),
+        ("ours/one.png theirs/one.jpg --size 4", ("size is 4", "at least 8")),
         ("ours/one.png theirs/one.jpg --layers relu9_9", ("layer 'relu9_9' is unknown", "relu1_1")),
         ("ours/one.png theirs/one.jpg --weights foto", ("weights 'foto' are unknown", "photo")),
         ("ours/one.png theirs/one.jpg --map nowhere/map.png", ("nowhere/map.png", "does not exist")),

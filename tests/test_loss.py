@@ -21,7 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import sketchloss.loss
 from sketchloss import Backbone, SketchLoss, gram
-from sketchloss.loss import DEFAULT_LAYERS, PAPER_LAYERS
+from sketchloss.loss import BEFORE_0_2, DEFAULT_LAYERS, PAPER_LAYERS
 
 #: Position by position; and all.
 PLAIN = ("l1", "l2", "cosine")
@@ -305,7 +305,7 @@ def test_symmetric_and_permuted_with_the_batch(seed, order, metric):
 @given(seed=seeds, size=st.integers(8, 20))
 def test_l1_obeys_the_triangle_inequality_and_jensens(seed, size):
     one, two, three = (pictures(1, 3, size, 9, seed=seed + i) for i in range(3))
-    loss = small_loss()
+    loss = small_loss(metric="l1")
     assert loss(one, three) <= (loss(one, two) + loss(two, three)) * (1 + 1e-6)
     squares = small_loss(metric="l2").per_tap(one, two)["content"]
     for name, value in loss.per_tap(one, two)["content"].items():
@@ -355,12 +355,16 @@ def test_cached_features_give_the_same_value_for_half_the_work():
     loss = small_loss()
     pred, target = pictures(2, 3, 16, 16), pictures(2, 3, 16, 16, seed=1)
     features = loss.extract(target)
+    loss(pred, target)  # looks at blank paper once
     with FlopCounterMode(display=False) as full:
         value = loss(pred, target)
     with FlopCounterMode(display=False) as cached:
         cached_value = loss(pred, features)
     assert cached_value == value
-    assert full.get_total_flops() == 2 * cached.get_total_flops() > 0
+    spared = full.get_total_flops() - cached.get_total_flops()
+    with FlopCounterMode(display=False) as one_pass:
+        loss.extract(target)
+    assert spared == one_pass.get_total_flops() > 0
 
 
 def test_features_cached_in_inference_mode_can_be_trained_against():
@@ -386,7 +390,7 @@ def test_a_mask_of_ones_or_of_any_constant_is_no_mask(metric):
 
 
 def test_a_mask_weights_positions():
-    loss = small_loss(layers=("relu1_2", "relu3_1"), style_weight=1.0, reduction="none")
+    loss = small_loss(layers=("relu1_2", "relu3_1"), metric="l1", style_weight=1.0, reduction="none")
     pred, target = pictures(2, 3, 16, 24), pictures(2, 3, 16, 24, seed=1)
     mask = pictures(1, 1, 16, 24, seed=2)  # one for both
     ours, theirs = in_numpy(loss.extract(pred)), in_numpy(loss.extract(target))
@@ -412,7 +416,7 @@ def test_masked_out_differences_do_not_count():
     masked.backward()
     assert masked < 1e-9
     assert not pred.grad[..., 70:].any()
-    assert loss(pred, target, mask=1 - left) > loss(pred, target) > 0.01
+    assert loss(pred, target, mask=1 - left) > loss(pred, target) > 0.001
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -695,8 +699,11 @@ def test_the_shallowest_taps_take_the_smallest_images():
     assert loss(torch.zeros(1, 3, 1, 1), torch.ones(1, 3, 1, 1)) > 0
     assert SketchLoss(Backbone(width=0.125, attention=True, downsample="none")).minimum_size == 4
     default = SketchLoss(Backbone(width=0.125))
-    assert list(default.layers) == list(DEFAULT_LAYERS) == ["relu3_3", "relu4_3", "relu5_3"]
-    assert default.minimum_size == 16
+    assert list(default.layers) == list(DEFAULT_LAYERS) == ["relu1_2", "relu2_2", "relu3_3", "relu4_1"]
+    assert default.metric == "ink"
+    assert default.minimum_size == 8
+    before = SketchLoss(Backbone(width=0.125), **BEFORE_0_2)
+    assert (list(before.layers), before.metric) == (["relu3_3", "relu4_3", "relu5_3"], "l1")
 
 
 @pytest.mark.parametrize("shared_target", [False, True])

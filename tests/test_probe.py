@@ -81,7 +81,7 @@ def test_every_distance_has_a_row(whole, place):
     of_weights = [
         f"{name}, {what}"
         for name in ("attention+tuning", "tuning", "attention", "original", mine)
-        for what in ("default taps", "relu2_2", "relu3_3", "embed")
+        for what in ("default taps", "the paper's l1", "relu2_2", "relu3_3", "embed")
     ]
     names = ["pixel l1", "pixel l2", "ssim", config.distance[0], *of_weights]
     assert [row["name"] for row in results["rows"]] == names
@@ -167,7 +167,7 @@ def test_taps_are_chosen_for_the_arm_with_both(whole, settings):
     assert chosen["best"]["choose"]["score"] == max(one["choose"] for one in chosen["tried"])
     assert chosen["best"]["people"]["judgments"] == 30
     # The metric of the single taps' rows is among those tried: the search saw the same distances.
-    single = next(one for one in chosen["tried"] if (one["taps"], one["metric"]) == (["relu3_3"], "l1"))
+    single = next(one for one in chosen["tried"] if (one["taps"], one["metric"]) == (["relu3_3"], "ink"))
     assert single["report"] == pytest.approx(rows_of(results)["attention+tuning, relu3_3"]["report"]["score"])
 
 

@@ -12,7 +12,6 @@ from sketchloss.data.stroke_drawings import open_drawings
 from sketchloss.probing import distances as module
 from sketchloss.probing.distances import (
     EMBED,
-    METRICS,
     BackboneDistances,
     PlainDistance,
     baselines,
@@ -23,6 +22,7 @@ from sketchloss.probing.distances import (
 )
 from sketchloss.probing.trials import make_trials
 from sketchloss.ssim import ssim
+from sketchloss.tap_distance import METRICS
 
 TAPS = ("relu2_2", "relu5_3")
 

@@ -152,7 +152,7 @@ def test_settings_out_of_range(changes, words):
         "--distance {place}/losses.py:nothing": "nothing returned nan for a pair",
         "--weights {place}/nothing": "nothing",
         "--metrics l3": "--metrics 'l3' is unknown",
-        "--taps deep": "--taps 'deep' is unknown",
+        "--taps shallow": "--taps 'shallow' is unknown",
         "--half third": "--half 'third' is unknown",
     }.items(),
 )

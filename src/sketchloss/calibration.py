@@ -28,7 +28,9 @@ KINDS = {
     "pen": "the same drawing with another pen",
     "redrawn": "the same drawing made again",
     "same class": "two drawings of the same thing",
+    "half": "a drawing and half of its strokes",
     "other class": "drawings of two different things",
+    "blank": "a drawing and an empty page",
 }
 FORMAT = "sketchloss calibration"
 FILE = "calibration.json"

@@ -32,7 +32,7 @@ from sketchloss.calibration import calibration_for
 from sketchloss.files import write_atomic
 from sketchloss.images import find_pictures, fit_square, picture_suffixes, read_picture, save_picture, to_tensor
 from sketchloss.ink_amount import ink_amount, nearly_blank
-from sketchloss.loss import DEFAULT_LAYERS, SketchLoss
+from sketchloss.loss import DEFAULT_LAYERS, DEFAULT_METRIC, SketchLoss
 from sketchloss.report.difference import Caption, draw_difference
 from sketchloss.tap_distance import VERSIONS, Metric
 from sketchloss.weights import weights_digest
@@ -55,9 +55,9 @@ class Compare:
     """Likewise; of two folders, pictures of the same name (without suffix) are compared."""
     weights: str = "sketch"
     """What looks at them: `sketch`, `photo`, `imagenet`, a weights folder or file, or a hub repo."""
-    metric: Metric = "l1"
-    """Distance between features: `l1`, `l2`, `cosine`, or `ink`, which is relative to blank paper (0 the same drawing,
-    1 nothing in common)."""
+    metric: Metric = DEFAULT_METRIC
+    """Distance between features: `ink`, which is relative to blank paper (0 the same drawing, 1 nothing in common), or
+    `l1`, `l2`, `cosine`. The default of version 0.1 is `--metric l1 --layers relu3_3 relu4_3 relu5_3`."""
     layers: tuple[str, ...] = DEFAULT_LAYERS
     """Layers whose distances are averaged."""
     size: int = 256

@@ -24,10 +24,13 @@ from sketchloss.weights import load_backbone, weights_digest
 
 Reduction = Literal["mean", "sum", "none"]
 
-#: The taps that judge drawings best (docs/results.md, chosen by `sketchloss probe` on half of its drawings).
-DEFAULT_LAYERS = ("relu3_3", "relu4_3", "relu5_3")
 #: Johnson et al.'s four taps, for training generators as the paper does, which names no others.
 PAPER_LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
+#: The taps and the metric that both judge drawings and guide strokes well (docs/results.md, chosen on half of the
+#: drawings there).
+DEFAULT_LAYERS, DEFAULT_METRIC = ("relu1_2", "relu2_2", "relu3_3", "relu4_1"), "ink"
+#: The settings that were the default before 0.2: `SketchLoss(**BEFORE_0_2)` gives its numbers.
+BEFORE_0_2: dict[str, Any] = {"layers": ("relu3_3", "relu4_3", "relu5_3"), "metric": "l1"}
 
 
 def gram(features: Float[Tensor, "n c h w"], weight: Float[Tensor, "n 1 h w"] | None = None) -> Float[Tensor, "n c c"]:
@@ -70,9 +73,9 @@ class SketchLoss(nn.Module):
     Args:
         weights: a name or path for `load_backbone`, or a `Backbone`, which is copied.
         layers: tap names, equally weighted, or a mapping from tap name to a weight ≥ 0.
-        metric: `l1` (the paper's: mean absolute difference), `l2` (mean squared), `cosine` (1 - cosine at each
-            position), or `ink` (ours, `sketchloss.ink_distance`: relative to blank paper, 0 the same drawing, 1 nothing
-            in common).
+        metric: `ink` (ours, `sketchloss.ink_distance`: relative to blank paper, 0 the same drawing, 1 nothing in
+            common), `l1` (the paper's: mean absolute difference), `l2` (mean squared), or `cosine` (1 - cosine at each
+            position).
         content_weight: ≥ 0.
         style_weight: ≥ 0; 0 skips the Gram matrices.
         reduction: over the batch: `mean`, `sum`, or `none`.
@@ -89,7 +92,7 @@ class SketchLoss(nn.Module):
         weights: str | Path | Backbone = "sketch",
         *,
         layers: Sequence[str] | Mapping[str, float] = DEFAULT_LAYERS,
-        metric: Metric = "l1",
+        metric: Metric = DEFAULT_METRIC,
         content_weight: float = 1.0,
         style_weight: float = 0.0,
         reduction: Reduction = "mean",

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from sketchloss.backbone import Backbone
 from sketchloss.blank_paper import BlankPaper
-from sketchloss.loss import SketchLoss
+from sketchloss.loss import PAPER_LAYERS, SketchLoss
 from sketchloss.probing.trials import Trials
 from sketchloss.ssim import ssim
 from sketchloss.tap_distance import Metric, needs_paper, tap_distance
@@ -118,8 +118,8 @@ class BackboneDistances:
     Args:
         name: what to call the family.
         backbone: copied.
-        taps: names of layers.
-        metrics: any of `METRICS`; the loss's own comes in any case.
+        taps: names of layers; the loss's own and the paper's come in any case.
+        metrics: any of `METRICS`; the loss's own and the paper's come in any case.
         device: to compute on.
     """
 
@@ -141,8 +141,8 @@ class BackboneDistances:
         self.default_layers = _normalised(loss.layers)
         #: Metric that `SketchLoss` has by default.
         self.default_metric: Metric = loss.metric
-        self.metrics = tuple(dict.fromkeys((loss.metric, *metrics)))
-        self.taps = tuple(dict.fromkeys((*taps, *loss.layers)))
+        self.metrics = tuple(dict.fromkeys((loss.metric, "l1", *metrics)))
+        self.taps = tuple(dict.fromkeys((*taps, *loss.layers, *PAPER_LAYERS)))
         self._layers = tuple(dict.fromkeys((*self.taps, EMBEDDED)))
         self._paper = BlankPaper(self._backbone, self.taps)
         #: Smallest height and width in pixels.

@@ -29,6 +29,7 @@ from sketchloss.data.sources import LARGEST_SIDE
 from sketchloss.data.stroke_drawings import open_drawings, split_in_halves
 from sketchloss.files import claim_folder, write_atomic, write_json
 from sketchloss.images import fit_square, save_picture, to_tensor
+from sketchloss.loss import PAPER_LAYERS
 from sketchloss.probing.distances import (
     EMBED,
     BackboneDistances,
@@ -289,7 +290,7 @@ def _rows(
     judged: Distances | None,
     triplets: Triplets | None,
 ) -> list[dict[str, Any]]:
-    """Return the rows of a family: of a backbone the default taps together, each tap, and the embedding."""
+    """Return the rows of a family: of a backbone the loss as it is and as the paper has it, each tap, the embedding."""
     plain = {"group": None, "arm": None, "weights": None, "taps": {}, "metric": None}
     if isinstance(family, BackboneDistances):
         arm = family.name if family.name in config.arms() else None
@@ -301,6 +302,12 @@ def _rows(
                 "kind": "default",
                 "taps": family.default_layers,
                 "metric": metric,
+            },
+            {
+                "name": f"{family.name}, the paper's l1",
+                "kind": "paper",
+                "taps": {tap: 1 / len(PAPER_LAYERS) for tap in PAPER_LAYERS},
+                "metric": "l1",
             },
             *(
                 {"name": f"{family.name}, {tap}", "kind": "tap", "taps": {tap: 1.0}, "metric": metric}

@@ -20,7 +20,7 @@ import tyro
 from sketchloss.data.sources import LARGEST_SIDE
 from sketchloss.files import claim_folder, write_atomic, write_json
 from sketchloss.images import save_picture
-from sketchloss.loss import DEFAULT_LAYERS, PAPER_LAYERS, Metric, SketchLoss
+from sketchloss.loss import BEFORE_0_2, DEFAULT_LAYERS, PAPER_LAYERS, Metric, SketchLoss
 from sketchloss.probing.distances import Distance, baselines, load_distance
 from sketchloss.probing.fooled import Verdicts, judge, measure_tricks, open_halves, summarise
 from sketchloss.probing.sharing import share_backbone
@@ -32,8 +32,8 @@ from sketchloss.report.tricks_sheet import draw_tricked
 from sketchloss.report.tricks_table import ALL, CSV_HEADER, tricks_report, tricks_rows
 from sketchloss.weights import load_backbone
 
-Taps = Literal["default", "paper"]
-TAPS: dict[Taps, tuple[str, ...]] = {"default": DEFAULT_LAYERS, "paper": PAPER_LAYERS}
+Taps = Literal["default", "paper", "deep"]
+TAPS: dict[Taps, tuple[str, ...]] = {"default": DEFAULT_LAYERS, "paper": PAPER_LAYERS, "deep": BEFORE_0_2["layers"]}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,8 @@ class Tricks:
     metrics: tuple[Metric, ...] = get_args(Metric)
     """Distances between features."""
     taps: tuple[Taps, ...] = ("default", "paper")
-    """Sets of layers: those of `SketchLoss`, and the paper's."""
+    """Sets of layers: `default`: those of `SketchLoss`; `paper`: relu1_2, relu2_2, relu3_3, relu4_3; `deep`: relu3_3,
+    relu4_3, relu5_3."""
     distance: tuple[str, ...] = ()
     """Distances of your own, `module:function` or `file.py:function`: two batches (n, 3, h, w) in [0, 1] to (n,)."""
     baselines: Annotated[bool, tyro.conf.FlagConversionOff] = True
@@ -103,7 +104,7 @@ MADE = {"config.json", "results.json", "table.md", "table.csv", "figure.png", "t
 #: What each preset changes of the defaults above.
 PRESETS: dict[str, dict[str, Any]] = {
     "full": {},
-    "demo": {"image_sizes": (64,), "drawings": (10,), "metrics": ("l1",), "taps": ("default",)},
+    "demo": {"image_sizes": (64,), "drawings": (10,), "metrics": ("ink", "l1"), "taps": ("default",)},
 }
 
 

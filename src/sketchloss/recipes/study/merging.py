@@ -155,13 +155,14 @@ def _is_first(store: CellStore, cell: Cell) -> bool:
 
 
 def probe_values(store: CellStore) -> Table:
-    """Return what the probe found of the default taps and of what is no network: row -> measure -> seed -> value."""
+    """Return what the probe found of each arm's loss and of what is no network: row -> measure -> seed -> value."""
     table: Table = {}
     for cell, result in done(store, "probe"):
+        names = {"default": cell.arm, "paper": f"{cell.arm}, the paper's l1"}
         for row in result["rows"]:
-            if row["kind"] not in ("default", "baseline"):
+            if row["kind"] not in (*names, "baseline"):
                 continue
-            values = table.setdefault(cell.arm if row["kind"] == "default" else row["name"], {})
+            values = table.setdefault(names.get(row["kind"], row["name"]), {})
             found = row["report"]
             measures = {
                 **{"score": found["score"], "grows": found["growth"]["mean"], "ignores": found["ignoring"]["mean"]},

@@ -16,7 +16,7 @@ from sketchloss.data.loading import hold_if_small
 from sketchloss.data.names import short_name
 from sketchloss.data.sources import open_sketches, split_sources
 from sketchloss.features import embed_sketches
-from sketchloss.loss import DEFAULT_LAYERS
+from sketchloss.loss import DEFAULT_LAYERS, DEFAULT_METRIC
 from sketchloss.ranking import top_k_accuracy
 from sketchloss.recipes.class_separation import ClassSeparation, class_separation
 from sketchloss.recipes.finetune import PRESETS as FINETUNE_PRESETS
@@ -226,8 +226,8 @@ def _probe_cell(config: Study, arm: str, seed: int) -> Cell:
         **{"data": config.probed, "triplets": config.triplets, "baselines": arm == "original"},
         **_arm_settings(config, arm, config.seed),
     }
-    # note: the taps measured by default decide a result, too, and so do the metrics that the chosen one is one of.
-    decisive = {**_decisive(Probe, settings), "default_layers": list(DEFAULT_LAYERS), "metrics": VERSIONS}
+    # note: what the loss is by default decides a result, too, and so do the metrics that the chosen one is one of.
+    decisive = {**_decisive(Probe, settings), "default": [*DEFAULT_LAYERS, DEFAULT_METRIC], "metrics": VERSIONS}
 
     def compute(run: Path, needs: Mapping[str, Path]) -> dict[str, Any]:
         return probe(Probe(**settings, out=run, again=run.exists(), **_arm_paths(arm, seed, needs)))
