@@ -158,11 +158,11 @@ def probe_values(store: CellStore) -> Table:
     """Return what the probe found of each arm's loss and of what is no network: row -> measure -> seed -> value."""
     table: Table = {}
     for cell, result in done(store, "probe"):
-        names = {"default": cell.arm, "paper": f"{cell.arm}, the paper's l1"}
+        names = {"default": str(cell.arm), "paper": f"{cell.arm}, the paper's l1"}
         for row in result["rows"]:
             if row["kind"] not in (*names, "baseline"):
                 continue
-            values = table.setdefault(names.get(row["kind"], row["name"]), {})
+            values = table.setdefault(names.get(row["kind"]) or row["name"], {})
             found = row["report"]
             measures = {
                 **{"score": found["score"], "grows": found["growth"]["mean"], "ignores": found["ignoring"]["mean"]},

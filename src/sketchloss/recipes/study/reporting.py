@@ -321,9 +321,10 @@ def _probe(config: Study, store: CellStore, results: dict[str, Any]) -> Iterator
     yield (
         "Each arm's loss as it is by default and with the paper's l1, and what is no network. Score: mean of grows, "
         "ignores, and the mean of the two choices. Grows: Spearman's correlation with the share of strokes removed, "
-        "added, displaced, redrawn. Ignores: share of the changes that people ignore (line width, a small shift, a slight scale, pencil for ink, "
-        "JPEG) which count for less than a fifth of the strokes. Same class, other class: how often a redrawn version "
-        "is nearer than another drawing, where pixels say the contrary. People: agreement with human judgments. "
+        "added, displaced, redrawn. Ignores: share of the changes that people ignore (line width, a small shift, a "
+        "slight scale, pencil for ink, JPEG) which count for less than a fifth of the strokes. Same class, other "
+        "class: how often a redrawn version is nearer than another drawing, where pixels say the contrary. People: "
+        "agreement with human judgments. "
         f"Tuned arms: {_seeds(config.seeds)}. {_probed_are_known(config)}{MARKS if config.seeds > 1 else ''}"
     )
     headings = {
