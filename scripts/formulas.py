@@ -26,7 +26,7 @@ from sketchloss.blank_paper import BlankPaper, Paper
 from sketchloss.data.stroke_drawings import open_drawings
 from sketchloss.feature_distance import feature_distance
 from sketchloss.files import write_json
-from sketchloss.ink_distance import ink_distance
+from sketchloss.ink_distance import ink_distance, through_windows
 from sketchloss.loss import PAPER_LAYERS, Features, check_layers
 from sketchloss.probing import probe_distance
 from sketchloss.probing.fooled import fooled, open_halves
@@ -90,6 +90,16 @@ def ink(pred: Tensor, target: Tensor, paper: Paper, **settings: Any) -> Float[Te
     return ink_distance(pred, target, paper.blank, floor=paper.floor, **settings)
 
 
+def bray_curtis_through_windows(pred: Tensor, target: Tensor, paper: Paper) -> Float[Tensor, " n"]:
+    """Return Bray-Curtis of what the windows of `ink_distance` see."""
+    ours, theirs = pred - paper.blank, target - paper.blank
+    found = []
+    for one, other in through_windows(ours, theirs, paper.floor):
+        total = one.abs().sum((1, 2, 3)) + other.abs().sum((1, 2, 3))
+        found.append((one - other).abs().sum((1, 2, 3)) / total.clamp_min(paper.floor.windows**0.5))
+    return torch.stack(found).mean(0)
+
+
 def plain(metric: Any, pred: Tensor, target: Tensor, paper: Paper) -> Float[Tensor, " n"]:  # noqa: ARG001
     """Return a distance position by position, not relative to paper."""
     return feature_distance(pred, target, metric)
@@ -102,6 +112,7 @@ FORMULAS: dict[str, Formula] = {
     "cosine of the whole": cosine,
     "Bray-Curtis, pyramid": functools.partial(pyramid, bray_curtis),
     "squared, pyramid": functools.partial(pyramid, squared),
+    "Bray-Curtis, windows": bray_curtis_through_windows,
     "ink": ink,
     **{f"ink, k = {k}": functools.partial(ink, darkness=k) for k in (0.005, 0.05, 0.2)},
     "ink, windows 1/16 to 1": functools.partial(ink, windows=(0.0625, 0.125, 0.25, 0.5, 1.0)),

@@ -98,8 +98,12 @@ def test_a_gallery_of_ones_own_is_nobody_elses(app_url, drawings, tmp_path):
         ("/compare", ("cat.png", "bad.png"), r"bad\.png"),
         ("/search", (None, "doodles", 3), "a drawing is needed"),
         ("/search", ("cat.png", "none", 3), "no gallery 'none': choose from doodles"),
-        ("/search", ("cat.png", "doodles", 0), "k is 0: it must be 1 to 30"),
-        ("/search", ("cat.png", "doodles", None), "k is None: it must be 1 to 30"),
+        ("/search", ("cat.png", "doodles", 0), "k is 0: it must be a number, 1 to 30"),
+        ("/search", ("cat.png", "doodles", None), "k is None: it must be a number, 1 to 30"),
+        ("/search", ("cat.png", "doodles", "x"), "k is 'x': it must be a number, 1 to 30"),
+        ("/search", ("cat.png", "doodles", "NaN"), "k is 'NaN': it must be a number, 1 to 30"),
+        ("/search", ("cat.png", "doodles", [1]), r"k is \[1\]: it must be a number, 1 to 30"),
+        ("/stylize", ("photo.png", "pencil (built in)", "x"), "draw_size is 'x': it must be a number, 64 to 1536"),
         ("/stylize", ("photo.png", "oil", 128), "no style 'oil'"),
         ("/stylize", ("photo.png", "pencil (built in)", 5), "draw_size is 5"),
         ("/stylize", ("strip.png", "pencil (built in)", 128), "20 times as long as wide at most"),
@@ -118,6 +122,41 @@ def test_mistakes_are_said_and_the_server_goes_on(client, drawings, endpoint, ar
         client.predict(*given, api_name=endpoint)
     assert str(drawings) not in str(refused.value)
     assert client.predict(api_name="/galleries") == ["doodles"]
+
+
+def test_of_a_gallery_that_was_deleted_meanwhile_no_path_is_said(start_app, drawings, tmp_path):
+    (tmp_path / "mine").mkdir()
+    for number in range(3):
+        doodle("cat", number).sketch(64).save(tmp_path / "mine" / f"{number}.png")
+    main(["gallery", "build", str(tmp_path / "gallery"), str(tmp_path / "mine")])
+    with start_app("--galleries", str(tmp_path / "gallery")) as url:
+        client = Client(url, verbose=False, analytics_enabled=False)
+        assert client.predict(handle_file(drawings / "cat.png"), "gallery", 2, api_name="/search")
+        shutil.rmtree(tmp_path / "gallery")
+        with pytest.raises(AppError, match="the gallery 'gallery' cannot be read any more: choose another") as refused:
+            client.predict(handle_file(drawings / "cat.png"), "gallery", 2, api_name="/search")
+        assert tmp_path.name not in str(refused.value)
+
+
+def test_sigterm_while_the_doodles_are_looked_at_ends_it_quietly(tmp_path):
+    command = [Path(sys.executable).with_name("sketchloss"), "app", "--port", str(_free_port())]
+    settings = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}  # no gallery of doodles is there yet
+    with subprocess.Popen(command, env=settings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            assert "is at http" in process.stdout.readline()
+            process.terminate()
+            assert process.wait(60) == 0
+            assert process.stderr.read() == ""
+        finally:
+            process.kill()
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
 
 
 def _status(url: str, data: dict | None = None) -> tuple[int, bytes]:

@@ -202,6 +202,18 @@ def test_what_the_page_does_not_use_is_not_there(app_url):
             assert client.request(method, "/config").status_code == 404
 
 
+def test_a_browser_is_told_to_ask_nobody_else(app_url):
+    with _visit(app_url) as client:
+        for place in ("/", "/config", "/nowhere", "/gradio_api/file=/etc/passwd"):
+            answer = client.get(place)
+            policy = dict(part.strip().split(" ", 1) for part in answer.headers["content-security-policy"].split(";"))
+            assert policy["default-src"] == "'self'"
+            assert policy["frame-ancestors"] == "'self'"
+            own = {"'self'", "'none'", "'unsafe-inline'", "'unsafe-eval'", "data:", "blob:"}
+            assert {source for sources in policy.values() for source in sources.split()} <= own
+            assert answer.headers["x-content-type-options"] == "nosniff"
+
+
 def test_no_websocket_is_opened(app_url):
     place = urlsplit(app_url)
     assert place.port is not None

@@ -373,6 +373,21 @@ def test_a_bad_upload_is_explained_in_the_page_and_the_server_goes_on(visit, tmp
     assert visit.compared() > 0
 
 
+def test_a_files_name_is_no_markup_and_a_message_goes_with_the_next_success(visit, drawings, tmp_path):
+    named = tmp_path / "<img src=missing onerror=document.title='taken'>![x](missing).png"
+    named.write_bytes(b"no picture")
+    visit.upload("compare-1", named)
+    toast = visit.page.locator("[data-testid=toast-body], .toast-body").first
+    toast.wait_for()
+    assert "img src=missing" in toast.inner_text()
+    assert not [url for url in visit.requests if "missing" in url]
+    assert visit.page.title() == "sketchloss"
+    visit.upload("compare-1", drawings / "cat.png")
+    visit.upload("compare-2", drawings / "house.png")
+    assert visit.compared() > 0
+    toast.wait_for(state="hidden", timeout=5000)
+
+
 def test_a_full_folder_is_explained_in_the_page(browser, start_app, tmp_path):
     with start_app("--upload-mb", "1", "--keep-mb", "1") as url:
         visit = Visit(browser, url)

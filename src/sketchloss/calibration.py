@@ -1,4 +1,4 @@
-"""Where a distance lies among those of known pairs: one drawing made twice, two of a class, two of different classes.
+"""Where a distance lies among those of known pairs: one drawing made twice, two of a class, a drawing and a blank page.
 
 A distance by itself says little: 0.1 may be much or nothing. The package carries the distances of some thousand pairs
 of QuickDraw sketches, for the loss as `SketchLoss()` is and drawings fitted into 256 pixels, as `sketchloss compare`
@@ -27,8 +27,8 @@ from sketchloss.weights import weights_digest
 KINDS = {
     "pen": "the same drawing with another pen",
     "redrawn": "the same drawing made again",
-    "same class": "two drawings of the same thing",
     "half": "a drawing and half of its strokes",
+    "same class": "two drawings of the same thing",
     "other class": "drawings of two different things",
     "blank": "a drawing and an empty page",
 }

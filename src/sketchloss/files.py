@@ -1,17 +1,78 @@
-"""Files written whole or not at all: a temporary name in the same folder, flushed, then renamed."""
+"""Files in and out: nothing that is read can hang, and what is written is there whole or not at all."""
 
 import json
 import os
 import re
 import secrets
+import select
 import shutil
+import stat
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from io import BufferedReader, BytesIO
 from pathlib import Path
 
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
+
+#: Bytes that are taken from a pipe, and seconds without any of them.
+MOST_PIPED, PATIENCE = 2**29, 60.0
+
+
+class NoFile(OSError):  # noqa: N818 (it names what was found)
+    """What a path leads to cannot be read as a file. The text says what it is, and the mend."""
+
+
+def open_input(path: str | Path, *, pipes: bool = True) -> BufferedReader | BytesIO:
+    """Open a file to read from; it can be rewound, and opening and reading it end.
+
+    What comes through a pipe, such as `<(command)` of a shell, is read whole first.
+
+    Args:
+        path: of a file or a pipe.
+        pipes: whether a pipe is taken.
+
+    Raises:
+        NoFile: for a device, a socket, or a pipe that nobody writes to, with more than `MOST_PIPED` bytes or with
+            nothing new for `PATIENCE` seconds.
+        OSError: if it cannot be opened, such as FileNotFoundError.
+    """
+    # Not blocking, because to open a pipe waits for somebody who writes.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    file = None
+    try:
+        kind = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(kind):
+            raise IsADirectoryError(f"{path} is a folder")
+        if stat.S_ISFIFO(kind) and pipes:
+            return BytesIO(_read_pipe(descriptor))
+        if not stat.S_ISREG(kind):
+            raise NoFile("no regular file; remove it, or give it another suffix")
+        file = os.fdopen(descriptor, "rb")
+        return file
+    finally:
+        if file is None:
+            os.close(descriptor)
+
+
+def _read_pipe(descriptor: int) -> bytes:
+    parts: list[bytes] = []
+    total = 0
+    while total <= MOST_PIPED:
+        try:
+            part = os.read(descriptor, 2**20)
+        except BlockingIOError:  # there is somebody who writes, and has not yet
+            if select.select([descriptor], [], [], PATIENCE)[0]:
+                continue
+            raise NoFile(f"a pipe from which nothing came for {PATIENCE:.0f} seconds; give a file") from None
+        if not part:
+            if not parts:
+                raise NoFile("a pipe that nobody writes to; give a file")
+            return b"".join(parts)
+        parts.append(part)
+        total += len(part)
+    raise NoFile(f"a pipe with more than {MOST_PIPED // 2**20} MB; write it to a file first")
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from sketchloss.files import write_atomic
+from sketchloss.files import NoFile, open_input, write_atomic
 from sketchloss.image_contract import check_images as check_images  # for those who look for it here
 from sketchloss.image_contract import check_values
 
@@ -61,7 +61,7 @@ def read_picture(source: str | Path | bytes | BinaryFile, *, name: str | None = 
     label = name or (str(source) if isinstance(source, str | Path) else "picture")
     with _unreadable_as(label), _quiet():
         if isinstance(source, str | Path):
-            with Path(source).open("rb") as file:
+            with open_input(source) as file:
                 return _decode(file)
         return _decode(BytesIO(source) if isinstance(source, bytes) else source)
 
@@ -75,7 +75,7 @@ def probe_picture(path: str | Path) -> None:
     Raises:
         UnreadablePicture: as `read_picture`.
     """
-    with _unreadable_as(str(path)), _quiet(), Path(path).open("rb") as file:
+    with _unreadable_as(str(path)), _quiet(), open_input(path) as file:
         picture = _open(file)
         end_mark = {"PNG": b"IEND", "JPEG": b"\xff\xd9"}.get(picture.format or "")
         file.seek(max(0, file.seek(0, 2) - 64))
@@ -187,6 +187,8 @@ def _reason(error: Exception) -> str:
             return "no such file; check the path"
         case IsADirectoryError():
             return "a folder, not a picture; give the path of a file"
+        case NoFile():
+            return str(error)
         case PermissionError():
             return "no permission to read it; change its permissions"
         case EOFError() if str(error) == "the file is empty":

@@ -22,7 +22,7 @@ faint speck from counting as a drawing.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -176,6 +176,16 @@ def ink_map(
         joined = torch.stack(maps).mean(0)[:, None]
     height, width = pred.shape[-2:]
     return joined.repeat_interleave(side, 2).repeat_interleave(side, 3)[..., :height, :width]
+
+
+def through_windows(
+    ours: Float[Tensor, "n c h w"], theirs: Float[Tensor, "n c h w"], floor: Floor, windows: Sequence[float] = WINDOWS
+) -> Iterator[tuple[Float[Tensor, "n c g k"], Float[Tensor, "n c g k"]]]:
+    """Yield, for each width, what the windows see of two drawings that are relative to paper, for other formulas."""
+    down, across = _places(ours, theirs, floor)
+    for width in windows:
+        rows, columns = _gaussians(down, width), _gaussians(across, width)
+        yield _look(ours, rows, columns), _look(theirs, rows, columns)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

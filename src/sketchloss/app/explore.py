@@ -14,9 +14,8 @@ import numpy as np
 from PIL import Image
 
 from sketchloss.app.private import PrivateFolder
-from sketchloss.app.search import gallery_of, small_picture
+from sketchloss.app.search import explained, gallery_of, small_picture
 from sketchloss.app.services import Services
-from sketchloss.app.uploads import mistake
 from sketchloss.embedding_map import choose_sample, map_to_plane
 from sketchloss.gallery import Gallery
 from sketchloss.gallery.adding import as_text
@@ -140,12 +139,10 @@ def explore_tab(services: Services, private: PrivateFolder, own: gr.State, tab: 
             )  # fmt: skip
 
     def show(name: str, mine: dict[str, str]) -> list[Any]:
-        try:
+        with explained(name):
             gallery = gallery_of(services, name, mine, private)
             key = (name, gallery.table.version())
             result = overview(gallery) if name in mine or key not in found else found[key]
-        except (ValueError, OSError) as error:
-            raise mistake(str(error)) from None
         if name not in mine:
             found[key] = result
         pairs = [[first, second, round(cosine, 3)] for first, second, cosine in result.hardest]

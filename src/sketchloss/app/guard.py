@@ -7,7 +7,7 @@ not found, and that holds for whatever a new version of Gradio brings.
 from contextlib import suppress
 
 from anyio.to_thread import run_sync
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.formparsers import MultiPartException
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import compile_path
@@ -50,6 +50,27 @@ SERVED = {
 MOST_JSON = 4 * 2**20
 #: Bytes of an upload that are not the file: names and boundaries.
 AROUND_A_FILE = 2**16
+#: What a browser is told of every answer: nothing comes from other addresses, whatever the text of a page says, and the
+#: page stands in no other page's frame. Gradio's own page has scripts and styles within it.
+HEADERS = {
+    "content-security-policy": "; ".join(
+        (
+            "default-src 'self'",
+            "script-src 'self' 'unsafe-inline' 'unsafe-eval'",
+            "style-src 'self' 'unsafe-inline'",
+            "img-src 'self' data: blob:",
+            "media-src 'self' data: blob:",
+            "font-src 'self' data:",
+            "worker-src 'self' blob:",
+            "object-src 'none'",
+            "base-uri 'self'",
+            "form-action 'self'",
+            "frame-ancestors 'self'",
+        )
+    ),
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",
+}
 _PATTERNS = [(compile_path(path)[0], methods.split()) for path, methods in SERVED.items()]
 
 
@@ -69,6 +90,15 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        await self._answer(scope, receive, send_with_headers)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
         elif scope["type"] != "http":

@@ -9,7 +9,7 @@ from PIL import Image
 
 from sketchloss.app.private import PrivateFolder
 from sketchloss.app.services import Services
-from sketchloss.app.uploads import mistake, picture_input
+from sketchloss.app.uploads import mistake, number_input, picture_input
 from sketchloss.images import save_picture
 from sketchloss.stylize import stylize
 
@@ -20,14 +20,12 @@ SHOWN = 1024  # pixels of the longer side, in the page
 HINT = "Give a photo: its sketch will be shown here, beside it."
 
 
-def sketch_photo(services: Services, photo: Image.Image, style: str, draw_size: float | None) -> Image.Image:
+def sketch_photo(services: Services, photo: Image.Image, style: str, draw_size: float) -> Image.Image:
     """Turn a photo into a sketch of the same size.
 
     Raises:
-        gr.Error: for a style that is not there, or a size out of range.
+        gr.Error: for a style that is not there, or a photo that is too narrow.
     """
-    if draw_size is None or not SMALLEST <= draw_size <= LARGEST:
-        raise mistake(f"draw_size is {draw_size}: it must be {SMALLEST} to {LARGEST} pixels")
     if max(photo.size) > NARROWEST * min(photo.size):
         raise mistake(f"the photo is {photo.width} x {photo.height} pixels: {NARROWEST} times as long as wide at most")
     try:
@@ -104,7 +102,7 @@ def _written(sketch: Image.Image, root: Path) -> str:
 
 
 def _endpoints(services: Services) -> None:
-    def endpoint(photo: Image.Image | None, style: str, draw_size: float | None) -> Image.Image:
+    def endpoint(photo: Image.Image | None, style: str, draw_size: float) -> Image.Image:
         if photo is None:
             raise mistake("a photo is needed")
         return sketch_photo(services, photo, style, draw_size)
@@ -113,7 +111,7 @@ def _endpoints(services: Services) -> None:
         inputs = [
             picture_input(label="photo"),
             gr.Textbox(next(iter(services.styles)), label="style"),
-            gr.Number(USUAL, label="draw_size"),
+            number_input(USUAL, label="draw_size", least=SMALLEST, most=LARGEST),
         ]
         gr.Button().click(
             endpoint,

@@ -1,6 +1,8 @@
 """The second tab: draw, and see the drawings of a gallery that look most like it."""
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,19 @@ from PIL import Image
 from sketchloss.app.canvas import canvas_input
 from sketchloss.app.private import PrivateFolder
 from sketchloss.app.services import DOODLES, Services, new_name
-from sketchloss.app.uploads import MOST_BYTES, mistake, picture_input, unpack_drawings, zip_input
+from sketchloss.app.uploads import (
+    MOST_BYTES,
+    in_markdown,
+    mistake,
+    number_input,
+    picture_input,
+    unpack_drawings,
+    zip_input,
+)
 from sketchloss.gallery import Gallery, Match
 from sketchloss.gallery.adding import AddReport, as_text
 from sketchloss.gallery.settings import is_gallery
+from sketchloss.gallery.table import GalleryError
 from sketchloss.images import UnreadablePicture, read_picture
 from sketchloss.report.contact_sheet import fit_tile
 
@@ -88,13 +99,11 @@ def search_tab(services: Services, private: PrivateFolder, own: gr.State) -> Non
     def show(drawing: Image.Image | None, name: str, k: float, mine: dict[str, str]) -> tuple[gr.Gallery, str]:
         if drawing is None:
             return nothing()
-        try:
+        with explained(name):
             gallery = gallery_of(services, name, mine, private)
             pairs = find(gallery, drawing, round(k))
-        except (ValueError, OSError) as error:
-            raise mistake(str(error)) from None
         tiles = [(_with_room(picture), _caption(match)) for match, picture in pairs]
-        return gr.Gallery(tiles, visible=True), f"{len(gallery):,} drawings in {name}"
+        return gr.Gallery(tiles, visible=True), f"{len(gallery):,} drawings in {in_markdown(name)}"
 
     def show_and_remember(drawing: Image.Image | None, *rest: Any) -> tuple[Any, ...]:
         if drawing is not None:
@@ -135,7 +144,7 @@ def search_tab(services: Services, private: PrivateFolder, own: gr.State) -> Non
         name, report = _build(services, Path(archive), mine, private, request, progress)
         choices = [*services.galleries, *mine]
         left_out = f"; {len(report.unreadable):,} could not be read" if report.unreadable else ""
-        return gr.Dropdown(choices, value=name), mine, f"{report.rows:,} drawings in **{name}**{left_out}."
+        return gr.Dropdown(choices, value=name), mine, f"{report.rows:,} drawings in **{in_markdown(name)}**{left_out}."
 
     zipped.upload(
         build, [zipped, own], [chosen, own, told], api_visibility="private", concurrency_id="build",
@@ -173,6 +182,17 @@ def _build(
     return name, report
 
 
+@contextmanager
+def explained(name: str) -> Iterator[None]:
+    """Tell the visitor what is wrong with a gallery; of one whose files are gone or damaged, nothing but that."""
+    try:
+        yield
+    except GalleryError:
+        raise mistake(f"the gallery {name!r} cannot be read any more: choose another one") from None
+    except (ValueError, OSError) as error:
+        raise mistake(str(error)) from None
+
+
 def gallery_of(services: Services, name: str, mine: dict[str, str], private: PrivateFolder) -> Gallery:
     """Return a gallery by its name; one of a visitor's own that has been deleted is forgotten."""
     if name in mine:
@@ -184,15 +204,11 @@ def gallery_of(services: Services, name: str, mine: dict[str, str], private: Pri
 
 
 def _endpoints(services: Services, own: gr.State, private: PrivateFolder) -> None:
-    def search(drawing: Image.Image | None, gallery: str, k: float | None, mine: dict[str, str]):
+    def search(drawing: Image.Image | None, gallery: str, k: float, mine: dict[str, str]):
         if drawing is None:
             raise mistake("a drawing is needed")
-        if k is None or not 1 <= k <= MOST:
-            raise mistake(f"k is {k}: it must be 1 to {MOST}")
-        try:
+        with explained(gallery):
             pairs = find(gallery_of(services, gallery, mine, private), drawing, round(k))
-        except (ValueError, OSError) as error:
-            raise mistake(str(error)) from None
         rows = [
             {"rank": rank, "similarity": match.similarity, "label": match.label, "name": as_text(match.path.name)}
             for rank, (match, _) in enumerate(pairs, start=1)
@@ -214,7 +230,7 @@ def _endpoints(services: Services, own: gr.State, private: PrivateFolder) -> Non
         inputs = [
             picture_input(label="drawing"),
             gr.Textbox(DOODLES, label="gallery"),
-            gr.Number(SHOWN, label="k"),
+            number_input(SHOWN, label="k", least=1, most=MOST),
         ]
         gr.Button().click(
             search,

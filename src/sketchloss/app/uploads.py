@@ -23,12 +23,43 @@ GONE = "is no longer here: uploads are deleted after a while, so give it again"
 
 def mistake(text: str, title: str = "This does not work") -> gr.Error:
     """Return an error for the visitor: said in the page, or to the program that called, and not on the terminal."""
-    return gr.Error(_without_paths(text), title=title, duration=20, print_exception=False)
+    return gr.Error(_no_markup(_without_paths(text)), title=title, duration=20, print_exception=False)
+
+
+def _no_markup(text: str) -> str:
+    """Return a text that shows as it is where Gradio takes it for HTML: angle brackets become small quotation marks."""
+    return text.translate({ord("<"): "\u2039", ord(">"): "\u203a"})
+
+
+def in_markdown(text: str) -> str:
+    """Return a text that shows as it is where Gradio takes it for Markdown."""
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", _no_markup(text))
+
+
+def number_input(value: float, *, label: str, least: float, most: float) -> gr.Number:
+    """Make Gradio's number, for programs; what is no number within these bounds is said in a line.
+
+    Args:
+        value: taken where a program gives none.
+        label: name of the argument.
+        least: the smallest number that is taken.
+        most: the greatest.
+    """
+    made = gr.Number(value, label=label)
+
+    def preprocess(payload: object) -> float:
+        if isinstance(payload, bool) or not isinstance(payload, int | float) or not least <= payload <= most:
+            raise mistake(f"{label} is {payload!r}"[:80] + f": it must be a number, {least:g} to {most:g}")
+        return payload
+
+    # note: of the instance, as above
+    made.preprocess = preprocess
+    return made
 
 
 def _without_paths(text: str) -> str:
     """Return a text with the last part alone of each path of this computer."""
-    return re.sub(r"(?<![\w./])/(?:[^\s/:]+/)+([^\s/:]*)", r"\1", text)
+    return re.sub(r"(?<![\w./])(?:/(?:[^\s/:]+/)+|(?:[^\s/:()]+/){2,})([^\s/:]*)", r"\1", text)
 
 
 def picture_input(**settings: Any) -> gr.Image:

@@ -21,6 +21,7 @@ from PIL import ExifTags, Image
 from sketchloss.data.doodles import KINDS, STYLES, doodle
 from sketchloss.data.options import parse_options
 from sketchloss.data.pictures import Pictures, pictures_from_files
+from sketchloss.files import open_input
 from sketchloss.images import FORMATS, UnreadablePicture, find_pictures, probe_picture
 
 Part = Literal["train", "test"]
@@ -267,7 +268,7 @@ def _upright_size(path: Path) -> tuple[int, int]:
     probe_picture(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's, of odd metadata
-        with Image.open(path, formats=FORMATS) as picture:
+        with open_input(path, pipes=False) as file, Image.open(file, formats=FORMATS) as picture:
             width, height = picture.size
             try:
                 turned = picture.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)

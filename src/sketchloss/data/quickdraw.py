@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from sketchloss.files import NoFile, open_input
+
 MARGIN = 0.06  # of the side, left free on each side of a drawing
 
 Strokes = list[UInt8[np.ndarray, "_ 2"]]  # one array of (x, y) points a stroke, in 0 to 255, y down
@@ -35,7 +37,11 @@ def read_ndjson(path: str | Path, on_fault: Callable[[str], None] | None = None)
     """
     path = Path(path)
     first_word = None
-    with path.open("rb") as file:
+    try:
+        opened = open_input(path)
+    except NoFile as error:
+        raise ValueError(f"{path}: {error}") from None
+    with opened as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 from collections.abc import Iterator
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from datasets import ClassLabel, Dataset, Features, Value
 
 from sketchloss.data.labelled import CLASS_COLUMNS
 from sketchloss.data.sources import list_some
+from sketchloss.files import NoFile, open_input
 
 CAPTION_COLUMNS = ("text", "caption", "captions", "prompt", "sentence")  # the best first
 METADATA = ("metadata.jsonl", "metadata.csv")
@@ -88,13 +90,16 @@ def read_metadata(path: Path) -> tuple[Dataset, list[str], list[str]]:
     rows: list[dict[str, Any]] = []
     faults: list[str] = []
     try:
-        with path.open(encoding="utf-8-sig", newline="" if path.suffix == ".csv" else None) as file:
+        newline = "" if path.suffix == ".csv" else None
+        with TextIOWrapper(open_input(path, pipes=False), encoding="utf-8-sig", newline=newline) as file:
             for number, row in _csv_rows(file) if path.suffix == ".csv" else _json_rows(file):
                 if isinstance(row, str):
                     faults.append(f"{path}:{number}: {row}")
                 else:
                     rows.append(row)
                     places.append(f"{path}:{number}")
+    except NoFile as error:
+        raise ValueError(f"{path}: {error}") from None
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8 text: save it as UTF-8") from error
     except csv.Error as error:
@@ -170,11 +175,14 @@ def read_caption(path: Path) -> str:
         ValueError: in one line, if there is none.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        with open_input(path, pipes=False) as file:
+            lines = file.read().decode("utf-8-sig").splitlines()
     except FileNotFoundError as error:
         raise ValueError(f"{one_line(path)}: no such file; write the caption of its picture into it") from error
     except UnicodeDecodeError as error:
         raise ValueError(f"{one_line(path)}: not UTF-8 text; save it as UTF-8") from error
+    except NoFile as error:
+        raise ValueError(f"{one_line(path)}: {error}") from None
     except OSError as error:
         raise ValueError(f"{one_line(path)}: cannot be read ({error.strerror}); mend it or remove it") from error
     caption = next(filter(None, map(one_line, lines)), "")

@@ -6,7 +6,6 @@ come, so that a run that is stopped loses seconds.
 
 import hashlib
 import os
-import stat
 import time
 import uuid
 from collections import Counter, deque
@@ -22,6 +21,7 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 from tqdm import tqdm
 
+from sketchloss.files import NoFile, open_input
 from sketchloss.gallery.table import Known, PictureTable, Row
 from sketchloss.images import UnreadablePicture, find_pictures, fit_square, read_picture, to_tensor
 
@@ -190,7 +190,7 @@ def look_at(path: bytes, is_known: Callable[[str], bool], image_size: int) -> Se
     """Read, hash and, if its content is not known, decode one file."""
     name = os.fsdecode(path)
     try:
-        with _open(name) as file:
+        with open_input(name, pipes=False) as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
             size = file.tell()
             if is_known(found):
@@ -200,17 +200,10 @@ def look_at(path: bytes, is_known: Callable[[str], bool], image_size: int) -> Se
         return Seen(path, found, size, to_tensor(fit_square(picture, image_size)))
     except UnreadablePicture as error:
         return Seen(path, unreadable=as_text(str(error)))
+    except NoFile as error:
+        return Seen(path, unreadable=f"{as_text(path)}: {error}")
     except OSError as error:
         return Seen(path, unreadable=f"{as_text(path)}: {(error.strerror or str(error)).lower()}; check the file")
-
-
-def _open(name: str):
-    # Not blocking, because to open a pipe for reading waits for somebody who writes.
-    descriptor = os.open(name, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise UnreadablePicture(f"{name}: no regular file; remove it, or give it another suffix")
-    return os.fdopen(descriptor, "rb")
 
 
 # Adding --------------------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ import tyro
 from PIL import Image
 from tqdm import tqdm
 
-from sketchloss.files import write_atomic
+from sketchloss.files import NoFile, open_input, write_atomic
 from sketchloss.images import UnreadablePicture
 from sketchloss.models.stylizer import load_stylizer
 from sketchloss.stylize.pictures import (
@@ -204,7 +204,10 @@ def _make(job: Job, stylizer: AnyStylizer, config: Apply, bar: tqdm) -> Image.Im
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        with open_input(path) as file:
+            return file.read()
+    except NoFile as error:
+        raise UnreadablePicture(f"{path}: {error}") from None
     except OSError as error:
         raise UnreadablePicture(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
 

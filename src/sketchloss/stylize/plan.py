@@ -8,6 +8,7 @@ from typing import Literal
 
 from PIL import Image
 
+from sketchloss.files import open_input
 from sketchloss.images import FORMATS, find_pictures, picture_suffixes, readable_formats
 from sketchloss.stylize.pictures import has_alpha
 
@@ -162,7 +163,11 @@ def _check_formats(jobs: Collection[Job], alpha: Alpha) -> None:
 
 def _has_alpha(path: Path) -> bool:
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(path, formats=readable_formats()) as picture:
+        with (
+            warnings.catch_warnings(action="ignore"),
+            open_input(path, pipes=False) as file,  # what is read from a pipe here would be gone
+            Image.open(file, formats=readable_formats()) as picture,
+        ):
             return has_alpha(picture)
     except Exception:  # noqa: BLE001 (damaged in whatever way: reading it will say so)
         return False
