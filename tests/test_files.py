@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from sketchloss.files import claim_folder, write_atomic, write_json, write_tensors
+from sketchloss.files import claim_folder, clear_left_behind, contents, write_atomic, write_json, write_tensors
 
 
 def names(folder: Path) -> list[str]:
@@ -151,3 +151,18 @@ def test_a_folder_is_claimed_made_anew_only_when_asked_and_only_of_its_own(tmp_p
     with pytest.raises(ValueError, match=r"holds \.mine\.0123456789abcdef\.md, which no study made"):
         claim_folder(out, kind="study", made={"results.json", "table.md", "runs"}, again=True)
     assert names(out) == [".mine.0123456789abcdef.md", "results.json"]
+
+
+def test_what_a_killed_process_left_is_no_obstacle_and_is_cleared(tmp_path):
+    left = [tmp_path / ".curves.0123456789abcdef.png", tmp_path / "model" / ".model.fedcba9876543210.safetensors"]
+    (tmp_path / "model").mkdir()
+    mine = tmp_path / ".notes.png"
+    for path in (*left, mine):
+        path.write_bytes(b"x")
+    assert contents(tmp_path) == [path for path in tmp_path.iterdir() if path.name in ("model", ".notes.png")]
+    clear_left_behind(tmp_path)
+    assert [path.exists() for path in (*left, mine)] == [False, False, True]
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".results.0123456789abcdef.json").write_text("{")  # killed before it could say whose it is
+    claim_folder(tmp_path / "run", kind="probe", made={"results.json"}, again=False)
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["results.json"]

@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import textwrap
 import zlib
 from pathlib import Path
 
@@ -746,6 +747,30 @@ def test_what_a_killed_process_leaves_is_whole_and_another_completes_it(weights,
     assert not gallery.info().exact
     for row in gallery.table.rows():
         assert gallery.table.nearest(row.embedding, 1)[0][1] == pytest.approx(1, abs=1e-5)
+
+
+def test_a_gallery_whose_settings_were_being_written_at_the_kill_is_made_anew(weights, drawings, tmp_path):
+    folder = tmp_path / "gallery"
+    script = """
+        import os, signal, sys
+        from pathlib import Path
+        import sketchloss.files
+        from sketchloss.gallery import Gallery
+        replace = Path.replace
+        def die(self, target):
+            if Path(target).name == "gallery.json":
+                os.kill(os.getpid(), signal.SIGKILL)
+            return replace(self, target)
+        Path.replace = die
+        Gallery.build(sys.argv[1], [sys.argv[2]], weights=sys.argv[3], image_size=32)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script), *map(str, (folder, drawings, weights))]
+    killed = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert [path.name for path in folder.glob(".gallery.*.json")]
+    _, report = Gallery.build(folder, [drawings], weights=weights, image_size=32)
+    assert report.added == 24
+    assert not list(folder.glob(".*.json"))
 
 
 def test_a_gallery_that_was_never_finished_making_is_made_anew(build, drawings, tmp_path, monkeypatch):

@@ -16,6 +16,8 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
+#: Names of files that `write_atomic` has begun.
+_LEFT_BEHIND = re.compile(r"\.(.+)\.[0-9a-f]{16}(\.\w+)?")
 #: Bytes that are taken from a pipe, and seconds without any of them.
 MOST_PIPED, PATIENCE = 2**29, 60.0
 
@@ -144,7 +146,7 @@ def claim_folder(out: Path, *, kind: str, made: Collection[str], again: bool) ->
         raise ValueError(f"{out} is not a folder: choose another --out")
     out.mkdir(parents=True, exist_ok=True)
     found = list(out.iterdir())
-    if found and not (again and _marker(out) == marker):
+    if contents(out) and not (again and _marker(out) == marker):
         mend = "choose another --out" if again else f"choose another --out, or add --again to do a {kind} over"
         raise ValueError(f"{out} is not empty{f' and not a {kind}' if again else ''}: {mend}")
     foreign = [path.name for path in found if _final_name(path.name) not in made]
@@ -156,9 +158,21 @@ def claim_folder(out: Path, *, kind: str, made: Collection[str], again: bool) ->
 
 
 def _final_name(name: str) -> str:
-    """Return what a file was to become that `write_atomic` began and a killed process left; other names as they are."""
-    match = re.fullmatch(r"\.(.+)\.[0-9a-f]{16}(\.\w+)?", name)
+    """Return what a file was to become that `write_atomic` began; other names as they are."""
+    match = _LEFT_BEHIND.fullmatch(name)
     return f"{match[1]}{match[2] or ''}" if match else name
+
+
+def contents(folder: Path) -> list[Path]:
+    """List what is in a folder, but for what `write_atomic` began and a killed process left."""
+    return [path for path in folder.iterdir() if not _LEFT_BEHIND.fullmatch(path.name)]
+
+
+def clear_left_behind(folder: Path) -> None:
+    """Remove what `write_atomic` began here and below, and killed processes left; nobody else may be writing here."""
+    for place, _, names in os.walk(folder):
+        for name in filter(_LEFT_BEHIND.fullmatch, names):
+            (Path(place) / name).unlink(missing_ok=True)
 
 
 def _marker(out: Path) -> str | None:

@@ -20,6 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 from sketchloss.backbone import Backbone
+from sketchloss.files import clear_left_behind
 from sketchloss.gallery.adding import Adding, AddReport, Labels, Progress, Walk, as_text, is_below, is_one_of, walk
 from sketchloss.gallery.settings import (
     FILE,
@@ -142,6 +143,7 @@ class Gallery:
         with writing(folder, wait=None):
             if is_gallery(folder):
                 raise ValueError(f"{folder} has just become a gallery by another process: add to that one")
+            clear_left_behind(folder)
             PictureTable.create(folder, dimension, exact_below)
             write_settings(folder, settings)  # last: a folder without it is no gallery yet
         gallery = cls(folder, settings, weights, device)

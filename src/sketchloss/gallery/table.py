@@ -24,6 +24,8 @@ from lancedb.query import LanceVectorQueryBuilder
 from lancedb.table import Table
 from tqdm import tqdm
 
+from sketchloss.files import contents
+
 NAME = "pictures"
 LOCK = "writing.lock"
 VECTOR = "embedding"
@@ -103,7 +105,7 @@ class PictureTable:
     @staticmethod
     def can_be_made_in(folder: Path) -> bool:
         """Tell whether a folder is empty, or holds only what is left where making a gallery was interrupted."""
-        if not folder.is_dir() or {entry.name for entry in folder.iterdir()} - {f"{NAME}.lance", LOCK}:
+        if not folder.is_dir() or {entry.name for entry in contents(folder)} - {f"{NAME}.lance", LOCK}:
             return False
         if not (folder / f"{NAME}.lance").exists():
             return True

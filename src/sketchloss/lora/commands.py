@@ -26,7 +26,7 @@ from sketchloss.data.prompts import TEMPLATE, check_template, make_prompts
 from sketchloss.diffusion.bases import DEFAULT_BASE
 from sketchloss.diffusion.pipeline import load_text_to_image, save_pipeline
 from sketchloss.diffusion.quiet import StableDiffusionPipeline
-from sketchloss.files import claim_folder, write_atomic, write_json
+from sketchloss.files import claim_folder, contents, write_atomic, write_json
 from sketchloss.images import fit_square, save_picture
 from sketchloss.lora.adapters import load_lora, merge_lora, read_about
 from sketchloss.lora.sampling import Drawing, check_settings, draw, find_cut
@@ -330,7 +330,7 @@ def merge(config: LoraMerge) -> Path:
     out = config.out
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise ValueError(f"{out} is not a folder: choose another --out")
-    if out.exists() and any(out.iterdir()):
+    if out.exists() and contents(out):
         raise ValueError(f"{out} is not empty: choose another --out")
     if not out.name:  # . or /, which cannot be put in place once it is whole
         raise ValueError(f"{out} is no name for a folder: choose another --out")

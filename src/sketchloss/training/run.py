@@ -13,7 +13,7 @@ from accelerate import Accelerator
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
-from sketchloss.files import write_atomic, write_json
+from sketchloss.files import clear_left_behind, write_atomic, write_json
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -208,6 +208,7 @@ def hold_run_folder(folder: str | Path, *, main: bool = True) -> Iterator[None]:
             f"another process is training in {folder}: wait until it is done, or choose another --out"
         ) from None
     try:
+        clear_left_behind(folder)
         yield
     finally:
         if not any(path.name != LOCK for path in folder.iterdir()):

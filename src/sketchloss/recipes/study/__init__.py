@@ -24,7 +24,7 @@ from sketchloss.data.photos import open_photos
 from sketchloss.data.sources import open_sketches
 from sketchloss.data.stroke_drawings import open_drawings
 from sketchloss.diffusion.bases import find_base
-from sketchloss.files import write_json
+from sketchloss.files import contents, write_json
 from sketchloss.recipes.study.cells import CellStore
 from sketchloss.recipes.study.estimate import describe_plan
 from sketchloss.recipes.study.plan import plan_cells
@@ -127,7 +127,7 @@ def _open_folder(config: Study, launch: str) -> None:
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise ValueError(f"{out} is not a folder: choose another --out")
     out.mkdir(parents=True, exist_ok=True)
-    found = {path.name for path in out.iterdir()}
+    found = {path.name for path in contents(out)}
     if found and not (out / MARKER).is_file():
         raise ValueError(f"{out} is not empty and not a study: choose another --out")
     if config.again:
