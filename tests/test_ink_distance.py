@@ -72,8 +72,8 @@ def test_it_is_the_formula(shape, windows, accuracy):
 
 
 def test_its_gradients_are_those_of_finite_differences_also_where_it_is_0_or_1():
-    drawing = _features(1, 2, 5, 6, seed=1)
-    for pred in (_features(1, 2, 5, 6, seed=2), drawing.clone(), torch.zeros_like(drawing)):
+    drawing = _features(1, 2, 4, 4, seed=1)
+    for pred in (_features(1, 2, 4, 4, seed=2), drawing.clone(), torch.zeros_like(drawing)):
         for target in (drawing, torch.zeros_like(drawing)):
 
             def distance(features, target=target):
@@ -176,16 +176,21 @@ def test_a_dot_counts_for_less_than_a_line(narrow):
         assert ink_distance(line, blank, seen.blank, floor=seen.floor).item() > 0.9
 
 
-@pytest.mark.parametrize("size", [64, 96])
-def test_blank_paper_is_never_nearer_than_the_drawing_drawn_again_or_another_one(size):
-    drawings = [doodle(kind, 900) for kind in KINDS]
+@pytest.mark.parametrize(("size", "kinds"), [(64, KINDS), (96, KINDS[::5])])
+@torch.inference_mode()
+def test_blank_paper_is_never_nearer_than_the_drawing_drawn_again_or_another_one(size, kinds):
+    drawings = [doodle(kind, 900) for kind in kinds]
     target, again, another = (
         torch.stack([to_tensor(one.sketch(size).convert("L")) for one in some])
-        for some in (drawings, [one.redrawn(1) for one in drawings], [doodle(kind, 901) for kind in KINDS])
+        for some in (drawings, [one.redrawn(1) for one in drawings], [doodle(kind, 901) for kind in kinds])
     )
     blank = torch.ones_like(target)
     for metric in ("ink", "l1"):
-        loss = SketchLoss(metric=metric, layers=PAPER_LAYERS, reduction="none")
+        loss = (
+            SketchLoss(reduction="none")
+            if metric == "ink"
+            else SketchLoss(metric="l1", layers=PAPER_LAYERS, reduction="none")
+        )
         features = loss.extract(target)
         to_again, to_another, to_blank = (loss(pred, features) for pred in (again, another, blank))
         assert (to_again < to_blank).all()

@@ -16,7 +16,7 @@ from sketchloss.loss import BEFORE_0_2
 #: Of two drawings of a kind, and of two kinds, in turn.
 PAIRS = [
     ((kind, 1), (kind, 2) if number % 2 else (other, 3))
-    for number, (kind, other) in enumerate(itertools.pairwise(list(KINDS)[:21]))
+    for number, (kind, other) in enumerate(itertools.pairwise(list(KINDS)[:15]))
 ]
 
 
@@ -28,9 +28,9 @@ def _batches(size: int) -> tuple[torch.Tensor, torch.Tensor]:
     return ones, others
 
 
-def _distances(loss: SketchLoss, size: int, *, margin: int = 0) -> np.ndarray:
+def _distances(loss: SketchLoss, size: int, *, margin: int = 0, count: int | None = None) -> np.ndarray:
     with torch.inference_mode():
-        return loss(*(F.pad(images, [margin] * 4, value=1.0) for images in _batches(size))).numpy()
+        return loss(*(F.pad(images[:count], [margin] * 4, value=1.0) for images in _batches(size))).numpy()
 
 
 @pytest.fixture(scope="module")
@@ -39,18 +39,19 @@ def loss() -> SketchLoss:
 
 
 def test_sizes_agree(loss):
-    small, large = (_distances(loss, size) for size in (96, 224))
+    small, large = (_distances(loss, size) for size in (96, 192))
     assert large.mean() == pytest.approx(small.mean(), rel=0.1)
     assert spearmanr(small, large).statistic > 0.95
     before = SketchLoss(reduction="none", **BEFORE_0_2)
-    assert spearmanr(*(_distances(before, size) for size in (96, 224))).statistic < 0.95  # the test can fail
+    assert spearmanr(*(_distances(before, size) for size in (96, 192))).statistic < 0.95  # the test can fail
 
 
 def test_a_margin_of_a_quarter_changes_little(loss):
-    plain, wide = _distances(loss, 128), _distances(loss, 128, margin=32)
+    plain, wide = (_distances(loss, 128, margin=margin, count=6) for margin in (0, 32))
     assert np.abs(wide / plain - 1).mean() < 0.02
     before = SketchLoss(reduction="none", **BEFORE_0_2)
-    assert np.abs(_distances(before, 128, margin=32) / _distances(before, 128) - 1).mean() > 0.2
+    plain, wide = (_distances(before, 128, margin=margin, count=2) for margin in (0, 32))
+    assert np.abs(wide / plain - 1).mean() > 0.2  # the test can fail
 
 
 def test_the_batch_and_the_scale_of_the_weights_change_nothing(loss):

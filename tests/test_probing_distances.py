@@ -114,10 +114,11 @@ def test_measures_are_those_of_every_pair_by_itself(backbone, trials):
     for family in baselines():
         (values,) = measure(family, trials).values()
         np.testing.assert_allclose(values, brute_force(plain[family.name], trials), rtol=1e-4, atol=1e-7)
-    loss = SketchLoss(backbone, layers=("relu2_2",))
-    found = measure(BackboneDistances("mine", backbone, TAPS), trials)["relu2_2 l1"]
-    with torch.no_grad():
-        np.testing.assert_allclose(found, brute_force(loss, trials), rtol=1e-4, atol=1e-8)
+    found = measure(BackboneDistances("mine", backbone, TAPS), trials)
+    for metric in ("ink", "l1"):
+        loss = SketchLoss(backbone, layers=("relu2_2",), metric=metric)
+        with torch.no_grad():
+            np.testing.assert_allclose(found[f"relu2_2 {metric}"], brute_force(loss, trials), rtol=1e-4, atol=1e-6)
 
 
 def test_batches_of_any_size_give_the_same(trials, monkeypatch):

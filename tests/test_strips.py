@@ -31,7 +31,7 @@ def _backbone(**settings) -> Backbone:
     ],
     ids=str,
 )
-@pytest.mark.parametrize("size", [(401, 77), (288, 50), (97, 64)], ids=str)
+@pytest.mark.parametrize("size", [(301, 77), (97, 64)], ids=str)
 def test_features_and_gradients_are_those_of_the_whole_picture(settings, size):
     backbone = _backbone(**settings)
     images = torch.rand(2, 3, *size, requires_grad=True)

@@ -51,7 +51,7 @@ class BlankPaper:
         """
         like = self._backbone.mean
         kind = like.device.type
-        autocast = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
+        autocast = torch.get_autocast_dtype(kind) if kind != "meta" and torch.is_autocast_enabled(kind) else None
         key = height, width, like.device, like.dtype, autocast
         if key not in self._kept:
             page = like.new_ones((1, 3, height, width))

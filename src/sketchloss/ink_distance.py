@@ -23,6 +23,7 @@ faint speck from counting as a drawing.
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -144,8 +145,7 @@ def relative_distance(
     windows: Sequence[float] = WINDOWS,
 ) -> Float[Tensor, " n"]:
     """Return the distance between what `relative_ink` made of two drawings; arguments as `ink_distance`."""
-    # note: not in autocast's dtype, which holds three digits
-    with torch.autocast(ours.device.type, enabled=False):
+    with _exactly(ours):
         down, across = _places(ours, theirs, floor)
         found = [_share(*_energies(ours, theirs, down, across, width), floor.windows, darkness) for width in windows]
         return torch.stack(found).mean(0)
@@ -165,7 +165,7 @@ def ink_map(
     """
     side = joins(*pred.shape[-2:])
     ours, theirs = (relative_ink(features, blank, side=side) for features in (pred, target))
-    with torch.autocast(pred.device.type, enabled=False):
+    with _exactly(pred):
         down, across = _places(ours, theirs, floor)
         maps = []
         for width in WINDOWS:
@@ -189,6 +189,12 @@ def through_windows(
 
 
 # ---------------------------------------------------------------------------------------------------------------------
+
+
+def _exactly(features: Tensor) -> AbstractContextManager[object]:
+    # note: not in autocast's dtype, which holds three digits; and without values there is no autocast
+    on_meta = features.device.type == "meta"
+    return nullcontext() if on_meta else torch.autocast(features.device.type, enabled=False)
 
 
 class _Axis(NamedTuple):

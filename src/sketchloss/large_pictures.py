@@ -122,7 +122,7 @@ class LargePictures:
         for layer in self._layers:
             if self._content and self._metric == "ink":
                 ours, theirs = (torch.cat(next(columns), dim=2) for _ in range(2))
-                terms["content", layer] = relative_distance(ours, theirs, floor=self._floors[layer])
+                terms["content", layer] = relative_distance(ours, theirs, floor=self._floors[layer]).float()
             elif self._content:
                 total, count = (torch.stack(next(columns)).sum(0) for _ in range(2))
                 terms["content", layer] = total / count.clamp_min(1e-6)

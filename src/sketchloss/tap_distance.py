@@ -46,7 +46,7 @@ def tap_distance(
     """
     if metric == "ink":
         assert paper is not None
-        return ink_distance(pred, target, paper.blank, floor=paper.floor, weight=weight)
+        return ink_distance(pred, target, paper.blank, floor=paper.floor, weight=weight).float()
     return feature_distance(pred, target, metric, weight)
 
 
@@ -56,5 +56,5 @@ def tap_map(
     """Return where features differ at one tap; its mean over positions is the distance. Arguments as `tap_distance`."""
     if metric == "ink":
         assert paper is not None
-        return ink_map(pred, target, paper.blank, floor=paper.floor)
+        return ink_map(pred, target, paper.blank, floor=paper.floor).float()
     return position_distance(pred, target, metric)
