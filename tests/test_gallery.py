@@ -1,6 +1,7 @@
 """Oracles: pictures embedded one by one with the backbone and compared by brute force; an unbroken `add`."""
 
 import os
+import pickle
 import shutil
 import signal
 import struct
@@ -747,6 +748,23 @@ def test_what_a_killed_process_leaves_is_whole_and_another_completes_it(weights,
     assert not gallery.info().exact
     for row in gallery.table.rows():
         assert gallery.table.nearest(row.embedding, 1)[0][1] == pytest.approx(1, abs=1e-5)
+
+
+def test_however_it_is_held_a_drawing_finds_itself(build, drawings):
+    gallery = build(drawings)
+    path = next(drawings.rglob("*.png"))
+    with Image.open(path) as opened:
+        held = [path, path.read_bytes(), opened, np.array(opened.convert("RGB")), to_tensor(path)]
+        for matches in [gallery.search(one, 1)[0] for one in held] + gallery.search(held, 1):
+            assert matches[0].similarity == pytest.approx(1, abs=1e-3)
+
+
+def test_a_gallery_is_sent_to_another_process(build, drawings):
+    gallery = build(drawings)
+    sent = pickle.loads(pickle.dumps(gallery))
+    assert len(sent) == len(gallery)
+    path = next(drawings.rglob("*.png"))
+    assert sent.search(path, 3)[0] == gallery.search(path, 3)[0]
 
 
 def test_a_gallery_whose_settings_were_being_written_at_the_kill_is_made_anew(weights, drawings, tmp_path):

@@ -1,5 +1,6 @@
 """Pictures in and out: files to pictures, pictures to tensors, and back."""
 
+import os
 import threading
 import warnings
 from collections.abc import Iterator
@@ -64,6 +65,33 @@ def read_picture(source: str | Path | bytes | BinaryFile, *, name: str | None = 
             with open_input(source) as file:
                 return _decode(file)
         return _decode(BytesIO(source) if isinstance(source, bytes) else source)
+
+
+def open_picture(picture: Image.Image | np.ndarray | Tensor | str | Path | bytes | BinaryFile) -> Image.Image:
+    """Return one picture, however it is held, as people see it: upright, on white paper, 8-bit RGB.
+
+    Args:
+        picture: a path, the bytes of a file, a binary file, or a Pillow picture of any mode, each read as
+            `read_picture` does; an array, as `to_tensor` takes it; or a tensor, as `to_picture` takes it.
+
+    Raises:
+        ValueError: for anything else: what came, and the mend.
+        UnreadablePicture: as `read_picture`.
+    """
+    if isinstance(picture, Image.Image):
+        return _loaded(picture)
+    if isinstance(picture, np.ndarray | Tensor):
+        return to_picture(picture if isinstance(picture, Tensor) else _array_to_tensor(picture)).convert("RGB")
+    if isinstance(picture, str | Path | bytes | BinaryFile):
+        return read_picture(picture)
+    kind = type(picture).__name__
+    raise ValueError(f"expected a picture, got {kind}: give a path, bytes, a Pillow picture, an array or a tensor")
+
+
+def _loaded(picture: Image.Image) -> Image.Image:
+    with _unreadable_as("picture"), _quiet():
+        picture.load()
+        return _on_white(_upright(picture))
 
 
 def probe_picture(path: str | Path) -> None:
@@ -207,16 +235,46 @@ def _one_line(text: object) -> str:
     return " ".join(str(text).split()) or type(text).__name__
 
 
-_warnings_lock = threading.Lock()
+class _Quiet:
+    """While any thread reads a picture, nothing is said of large pictures and odd metadata: both are dealt with here.
+
+    The filters of warnings are the process's. The first thread that comes saves them, and the last that goes restores
+    them; in between none waits for another.
+    """
+
+    def __init__(self) -> None:
+        self._begin()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._restore_in_child)
+
+    def _begin(self) -> None:
+        self._lock, self._inside = threading.Lock(), 0
+        self._saved = warnings.catch_warnings()
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        with self._lock:
+            if self._inside == 0:
+                self._saved = warnings.catch_warnings()
+                self._saved.__enter__()
+                warnings.simplefilter("ignore")
+            self._inside += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._inside -= 1
+                if self._inside == 0:
+                    self._saved.__exit__(None, None, None)
+
+    def _restore_in_child(self) -> None:
+        # note: of the threads that were reading, and of who held the lock, a forked child has none
+        if self._inside:
+            self._saved.__exit__(None, None, None)
+        self._begin()
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    # Pillow warns of large pictures and odd metadata, both dealt with here. The lock: the filters are the process's,
-    # and two threads that save and restore them at once could leave every warning off for good.
-    with _warnings_lock, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+_quiet = _Quiet()
 
 
 # ---------------------------------------------------------------------------------------------------------------------

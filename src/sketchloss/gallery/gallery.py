@@ -5,9 +5,10 @@ Paths are kept absolute, so a gallery can be used from anywhere. Where pictures 
 place: they are known by their content.
 """
 
+import functools
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -35,10 +36,11 @@ from sketchloss.gallery.settings import (
     write_settings,
 )
 from sketchloss.gallery.table import LOCK, NAME, Known, PictureTable, check_place, writing
-from sketchloss.images import fit_square, read_picture, to_tensor
+from sketchloss.images import fit_square, open_picture, to_tensor
 from sketchloss.weights import weights_digest
 
-Picture = str | Path | Image.Image
+#: What `open_picture` takes.
+Picture = str | Path | bytes | Image.Image | np.ndarray | Tensor
 
 EXACT_BELOW = 50_000
 LARGEST_SIDE = 2048  # more is a slip of the hand, and takes all memory
@@ -95,6 +97,10 @@ class Gallery:
         self.table = PictureTable(folder, settings.exact_below)
         self._weights = weights
         self._device: Device = device
+
+    def __reduce__(self) -> tuple[Callable[..., "Gallery"], tuple[Path]]:
+        # note: opened anew where it is sent, because a connection to the table cannot be sent
+        return functools.partial(Gallery.open, weights=self._weights, device=self._device), (self.folder,)
 
     def __len__(self) -> int:
         return self.table.count()
@@ -362,7 +368,7 @@ class Gallery:
         """Return for each picture the k most similar of the gallery, the most similar first.
 
         Args:
-            pictures: one or several: paths, or pictures in memory; dark ink on light paper.
+            pictures: one, or a list of several, of what `open_picture` takes; dark ink on light paper.
             k: at least 1; there may be fewer.
             label: only pictures with this label.
             min_similarity: in [-1, 1]; only pictures at least so similar.
@@ -387,7 +393,7 @@ class Gallery:
             )
         if label is not None:
             self.table.check_label(label)
-        queries = [pictures] if isinstance(pictures, str | Path | Image.Image) else list(pictures)
+        queries = [pictures] if isinstance(pictures, Picture) else list(pictures)
         batch, found = self._batch(), []
         for start in range(0, len(queries), batch):
             images = torch.stack([self._read(query) for query in queries[start : start + batch]])
@@ -398,8 +404,7 @@ class Gallery:
         return found
 
     def _read(self, query: Picture) -> Float[Tensor, "3 s s"]:
-        picture = query.convert("RGB") if isinstance(query, Image.Image) else read_picture(query)
-        return to_tensor(fit_square(picture, self.settings.image_size))
+        return to_tensor(fit_square(open_picture(query), self.settings.image_size))
 
     def info(self) -> Info:
         """Return what is in the gallery; looks for every picture's file, and embeds nothing."""
