@@ -347,3 +347,11 @@ def test_nothing_is_written_among_the_compared_pictures(tmp_path):
         with pytest.raises(ValueError, match="whose pictures are compared: write elsewhere"):
             compare(Compare(tmp_path / "a", tmp_path / "b", weights="photo", **output))
     assert (tmp_path / "a" / "cat.png").read_bytes() == before
+
+
+def test_names_that_are_written_otherwise_pair(tmp_path):
+    for folder, name in (("one", "caf\u00e9.png"), ("two", "cafe\u0301.png")):
+        (tmp_path / folder).mkdir()
+        doodle("cat", 1).sketch(64).save(tmp_path / folder / name)
+    pairs, ours, theirs = match_folders(tmp_path / "one", tmp_path / "two")
+    assert ([pair.name for pair in pairs], ours, theirs) == (["caf\u00e9"], [], [])

@@ -410,6 +410,44 @@ def test_find_pictures_is_sorted_recursive_and_safe_from_loops(tmp_path):
     (tmp_path / "linked").symlink_to(tmp_path / "c", target_is_directory=True)
     (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere")
     found = [str(path.relative_to(tmp_path)) for path in find_pictures(tmp_path)]
-    assert found == ["a/1 й\n.webp", "a/2.jpg", "b.PNG", "c/d/e.gif", "gone.png", "linked/d/e.gif"]
+    assert found == ["a/1 й\n.webp", "a/2.jpg", "b.PNG", "c/d/e.gif", "gone.png"]
     with pytest.raises(ValueError, match="not a folder"):
         find_pictures(tmp_path / "b.PNG")
+
+
+def test_folders_that_link_to_each_other_are_listed_once(tmp_path):
+    root = tmp_path / "root"
+    for name in "abcdefg":
+        (root / name).mkdir(parents=True)
+        (root / name / f"{name}.png").touch()
+    for one in "abcdefg":
+        for other in "abcdefg":
+            (root / one / f"to-{other}").symlink_to(root / other, target_is_directory=True)
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "deep").mkdir(parents=True)
+    (elsewhere / "deep" / "x.png").touch()
+    (elsewhere / "back").symlink_to(root, target_is_directory=True)
+    for name in "ab":
+        (root / name / "out").symlink_to(elsewhere, target_is_directory=True)
+    names = [path.relative_to(root).as_posix() for path in find_pictures(root)]
+    assert names == ["a/a.png", "a/out/deep/x.png", *(f"{name}/{name}.png" for name in "bcdefg")]
+
+
+def test_a_subfolder_without_permission_is_listed_and_says_so(tmp_path, monkeypatch):
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open" / "a.png").touch()
+    (tmp_path / "lost+found").mkdir()
+    iterdir = Path.iterdir
+
+    def refuse(folder):  # a superuser may list everything
+        if folder.name in ("lost+found", "closed"):
+            raise PermissionError(13, "Permission denied", str(folder))
+        return iterdir(folder)
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    assert find_pictures(tmp_path) == [tmp_path / "lost+found", tmp_path / "open" / "a.png"]
+    with pytest.raises(UnreadablePicture, match=r"lost\+found: (no permission to read it|a folder, not a picture)"):
+        read_picture(tmp_path / "lost+found")
+    (tmp_path / "closed").mkdir()
+    with pytest.raises(ValueError, match="closed: no permission to list it; change its permissions"):
+        find_pictures(tmp_path / "closed")

@@ -16,6 +16,7 @@ import json
 import math
 import statistics
 import sys
+import unicodedata
 from collections.abc import Iterable, Sequence
 from copy import copy
 from dataclasses import dataclass
@@ -123,7 +124,8 @@ def match_folders(a: str | Path, b: str | Path) -> tuple[list[Pair], list[str], 
 def _by_name(folder: Path) -> dict[str, Path]:
     named: dict[str, Path] = {}
     for path in find_pictures(folder):
-        name = path.relative_to(folder).with_suffix("").as_posix()
+        # note: some systems write é as one character, some as two
+        name = unicodedata.normalize("NFC", path.relative_to(folder).with_suffix("").as_posix())
         if name in named:
             raise ValueError(f"{folder} holds both {named[name].name} and {path.name}: keep one picture of a name")
         named[name] = path

@@ -115,29 +115,41 @@ def probe_picture(path: str | Path) -> None:
 def find_pictures(folder: str | Path) -> list[Path]:
     """List the pictures in a folder and its subfolders, by suffix, in a fixed order.
 
-    Hidden files and folders are passed over (`._cat.png`, `.ipynb_checkpoints`), linked folders are entered, and a link
-    back to a folder above is not. A broken link with a picture's suffix is listed: reading it says what is wrong.
+    Hidden files and folders are passed over (`._cat.png`, `.ipynb_checkpoints`). Links to folders elsewhere are
+    entered, each folder once; links into `folder` itself are not, since what is there is listed anyway. A broken link
+    with a picture's suffix, and a subfolder that may not be listed, are listed themselves: reading them says what is
+    wrong.
 
     Raises:
-        ValueError: if `folder` is not a folder.
+        ValueError: if `folder` is not a folder, or may not be listed.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise ValueError(f"{folder} is not a folder; give the path of a folder of pictures")
-    return list(_walk(folder, above=frozenset()))
+    try:
+        return list(_walk(folder, folder.resolve(), set()))
+    except PermissionError:
+        raise ValueError(f"{folder}: no permission to list it; change its permissions") from None
 
 
-def _walk(folder: Path, above: frozenset[Path]) -> Iterator[Path]:
-    here = folder.resolve()
-    if here in above:
-        return
+def _walk(folder: Path, root: Path, entered: set[Path]) -> Iterator[Path]:
     for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
         if entry.name.startswith((".", "__MACOSX")):
             continue
-        if entry.is_dir():
-            yield from _walk(entry, above | {here})
-        elif entry.suffix.lower() in picture_suffixes():
-            yield entry
+        if not entry.is_dir():
+            if entry.suffix.lower() in picture_suffixes():
+                yield entry
+            continue
+        if entry.is_symlink():
+            place = entry.resolve()
+            if place in entered or place.is_relative_to(root) or root.is_relative_to(place):
+                continue
+            entered.add(place)
+        try:
+            below = list(_walk(entry, root, entered))
+        except PermissionError:
+            below = [entry]
+        yield from below
 
 
 @cache
