@@ -304,6 +304,7 @@ def test_the_library_refuses_as_the_command_does(folders):
         ("ours/one.png theirs/damaged.png", ("theirs/damaged.png: damaged",)),
         ("ours/one.png theirs/one.jpg --size 0", ("one.png is 64x64", "one.jpg is 80x80", "--size")),
         ("ours/one.png theirs/one.jpg --size 4", ("size is 4", "at least 8")),
+        ("ours/one.png theirs/one.jpg --size 100000", ("size is 100000", "8192 pixels at most")),
         ("ours/one.png theirs/one.jpg --layers relu9_9", ("layer 'relu9_9' is unknown", "relu1_1")),
         ("ours/one.png theirs/one.jpg --weights foto", ("weights 'foto' are unknown", "photo")),
         ("ours/one.png theirs/one.jpg --map nowhere/map.png", ("nowhere/map.png", "does not exist")),
@@ -355,3 +356,20 @@ def test_names_that_are_written_otherwise_pair(tmp_path):
         doodle("cat", 1).sketch(64).save(tmp_path / folder / name)
     pairs, ours, theirs = match_folders(tmp_path / "one", tmp_path / "two")
     assert ([pair.name for pair in pairs], ours, theirs) == (["caf\u00e9"], [], [])
+
+
+def test_a_files_name_cannot_steer_the_terminal(folders, weights, capsys, tmp_path):
+    name = "bad\x1b[31m\r.png"
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        doodle("cat", 1).sketch(64).save(tmp_path / folder / name)
+    (tmp_path / "a" / "worse\x1b[2J.png").write_bytes(b"")
+    (tmp_path / "b" / "worse\x1b[2J.png").write_bytes(b"")
+    assert main(["compare", str(tmp_path / "a"), str(tmp_path / "b"), "--weights", str(weights)]) == 0
+    out, _ = capsys.readouterr()
+    assert "bad\\x1b[31m" in out
+    assert not set(out) & set("\x1b\r")
+    assert main(["compare", str(tmp_path / "a" / name), str(tmp_path / "nowhere\x1b.png")]) == 2
+    err = capsys.readouterr().err
+    assert "nowhere\\x1b.png does not exist" in err
+    assert "\x1b" not in err

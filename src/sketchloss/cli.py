@@ -12,12 +12,12 @@ import select
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from difflib import get_close_matches
 from importlib import import_module
 from io import StringIO, TextIOWrapper
 from itertools import pairwise
-from typing import Annotated, Any, Literal, NamedTuple, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple, cast, get_type_hints
 
 import torch
 import tyro
@@ -124,7 +124,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         line, code = _explain(error, command)
         if line is None or os.environ.get("SKETCHLOSS_DEBUG", "0") not in ("", "0"):
             raise
-        print(f"sketchloss {command.name}: {line}" if command else f"sketchloss: {line}", file=sys.stderr)
+        print(_spelt_out(f"sketchloss {command.name}: {line}" if command else f"sketchloss: {line}"), file=sys.stderr)
     return code
 
 
@@ -179,8 +179,26 @@ def _run(command: Command, arguments: list[str]) -> int:
         )
     except _HelpShown:
         return 0
-    result = function(config)
+    with redirect_stdout(cast(Any, _WithoutControls(sys.stdout))):
+        result = function(config)
     return result if isinstance(result, int) else 0
+
+
+class _WithoutControls:
+    """A stream on which no name of a file can move the cursor or colour the text: control characters are spelt out."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return self._stream.write(_spelt_out(text))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def _spelt_out(text: str) -> str:
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 # Mistakes ------------------------------------------------------------------------------------------------------------

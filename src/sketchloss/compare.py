@@ -31,7 +31,15 @@ from torch import Tensor
 
 from sketchloss.calibration import calibration_for
 from sketchloss.files import write_atomic
-from sketchloss.images import find_pictures, fit_square, picture_suffixes, read_picture, save_picture, to_tensor
+from sketchloss.images import (
+    LARGEST_SIDE,
+    find_pictures,
+    fit_square,
+    picture_suffixes,
+    read_picture,
+    save_picture,
+    to_tensor,
+)
 from sketchloss.ink_amount import ink_amount, nearly_blank
 from sketchloss.loss import DEFAULT_LAYERS, DEFAULT_METRIC, SketchLoss
 from sketchloss.report.difference import Caption, draw_difference
@@ -80,6 +88,8 @@ class Compare:
         for name in ("size", "worst"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must not be negative")
+        if self.size > LARGEST_SIDE:
+            raise ValueError(f"size is {self.size}: {LARGEST_SIDE} pixels at most; 0 takes pictures as they are")
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,10 @@ from sketchloss.image_contract import check_values
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
 
 
+#: Side in pixels of pictures that are asked for; more is a slip of the hand, and takes all memory.
+LARGEST_SIDE = 8192
+
+
 class UnreadablePicture(ValueError):  # noqa: N818 (it names what was found, and reads well where it is caught)
     """A file that cannot be read as a picture. The text is one line: which, why, and what to do."""
 

@@ -35,8 +35,7 @@ from sketchloss.data.labelled import (
 from sketchloss.data.names import HUB_NAME
 from sketchloss.data.splits import duplicate_groups, merge_groups, split_by_class
 from sketchloss.data.synonyms import same_kind
-
-LARGEST_SIDE = 8192  # more is a slip of the hand, and takes all memory
+from sketchloss.images import LARGEST_SIDE
 
 
 class Item(TypedDict):

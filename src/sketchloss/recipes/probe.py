@@ -25,10 +25,9 @@ from torch import Tensor
 
 from sketchloss.arms import ArmWeights
 from sketchloss.backbone import tap_index
-from sketchloss.data.sources import LARGEST_SIDE
 from sketchloss.data.stroke_drawings import open_drawings, split_in_halves
 from sketchloss.files import claim_folder, write_atomic, write_json
-from sketchloss.images import fit_square, save_picture, to_tensor
+from sketchloss.images import LARGEST_SIDE, fit_square, save_picture, to_tensor
 from sketchloss.loss import PAPER_LAYERS
 from sketchloss.probing.distances import (
     EMBED,

@@ -17,9 +17,8 @@ from typing import Annotated, Any, Literal, get_args
 import torch
 import tyro
 
-from sketchloss.data.sources import LARGEST_SIDE
 from sketchloss.files import claim_folder, write_atomic, write_json
-from sketchloss.images import save_picture
+from sketchloss.images import LARGEST_SIDE, save_picture
 from sketchloss.loss import BEFORE_0_2, DEFAULT_LAYERS, PAPER_LAYERS, Metric, SketchLoss
 from sketchloss.probing.distances import Distance, baselines, load_distance
 from sketchloss.probing.fooled import Verdicts, judge, measure_tricks, open_halves, summarise
