@@ -22,10 +22,25 @@ for _name in ("HF_DATASETS_CACHE", "HF_HUB_CACHE", "HF_TOKEN", "HUGGINGFACE_HUB_
     os.environ.pop(_name, None)
 jaxtyping.install_import_hook("sketchloss", "beartype.beartype")
 torch.set_num_threads(1)  # on tensors this small, threads only wait for one another
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # likewise in the processes that tests start
 
 
 def pytest_unconfigure():
     _caches.cleanup()
+
+
+#: Tests that take a minute or so. They come first, so that no process is left with one when the others are done.
+LONGEST = (
+    "test_a_study_makes_every_table_and_figure_once_and_a_change_redoes_what_depends_on_it",
+    "test_several_processes_share_the_cells",
+    "test_processes_end_with_the_one_that_was_killed",
+    "test_without_a_torchvision_nothing_asks_for_one",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest tests first; the others stay in their order."""
+    items.sort(key=lambda item: item.name not in LONGEST)
 
 
 @pytest.fixture
