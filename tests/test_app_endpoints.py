@@ -1,5 +1,6 @@
 """The page's server as programs see it. Oracle: the library itself, on the same files."""
 
+import functools
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ import urllib.error
 import urllib.request
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from gradio_client import Client, handle_file
@@ -274,14 +276,20 @@ def test_a_port_that_is_taken_is_named(app_cache):
 def test_ctrl_c_ends_it_quietly(app_cache, tmp_path):
     command = [Path(sys.executable).with_name("sketchloss"), "app"]
     settings = {**os.environ, "XDG_CACHE_HOME": str(app_cache), "TMPDIR": str(tmp_path)}
-    with subprocess.Popen(command, env=settings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        assert "is at http" in process.stdout.readline()
-        process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
-        assert process.stdout.read().strip() == "stopped"
-        assert process.stderr.read() == ""
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    # note: a shell that runs the tests in the background has its children ignore Ctrl+C
+    heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(command, env=settings, preexec_fn=heed, **pipes) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            assert "is at http" in process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+            assert process.wait(30) == 0
+            assert process.stdout.read().strip() == "stopped"
+            assert process.stderr.read() == ""
+        finally:
+            process.kill()
     assert not list(tmp_path.glob("sketchloss-*"))
 
 

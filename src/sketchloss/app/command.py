@@ -57,10 +57,10 @@ def app(config: App) -> None:
         if page is not None:
             page.close(verbose=False)
         private.remove()
-        if not services.is_ready():
-            # note: a thread that computes in torch while the interpreter ends aborts the process
-            sys.stdout.flush()
-            os._exit(0)
+    # note: not by returning. A server that an interruption has kept from being handed over would hold the process, and
+    # a thread that computes in torch while the interpreter ends would abort it.
+    sys.stdout.flush()
+    os._exit(0)
 
 
 def set_up_gradio(folder: Path) -> None:

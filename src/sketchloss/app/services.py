@@ -67,10 +67,6 @@ class Services:
             raise ValueError(f"there is no gallery {name!r}: choose from {', '.join((*self.galleries, *own))}")
         return self.galleries[name].result()
 
-    def is_ready(self) -> bool:
-        """Tell whether no gallery is being made in the background."""
-        return all(gallery.done() for gallery in self.galleries.values())
-
     def open_gallery(self, folder: Path) -> Gallery:
         """Open a gallery; its weights are the loss's where they are the same."""
         mine = read_settings(folder).fingerprint == self.fingerprint
