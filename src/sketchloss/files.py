@@ -1,5 +1,6 @@
 """Files in and out: nothing that is read can hang, and what is written is there whole or not at all."""
 
+import errno
 import json
 import os
 import re
@@ -46,7 +47,7 @@ def open_input(path: str | Path, *, pipes: bool = True) -> BufferedReader | Byte
     try:
         kind = os.fstat(descriptor).st_mode
         if stat.S_ISDIR(kind):
-            raise IsADirectoryError(f"{path} is a folder")
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         if stat.S_ISFIFO(kind) and pipes:
             return BytesIO(_read_pipe(descriptor))
         if not stat.S_ISREG(kind):
