@@ -1,7 +1,7 @@
 """The terms of a loss for pictures too large for memory: in strips, with the value that the whole pictures give.
 
-A scan of 12 megapixels has 3 GB of features at the first tap alone, and a backward pass keeps a dozen times that. In
-strips a few hundred megabytes do, for about twice the arithmetic where there is a gradient.
+A forward and backward pass over a picture of 1.5 megapixels grows the peak by 5.5 GB, of 3 by 10.8. In strips the first
+took 2.8 GB, and four times as long with the gated weights `sketch` (benchmarks/large_picture.py).
 """
 
 from typing import cast
@@ -21,10 +21,9 @@ from sketchloss.target_features import Features
 
 #: Pixels of a picture that is looked at in strips.
 LARGE = 2**21
-#: Features that forward and backward pass hold of a pixel, gradients and all (VGG-16 to relu5_3; measured).
-FEATURES_PER_PIXEL = 750
-
-Parts = dict[tuple[str, str], list[Tensor]]
+#: Features that forward and backward pass hold of a pixel, gradients and all (benchmarks/large_picture.py: 3.6 kB
+#: in float32).
+FEATURES_PER_PIXEL = 900
 
 
 class LargePictures:
