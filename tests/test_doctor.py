@@ -108,6 +108,6 @@ def test_it_runs_in_a_process_and_imports_no_library_of_an_extra():
         "import sys; from sketchloss.cli import main; code = main(['doctor']); "
         f"print(code, [name for name in {heavy} if name in sys.modules], file=sys.stderr)"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=240, check=True)
     assert done.stderr == "0 []\n"
     assert "sketchloss works here." in done.stdout

@@ -43,7 +43,7 @@ def test_same_in_a_fresh_process():
         "    one = doodle(kind, seed)\n"
         "    print(sha256(one.sketch(48).tobytes() + one.photo(48).tobytes()).hexdigest())\n"
     )
-    fresh = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    fresh = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=240, check=True)
     assert fresh.stdout.split() == [fingerprint(kind, seed) for kind, seed in cases]
 
 

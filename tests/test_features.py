@@ -177,7 +177,9 @@ def test_features_beyond_float16_are_refused_and_leave_nothing(backbone, sketche
 
 def test_a_full_disk_is_an_error_that_names_the_folder(tmp_path):
     code = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))" + SLOW.replace("0.2", "0")
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=240, check=False
+    )
     assert done.returncode == 1
     assert f"File too large: '{tmp_path}'" in done.stderr.splitlines()[-1]
     assert not list(tmp_path.iterdir())

@@ -23,7 +23,7 @@ print(faults() - before)
 
 
 def pages(how: str) -> int:
-    done = subprocess.run([sys.executable, "-c", COUNT, how], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", COUNT, how], capture_output=True, text=True, timeout=240, check=True)
     return int(done.stdout)
 
 

@@ -39,7 +39,7 @@ def test_a_generator_follows_from_its_arguments_in_every_process():
         "import torch; from sketchloss.training.order import seeded; "
         "print(torch.rand(3, generator=seeded('step', 1, 2)).tolist())"
     )
-    there = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    there = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=240, check=True).stdout
     assert there.strip() == str(torch.rand(3, generator=seeded("step", 1, 2)).tolist())
 
 

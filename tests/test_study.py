@@ -165,11 +165,11 @@ def test_killed_anywhere_the_same_command_goes_on(cheap):
     process = _start(cheap)
     deadline = time.monotonic() + 300
     while len(_times(cheap)) < 1:
-        assert process.poll() is None, process.communicate()[0]
+        assert process.poll() is None, process.communicate(timeout=300)[0]
         assert time.monotonic() < deadline
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
-    process.communicate()
+    process.communicate(timeout=300)
     before = _times(cheap)
     said, _ = _start(cheap).communicate(timeout=300)
     after = _times(cheap)
@@ -190,7 +190,7 @@ def test_several_processes_share_the_cells(cheap):
     while process.poll() is None:
         most = max(most, _at_work(cheap))
         time.sleep(0.05)
-    said = process.communicate()[0]
+    said = process.communicate(timeout=300)[0]
     assert most == 2, said
     assert said.count("validation top-1") == 4
     logs = [path.read_text() for path in (cheap.out / CELLS).glob(f"*/{LOG}")]
@@ -201,7 +201,7 @@ def test_processes_end_with_the_one_that_was_killed(cheap):
     process = _start(replace(cheap, epochs=2000), "--workers", "2")
     # Both train, and have no loaders left: one that is just starting might not notice.
     while sum("steps on" in log.read_text() for log in (cheap.out / CELLS).glob(f"*/{LOG}")) < 2:
-        assert process.poll() is None, process.communicate()[0]
+        assert process.poll() is None, process.communicate(timeout=300)[0]
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=60)  # reads until nobody can write any more, so the other has ended too

@@ -121,7 +121,7 @@ def test_a_killed_process_leaves_no_lock_and_no_result(tmp_path):
         assert process.poll() is None, "the process ended before it began"
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.wait(120)
 
     def compute(run, _):
         assert (run / "begun").exists(), "what was begun is gone"

@@ -258,7 +258,7 @@ def test_killed_and_resumed_ends_as_the_unbroken_run(config, tmp_path, balance):
     while process.poll() is None and not position.exists():
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.wait(120)
     assert not (config.out / "result.json").exists(), "the process finished before it was killed"
 
     style_transfer(replace(config, resume=True))

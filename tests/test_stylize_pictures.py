@@ -187,5 +187,5 @@ def test_names_in_place_of_pictures_and_stylizers_are_refused():
             "from PIL import Image; from sketchloss.models.stylizer import Stylizer, StylizerConfig; "
             f"from sketchloss.stylize import stylize; stylize({arguments})"
         )
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=240, check=False)
         assert f"ValueError: {said}" in done.stderr
