@@ -1,4 +1,4 @@
-"""Memory and time of the loss on a scan, whole and in strips, forward and backward (Linux only).
+"""Memory and time of the loss on a scan, whole and in patches, forward and backward (Linux only).
 
     python benchmarks/large_picture.py --pixels 3 12
 
@@ -31,7 +31,7 @@ def main() -> None:
     with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
         for megapixels in options.pixels:
             found = {}
-            for way in ("whole", "in strips") if megapixels <= WHOLE else ("in strips",):
+            for way in ("whole", "in patches") if megapixels <= WHOLE else ("in patches",):
                 found[way] = pool.apply(measure, (options.weights, options.metric, megapixels, way == "whole"))
                 peak, seconds, value = found[way]
                 beside = f"{seconds / found['whole'][1]:.2f}x" if "whole" in found else "-"

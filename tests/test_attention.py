@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sketchloss.attention import HALF_TWICE, AttentionGate, ChannelGate, SpatialGate, weigh_by_pooled
+from sketchloss.attention import HALF_TWICE, AttentionGate, ChannelGate, SpatialGate, _mean, weigh_by_pooled
 
 ORDERS = ("channel_spatial", "spatial_channel", "parallel")
 
@@ -220,3 +220,10 @@ def test_gradient_is_autograds_of_the_gate_written_out(dims, layout):
         scale.grad = None
     for ours, written_out in zip(*gradients, strict=True):
         torch.testing.assert_close(ours, written_out, rtol=1e-12, atol=1e-9)
+
+
+@pytest.mark.parametrize("dims", [(2, 3), (1,)])
+def test_the_mean_over_a_large_page_is_exact(dims):
+    features = torch.rand(1, 4, 900, 700).to(memory_format=torch.channels_last) + 0.5
+    exact = features.double().mean(dims, keepdim=True)
+    torch.testing.assert_close(_mean(features, dims).double(), exact, rtol=2e-6, atol=0)

@@ -1,19 +1,19 @@
-"""A loss in strips. Oracle: the same loss on the whole pictures."""
+"""A loss in patches. Oracle: the same loss on the whole pictures."""
 
 import pytest
 import torch
 
 import sketchloss.loss
-import sketchloss.strips
+import sketchloss.patches
 from sketchloss import Backbone, SketchLoss
 from sketchloss.loss import PAPER_LAYERS
 
-SIZE = 289, 90
+SIZE = 289, 190
 
 
 @pytest.fixture(autouse=True)
-def narrow_strips(monkeypatch):
-    monkeypatch.setattr(sketchloss.strips, "PIXELS", 64 * 64)
+def small_patches(monkeypatch):
+    monkeypatch.setattr(sketchloss.patches, "SIDE", 64)
 
 
 def _drawing(seed: int) -> torch.Tensor:
@@ -28,7 +28,7 @@ def _loss(metric: str, *, attention: bool = False) -> SketchLoss:
     return SketchLoss(backbone, layers=PAPER_LAYERS, metric=metric, style_weight=1.0, reduction="none")  # pyright: ignore[reportArgumentType]
 
 
-def _in_strips(loss: SketchLoss, monkeypatch: pytest.MonkeyPatch, *given, **settings) -> torch.Tensor:
+def _in_patches(loss: SketchLoss, monkeypatch: pytest.MonkeyPatch, *given, **settings) -> torch.Tensor:
     asked: list[int] = []
     of_large = SketchLoss._terms_of_large
 
@@ -54,13 +54,13 @@ def test_value_and_gradient_are_those_of_the_whole_pictures(monkeypatch, metric,
     mask = torch.rand(2, 1, *SIZE) if masked else None
     expected = loss(pred, target, mask=mask)
     (gradient,) = torch.autograd.grad(expected.sum(), pred)
-    found = _in_strips(loss, monkeypatch, pred, target, mask=mask)
+    found = _in_patches(loss, monkeypatch, pred, target, mask=mask)
     assert found.tolist() == pytest.approx(expected.tolist(), rel=1e-4)
     assert (torch.autograd.grad(found.sum(), pred)[0] - gradient).norm() < 3e-4 * gradient.norm()
-    features = _in_strips(loss, monkeypatch, pred, loss.extract(target), mask=mask)
+    features = _in_patches(loss, monkeypatch, pred, loss.extract(target), mask=mask)
     assert features.tolist() == pytest.approx(expected.tolist(), rel=1e-4)
     with torch.no_grad():
-        assert _in_strips(loss, monkeypatch, pred, target[:1])[0].item() == pytest.approx(
+        assert _in_patches(loss, monkeypatch, pred, target[:1])[0].item() == pytest.approx(
             loss(pred[:1], target[:1]).item(), rel=1e-4
         )
 
@@ -68,7 +68,7 @@ def test_value_and_gradient_are_those_of_the_whole_pictures(monkeypatch, metric,
 def test_it_works_under_autocast(monkeypatch):
     loss, pred, target = _loss("ink"), _drawing(0).requires_grad_(), _drawing(1)
     with torch.autocast("cpu", torch.bfloat16):
-        found = _in_strips(loss, monkeypatch, pred, target)
+        found = _in_patches(loss, monkeypatch, pred, target)
     found.sum().backward()
     assert found.dtype == torch.float32
     assert found.tolist() == pytest.approx(loss(pred, target).tolist(), rel=0.02)
@@ -77,4 +77,4 @@ def test_it_works_under_autocast(monkeypatch):
 def test_features_of_other_pictures_are_refused(monkeypatch):
     loss, pred, target = _loss("ink"), _drawing(0), _drawing(1)
     with pytest.raises(ValueError, match=r"relu1_2 of target is .* give matching images"):
-        _in_strips(loss, monkeypatch, pred, loss.extract(target[..., :80]))
+        _in_patches(loss, monkeypatch, pred, loss.extract(target[..., :180]))

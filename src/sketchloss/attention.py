@@ -241,7 +241,8 @@ def _mean(features: Float[Tensor, "n c h w"], dims: tuple[int, ...]) -> Float[Te
     _, c, h, w = features.shape
     if dims == (1,):
         return F.conv2d(features, features.new_full((1, c, 1, 1), 1 / c))
-    return F.avg_pool2d(features, (h, w))
+    # Row by row: one running sum in float32 over a page of a few hundred pixels a side is off by a thousandth.
+    return F.avg_pool2d(F.avg_pool2d(features, (1, w)), (h, 1))
 
 
 def _rows(features: Float[Tensor, "n c h w"]) -> Float[Tensor, "n positions c"]:

@@ -1,8 +1,4 @@
-"""The terms of a loss for pictures too large for memory: in strips, with the value that the whole pictures give.
-
-A forward and backward pass over a picture of 1.5 megapixels grows the peak by 5.5 GB, of 3 by 10.8. In strips the first
-took 2.8 GB, and four times as long with the gated weights `sketch` (benchmarks/large_picture.py).
-"""
+"""The terms of a loss for pictures too large for memory: in patches, with the value that the whole pictures give."""
 
 from typing import cast
 
@@ -15,11 +11,11 @@ from sketchloss.backbone import Backbone
 from sketchloss.blank_paper import BlankPaper
 from sketchloss.feature_distance import PlainMetric, position_distance
 from sketchloss.ink_distance import joins, relative_distance, relative_ink
-from sketchloss.strips import InStrips, Strip
+from sketchloss.patches import BlankPage, InPatches, Patch
 from sketchloss.tap_distance import Metric
 from sketchloss.target_features import Features
 
-#: Pixels of a picture that is looked at in strips.
+#: Pixels of a picture that is looked at in patches.
 LARGE = 2**21
 #: Features that forward and backward pass hold of a pixel, gradients and all (benchmarks/large_picture.py: 3.6 kB
 #: in float32).
@@ -53,12 +49,12 @@ class LargePictures:
         width: int,
     ) -> None:
         self._layers, self._metric, self._content, self._style = layers, metric, content, style
-        strides = InStrips(backbone, layers, height, width).strides
+        strides = InPatches(backbone, layers, height, width).strides
         #: Of each tap: so many by so many positions are added up, with the metric `ink`.
         self._sides = {layer: joins(height // strides[layer], width // strides[layer]) for layer in layers}
         grid = max(self._sides[layer] * strides[layer] for layer in layers) if metric == "ink" else 1
         self._floors = paper.floors(height, width) if metric == "ink" else {}
-        self._look = InStrips(backbone, layers, height, width, grid=grid)
+        self._look = InPatches(backbone, layers, height, width, grid=grid)
         self._size = height, width
 
     def terms(
@@ -74,62 +70,85 @@ class LargePictures:
         Raises:
             ValueError: for features of pictures of another size.
         """
-        theirs = target if isinstance(target, Tensor) else None
         if not isinstance(target, Tensor):
             self._check(target)
         with torch.no_grad():
-            white = pred.new_ones(1, 3, 1, 1).expand(1, 3, *self._size)
-            their_weights = [] if theirs is None else self._look.channel_weights(theirs)
-            white_weights = self._look.channel_weights(white) if self._metric == "ink" and self._content else []
+            weights = self._look.channel_weights(target) if isinstance(target, Tensor) else []
+            paper = self._look.blank(pred.dtype) if self._content and self._metric == "ink" else None
 
-        def use(features: dict[str, Tensor], strip: Strip) -> tuple[Tensor, ...]:
+        def of_target(patch: Patch) -> dict[str, Tensor]:
             with torch.no_grad():
-                if theirs is not None:
-                    others = self._look.features(theirs, strip, their_weights)
-                else:
-                    assert not isinstance(target, Tensor)
-                    others = {layer: strip.outer(target[layer], self._look.strides[layer]) for layer in self._layers}
-                blank = self._look.features(white, strip, white_weights) if self._metric == "ink" else {}
-            found: list[Tensor] = []
-            for layer in self._layers:
-                weight = None if mask is None else strip.outer(self._weight(mask, layer), self._look.strides[layer])
-                found += self._summarise(layer, features[layer], others[layer].detach(), blank.get(layer), weight)
-            return tuple(found)
+                if isinstance(target, Tensor):
+                    return self._look.features(target, patch, weights)
+                return {layer: patch.outer(target[layer].detach(), self._look.strides[layer]) for layer in self._layers}
 
-        return self._finish([list(parts) for parts in self._look.each(pred, use)])
+        def summarise(features: dict[str, Tensor], patch: Patch) -> tuple[Tensor, ...]:
+            return self._summarise(features, patch, paper, mask)
+
+        def compare(features: dict[str, Tensor], patch: Patch) -> tuple[Tensor, ...]:
+            return summarise(features, patch) + self._compare(features, of_target(patch), patch, mask)
+
+        place_by_place = self._content and self._metric != "ink"
+        ours = list(self._look.each(pred, compare if place_by_place else summarise))
+        with torch.no_grad():
+            alone = self._style or not place_by_place
+            theirs = [summarise(of_target(patch), patch) for patch in self._look.patches] if alone else []
+        return self._finish(ours, theirs, mask)
 
     def _summarise(
-        self, layer: str, ours: Tensor, theirs: Tensor, blank: Tensor | None, weight: Tensor | None
-    ) -> list[Tensor]:
-        """Return what is kept of a strip at one tap."""
+        self, features: dict[str, Tensor], patch: Patch, paper: BlankPage | None, mask: Tensor | None
+    ) -> tuple[Tensor, ...]:
+        """Return what is kept of a patch of one picture: of each tap its ink and its products, as far as wanted."""
+        blank = None if paper is None else paper.of(patch)
         found: list[Tensor] = []
-        if self._content and self._metric == "ink":
-            assert blank is not None
-            found += [relative_ink(one, blank, weight=weight, side=self._sides[layer]) for one in (ours, theirs)]
-        elif self._content:
-            each = position_distance(ours, theirs, cast(PlainMetric, self._metric))
-            counts = torch.ones_like(each) if weight is None else weight
-            found += [(each * counts).sum((1, 2, 3)), counts.sum((1, 2, 3))]
-        if self._style:
-            counts = torch.ones_like(ours[:, :1], dtype=torch.float32) if weight is None else weight
-            found += [_products(ours, counts), _products(theirs, counts), counts.sum((1, 2, 3))]
-        return found
+        for layer in self._layers:
+            weight = self._weight(mask, layer, patch)
+            if blank is not None:
+                found.append(relative_ink(features[layer], blank[layer], weight=weight, side=self._sides[layer]))
+            if self._style:
+                found.append(_products(features[layer], weight))
+        return tuple(found)
 
-    def _finish(self, strips: list[list[Tensor]]) -> dict[tuple[str, str], Tensor]:
-        columns = iter(zip(*strips, strict=True))
+    def _compare(
+        self, ours: dict[str, Tensor], theirs: dict[str, Tensor], patch: Patch, mask: Tensor | None
+    ) -> tuple[Tensor, ...]:
+        """Return the sum of the distances at the positions of a patch, of each tap."""
+        found: list[Tensor] = []
+        for layer in self._layers:
+            each = position_distance(ours[layer], theirs[layer], cast(PlainMetric, self._metric))
+            weight = self._weight(mask, layer, patch)
+            found.append((each if weight is None else each * weight).sum((1, 2, 3)))
+        return tuple(found)
+
+    def _finish(
+        self, ours: list[tuple[Tensor, ...]], theirs: list[tuple[Tensor, ...]], mask: Tensor | None
+    ) -> dict[tuple[str, str], Tensor]:
+        our_parts, their_parts = iter(zip(*ours, strict=True)), iter(zip(*theirs, strict=True))
         terms: dict[tuple[str, str], Tensor] = {}
         for layer in self._layers:
             if self._content and self._metric == "ink":
-                ours, theirs = (torch.cat(next(columns), dim=2) for _ in range(2))
-                terms["content", layer] = relative_distance(ours, theirs, floor=self._floors[layer]).float()
-            elif self._content:
-                total, count = (torch.stack(next(columns)).sum(0) for _ in range(2))
-                terms["content", layer] = total / count.clamp_min(1e-6)
+                ink, their_ink = (self._join(next(parts)) for parts in (our_parts, their_parts))
+                terms["content", layer] = relative_distance(ink, their_ink, floor=self._floors[layer]).float()
             if self._style:
-                ours, theirs, count = (torch.stack(next(columns)).sum(0) for _ in range(3))
-                gap = (ours - theirs) / (ours.shape[-1] * count.clamp_min(1e-6))[:, None, None]
+                gap = torch.stack(next(our_parts)).sum(0) - torch.stack(next(their_parts)).sum(0)
+                gap = gap / (gap.shape[-1] * self._count(mask, layer))
                 terms["style", layer] = gap.square().sum((1, 2))
+        if self._content and self._metric != "ink":
+            for layer in self._layers:
+                terms["content", layer] = torch.stack(next(our_parts)).sum(0) / self._count(mask, layer)
         return terms
+
+    def _join(self, parts: tuple[Tensor, ...]) -> Tensor:
+        """Return the whole map of what was kept of each patch."""
+        known = iter(parts)
+        return torch.cat([torch.cat([next(known) for _ in row], dim=3) for row in self._look.rows], dim=2)
+
+    def _count(self, mask: Tensor | None, layer: str) -> Tensor | int:
+        """Return the sum of the positions' weights."""
+        positions = [side // self._look.strides[layer] for side in self._size]
+        if mask is None:
+            return positions[0] * positions[1]
+        return F.interpolate(mask, size=positions, mode="area").sum().clamp_min(1e-6)
 
     def _check(self, target: Features) -> None:
         for layer, stride in self._look.strides.items():
@@ -140,12 +159,15 @@ class LargePictures:
                     "matching images"
                 )
 
-    def _weight(self, mask: Tensor, layer: str) -> Tensor:
-        height, width = (side // self._look.strides[layer] for side in self._size)
-        return F.interpolate(mask, size=(height, width), mode="area")
+    def _weight(self, mask: Tensor | None, layer: str, patch: Patch) -> Tensor | None:
+        if mask is None:
+            return None
+        stride = self._look.strides[layer]
+        height, width = (side // stride for side in self._size)
+        return patch.outer(F.interpolate(mask, size=(height, width), mode="area"), stride)
 
 
-def _products(features: Float[Tensor, "n c h w"], weight: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n c c"]:
+def _products(features: Float[Tensor, "n c h w"], weight: Float[Tensor, "n 1 h w"] | None) -> Float[Tensor, "n c c"]:
     flat = features.float().flatten(2)
     with torch.autocast(features.device.type, enabled=False):
-        return torch.bmm(flat * weight.flatten(2), flat.mT)
+        return torch.bmm(flat if weight is None else flat * weight.flatten(2), flat.mT)

@@ -389,7 +389,7 @@ class SketchLoss(nn.Module):
 
 
 def _is_large(images: Float[Tensor, "n 3 h w"]) -> bool:
-    """Tell whether images are looked at one by one and in strips, because memory would be short."""
+    """Tell whether images are looked at one by one and in patches, because memory would be short."""
     if torch.compiler.is_compiling() or inside_transform() or images[0, 0].numel() <= LARGE:
         return False
     needed = images[:, 0].numel() * FEATURES_PER_PIXEL * images.element_size()
