@@ -33,7 +33,7 @@ def main() -> None:
     augment = Augment(Augmentation())
     rows = []
     for arm, attention in (("tuning", False), ("attention+tuning", True)):
-        model = load_backbone("photo", attention=attention, gate_init="open", classes=tuple(sketches.classes))
+        model = load_backbone("imagenet", attention=attention, gate_init="open", classes=tuple(sketches.classes))
         model = model.to(memory_format=torch.channels_last).train()  # pyright: ignore[reportCallIssue]
         optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
         for name, source in (("worker process", sketches), ("held in memory", HeldSketches(sketches))):

@@ -1,6 +1,6 @@
 """Time and memory of the loss, forward and backward, against a VGG loss written the usual way.
 
-    python benchmarks/loss.py [--weights photo] [--rounds 7]
+    python benchmarks/loss.py [--weights imagenet] [--rounds 7]
 
 All variants are timed in turn, round after round, so that a busy machine slows them alike; the table gives medians and
 ratios. Memory is the growth of a fresh process's peak over one forward and backward pass.
@@ -31,7 +31,7 @@ class UsualLoss(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        backbone = load_backbone("photo")
+        backbone = load_backbone("imagenet")
         self.features = backbone.features.requires_grad_(False)
         for layer in self.features:
             if isinstance(layer, nn.ReLU):

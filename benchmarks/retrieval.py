@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--sample", type=int, default=70, help="sketches whose features are computed, twice")
     parser.add_argument("--sketches", type=int, default=11_040, help="to scale to")
     options, others = parser.parse_known_args()
-    arguments = ["--data", options.data, "--out", "unused", "--tuning", "photo", *others]
+    arguments = ["--data", options.data, "--out", "unused", "--tuning", "imagenet", *others]
     config: Retrieval = parse(Retrieval, arguments, program="retrieval", presets=recipe.PRESETS)
 
     reuse_freed_memory()  # as the recipe does

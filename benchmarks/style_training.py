@@ -34,7 +34,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--width", type=float, default=0.5)
-    parser.add_argument("--weights", default="photo")
+    parser.add_argument("--weights", default="imagenet")
     parser.add_argument("--rounds", type=int, default=9)
     options = parser.parse_args()
 

@@ -77,7 +77,7 @@ def draw_choices() -> Figure:
     distances: dict[str, Distance] = {
         "pixels (L1)": pixels.function,
         "1 - SSIM": structure.function,
-        "VGG loss, trained on photos": SketchLoss("photo", layers=PAPER_LAYERS, reduction="none"),
+        "VGG loss, trained on photos": SketchLoss("imagenet", layers=PAPER_LAYERS, reduction="none"),
         "sketchloss": SketchLoss(reduction="none"),
     }
     right = {name: [_is_right(distance, trials, row) for row in asked] for name, distance in distances.items()}

@@ -19,7 +19,7 @@ done
 wait
 
 .venv/bin/sketchloss neighbours --data "$SKETCHLOSS_DATA"/{sketchy,pacs_sketch} --json "$runs/neighbours.json" \
-  --weights photo "$runs/tuning" "$runs/attention+tuning"
+  --weights imagenet "$runs/tuning" "$runs/attention+tuning"
 
 .venv/bin/python - "$runs/$best" <<'PYTHON'
 import sys

@@ -1,6 +1,6 @@
 """Compare weights on drawings that a run of `sketchloss finetune` held out, and on classes that it left out.
 
-    SKETCHLOSS_DATA=FOLDER .venv/bin/python scripts/judge_weights.py RUN photo sketch RUN [--json FILE]
+    SKETCHLOSS_DATA=FOLDER .venv/bin/python scripts/judge_weights.py RUN imagenet sketch RUN [--json FILE]
 
 For each source of the run: every held-out drawing looks for its class among the drawings trained on (1-NN), and the
 separation ratio of the held-out ones. Of the left-out classes: each drawing among the others. By the averaged relu5_3

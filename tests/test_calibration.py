@@ -42,7 +42,7 @@ def test_the_packages_own_fits_the_loss_and_places_new_drawings_where_they_belon
     calibration = calibration_for(loss, 256)
     assert calibration is not None
     assert calibration_for(loss, 128) is None
-    assert calibration_for(SketchLoss("photo"), 256) is None
+    assert calibration_for(SketchLoss("imagenet"), 256) is None
     assert calibration_for(SketchLoss(layers=["relu3_3"]), 256) is None
     assert calibration_for(SketchLoss(layers={"relu3_3": 2.0, "relu4_3": 1.0, "relu5_3": 1.0}), 256) is None
     assert calibration_for(SketchLoss(metric="l2"), 256) is None

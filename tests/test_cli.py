@@ -188,7 +188,7 @@ def test_an_interruption_is_one_line_and_130(tmp_path):
     pipe = tmp_path / "pipe.png"
     os.mkfifo(pipe)
     process = subprocess.Popen(
-        [sys.executable, "-m", "sketchloss", "compare", str(pipe), str(pipe), "--weights", "photo"],
+        [sys.executable, "-m", "sketchloss", "compare", str(pipe), str(pipe), "--weights", "imagenet"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

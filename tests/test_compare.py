@@ -176,7 +176,7 @@ def test_a_distance_that_is_no_number_is_refused(folders):
 def test_the_map_is_hot_where_the_one_changed_line_is(tmp_path):
     draw("left", "top").save(tmp_path / "a.png")
     draw("left", "top", "slope").save(tmp_path / "b.png")
-    loss = SketchLoss("photo", check=False)
+    loss = SketchLoss("imagenet", check=False)
     pair = Pair("x", tmp_path / "a.png", tmp_path / "b.png")
     heat = loss.map(*(to_tensor(fit_square(read_picture(path), SIZE))[None] for path in (pair.a, pair.b)))[0, 0]
     row, column = divmod(int(heat.argmax()), SIZE)
@@ -184,7 +184,7 @@ def test_the_map_is_hot_where_the_one_changed_line_is(tmp_path):
     assert added[max(0, row - 3) : row + 4, max(0, column - 3) : column + 4].any()
 
     distances, _ = measure(loss, [pair], size=SIZE)
-    (picture,) = picture_differences(loss, distances, size=SIZE, weights="photo")
+    (picture,) = picture_differences(loss, distances, size=SIZE, weights="imagenet")
     panels = np.asarray(picture)[44:492, 956 : 956 + 448].astype(int)
     ink_b = (np.abs(panels - INK_B).sum(-1) < 60).reshape(SIZE, 7, SIZE, 7).mean((1, 3)) > 0.5
     assert ink_b[~added].mean() < 0.02  # the added line is B's ink, and nothing else is
@@ -306,7 +306,7 @@ def test_the_library_refuses_as_the_command_does(folders):
         ("ours/one.png theirs/one.jpg --size 4", ("size is 4", "at least 8")),
         ("ours/one.png theirs/one.jpg --size 100000", ("size is 100000", "8192 pixels at most")),
         ("ours/one.png theirs/one.jpg --layers relu9_9", ("layer 'relu9_9' is unknown", "relu1_1")),
-        ("ours/one.png theirs/one.jpg --weights foto", ("weights 'foto' are unknown", "photo")),
+        ("ours/one.png theirs/one.jpg --weights foto", ("weights 'foto' are unknown", "imagenet")),
         ("ours/one.png theirs/one.jpg --map nowhere/map.png", ("nowhere/map.png", "does not exist")),
         ("ours/one.png theirs/one.jpg --map map.txt", ("map.txt has no picture's suffix",)),
         ("ours/one.png theirs/one.jpg --map ours", ("ours is a folder", "ours/map.png")),
@@ -346,7 +346,7 @@ def test_nothing_is_written_among_the_compared_pictures(tmp_path):
     before = (tmp_path / "a" / "cat.png").read_bytes()
     for output in ({"csv": tmp_path / "a" / "cat.png"}, {"map": tmp_path / "b" / "maps"}):
         with pytest.raises(ValueError, match="whose pictures are compared: write elsewhere"):
-            compare(Compare(tmp_path / "a", tmp_path / "b", weights="photo", **output))
+            compare(Compare(tmp_path / "a", tmp_path / "b", weights="imagenet", **output))
     assert (tmp_path / "a" / "cat.png").read_bytes() == before
 
 

@@ -91,7 +91,7 @@ def same_weights(one: Path, other: Path) -> bool:
 
 
 def test_learns_and_keeps_the_best_weights(config):
-    config = replace(config, weights="photo", lr=1e-4, new_lr_factor=10.0, epochs=4, crop_scale=(0.6, 1.0))
+    config = replace(config, weights="imagenet", lr=1e-4, new_lr_factor=10.0, epochs=4, crop_scale=(0.6, 1.0))
     summary = finetune(config)
     logged = lines(config.out)
     train = [line["train_loss"] for line in logged if "train_loss" in line]

@@ -497,7 +497,7 @@ def test_paths_and_labels_are_removed(build, drawings):
 def test_other_weights_are_refused_by_name(build, drawings, weights, tmp_path):
     build(drawings)
     query = drawings / "cat" / "0.png"
-    other = Gallery.open(tmp_path / "gallery", weights="photo")
+    other = Gallery.open(tmp_path / "gallery", weights="imagenet")
     for use in (lambda: other.search(query), lambda: other.add([drawings])):
         with pytest.raises(ValueError, match=rf"made with the weights {weights} .*these are photo .*use the former"):
             use()

@@ -269,7 +269,7 @@ def made_up(seeds: int = 3) -> dict:
         **{"minimum_snr": 3.0, "target": "latent", "decoded_part": 0.5, "only": (), "classes": 35, "references": True},
         **{"learnt": 5600, "compared": 280, "steps": 600},
         "judge": {"accuracy": 0.99, "held": 1400, "steps": 600},
-        "weights": {"attention+tuning": ["sketch"], "original": ["photo"]},
+        "weights": {"attention+tuning": ["sketch"], "original": ["imagenet"]},
         "rows": {**rows, BASE_ROW: runs(0.1, 1), TRUE_ROW: runs(0.99, 1)},
     }
 

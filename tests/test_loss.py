@@ -51,7 +51,7 @@ def small_loss(**arguments) -> SketchLoss:
 
 @pytest.fixture(scope="module")
 def photo_loss() -> SketchLoss:
-    return SketchLoss("photo")
+    return SketchLoss("imagenet")
 
 
 def pictures(*shape: int, seed: int = 0) -> Tensor:

@@ -120,7 +120,7 @@ def test_names_in_the_package_are_loaded_once_and_not_looked_at_again(monkeypatc
     loads = []
     load = sketchloss.loss.load_backbone
     monkeypatch.setattr(sketchloss.loss, "load_backbone", lambda *args: loads.append(args) or load(*args))
-    values = {sketch_loss(pred, target, weights="photo", style_weight=0.37).item() for _ in range(2)}
+    values = {sketch_loss(pred, target, weights="imagenet", style_weight=0.37).item() for _ in range(2)}
     assert len(loads) == len(values) == 1
 
 

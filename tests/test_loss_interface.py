@@ -207,7 +207,7 @@ def test_it_is_never_in_training_mode():
     parent.train()
     assert parent.training
     copies = (copy.deepcopy(loss), pickle.loads(pickle.dumps(loss)), torch.load(saved, weights_only=False))
-    for one in (loss, SketchLoss("photo"), parent[1], copy.deepcopy(parent)[1], *copies, loss.train(), loss.half()):
+    for one in (loss, SketchLoss("imagenet"), parent[1], copy.deepcopy(parent)[1], *copies, loss.train(), loss.half()):
         assert not one.training
         assert not any(module.training for module in one.modules())
 

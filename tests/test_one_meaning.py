@@ -56,7 +56,7 @@ def test_a_margin_of_a_quarter_changes_little(loss):
 
 def test_the_batch_and_the_scale_of_the_weights_change_nothing(loss):
     ones, others = (images[:3] for images in _batches(96))
-    backbone = load_backbone("photo", classes=())
+    backbone = load_backbone("imagenet", classes=())
     with torch.inference_mode():
         together = loss(ones, others)
         alone = torch.cat([loss(ones[place : place + 1], others[place : place + 1]) for place in range(3)])

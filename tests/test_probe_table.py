@@ -32,7 +32,7 @@ def measures(score=0.5, grows=0.5, ignores=0.5, ratio: float | None = 0.5, choic
 
 def row(name, kind, group=None, taps=(), people=None, **values):
     return {
-        **{"name": name, "kind": kind, "group": group, "arm": group, "weights": group and "photo"},
+        **{"name": name, "kind": kind, "group": group, "arm": group, "weights": group and "imagenet"},
         **{"taps": dict.fromkeys(taps, 1.0), "metric": "l1" if group else None},
         "report": measures(**values),
         "choose": measures(score=0.123),

@@ -180,14 +180,14 @@ def test_a_term_without_weight_is_measured_but_does_not_count(config):
 
 def test_it_learns_on_real_pictures(config, data_folder):
     faces, drawn = data_folder / "fs2k" / "photo" / "photo1", data_folder / "fs2k" / "sketch" / "sketch1"
-    config = replace(config, content=str(faces), style=str(drawn), limit=30, style_limit=16, photo="photo", lr=3e-3)
+    config = replace(config, content=str(faces), style=str(drawn), limit=30, style_limit=16, photo="imagenet", lr=3e-3)
     result = style_transfer(replace(config, steps=40))
     losses = [line["loss"] for line in lines(config.out) if "loss" in line]
     assert sum(losses[-5:]) < 0.65 * sum(losses[:5])
     # What it draws is nearer to the style than the photos themselves are, on photos that it has not seen.
     shown, _ = module._part(open_photos(faces, 32, limit=30), config)
     pictures = tensors(shown)
-    loss = StyleTransferLoss("photo")
+    loss = StyleTransferLoss("imagenet")
     loss.set_style([tensors(open_style(drawn, 32, limit=16))])
     with torch.no_grad():
         of_the_photos = loss(pictures, pictures)
@@ -199,7 +199,7 @@ def test_mixed_precision_trains_to_about_the_same_loss(config):
     losses = {}
     for precision in ("no", "bf16"):
         out = config.out.with_name(precision)
-        style_transfer(replace(config, precision=precision, out=out, photo="photo", balance="none"))
+        style_transfer(replace(config, precision=precision, out=out, photo="imagenet", balance="none"))
         losses[precision] = [line["loss"] for line in lines(out) if "loss" in line]
         assert {tensor.dtype for tensor in load_file(out / "model" / "model.safetensors").values()} == {torch.float32}
     assert losses["bf16"] != losses["no"]

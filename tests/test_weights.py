@@ -17,14 +17,21 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 import sketchloss.files
+from sketchloss import SketchLoss, sketch_loss, to_tensor
 from sketchloss.attention import AttentionGate
 from sketchloss.backbone import Backbone, BackboneConfig
+from sketchloss.data.doodles import doodle
 from sketchloss.files import write_json
 from sketchloss.weights import bundled_folder, load_backbone, read_config, read_tensors, save_backbone
 
+DRAWING = torch.ones(1, 3, 64, 64)
+#: Of the colours in 0 to 255 that the Visual Geometry Group subtracted.
+MEAN = (123.68 / 255, 116.779 / 255, 103.939 / 255)
+#: Root mean square of features of one doodle; with the floats that the integers stand for 1.8716, 1.7510, 0.4547.
+GOLDEN = [1.87105, 1.75096, 0.45486]
 SHA = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -60,22 +67,40 @@ def refusal(kind: type[Exception], weights, **settings) -> str:
 # Bundled weights -----------------------------------------------------------------------------------------------------
 
 
-def test_photo_weights_are_the_26_tensors_on_disk_in_float32():
-    backbone = load_backbone("photo")
-    with safe_open(bundled_folder("photo") / "model.safetensors", "pt") as file:
-        on_disk = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
-    assert {tensor.dtype for tensor in on_disk.values()} == {torch.float16}
+def test_imagenet_is_26_tensors_in_float32_the_kernels_rounded_to_127_steps_each():
+    backbone = load_backbone("imagenet")
+    with safe_open(bundled_folder("imagenet") / "model.safetensors", "pt") as file:
+        on_disk = {name: file.get_tensor(name).numpy() for name in file.keys()}  # noqa: SIM118 (not a dictionary)
     loaded = backbone.state_dict()
     assert len(loaded) == 26
-    assert set(loaded) == set(on_disk)
+    assert set(on_disk) == {*loaded, *(f"{name}.scale" for name in loaded if name.endswith("weight"))}
     for name, tensor in loaded.items():
         assert tensor.dtype == torch.float32
-        np.testing.assert_array_equal(tensor.numpy(), on_disk[name].numpy().astype(np.float32))
+        expected = on_disk[name].astype(np.float32)
+        if name.endswith("weight"):
+            assert on_disk[name].dtype == np.int8
+            expected *= on_disk[f"{name}.scale"].astype(np.float32)
+        np.testing.assert_array_equal(tensor.numpy(), expected)
     assert not backbone.training
     assert all(weight.requires_grad for weight in backbone.parameters())  # to be tuned further
     assert backbone.load_report is not None
     assert backbone.load_report.new == backbone.load_report.unused == ()
-    assert backbone.config == BackboneConfig(attention=False)
+    assert backbone.config == BackboneConfig(attention=False, mean=MEAN, std=(0.229, 0.224, 0.225))
+    assert backbone.origin.licence == "CC-BY-4.0"
+
+
+def test_imagenet_gives_the_features_that_it_gave():
+    drawing = to_tensor(doodle("cat", seed=0, style="ink").sketch(96))[None].expand(1, 3, 96, 96)
+    with torch.no_grad():
+        features = load_backbone("imagenet")(drawing, ("relu1_2", "relu3_3", "relu5_3"))
+    found = [features[name].square().mean().sqrt().item() for name in features]
+    assert found == pytest.approx(GOLDEN, rel=1e-3)
+
+
+@pytest.mark.parametrize("ask", [load_backbone, SketchLoss, lambda name: sketch_loss(DRAWING, DRAWING, weights=name)])
+def test_the_photo_weights_of_the_past_are_told_by_the_name_that_took_their_place(ask):
+    with pytest.raises(ValueError, match=r"'photo' were in version 0\.1 alone: use 'imagenet'"):
+        ask("photo")
 
 
 # Save and load -------------------------------------------------------------------------------------------------------
@@ -194,7 +219,7 @@ def test_a_folder_a_run_folder_and_a_file_are_all_taken(saved, tmp_path, monkeyp
 
 def test_an_unknown_name_lists_the_choices():
     text = refusal(ValueError, "skech")
-    assert all(name in text for name in ("sketch", "photo", "imagenet", "a path", "hub"))
+    assert all(name in text for name in ("sketch", "imagenet", "a path", "hub"))
 
 
 @pytest.mark.parametrize(
@@ -210,7 +235,7 @@ def test_an_unfinished_run_and_an_empty_folder_say_so(tmp_path):
 
 def test_unknown_settings_list_the_known_ones():
     with pytest.raises(ValueError, match=r"unknown backbone setting 'atention': choose from attention, classes"):
-        load_backbone("photo", atention=True)
+        load_backbone("imagenet", atention=True)
 
 
 # The hub -------------------------------------------------------------------------------------------------------------
@@ -230,12 +255,12 @@ def run_python(code: str, **environment: str) -> dict:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_imagenet_weights_come_from_the_users_cache_without_a_network(tmp_path):
+def test_torchvisions_weights_come_from_the_users_cache_without_a_network(tmp_path):
     snapshot = tmp_path / "hub" / "models--timm--vgg16.tv_in1k" / "snapshots" / SHA
     snapshot.mkdir(parents=True)
     (snapshot.parents[1] / "refs").mkdir()
     (snapshot.parents[1] / "refs" / "main").write_text(SHA)
-    tensors = load_file(bundled_folder("photo") / "model.safetensors")
+    tensors = {name: tensor.half() for name, tensor in load_backbone("imagenet").state_dict().items()}
     tensors["features.0.bias"] = torch.arange(64).half()
     # timm's names for VGG's three linear layers.
     classifier = [
@@ -246,7 +271,7 @@ def test_imagenet_weights_come_from_the_users_cache_without_a_network(tmp_path):
         """
         import json
         from sketchloss import load_backbone
-        backbone = load_backbone("imagenet", attention=True)
+        backbone = load_backbone("timm/vgg16.tv_in1k", attention=True)
         report = backbone.load_report
         print(json.dumps([backbone.features[0].bias.tolist(), sorted(report.unused), len(report.new)]))
         """,
@@ -259,7 +284,7 @@ def test_imagenet_weights_come_from_the_users_cache_without_a_network(tmp_path):
 def test_without_network_or_cache_the_error_says_how_to_get_the_file_and_where_to_put_it():
     # The tests' own environment is offline, with an empty cache.
     with pytest.raises(FileNotFoundError) as caught:
-        load_backbone("imagenet")
+        load_backbone("timm/vgg16.tv_in1k")
     text = str(caught.value)
     assert "\n" not in text
     for needed in (
@@ -357,7 +382,7 @@ def test_a_hub_repo_is_fetched_with_its_config_and_refusals_are_one_line(saved, 
 
 def safetensors_file(path: Path, kind: str) -> str:
     """Write a file of some kind and return what the error must say of it."""
-    whole = bytes((bundled_folder("photo") / "model.safetensors").read_bytes()[:200_000])
+    whole = bytes((bundled_folder("imagenet") / "model.safetensors").read_bytes()[:200_000])
     if kind == "truncated":
         path.write_bytes(whole)
         return "no whole safetensors file"

@@ -17,7 +17,7 @@ GATES = ("features.4.", "features.9.")
 class WeightsPerArm:
     """The weights of each arm; base of the configs of trainings for one arm."""
 
-    photo: str = "photo"
+    photo: str = "imagenet"
     """Weights of the untuned arms, `original` and, with untrained gates, `attention`: a name, a path, or a hub repo."""
     tuning: tuple[str, ...] = ()
     """Weights tuned without attention: none, one, or one for each seed (if the experiment has several). Made by

@@ -63,7 +63,7 @@ class Compare:
     b: Annotated[Path, tyro.conf.Positional]
     """Likewise; of two folders, pictures of the same name (without suffix) are compared."""
     weights: str = "sketch"
-    """What looks at them: `sketch`, `photo`, `imagenet`, a weights folder or file, or a hub repo."""
+    """What looks at them: `sketch`, `imagenet`, a weights folder or file, or a hub repo."""
     metric: Metric = DEFAULT_METRIC
     """Distance between features: `ink`, which is relative to blank paper (0 the same drawing, 1 nothing in common), or
     `l1`, `l2`, `cosine`. The default of version 0.1 is `--metric l1 --layers relu3_3 relu4_3 relu5_3`."""

@@ -12,18 +12,16 @@ import platform
 import sys
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import try_to_load_from_cache
 from packaging.requirements import Requirement
 
 from sketchloss.backbone import Backbone
 from sketchloss.data.doodles import doodle
 from sketchloss.images import to_tensor
 from sketchloss.loss import SketchLoss
-from sketchloss.weights import CONFIG, IMAGENET_REPO, TENSORS, bundled_folder, load_backbone
+from sketchloss.weights import CONFIG, NAMES, TENSORS, bundled_folder, load_backbone
 
 CORE = "core"
 
@@ -138,19 +136,11 @@ def _cpu_bfloat16() -> str:
 
 def _weights() -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
-    for name in ("sketch", "photo"):
+    for name in NAMES:
         file = bundled_folder(name) / TENSORS
         there = file.is_file() and file.with_name(CONFIG).is_file()
         mend = None if there else "reinstall: pip install --force-reinstall --no-deps sketchloss"
         found[name] = {"found": there, "MiB": round(file.stat().st_size / 2**20, 1) if there else None, "mend": mend}
-    cached = try_to_load_from_cache(IMAGENET_REPO, TENSORS)
-    there = isinstance(cached, str)
-    mend = None if there else f"fetched when first used, or now: hf download {IMAGENET_REPO} {TENSORS}"
-    found["imagenet"] = {
-        "found": there,
-        "MiB": round(Path(cached).stat().st_size / 2**20, 1) if isinstance(cached, str) else None,
-        "mend": mend,
-    }
     return found
 
 
@@ -172,7 +162,7 @@ def run_self_test(weights: str | Backbone | None = None) -> list[dict[str, Any]]
         checks.append({"name": name, "passed": passed, "found": found})
 
     if weights is None:
-        weights = "sketch" if (bundled_folder("sketch") / TENSORS).is_file() else "photo"
+        weights = "sketch" if (bundled_folder("sketch") / TENSORS).is_file() else "imagenet"
     label = weights if isinstance(weights, str) else "given"
     try:
         loss = SketchLoss(load_backbone(weights) if isinstance(weights, str) else weights)

@@ -33,7 +33,7 @@ class App:
     """Folder of `sketchloss study`: its report is shown and its networks are offered; by default `demo`, if `make demo`
     has made it here."""
     weights: str = "sketch"
-    """What looks at drawings that are compared: `sketch`, `photo`, a weights folder or file, or a hub repo."""
+    """What looks at drawings that are compared: `sketch`, `imagenet`, a weights folder or file, or a hub repo."""
     host: str = "127.0.0.1"
     """Address to answer at: by default this computer alone; 0.0.0.0: every computer that can reach it."""
     port: Annotated[int | None, tyro.conf.DisallowNone] = None

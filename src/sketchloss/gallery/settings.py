@@ -10,7 +10,7 @@ import torch
 
 from sketchloss.backbone import Backbone
 from sketchloss.files import write_json
-from sketchloss.weights import load_backbone, weights_digest
+from sketchloss.weights import NAMES, load_backbone, weights_digest
 
 Weights = str | Path | Backbone
 Device = Literal["auto", "cpu", "cuda"]
@@ -131,5 +131,5 @@ def name_weights(weights: Weights) -> str:
     """Return what to call weights: their path, absolute, or their name."""
     if isinstance(weights, Backbone):
         return IN_PYTHON
-    is_path = str(weights) not in ("sketch", "photo", "imagenet") and Path(weights).exists()
+    is_path = str(weights) not in NAMES and Path(weights).exists()
     return os.path.abspath(weights) if is_path else str(weights)  # noqa: PTH100 (not resolved: links keep their names)

@@ -28,8 +28,8 @@ class Finetune(Augmentation):
     """Run folder to make."""
     arm: Literal["attention+tuning", "tuning"] = "attention+tuning"
     """With attention gates or without."""
-    weights: str = "photo"
-    """What to start from: a name (photo, imagenet, sketch), a path, or a hub repo."""
+    weights: str = "imagenet"
+    """What to start from: a name (imagenet, sketch), a path, or a hub repo."""
     licence: Annotated[str | None, tyro.conf.DisallowNone] = None
     """Licence of those weights, such as CC-BY-4.0, if their config.json does not say; it is noted in the result's."""
     downsample: Literal["none", "max"] = "max"

@@ -81,7 +81,7 @@ class LatentDiffusion(LoraSettings):
     """Run folder to make; the LoRA is in its `lora`."""
     arm: LoraArm = "attention+tuning"
     """Which variant of the backbone the perceptual term looks through, or `none` for a plain LoRA. Its weights are
-    given by the options of the same name; `photo` for the two untuned ones."""
+    given by the options of the same name; `imagenet` for the two untuned ones."""
     resume: bool = False
     """Continue the run in `out` to the same weights as if it had never stopped."""
 

@@ -103,7 +103,7 @@ class LoraTable(LoraSettings, ArmWeights):
     """CLIP model, a folder or a hub name, to measure the similarity to the prompt as well."""
     references: Annotated[bool, tyro.conf.FlagConversionOff] = True
     """Also measure what the base draws without a LoRA, and other true drawings."""
-    extractors: tuple[str, ...] = ("photo", "sketch")
+    extractors: tuple[str, ...] = ("imagenet", "sketch")
     """Weights whose features the Fréchet and kernel distances compare, beside the judge's."""
     extractor_layer: str = "relu5_3"
     """The layer that they are taken from, averaged over positions."""

@@ -1,6 +1,6 @@
 """How well a backbone tells drawings apart as it is: each sketch looks for its class among all the others.
 
-sketchloss neighbours --data sketchy pacs --weights photo sketch runs/mine
+sketchloss neighbours --data sketchy pacs --weights imagenet sketch runs/mine
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Neighbours:
 
     data: tuple[str, ...]
     """Sets of sketches: `doodles`, folders, or hub data sets."""
-    weights: tuple[str, ...] = ("photo", "sketch")
+    weights: tuple[str, ...] = ("imagenet", "sketch")
     """Names, paths or hub repos."""
     image_size: int = 64
     """Side of the images in pixels."""

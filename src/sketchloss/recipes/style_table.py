@@ -65,7 +65,7 @@ class StyleTable(StyleSettings, ArmWeights):
     """Run folder to make."""
     pairs: Annotated[int | None, tyro.conf.DisallowNone] = None
     """Measure at most so many pairs of each set's test part."""
-    extractors: tuple[str, ...] = ("photo", "sketch")
+    extractors: tuple[str, ...] = ("imagenet", "sketch")
     """Weights whose features the Fréchet and kernel distances compare."""
     extractor_layer: str = "relu5_3"
     """The layer that they are taken from, averaged over positions."""

@@ -141,7 +141,7 @@ class StyleTransfer(StyleSettings):
     """Run folder to make; the network is in its `model`, for `sketchloss style apply`."""
     arm: ArmName = "attention+tuning"
     """Which variant of the backbone the loss looks through: with attention gates or without, tuned on sketches or not.
-    Its weights are given by the options of the same name; `photo` for the two untuned ones."""
+    Its weights are given by the options of the same name; `imagenet` for the two untuned ones."""
     validation: Annotated[str | None, tyro.conf.DisallowNone] = None
     """Photos for the pictures of the progress, given as `content` is; by default some of `content` are kept for it."""
     resume: bool = False

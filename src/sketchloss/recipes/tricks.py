@@ -53,7 +53,7 @@ class Tricks:
     """How many of each source to ask about: one number for each size, or one for all."""
     half: Literal["report", "choose"] = "report"
     """Which half of the drawings: the one that only reports, or the one by which a distance may be chosen."""
-    weights: tuple[str, ...] = ("photo", "sketch")
+    weights: tuple[str, ...] = ("imagenet", "sketch")
     """Weights to compare features with: names, paths or hub repos."""
     metrics: tuple[Metric, ...] = get_args(Metric)
     """Distances between features."""

@@ -102,7 +102,7 @@ def _check_sources(config: Study) -> None:
                 )
     if load_backbone(config.weights, classes=()).config.attention:
         raise ValueError(
-            f"weights is {config.weights}, which has attention gates: the arms without need others, such as photo"
+            f"weights is {config.weights}, which has attention gates: the arms without need others, such as imagenet"
         )
     if config.does("style"):
         open_photos(config.content, config.image_size)

@@ -414,7 +414,7 @@ def _differences(config: Study) -> Iterator[str]:
         yield f"Tuned on {short_name(config.data)} and not on ImageNet-Sketch (50,889 sketches of 1,000 classes)."
     if config.weights != "imagenet":
         start = short_name(config.weights)
-        yield f"All arms start from the weights {start} and not from torchvision's ImageNet weights."
+        yield f"All arms start from the weights {start} and not from VGG-16 trained on ImageNet."
     if config.image_size != 224:
         yield f"{config.image_size} pixels and not 224."
     if config.downsample == "max":

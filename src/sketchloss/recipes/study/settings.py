@@ -42,7 +42,7 @@ class Study:
     """Sets of sketches for retrieval and separation; by default `data`."""
     leave_out: tuple[str, ...] = ()
     """Classes never tuned on; the features' nearest neighbours among them are measured."""
-    weights: str = "photo"
+    weights: str = "imagenet"
     """What all four arms start from."""
     image_size: int = 64
     """Side of the images in pixels, for tuning, retrieval and separation."""
