@@ -303,21 +303,22 @@ def test_an_arm_that_is_not_tuned_needs_no_tuned_weights(config, finished):
 
 def test_stars_and_daggers_say_which_way_the_difference_goes(config):
     def runs(*values: float) -> list[dict]:
-        return [{"weights": "w", **dict.fromkeys(MEASURES, value)} for value in values]
+        return [{"seed": seed, "weights": "w", **dict.fromkeys(MEASURES, value)} for seed, value in enumerate(values)]
 
     arms = {
-        "attention+tuning": runs(0.9, 0.92, 0.91),
-        "tuning": runs(0.5, 0.51, 0.52),
-        "attention": runs(0.1, 0.12, 0.11),
-        "original": runs(0.5, 0.52, 0.51),
+        "attention+tuning": runs(0.9, 0.92, 0.91, 0.9, 0.92),
+        "tuning": runs(0.5, 0.51, 0.52, 0.51, 0.51),
+        "attention": runs(0.1, 0.12, 0.11, 0.11, 0.11),
+        "original": runs(0.5, 0.52, 0.51, 0.51, 0.51),
     }
-    report = retrieval_report(recipe._results(config, open_sketches("doodles", 32, per_class=2), (3, 3), arms))
+    config = replace(config, seeds=5)
+    report = retrieval_report(recipe._results(config, open_sketches("doodles", 32, per_class=2), (200, 200), arms))
     lines = [line for line in report.splitlines() if line.startswith("| ")][2:]
     assert [line.split("|")[2].strip() for line in lines] == [
         "91.00 ± 1.00 *",
-        "51.00 ± 1.00",
-        "11.00 ± 1.00 †",
-        "51.00 ± 1.00",
+        "51.00 ± 0.71",
+        "11.00 ± 0.71 †",
+        "51.00 ± 0.71",
     ]
 
 

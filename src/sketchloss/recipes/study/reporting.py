@@ -450,8 +450,11 @@ def _closing(config: Study, results: Mapping[str, Any]) -> Iterator[str]:
     yield "What is smaller than in the paper, or otherwise:"
     yield "\n".join(f"- {line}" for line in _differences(config))
     yield "Settings:"
-    settings = [(name, value) for name, value in results["settings"].items() if name not in ("out", "again", "dry_run")]
+    settings = [(name, value) for name, value in results["settings"].items() if name not in _NOT_SHOWN]
     yield markdown_table(["setting", "value"], [[f"`{name}`", _in_cell(value)] for name, value in settings])
+
+
+_NOT_SHOWN = ("out", "again", "dry_run", "device_speed")
 
 
 def _in_cell(value: Any) -> str:
