@@ -17,11 +17,11 @@ import torch
 
 from sketchloss import ARMS, cli
 from sketchloss.comparison import FEWEST_SEEDS
-from sketchloss.offline import offline
 from sketchloss.recipes.study import Study, command, estimate, plan, running, study
 from sketchloss.recipes.study.cells import LOG, RESULT, CellStore
 from sketchloss.recipes.study.device_speed import speed_of
 from sketchloss.recipes.study.estimate import load_of
+from sketchloss.recipes.study.offline import offline
 from sketchloss.recipes.study.plan import plan_cells
 from sketchloss.recipes.study.running import CELLS, find_workplace, format_seconds
 from sketchloss.recipes.study.settings import PARTS, PRESETS

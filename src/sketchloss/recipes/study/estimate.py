@@ -17,9 +17,9 @@ from sketchloss.data.photos import open_photos
 from sketchloss.data.sources import open_sketches
 from sketchloss.models.embedder import Embedder, EmbedderConfig
 from sketchloss.models.stylizer import Stylizer, StylizerConfig
-from sketchloss.offline import offline
 from sketchloss.recipes.study.cells import Cell, CellStore
 from sketchloss.recipes.study.device_speed import HERE, Speed, speed_of
+from sketchloss.recipes.study.offline import offline
 from sketchloss.recipes.study.plan import plan_cells
 from sketchloss.recipes.study.running import CELLS, format_seconds
 from sketchloss.recipes.study.settings import PARTS, Study
