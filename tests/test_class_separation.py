@@ -27,7 +27,8 @@ from sketchloss.recipes.class_separation import (
     what_varies,
 )
 from sketchloss.recipes.retrieval import Retrieval, retrieval
-from sketchloss.report.separation_table import PAPER, mark, separation_report
+from sketchloss.report.arm_table import keep_comparisons
+from sketchloss.report.separation_table import PAPER, SHOWN, mark, measures, separation_report
 
 SIZE, PER_CLASS, SEEDS = 32, 4, 3
 
@@ -99,7 +100,7 @@ def test_an_arm_without_variation_says_so_and_has_neither_spread_nor_p(whole):
     for arm in ("attention+tuning", "original"):
         assert f"- {arm}: nothing differs between seeds" in report
         assert results["arms"][arm]["spread"]["ratio"]["deviation"] is None
-        assert results["arms"][arm]["p_against_tuning"]["ratio"] is None
+        assert results["arms"][arm]["against_tuning"]["ratio"] is None
     assert "- tuning: 3 seeds, which differ in the tuned weights." in report
     assert "- attention: 3 seeds, which differ in the untrained gates." in report
     assert len({run["ratio"] for run in results["arms"]["attention"]["runs"]}) == SEEDS
@@ -111,10 +112,16 @@ def test_spread_and_p_are_those_of_the_runs(whole):
     _, results = whole
     attention, tuning = ([run["ratio"] for run in results["arms"][arm]["runs"]] for arm in ("attention", "tuning"))
     found = results["arms"]["attention"]
-    assert found["p_against_tuning"]["ratio"] == pytest.approx(stats.ttest_rel(attention, tuning).pvalue)
+    kept = found["against_tuning"]["ratio"]
+    assert kept["difference"] == pytest.approx(np.mean(attention) - np.mean(tuning))
+    assert (kept["seeds"], kept["p"]) == (SEEDS, None), "three seeds are too few"
+    five = {arm: {"ratio": dict(enumerate([*values, 2 * values[0], values[1]]))} for arm, values in
+            (("attention", attention), ("tuning", tuning))}  # fmt: skip
+    p = keep_comparisons(measures(9), five)["attention"]["ratio"]["p"]
+    assert p == pytest.approx(stats.ttest_rel(*(list(of["ratio"].values()) for of in five.values())).pvalue)
     assert found["spread"]["ratio"]["mean"] == pytest.approx(np.mean(attention))
     assert found["spread"]["ratio"]["deviation"] == pytest.approx(np.std(attention, ddof=1))
-    assert results["arms"]["tuning"]["p_against_tuning"]["ratio"] is None
+    assert results["arms"]["tuning"]["against_tuning"]["ratio"] is None
 
 
 def test_files_hold_what_was_found(whole):
@@ -137,7 +144,12 @@ def test_files_hold_what_was_found(whole):
 
 def test_the_report_tells_sizes_and_the_papers_numbers(whole):
     report = separation_report(whole[1])
-    for words in ("140 sketches of 35 classes, the whole set, 32 pixels", "7.59", "0.132 ± 0.012 *", "50,889 sketches"):
+    for words in (
+        "140 sketches of 35 classes, the whole set, 32 pixels",
+        "*7.59*",
+        "*0.132 ± 0.012*",
+        "50,889 sketches",
+    ):
         assert words in report
     assert "Hardest to tell apart" in report
 
@@ -215,7 +227,7 @@ def test_the_arms_that_are_named_are_measured_as_among_all(whole, settings, tmp_
     for arm, found in results["arms"].items():
         expected = whole[1]["arms"][arm]
         if "tuning" not in only:
-            expected = expected | {"p_against_tuning": dict.fromkeys(expected["p_against_tuning"])}
+            expected = expected | {"against_tuning": dict.fromkeys(expected["against_tuning"])}
         assert json.loads(json.dumps(found)) == json.loads(json.dumps(expected))
     report = separation_report(results)
     assert "left out" not in report
@@ -239,16 +251,18 @@ def test_marks_tell_better_from_worse(whole):
     _, results = whole
     changed = json.loads(json.dumps(results))
     arms = changed["arms"]
-    for name in recipe.QUANTITIES:
+    for name in SHOWN:
         for arm, factor in (("attention", 0.5), ("original", 2.0)):
             arms[arm]["spread"][name]["mean"] = arms["tuning"]["spread"][name]["mean"] * factor
-            arms[arm]["p_against_tuning"][name] = 0.01
+            difference = arms[arm]["spread"][name]["mean"] - arms["tuning"]["spread"][name]["mean"]
+            kept = {"seeds": 5, "difference": difference, "p": 0.01, "half_width": 0.1, "detectable": 0.2}
             better = factor < 1 if name in ("intra", "macro_intra") else factor > 1
-            expected = "*" if better else "†"
-            assert mark(name, arms[arm], arms["tuning"]) == expected
-            arms[arm]["p_against_tuning"][name] = 0.05
-            assert mark(name, arms[arm], arms["tuning"]) == ""
-            arms[arm]["p_against_tuning"][name] = 0.01
+            arms[arm]["against_tuning"][name] = {**kept, "p": 0.05}
+            assert mark(name, arms[arm]) == ""
+            arms[arm]["against_tuning"][name] = {**kept, "seeds": 4}
+            assert mark(name, arms[arm]) == ""
+            arms[arm]["against_tuning"][name] = kept
+            assert mark(name, arms[arm]) == ("*" if better else "†")
     report = separation_report(changed)
     assert "* better and † worse than tuning with p < 0.05" in report
     row = next(line for line in report.splitlines() if line.startswith("| attention "))

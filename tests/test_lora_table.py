@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from scipy.stats import ttest_rel
 
 from sketchloss import load_backbone
 from sketchloss.cli import main
@@ -253,7 +254,7 @@ def made_up(seeds: int = 3) -> dict:
         return {"name": "FD (judge)", "value": value, "small_sample": True, **kernel}
 
     def runs(accuracy: float, count: int) -> list[dict]:
-        spread = [0.0, 0.01, 0.03][:count]
+        spread = [0.0, 0.01, 0.03, 0.02, 0.01][:count]
         return [
             {"class_accuracy": accuracy + more, "clip": None, "distances": [distance(100 * accuracy + 1000 * more)]}
             for more in spread
@@ -280,17 +281,32 @@ def test_the_report_has_means_deviations_the_papers_numbers_and_what_is_smaller(
     cells = [cell.strip() for cell in line.strip("|").split("|")]
     # 0.70, 0.71, 0.73: mean 71.33 %, sample deviation 1.53 %; the paper's two numbers last
     assert cells[:2] == ["original", "71.3 ± 1.5"]
-    assert cells[-2:] == [f"{value:.2f}" for value in PAPER["original"]]
-    assert "<0.001" in next(line for line in text.splitlines() if line.startswith("| attention+tuning"))
+    assert cells[-2:] == [f"*{value:.2f}*" for value in PAPER["original"]]
+    assert text.count("*Seo 2025, other data: ") == 2
     assert next(line for line in text.splitlines() if line.startswith("| none")).count(" - ") >= 3
     for words in (
         "Small samples",
         "3 trainings of each arm",
+        "n = 280, one sketch = 0.36 points",
+        "Too few seeds for a verdict against none: 3 of 5",
         "99.0% of 1,400",
         "tuning: left out",
         "ratio of at least 3 have it; compared with the decoded true latent, in a window of 0.5 of the side",
     ):
         assert words in text
+
+
+def test_five_seeds_are_tested_against_none_and_corrected():
+    results = made_up(seeds=5)
+    text = lora_report(results)
+    accuracies = {name: [run["class_accuracy"] for run in runs] for name, runs in results["rows"].items()}
+    line = next(line for line in text.splitlines() if line.startswith("| attention+tuning"))
+    assert " *" in line.split("|")[2]
+    raw = ttest_rel(accuracies["attention+tuning"], accuracies["none"]).pvalue
+    assert raw < 1e-6, "so that the share of 280 drawings decides, not this"
+    assert "<0.001" in line
+    assert "Holm's correction for the 2 tests" in text
+    assert "Too few seeds" not in text
 
 
 def test_a_clip_model_has_a_column():

@@ -37,7 +37,7 @@ def test_bars_error_bars_and_stars_are_what_was_given(drawn, tmp_path):
     assert [label.get_text() for label in axes.get_xticklabels()] == ["attention+tuning", "original"]
     assert keys(drawn[0]) == [
         "here, mean ± standard deviation over seeds",
-        "Seo 2025, Table 4 (on ImageNet-Sketch)",
+        "Seo 2025, other data (Table 4, ImageNet-Sketch)",
         "* better than tuning, p < 0.05",
     ]
 

@@ -16,9 +16,12 @@ import pytest
 import torch
 
 from sketchloss import ARMS, cli
-from sketchloss.recipes.study import Study, command, plan, running, study
+from sketchloss.comparison import FEWEST_SEEDS
+from sketchloss.recipes.study import Study, command, estimate, plan, running, study
 from sketchloss.recipes.study.cells import LOG, RESULT, CellStore
+from sketchloss.recipes.study.device_speed import speed_of
 from sketchloss.recipes.study.estimate import load_of
+from sketchloss.recipes.study.offline import offline
 from sketchloss.recipes.study.plan import plan_cells
 from sketchloss.recipes.study.running import CELLS, find_workplace, format_seconds
 from sketchloss.recipes.study.settings import PARTS, PRESETS
@@ -277,6 +280,108 @@ def test_the_papers_protocol_is_counted_as_printed(tmp_path):
     assert {cell.seed for cell in cells.values()} == set(range(5))
 
 
+#: A child that may open no socket but those of one machine's own processes, and says so if it tries.
+NO_SOCKETS = """
+import socket, sys
+def refuse(*arguments, **_):
+    print("tried the network:", arguments, file=sys.stderr, flush=True)
+    import os
+    os._exit(99)
+socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = socket.create_connection = refuse
+from sketchloss.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def _plan_without_network(*flags: str, home) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "TRANSFORMERS_"))}
+    environment |= {"OMP_NUM_THREADS": "1", "HF_HOME": str(home)}
+    line = [sys.executable, "-c", NO_SOCKETS, "study", "--dry-run", *flags]
+    return subprocess.run(line, capture_output=True, text=True, env=environment, timeout=400)
+
+
+@pytest.mark.parametrize(
+    ("preset", "most"),
+    [("weekend", "--generator-seeds 1"), ("paper", "--only tuning style retrieval separation probe ablation")],
+)
+def test_a_plan_asks_no_network_and_says_hours_of_a_card(preset, most, tmp_path):
+    found = _plan_without_network("--preset", preset, "--out", str(tmp_path / "out"), home=tmp_path / "home")
+    assert found.returncode == 0, found.stderr
+    assert found.stderr == "", "no retries, no warnings"
+    assert re.search(r"What is left: about [0-9,]+ hours of one NVIDIA A100, ([0-9.]+ days|[0-9]+:)", found.stdout)
+    assert "Assumed: 30% of the peak that its maker prints" in found.stdout
+    assert "songweig/imagenet_sketch, 50,889 pictures by publication" in found.stdout
+    assert not re.search(r"\d{5,}:", found.stdout), "thousands of hours are days or years"
+    first = next(line for line in found.stdout.splitlines() if line.startswith("Saves "))
+    assert most in first
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_plan_for_data_of_unknown_size_is_one_line(tmp_path):
+    flags = ("--data", "nobody/has_this", "--only", "tuning", "--out", str(tmp_path / "out"))
+    found = _plan_without_network(*flags, home=tmp_path / "home")
+    assert found.returncode == 2
+    assert found.stderr.count("\n") == 1
+    assert "nobody/has_this is not a folder here" in found.stderr
+    assert "hf download --repo-type dataset nobody/has_this" in found.stderr
+
+
+def test_the_network_is_there_again_after_a_plan(cheap, monkeypatch):
+    import datasets.config
+    import huggingface_hub.constants
+
+    def states() -> list[bool]:
+        return [place.HF_HUB_OFFLINE for place in (huggingface_hub.constants, datasets.config)]
+
+    for place in (huggingface_hub.constants, datasets.config):
+        monkeypatch.setattr(place, "HF_HUB_OFFLINE", False)
+    with offline():
+        assert states() == [True, True]
+    assert states() == [False, False]
+    with pytest.raises(ValueError, match="nobody/has_this"):
+        study(replace(cheap, data="nobody/has_this", dry_run=True))
+    assert states() == [False, False]
+
+
+def test_a_weekend_is_enough_for_the_weekend(tmp_path):
+    """Even if everything takes half as long again, and with as many seeds as a verdict needs."""
+    config = Study(out=tmp_path, **PRESETS["weekend"])
+    hours = sum(row["seconds"] for row in estimate._plan(config, speed_of(config.device_speed), memory=False)) / 3600
+    assert 10 < hours < 48 / 1.5
+    assert config.seeds == config.generator_seeds == config.ablation_seeds == FEWEST_SEEDS
+    assert {cell.part for cell in plan_cells(config)} == set(PARTS)
+
+
+def test_a_plans_time_is_the_arithmetic_by_the_speed(cheap):
+    half = speed_of("a100")
+    # 30 % of 312 TFLOP/s, two operations for a multiply-add; TF32 has half of it
+    assert half.seconds(312e12 * 0.3 / 2, "bf16") == pytest.approx(1)
+    assert half.seconds(156e12 * 0.3 / 2, "no") == pytest.approx(1)
+    assert speed_of("40").seconds(20e12, "no") == speed_of("40").seconds(20e12, "fp16") == pytest.approx(1)
+    (row,) = study(replace(cheap, dry_run=True, device_speed="0.001"))["plan"]
+    loads = [load_of(cheap, cell) for cell in plan_cells(cheap)]
+    assert [load.steps for load in loads] == [3, 3]
+    arithmetic = sum(load.multiply_adds for load in loads) / 0.5e9
+    assert row["seconds"] == pytest.approx(arithmetic + 2 * estimate.OVERHEAD + 6 * estimate.STEP_OVERHEAD)
+
+
+def test_a_plan_can_be_of_this_machine(cheap, capsys):
+    study(replace(cheap, dry_run=True, device_speed="here"))
+    out = capsys.readouterr().out
+    assert "hours of this machine" in out
+    assert "A100" not in out
+    assert re.search(r"Measured on a few steps of tuning: [0-9,]+ billion", out)
+
+
+def test_drawing_is_counted_with_the_training(tmp_path):
+    config = Study(out=tmp_path, **PRESETS["weekend"])
+    (cell,) = [cell for cell in plan_cells(config) if cell.name == f"lora/{PLAIN}/0"]
+    unet, decoder = estimate._diffusion(config.base, 256)
+    more = dict(cell.settings) | {"drawings": cell.settings["drawings"] + 1}
+    difference = estimate._lora_load(PLAIN, more).multiply_adds - load_of(config, cell).multiply_adds
+    assert difference == pytest.approx(1000 * (2 * 25 * unet + decoder))
+
+
 def test_cells_follow_the_settings(config):
     names = {cell.name for cell in plan_cells(config)}
     assert {f"tuning/{arm}/{seed}" for arm in ("tuning", "attention+tuning") for seed in (0, 1)} <= names
@@ -396,6 +501,9 @@ def test_a_mistake_is_one_line_and_costs_nothing(config):
         ("--seeds 2 --generator-seeds 3", "generator_seeds is 3: generators need weights tuned with their seed"),
         ("--only tables", "tables"),
         ("--preset huge", "huge"),
+        ("--device-speed gtx", "device_speed is 'gtx': name a card (a100, h100"),
+        ("--device-speed -3", "device_speed is '-3'"),
+        ("--device-speed nan", "device_speed is 'nan'"),
     ],
 )
 def test_settings_out_of_range_are_one_line(flags, line, tmp_path, capsys):
@@ -408,3 +516,8 @@ def test_settings_out_of_range_are_one_line(flags, line, tmp_path, capsys):
 
 def test_durations():
     assert [format_seconds(seconds) for seconds in (0.4, 59.6, 61, 3723)] == ["0:00", "1:00", "1:01", "1:02:03"]
+    day = 86400
+    assert [format_seconds(days * day) for days in (1.9, 2, 45.4, 729, 263 * 365.25)] == [
+        *("45:36:00", "2.0 days", "45 days", "729 days", "263 years"),
+    ]
+    assert format_seconds(2309398 * 3600) == "263 years"

@@ -1,8 +1,11 @@
-"""Mean ± standard deviation over repeats of an experiment, and the paired t-test between two of its arms."""
+"""Mean ± standard deviation over repeats, the paired t-test of two arms, and Holm's correction for several tests."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+#: Half of the distance between neighbouring float32 numbers, relative to their size.
+FLOAT32_ROUNDING = 2**-24
 
 
 @dataclass(frozen=True)
@@ -30,32 +33,114 @@ def spread(values: Sequence[float]) -> Spread:
     return Spread(mean, math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)), len(values))
 
 
-def paired_t_test(values: Sequence[float], reference: Sequence[float]) -> float | None:
+def paired_t_test(
+    values: Sequence[float], reference: Sequence[float], *, least_deviation: float | int = 0.0
+) -> float | None:
     """Return the two-sided p of Student's t-test for paired values: how probable so great a mean difference is if there
     is none in truth, and differences are normal (`scipy.stats.ttest_rel`).
 
     Args:
         values: of one arm, a value for each repeat.
         reference: of the other, of the same repeats in the same order.
+        least_deviation: the differences' standard deviation is taken to be this at least, such as `share_deviation`.
 
     Returns:
-        p in [0, 1]; None where it is undefined: fewer than two pairs, or all differences equal.
+        p in [0, 1]; None where it is undefined: fewer than two pairs, or differences that are equal, up to the rounding
+        of values that were computed in float32.
 
     Raises:
-        ValueError: for unequal lengths, or a value that is not finite.
+        ValueError: for unequal lengths, a value that is not finite, or a negative deviation.
+    """
+    deviation = deviation_of_differences(values, reference, least_deviation=least_deviation)
+    if deviation is None:
+        return None
+    from scipy.special import stdtr  # heavy, and only needed here
+
+    differences = [value - other for value, other in zip(values, reference, strict=True)]
+    t = math.fsum(differences) / len(differences) / (deviation / math.sqrt(len(differences)))
+    return min(1.0, float(2 * stdtr(len(differences) - 1, -abs(t))))
+
+
+def deviation_of_differences(
+    values: Sequence[float], reference: Sequence[float], *, least_deviation: float | int = 0.0
+) -> float | None:
+    """Return the sample standard deviation of paired differences, or `least_deviation` if that is greater.
+
+    Args:
+        values: as for `paired_t_test`.
+        reference: as for `paired_t_test`.
+        least_deviation: as for `paired_t_test`.
+
+    Returns:
+        None for fewer than two pairs, and for differences that are equal up to the rounding of float32 if there is no
+        least deviation: such a deviation is rounding, and a test would divide by it.
+
+    Raises:
+        ValueError: as `paired_t_test`.
     """
     if len(values) != len(reference):
         raise ValueError(f"{len(values)} values and {len(reference)} of the reference: pairs need as many of both")
     _require_finite(values, "values")
     _require_finite(reference, "reference")
-    differences = [value - other for value, other in zip(values, reference, strict=True)]
-    # note: equal up to the rounding of the subtraction; scipy then divides by that rounding, and warns.
-    size = max((abs(value) for value in [*values, *reference]), default=0.0)
-    if len(differences) < 2 or max(differences) - min(differences) <= 4e-16 * size:
+    if not 0 <= least_deviation < math.inf:
+        raise ValueError(f"least_deviation is {least_deviation}: it must be 0 or more, and finite")
+    if len(values) < 2:
         return None
-    from scipy.stats import ttest_rel  # heavy, and only needed here
+    differences = [value - other for value, other in zip(values, reference, strict=True)]
+    size = max(abs(value) for value in [*values, *reference])
+    if max(differences) - min(differences) <= 4 * FLOAT32_ROUNDING * size:  # four values were rounded
+        return float(least_deviation) or None
+    found = spread(differences).deviation
+    assert found is not None
+    return max(found, float(least_deviation)) or None  # squares of tiny numbers are 0
 
-    return float(ttest_rel(values, reference).pvalue)
+
+def share_deviation(difference: float, trials: int) -> float:
+    """Return the least standard deviation that a difference of two shares can have that are of the same trials.
+
+    The two arms part on `a` trials in favour of one and `b` in favour of the other, and the difference is (a - b) / n.
+    It has the variance ((a + b) / n - difference²) / n, and a + b is n · |difference| at least. So a binomial error
+    of n trials, sqrt(|d| (1 - |d|) / n), remains even if all repeats happen to agree: one sketch more in every repeat
+    is one sketch, give or take one. What is known of a share is how many trials it is of and not which ones were right,
+    so no resampling of trials is possible, and the other usual error, of two independent shares, takes no account of
+    pairing: with it hardly any difference of five repeats would ever be found.
+
+    Args:
+        difference: of the shares, in [-1, 1].
+        trials: n, one or more.
+
+    Raises:
+        ValueError: for a difference or a number out of range.
+    """
+    if not -1 <= difference <= 1:
+        raise ValueError(f"difference is {difference}: shares differ by 1 at most")
+    if trials < 1:
+        raise ValueError(f"trials is {trials}: a share is of one or more")
+    return math.sqrt(abs(difference) * (1 - abs(difference)) / trials)
+
+
+def holm(probabilities: Sequence[float]) -> list[float]:
+    """Correct the p of several tests for their number (Holm 1979): below 0.05 afterwards, the chance of even one false
+    alarm among all of them is 0.05 at most, however they depend on each other.
+
+    Args:
+        probabilities: p of each test, in [0, 1].
+
+    Returns:
+        The corrected ones, in the same order, each as great as before or greater.
+
+    Raises:
+        ValueError: for a probability out of range.
+    """
+    for place, p in enumerate(probabilities):
+        if not 0 <= p <= 1:
+            raise ValueError(f"probabilities[{place}] is {p}: it must lie between 0 and 1")
+    corrected = [0.0] * len(probabilities)
+    least = 0.0
+    for rank, place in enumerate(sorted(range(len(probabilities)), key=lambda place: probabilities[place])):
+        least = max(least, min(1.0, (len(probabilities) - rank) * probabilities[place]))
+        corrected[place] = least
+    return corrected
 
 
 def format_spread(spread: Spread, digits: int = 2, percent: bool = False) -> str:

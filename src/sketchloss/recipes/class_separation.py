@@ -31,6 +31,7 @@ from sketchloss.features import Precision, cached_features, pixels_digest
 from sketchloss.files import claim_folder, write_atomic, write_json
 from sketchloss.models.embedder import Embedder, load_embedder
 from sketchloss.ranking import top_k_accuracy
+from sketchloss.report.arm_table import keep_comparisons
 from sketchloss.report.separation_figures import (
     RatioBar,
     Sample,
@@ -38,10 +39,18 @@ from sketchloss.report.separation_figures import (
     draw_map,
     draw_ratios,
 )
-from sketchloss.report.separation_table import CSV_HEADER, PAPER, QUANTITIES, mark, separation_report, separation_rows
+from sketchloss.report.separation_table import (
+    CSV_HEADER,
+    PAPER,
+    QUANTITIES,
+    mark,
+    measures,
+    separation_report,
+    separation_rows,
+)
 from sketchloss.report.tables import write_csv
 from sketchloss.separation import DistanceHistogram, Separation, distance_histogram, separation
-from sketchloss.statistics import Spread, format_spread, paired_t_test, spread
+from sketchloss.statistics import Spread, format_spread, spread
 from sketchloss.training.run import check_data
 from sketchloss.weights import weights_digest
 
@@ -345,6 +354,11 @@ def _measure(
 
 def _results(config: ClassSeparation, sketches: Sketches, found: Mapping[str, Measured]) -> dict[str, Any]:
     first = next(iter(found.values()))
+    values = {
+        arm: {name: dict(enumerate(one.values(name), start=config.seed)) for name in QUANTITIES}
+        for arm, one in found.items()
+    }
+    compared = keep_comparisons(measures(first.result.n), values)
     return {
         "format": f"sketchloss {KIND}",
         "data": config.data,
@@ -360,16 +374,17 @@ def _results(config: ClassSeparation, sketches: Sketches, found: Mapping[str, Me
         "heads": config.heads and str(config.heads),
         "embedding": _in_words(config.heads) if config.heads else f"{config.layer}, averaged over positions",
         "in_histogram": first.histogram.rows,
-        "arms": {arm: _results_of_arm(config, sketches.classes, arm, found) for arm in found},
+        "arms": {
+            arm: _results_of_arm(config, sketches.classes, arm, one, compared[arm]) for arm, one in found.items()
+        },
         "left_out": [arm for arm in ARMS if arm not in found and not config.only],
         "paper": PAPER,
     }  # fmt: skip
 
 
 def _results_of_arm(
-    config: ClassSeparation, classes: Sequence[str], arm: str, found: Mapping[str, Measured]
+    config: ClassSeparation, classes: Sequence[str], arm: str, measured: Measured, compared: Mapping[str, Any]
 ) -> dict[str, Any]:
-    measured = found[arm]
     return {
         "weights": list(dict.fromkeys(config.weights_of(arm, run) for run in range(len(measured.runs)))),
         "varies": measured.varies or None,
@@ -378,7 +393,7 @@ def _results_of_arm(
             for run, quantities in enumerate(measured.runs)
         ],
         "spread": {name: asdict(spread(values)) if (values := measured.values(name)) else None for name in QUANTITIES},
-        "p_against_tuning": {name: _p(name, arm, found) for name in QUANTITIES},
+        "against_tuning": compared,
         # Of the first repeat.
         "hardest": [
             {"first": classes[pair.first], "second": classes[pair.second], "cosine": pair.cosine}
@@ -401,14 +416,6 @@ def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def _p(quantity: str, arm: str, found: Mapping[str, Measured]) -> float | None:
-    if "tuning" not in found:
-        return None
-    values, reference = found[arm].values(quantity), found["tuning"].values(quantity)
-    # Where one of them was measured once for all repeats nothing is paired, and of `tuning` itself nothing differs.
-    return paired_t_test(values, reference) if len(values) == len(reference) else None
-
-
 def _in_short(measured: Measured) -> str:
     values = measured.values("ratio")
     repeats = f", {len(values)} seeds" if len(values) > 1 else ""
@@ -426,7 +433,7 @@ def _draw(
     layer = "trained embedding" if config.heads else config.layer
     what = f"{name}: {measured:,} sketches of {results['classes']} classes, {config.image_size} pixels, {layer}"
     bars = [
-        RatioBar(arm, Spread(**values), mark("ratio", of_arm, results["arms"].get("tuning")), PAPER[arm]["ratio"][0])
+        RatioBar(arm, Spread(**values), mark("ratio", of_arm), PAPER[arm]["ratio"][0])
         for arm, of_arm in results["arms"].items()
         if (values := of_arm["spread"]["ratio"])
     ]

@@ -48,7 +48,8 @@ def finetune(config: Finetune) -> dict[str, Any]:
     """Run the recipe.
 
     Returns:
-        `best_validation_accuracy` in [0, 1], `steps`, and `weights`, the best ones' folder; of a dry run the plan.
+        `best_validation_accuracy` in [0, 1], `held_out`, how many sketches it is a share of, `steps`, and
+        `weights`, the best ones' folder; of a dry run the plan.
 
     Raises:
         ValueError: as `Finetune`, `open_sketches`, `load_backbone` and `Run`.
@@ -269,7 +270,10 @@ def _finetune(config: Finetune, accelerator: Accelerator) -> dict[str, Any]:
             title += " (training loss with label smoothing and crops, validation loss without)"
         draw_curves(run.metrics(), run.folder / "curves.png", title=title)
     say(f"best validation top-1 {best:.2%}; weights in {run.folder / 'best'}, curves in {run.folder / 'curves.png'}")
-    return {"best_validation_accuracy": best, "steps": step, "weights": str(run.folder / "best")}
+    return {
+        **{"best_validation_accuracy": best, "held_out": len(held_out_part)},
+        **{"steps": step, "weights": str(run.folder / "best")},
+    }
 
 
 def _origin(config: Finetune, of_start: Origin) -> Origin:

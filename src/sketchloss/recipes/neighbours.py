@@ -77,13 +77,16 @@ def neighbours(config: Neighbours) -> list[dict[str, Any]]:
         [
             short_name(row["data"]),
             f"{row['sketches']:,}",
+            f"{100 / row['sketches']:.2g}",
             f"{row['classes']}",
             row["weights"],
             *(f"{row[f'top_{k}']:.1%}" for k in (1, 3, 5)),
         ]
         for row in rows
     ]
-    print(markdown_table(["data", "sketches", "classes", "weights", "top-1", "top-3", "top-5"], cells))
+    print(
+        markdown_table(["data", "sketches", "one, in points", "classes", "weights", "top-1", "top-3", "top-5"], cells)
+    )
     if config.json:
         write_json(config.json, rows)
     return rows

@@ -38,10 +38,19 @@ from sketchloss.images import save_picture
 from sketchloss.memory import reuse_freed_memory
 from sketchloss.models.embedder import Embedder, EmbedderConfig, load_embedder, save_embedder
 from sketchloss.ranking import nearest, top_k_accuracy
+from sketchloss.report.arm_table import keep_comparisons
 from sketchloss.report.contact_sheet import Tile, draw_contact_sheet
-from sketchloss.report.retrieval_table import CSV_HEADER, MEASURES, PAPER, RANKS, retrieval_report, retrieval_rows
+from sketchloss.report.retrieval_table import (
+    CSV_HEADER,
+    MEASURES,
+    PAPER,
+    RANKS,
+    measures,
+    retrieval_report,
+    retrieval_rows,
+)
 from sketchloss.report.tables import write_csv
-from sketchloss.statistics import paired_t_test, spread
+from sketchloss.statistics import spread
 from sketchloss.training.checks import require_positive
 from sketchloss.training.guards import TrainingStopped, require_finite
 from sketchloss.training.run import check_run_folder, open_run_folder
@@ -393,7 +402,8 @@ def _results(
     config: Retrieval, sketches: Sketches, parts: Sequence[int], arms: dict[str, list[dict]]
 ) -> dict[str, Any]:
     gallery, queries = parts
-    reference = arms.get("tuning")
+    values = {arm: {name: {run["seed"]: run[name] for run in runs} for name in MEASURES} for arm, runs in arms.items()}
+    compared = keep_comparisons(measures(queries), values)
     return {
         "format": "sketchloss retrieval",
         "data": config.data,
@@ -407,12 +417,7 @@ def _results(
             arm: {
                 "weights": list(dict.fromkeys(run["weights"] for run in runs)),
                 "spread": {name: asdict(spread([run[name] for run in runs])) for name in MEASURES},
-                "p_against_tuning": {
-                    name: paired_t_test([run[name] for run in runs], [run[name] for run in reference])
-                    if reference and arm != "tuning"
-                    else None
-                    for name in MEASURES
-                },
+                "against_tuning": compared[arm],
                 "runs": runs,
             }
             for arm, runs in arms.items()

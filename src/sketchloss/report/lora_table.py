@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from typing import Any, Literal
 
+from sketchloss.comparison import Comparison, Pairs, compare_all, explain, format_difference, one_trial
 from sketchloss.data.names import short_name
-from sketchloss.report.tables import SIGNIFICANT, format_p, markdown_table
-from sketchloss.statistics import format_spread, paired_t_test, spread
+from sketchloss.report.tables import PAPER_DATA, format_p, markdown_table, paper_cell, paper_heading
+from sketchloss.statistics import format_spread, spread
 
+PAPER_BASE = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 #: Table 2 of the paper: arm -> CLIP similarity and FID.
 PAPER = {
     "attention+tuning": (27.19, 65.56),
@@ -41,6 +43,26 @@ def lora_rows(results: dict[str, Any]) -> list[tuple[object, ...]]:
     return rows
 
 
+def is_papers_protocol(base: str, data: str, image_size: int) -> bool:
+    """Tell whether a table is of the model, the data and the size that the paper had."""
+    return (base, data, image_size) == (PAPER_BASE, PAPER_DATA, 256)
+
+
+def _compared(results: dict[str, Any]) -> dict[str, Comparison]:
+    """Return how the class accuracy of each arm compares with that of no perceptual term, over the seeds."""
+    rows, trials = results["rows"], results["classes"] * results["drawings"]
+    if results["seeds"] < 2 or PLAIN not in rows:
+        return {}
+    values = {name: {place: run["class_accuracy"] for place, run in enumerate(runs)} for name, runs in rows.items()}
+    return compare_all(
+        {
+            name: Pairs(found, values[PLAIN], share=True, trials=trials)
+            for name, found in values.items()
+            if name != PLAIN and len(found) == len(values[PLAIN])
+        }
+    )
+
+
 def _caption(results: dict[str, Any]) -> str:
     seeds = results["seeds"]
     trainings = "one training of each arm" if seeds == 1 else f"{seeds} trainings of each arm (mean ± deviation)"
@@ -55,7 +77,7 @@ def _caption(results: dict[str, Any]) -> str:
         "generated drawings that a classifier, trained on the same true drawings, takes for what they should be; it is "
         f"right about {judge['accuracy']:.1%} of {judge['held']:,} held-out true ones. FD: Fréchet distance of "
         f"{results['compared']:,} drawings from as many held-out true ones, by the features of a network; KD: kernel "
-        "distance, unbiased. The paper's: Stable Diffusion 1.5, ImageNet-Sketch, 256 pixels, 100 epochs, CLIP "
+        "distance, unbiased. Seo 2025: Stable Diffusion 1.5, ImageNet-Sketch, 256 pixels, 100 epochs, CLIP "
         "similarity and FID."
     )
 
@@ -63,7 +85,7 @@ def _caption(results: dict[str, Any]) -> str:
 def _table(results: dict[str, Any]) -> str:
     rows = results["rows"]
     first = next(iter(rows.values()))[0]
-    compared = results["seeds"] > 1 and PLAIN in rows
+    compared = _compared(results)
     header = ["perceptual term", "class accuracy ↑ (%)", *(["p against none"] if compared else [])]
     header += [f"{first['clip']['name']} ↑"] if first["clip"] else []
     header += [f"{distance[name]} ↓" for distance in first["distances"] for name in ("name", "kernel_name")]
@@ -72,9 +94,9 @@ def _table(results: dict[str, Any]) -> str:
         accuracies = [run["class_accuracy"] for run in runs]
         cells = [format_spread(spread(accuracies), digits=1, percent=True)]
         if compared:
-            plain = [run["class_accuracy"] for run in rows[PLAIN]]
-            tested = len(runs) == len(plain) and name != PLAIN
-            cells.append(format_p(paired_t_test(accuracies, plain)) if tested else "-")
+            one = compared.get(name)
+            cells[0] = f"{cells[0]} {one.mark() if one else ''}".rstrip()
+            cells.append(format_p(one.p if one else None))
         if first["clip"]:
             cells.append(format_spread(spread([run["clip"]["mean"] for run in runs])) if runs[0]["clip"] else "-")
         cells += [
@@ -82,9 +104,10 @@ def _table(results: dict[str, Any]) -> str:
             for place in range(len(first["distances"]))
             for key in ("value", "kernel")
         ]
-        paper = [f"{value:.2f}" for value in PAPER[name]] if name in PAPER else ["-", "-"]
+        paper = [paper_cell(f"{value:.2f}") for value in PAPER[name]] if name in PAPER else ["-", "-"]
         table.append([name, *cells, *paper])
-    return markdown_table([*header, "paper's CLIP ↑", "paper's FID ↓"], table)
+    same = is_papers_protocol(results["base"], results["data"], results["image_size"])
+    return markdown_table([*header, *(paper_heading(what, same_data=same) for what in ("CLIP ↑", "FID ↓"))], table)
 
 
 def _spread_of(values: list[float]) -> str:
@@ -122,12 +145,19 @@ def _notes(results: dict[str, Any]) -> Iterator[str]:
     part = f", in a window of {results['decoded_part']:g} of the side" if results["decoded_part"] < 1 else ""
     target = {"latent": "the decoded true latent", "image": "the true drawing"}[results["target"]]
     yield f"Perceptual term: weight {results['perceptual_weight']:g} ({weight}); {gate}; compared with {target}{part}."
-    if results["seeds"] > 1 and PLAIN in results["rows"]:
-        yield (
-            f"p: paired t-test of the class accuracies over {results['seeds']} seeds; below {SIGNIFICANT} the "
-            "difference is more than chance, if differences are normal."
-        )
-    elif results["seeds"] == 1:
+    compared = _compared(results)
+    trials = results["classes"] * results["drawings"]
+    yield f"Class accuracy of the generated drawings: {one_trial(trials)}."
+    if said := explain(list(compared.values()), against=PLAIN):
+        yield said
+    unseen = [
+        f"{name} {format_difference(one.detectable, percent=True)}"
+        for name, one in compared.items()
+        if one.detectable is not None and one.verdict() == "undecided"
+    ]
+    if unseen:
+        yield f"Undecided; with 80 % power would have been found: {'; '.join(unseen)}."
+    if results["seeds"] == 1:
         yield f"One training for each arm (seed {results['seed']}): another would differ by an unknown amount."
     yield from (f"{arm}: the weights {', '.join(map(short_name, names))}." for arm, names in results["weights"].items())
     for arm in ("tuning", "attention+tuning"):

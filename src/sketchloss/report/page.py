@@ -36,6 +36,7 @@ tbody tr:nth-child(even) { background: var(--stripe); }
 th:first-child, td:first-child { white-space: normal; min-width: 7rem; position: sticky; left: 0; background: inherit; }
 img { max-width: 100%; height: auto; background: #ffffff; border-radius: 4px; }
 p img + img { margin-top: 0.5rem; }
+td em, th em { color: var(--faint); font-weight: normal; }
 code { font-size: 0.875em; background: var(--stripe); padding: 0.1em 0.3em; border-radius: 3px; }
 pre { background: var(--stripe); padding: 0.75rem; overflow-x: auto; }
 pre code { padding: 0; background: none; }

@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
-from sketchloss.report.tables import SIGNIFICANT, markdown_table
+from sketchloss.comparison import Comparison
+from sketchloss.report.arm_table import Measure, kept_comparisons, notes_on
+from sketchloss.report.tables import PAPER_DATA, markdown_table, paper_cell, paper_heading
 from sketchloss.statistics import Spread, format_spread
 
 RANKS = (1, 3, 5)
@@ -17,6 +19,15 @@ PAPER = {
     "original": ((73.05, 0.33), (81.13, 0.36), (83.87, 0.31)),
 }
 CSV_HEADER = ("arm", "seed", "weights", *MEASURES)
+
+
+def measures(queries: int) -> list[Measure]:
+    """Return what Table 3 compares: shares of so many queries."""
+    headings = [*(f"top-{k}" for k in RANKS), "no head: top-1"]
+    return [
+        Measure(name, heading, percent=True, share=True, trials=queries)
+        for name, heading in zip(MEASURES, headings, strict=True)
+    ]
 
 
 def retrieval_report(results: dict[str, Any]) -> str:
@@ -37,14 +48,12 @@ def _caption(results: dict[str, Any]) -> str:
     epochs = f"{results['epochs']} epoch{'s' * (results['epochs'] != 1)}"
     several = results["seeds"] > 1
     spread = f", mean ± standard deviation over {results['seeds']} seeds" if several else ""
-    test = " * better and † worse than tuning with p < 0.05 (paired t-test)."
     return (
         f"Retrieval on {results['data']}: {results['classes']} classes, {results['queries']:,} held-out queries "
         f"against the {results['gallery']:,} sketches that the heads were trained on; {results['image_size']} pixels, "
         f"heads {results['hidden']:,} wide, {epochs}. Top-k: a sketch of the query's class is among "
-        f"the k nearest by cosine similarity; in percent{spread}."
-        f"{test if several and 'tuning' in results['arms'] else ''} No head: the same features, averaged over "
-        "positions, compared as they are. The paper's: ImageNet-Sketch, about 45,800 sketches of 1,000 classes, 224 "
+        f"the k nearest by cosine similarity; in percent{spread}. No head: the same features, averaged over "
+        "positions, compared as they are. Seo 2025: ImageNet-Sketch, about 45,800 sketches of 1,000 classes, 224 "
         "pixels, heads 4,096 wide, 20 epochs, five seeds."
     )
 
@@ -52,23 +61,22 @@ def _caption(results: dict[str, Any]) -> str:
 def _table(results: dict[str, Any]) -> str:
     rows = []
     for arm, of_arm in results["arms"].items():
-        cells = [_cell(name, of_arm, results["arms"].get("tuning")) for name in MEASURES]
-        paper = [format_spread(Spread(mean, deviation, 5)) for mean, deviation in PAPER[arm]]
-        star = " *" if arm == "attention+tuning" else ""
-        rows.append([arm, *cells[:-1], *(f"{cell}{star}" for cell in paper), cells[-1]])
-    ranks = [f"top-{k}" for k in RANKS]
-    return markdown_table(["arm", *ranks, *(f"paper's {rank}" for rank in ranks), "no head: top-1"], rows)
+        cells = [_cell(name, of_arm) for name in MEASURES]
+        paper = [paper_cell(format_spread(Spread(mean, deviation, 5))) for mean, deviation in PAPER[arm]]
+        rows.append([arm, *cells, *paper])
+    same = results["data"] == PAPER_DATA and results["image_size"] == 224
+    papers = [paper_heading(f"top-{k}", same_data=same) for k in RANKS]
+    return markdown_table(["arm", *(f"top-{k}" for k in RANKS), "no head: top-1", *papers], rows)
 
 
-def _cell(name: str, of_arm: dict[str, Any], tuning: dict[str, Any] | None) -> str:
-    found, p = Spread(**of_arm["spread"][name]), of_arm["p_against_tuning"][name]
-    text = format_spread(found, percent=True)
-    if tuning is None or p is None or p >= SIGNIFICANT:
-        return text
-    return f"{text} {'*' if found.mean > tuning['spread'][name]['mean'] else '†'}"
+def _cell(name: str, of_arm: dict[str, Any]) -> str:
+    text, compared = format_spread(Spread(**of_arm["spread"][name]), percent=True), of_arm["against_tuning"][name]
+    return f"{text} {Comparison(**compared).mark()}".rstrip() if compared else text
 
 
 def _notes(results: dict[str, Any]) -> Iterator[str]:
+    if said := notes_on(measures(results["queries"]), kept_comparisons(results["arms"])):
+        yield said
     if results["seeds"] > 1:
         yield results.get("seeds_differ", "Seeds differ in the split, the head's start and the order.")
     else:

@@ -19,7 +19,9 @@ from sketchloss.separation import DistanceHistogram
 from sketchloss.statistics import Spread, format_spread
 
 # Told apart by the colour-blind as well (Okabe & Ito 2008), and by their lightness when printed in grey.
-OURS, PAPER = "#0072B2", "#C9C9C9"
+OURS = "#0072B2"
+# Hatched, so that the paper's numbers, which are of other data, look like no measurement of ours.
+PAPER_STYLE = {"facecolor": "#F2F2F2", "edgecolor": "#9A9A9A", "hatch": "///", "linewidth": 0.8}
 WITHIN, ACROSS = "#D55E00", "#0072B2"
 OTHERS = "#DADADA"
 # Seven markers and ten colours: only every seventieth class would have both alike.
@@ -34,7 +36,7 @@ class RatioBar:
     arm: str
     ratio: Spread
     mark: str = ""
-    """* or †: better or worse than the arm `tuning` with p < 0.05."""
+    """* or †: better or worse than the arm `tuning` (`sketchloss.comparison`)."""
     paper: float | None = None
     """The paper's ratio."""
 
@@ -57,7 +59,7 @@ def draw_ratios(bars: Sequence[RatioBar], path: str | Path, *, title: str) -> No
             axes.errorbar(left, bar.ratio.mean, error, color="#222222", capsize=4, linewidth=1.2)
         _write_above(axes, left, bar.ratio.mean + (error or 0), f"{bar.mark}\n{format_spread(bar.ratio)}".strip())
         if bar.paper is not None:
-            axes.bar(right, bar.paper, width, color=PAPER)
+            axes.bar(right, bar.paper, width, **PAPER_STYLE)
             _write_above(axes, right, bar.paper, f"{bar.paper:.2f}", color="#666666")
     axes.axhline(1, color="#222222", linewidth=0.8, linestyle=":")
     axes.set_xticks(range(len(bars)), [bar.arm for bar in bars])
@@ -67,7 +69,7 @@ def draw_ratios(bars: Sequence[RatioBar], path: str | Path, *, title: str) -> No
     several = any(bar.ratio.deviation is not None for bar in bars)
     keys: list[Artist] = [Patch(color=OURS, label="here, mean ± standard deviation over seeds" if several else "here")]
     if any(bar.paper is not None for bar in bars):
-        keys.append(Patch(color=PAPER, label="Seo 2025, Table 4 (on ImageNet-Sketch)"))
+        keys.append(Patch(**PAPER_STYLE, label="Seo 2025, other data (Table 4, ImageNet-Sketch)"))
     for sign, verdict in (("*", "better"), ("†", "worse")):
         if any(bar.mark == sign for bar in bars):
             keys.append(Line2D([], [], linestyle="", label=f"{sign} {verdict} than tuning, p < 0.05"))

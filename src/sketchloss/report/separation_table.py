@@ -4,7 +4,9 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from sketchloss.report.tables import SIGNIFICANT, format_p, markdown_table
+from sketchloss.comparison import Comparison
+from sketchloss.report.arm_table import Measure, kept_comparisons, notes_on
+from sketchloss.report.tables import PAPER_DATA, format_p, markdown_table, paper_cell, paper_heading
 from sketchloss.statistics import Spread, format_spread
 
 #: Quantity -> its heading.
@@ -44,31 +46,44 @@ def separation_rows(results: dict[str, Any]) -> list[tuple[object, ...]]:
         for name in QUANTITIES:
             found = of_arm["spread"][name] or {"mean": None, "deviation": None}
             paper = PAPER[arm].get(name, (None, None))
-            p = of_arm["p_against_tuning"][name]
+            p = (of_arm["against_tuning"].get(name) or {}).get("p")
             rows.append((arm, name, found["mean"], found["deviation"], len(of_arm["runs"]), p, *paper))
     return rows
 
 
-def mark(name: str, of_arm: dict[str, Any], tuning: dict[str, Any] | None) -> str:
-    """Return * where an arm's quantity is better than that of `tuning` with p < 0.05, † where worse, else nothing."""
-    p = of_arm["p_against_tuning"][name]
-    if tuning is None or p is None or p >= SIGNIFICANT:
-        return ""
-    greater = of_arm["spread"][name]["mean"] > tuning["spread"][name]["mean"]
-    return "†" if greater == name.endswith("intra") else "*"  # members of a class belong close together
+def measures(sketches: int) -> list[Measure]:
+    """Return what Table 4 shows and compares; its shares are of so many sketches."""
+    return [
+        Measure(
+            name,
+            QUANTITIES[name],
+            greater_is_better=not name.endswith("intra"),  # members of a class belong close together
+            percent=name.startswith("top_"),
+            share=name.startswith("top_"),
+            trials=sketches if name.startswith("top_") else None,
+        )
+        for name in SHOWN
+    ]
+
+
+def mark(name: str, of_arm: dict[str, Any]) -> str:
+    """Return * where an arm's quantity is better than that of `tuning`, † where worse, else nothing."""
+    compared = of_arm["against_tuning"].get(name)
+    return Comparison(**compared).mark(greater_is_better=not name.endswith("intra")) if compared else ""
 
 
 def _table(results: dict[str, Any]) -> str:
-    papers = [f"paper's {name}" for name in ("intra", "inter", "ratio")]
+    same = results["data"] == PAPER_DATA and results["image_size"] == 224
+    papers = [paper_heading(name, same_data=same) for name in ("intra", "inter", "ratio")]
     header = ["arm", *(QUANTITIES[name] for name in SHOWN), "p (ratio)", *papers]
     rows = []
     for arm, of_arm in results["arms"].items():
-        cells = [_cell(name, of_arm, results["arms"].get("tuning")) for name in SHOWN]
-        rows.append([arm, *cells, format_p(of_arm["p_against_tuning"]["ratio"]), *_paper_cells(arm)])
+        p = (of_arm["against_tuning"]["ratio"] or {}).get("p")
+        rows.append([arm, *(_cell(name, of_arm) for name in SHOWN), format_p(p), *_paper_cells(arm)])
     return markdown_table(header, rows)
 
 
-def _cell(name: str, of_arm: dict[str, Any], tuning: dict[str, Any] | None) -> str:
+def _cell(name: str, of_arm: dict[str, Any]) -> str:
     if of_arm["spread"][name] is None:
         return "-"
     found = Spread(**of_arm["spread"][name])
@@ -76,7 +91,7 @@ def _cell(name: str, of_arm: dict[str, Any], tuning: dict[str, Any] | None) -> s
         text = format_spread(found, digits=1, percent=True) + " %"
     else:
         text = format_spread(found, digits=2 if "ratio" in name else _digits(found.mean))
-    return f"{text} {mark(name, of_arm, tuning)}".rstrip()
+    return f"{text} {mark(name, of_arm)}".rstrip()
 
 
 def _digits(distance: float) -> int:
@@ -85,10 +100,8 @@ def _digits(distance: float) -> int:
 
 
 def _paper_cells(arm: str) -> list[str]:
-    # The paper's * is against `tuning`, too.
-    star = " *" if arm == "attention+tuning" else ""
     return [
-        f"{mean:.2f}" if deviation is None else format_spread(Spread(mean, deviation, 5), digits=3) + star
+        paper_cell(f"{mean:.2f}" if deviation is None else format_spread(Spread(mean, deviation, 5), digits=3))
         for mean, deviation in PAPER[arm].values()
     ]
 
@@ -102,18 +115,18 @@ def _caption(results: dict[str, Any]) -> str:
         )
     arms = results["arms"].values()
     several = any(found and found["deviation"] is not None for of_arm in arms for found in of_arm["spread"].values())
-    tested = any(p is not None for of_arm in arms for p in of_arm["p_against_tuning"].values())
     return (
         f"Class separation on {results['data']}: {results['sketches']:,} sketches of {results['classes']} classes, "
         f"{which}, {results['image_size']} pixels; {results['embedding']}. Mean cosine distance within (intra) and "
         "across (inter) classes over all pairs, and their ratio inter / intra; macro: every class counts alike; 1-NN: "
         f"the nearest other sketch is of the same class.{' Mean ± standard deviation over seeds.' if several else ''}"
-        f"{' * better and † worse than tuning with p < 0.05 (paired t-test).' if tested else ''} "
-        "The paper's: ImageNet-Sketch, 50,889 sketches of 1,000 classes, 224 pixels, five runs."
+        " Seo 2025: ImageNet-Sketch, 50,889 sketches of 1,000 classes, 224 pixels, five runs."
     )
 
 
 def _notes(results: dict[str, Any]) -> Iterator[str]:
+    if said := notes_on(measures(results["measured"]), kept_comparisons(results["arms"])):
+        yield said
     for arm, of_arm in results["arms"].items():
         seeds = len(of_arm["runs"])
         if of_arm["varies"]:

@@ -7,9 +7,6 @@ from pathlib import Path
 
 from sketchloss.files import write_atomic
 
-#: Below this p a difference is marked, as in the paper's tables.
-SIGNIFICANT = 0.05
-
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Align cells into a Markdown table: the first column to the left, the others to the right."""
@@ -39,6 +36,25 @@ def write_csv(path: str | Path, header: Sequence[str], rows: Sequence[Sequence[o
         writer.writerow(row)
     with write_atomic(path) as temporary:
         temporary.write_text(text.getvalue(), encoding="utf-8", newline="")
+
+
+#: What the paper's sketches are.
+PAPER_DATA = "songweig/imagenet_sketch"
+
+
+def paper_heading(what: str, *, same_data: bool = False) -> str:
+    """Return the heading of a column that holds the paper's numbers, in italics as they are: none is read as ours.
+
+    Args:
+        what: the paper measured.
+        same_data: whether the other columns are of the data and the size that the paper had.
+    """
+    return f"*Seo 2025{'' if same_data else ', other data'}: {what}*"
+
+
+def paper_cell(text: str) -> str:
+    """Return a number of the paper as a cell: in italics. It is never marked or compared with ours."""
+    return text if text == "-" else f"*{text}*"
 
 
 def format_p(p: float | None) -> str:

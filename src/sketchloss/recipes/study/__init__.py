@@ -2,6 +2,7 @@
 
     sketchloss study --preset demo --out demo                      thirteen minutes on two cores, on doodles
     SKETCHLOSS_DATA=FOLDER sketchloss study --preset real --out runs/study
+    sketchloss study --preset weekend --out runs/weekend           the paper's data and sizes, one GPU and a weekend
     sketchloss study --preset paper --out runs/paper --dry-run     what the paper's protocol takes
     accelerate launch --num_processes 8 -m sketchloss study --preset paper --out runs/paper
 

@@ -1,9 +1,10 @@
-"""What a study would take: its cells, steps and memory, counted, and its time, from a few measured steps."""
+"""What a study would take: its cells, steps and memory, counted, and its time on a device of known speed."""
 
 import math
 import time
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,17 @@ import torch
 import torch.nn.functional as F
 
 from sketchloss.backbone import ARMS, Backbone, freeze
+from sketchloss.comparison import FEWEST_SEEDS
 from sketchloss.data.photos import open_photos
 from sketchloss.data.sources import open_sketches
 from sketchloss.models.embedder import Embedder, EmbedderConfig
 from sketchloss.models.stylizer import Stylizer, StylizerConfig
 from sketchloss.recipes.study.cells import Cell, CellStore
+from sketchloss.recipes.study.device_speed import HERE, Speed, speed_of
+from sketchloss.recipes.study.offline import offline
 from sketchloss.recipes.study.plan import plan_cells
 from sketchloss.recipes.study.running import CELLS, format_seconds
-from sketchloss.recipes.study.settings import Study
+from sketchloss.recipes.study.settings import PARTS, Study
 from sketchloss.report.tables import markdown_table
 from sketchloss.training.resources import count_multiply_adds, peak_training_memory
 
@@ -26,6 +30,9 @@ from sketchloss.training.resources import count_multiply_adds, peak_training_mem
 PUBLISHED = {"songweig/imagenet_sketch": (50_889, 1_000), "detection-datasets/coco": (118_288, 0)}
 #: Seconds that a cell takes beside its arithmetic: opening data and weights, pictures, tables.
 OVERHEAD = 4.0
+#: Seconds that a training step takes beside its arithmetic: starting hundreds of kernels, fetching a batch. With small
+#: batches on a large card it is most of the time.
+STEP_OVERHEAD = 0.03
 CONTENT_LAYER, STYLE_LAYER = "relu2_2", "relu4_3"
 
 
@@ -37,62 +44,130 @@ class Load:
     """Of everything, backward passes included."""
     steps: int | None = None
     """Of its training."""
-    memory: int | None = None
-    """Peak bytes of tensors in a training step."""
+    count_memory: Callable[[], int] | None = None
+    """Counts `memory`, which takes longer than all the rest."""
     assumed: str = ""
     """What was not looked at but taken from publications."""
+    precision: str = "bf16"
+    """Arithmetic of nearly all of it: `no` for float32, `bf16`, `fp16`."""
+
+    @property
+    def memory(self) -> int | None:
+        """Peak bytes of tensors in a training step; None where there is none."""
+        return self.count_memory() if self.count_memory else None
 
 
 def describe_plan(config: Study) -> list[dict[str, Any]]:
-    """Print what a study would do and return it, a row for each part."""
+    """Print what a study would do and return it, a row for each part. Nothing is fetched, whatever is missing.
+
+    Raises:
+        ValueError: for data whose size is neither known nor to be found on this disk.
+    """
+    with offline():
+        here = _measure_speed(config)
+        speed = here if config.device_speed == HERE else speed_of(config.device_speed)
+        plan = _plan(config, speed)
+        savings = _savings(config, speed, plan)
+        on_this = sum(row["seconds"] for row in _plan(config, here, memory=False))
+    print(_in_words(config, plan, speed, here, on_this, savings))
+    return plan
+
+
+def _plan(config: Study, speed: Speed, *, memory: bool = True) -> list[dict[str, Any]]:
     store = CellStore(config.out / CELLS, plan_cells(config), started=math.inf)
-    rate = _measure_rate(config)
-    workers = config.workers or max(1, torch.cuda.device_count())
     plan = []
     for part in dict.fromkeys(cell.part for cell in store):
         cells = [cell for cell in store if cell.part == part]
         loads = [load_of(config, cell) for cell in cells]
         left = [load for cell, load in zip(cells, loads, strict=True) if store.state(cell.name) != "done"]
-        seconds = sum(OVERHEAD + load.multiply_adds / rate for load in left)
         steps = sorted({load.steps for load in loads if load.steps})
         plan.append(
             {
                 **{"part": part, "cells": len(cells), "done": len(cells) - len(left), "steps": steps},
-                **{"memory": max((load.memory for load in loads if load.memory), default=None), "seconds": seconds},
-                **{"multiply_adds": sum(load.multiply_adds for load in loads)},
-                **{"assumed": sorted({load.assumed for load in loads if load.assumed})},
+                "memory": max((load.memory or 0 for load in loads), default=0) or None if memory else None,
+                "seconds": sum(_seconds(load, speed) for load in left),
+                "multiply_adds": sum(load.multiply_adds for load in loads),
+                "assumed": sorted({load.assumed for load in loads if load.assumed}),
             }
         )
-    print(_in_words(plan, rate, workers))
     return plan
 
 
-def _in_words(plan: list[dict[str, Any]], rate: float, workers: int) -> str:
+def _seconds(load: Load, speed: Speed) -> float:
+    return OVERHEAD + STEP_OVERHEAD * (load.steps or 0) + speed.seconds(load.multiply_adds, load.precision)
+
+
+def _savings(config: Study, speed: Speed, plan: list[dict[str, Any]]) -> list[tuple[float, str]]:
+    """Return what would be saved by leaving something out, the most first: seconds, and the flags."""
+    parts = config.only or PARTS
+    saved: list[tuple[float, str]] = []
+    for part in parts:
+        # Nothing can be measured without tuned arms, and separation needs the heads of retrieval.
+        without = {part, *(["separation"] if part == "retrieval" else [])}
+        rest = [name for name in parts if name not in without]
+        if rest and part != "tuning" and not (part == "separation" and "retrieval" not in parts):
+            saved.append((sum(row["seconds"] for row in plan if row["part"] in without), f"--only {' '.join(rest)}"))
+    smaller: dict[str, Study] = {}
+    if config.downsample == "none":
+        smaller["--downsample max"] = replace(config, downsample="max")
+    if config.generator_seeds > 1:
+        smaller[f"--generator-seeds 1 (no verdicts on generators: these need {FEWEST_SEEDS})"] = replace(
+            config, generator_seeds=1
+        )
+    whole = sum(row["seconds"] for row in plan)
+    for flags, less in smaller.items():
+        saved.append((whole - sum(row["seconds"] for row in _plan(less, speed, memory=False)), flags))
+    return sorted((found for found in saved if found[0] > 0.01 * whole), reverse=True)
+
+
+def _in_words(
+    config: Study,
+    plan: list[dict[str, Any]],
+    speed: Speed,
+    here: Speed,
+    on_this: float,
+    savings: list[tuple[float, str]],
+) -> str:
     rows = [
         [
             *(row["part"], f"{row['cells']}", f"{row['done']}"),
             " or ".join(f"{steps:,}" for steps in row["steps"]) or "-",
             f"{row['memory'] / 2**30:.1f} GiB" if row["memory"] else "-",
             f"{row['multiply_adds']:.2g}",
+            _hours(row["seconds"]),
             format_seconds(row["seconds"]),
         ]
         for row in plan
     ]
-    header = ["part", "cells", "done", "steps of a training", "memory", "multiply-adds", "about"]
+    header = ["part", "cells", "done", "steps of a training", "memory", "multiply-adds", "hours", "or"]
     total = sum(row["seconds"] for row in plan)
+    workers = config.workers or max(1, torch.cuda.device_count())
     shared = f", {format_seconds(total / workers)} with {workers} processes on as many devices" if workers > 1 else ""
-    assumed = [text for row in plan for text in row["assumed"]]
-    return "\n".join(
-        [
-            markdown_table(header, rows),
-            "",
-            f"What is left: about {format_seconds(total)}{shared}. From {rate / 1e9:.0f} billion multiply-adds a "
-            "second, measured here on a few steps of tuning; other parts may be twice as slow or as fast.",
-            "Memory: weights, gradients, Adam's states and what is kept for the backward pass, counted; libraries take "
-            "up to a third on top.",
-            *(f"Not opened: {text}." for text in dict.fromkeys(assumed)),
-        ]
+    lines = [
+        markdown_table(header, rows),
+        "",
+        f"What is left: about {_hours(total)} hours of {speed.device}, {format_seconds(total)}{shared}. {speed.basis} "
+        f"{STEP_OVERHEAD:g} seconds a step and {OVERHEAD:g} a cell come on top and are counted.",
+    ]
+    if speed is not here:
+        lines.append(f"On {here.device}: {format_seconds(on_this)}. {here.basis} --device-speed counts for another.")
+    for saved, flags in savings[:MOST_SAVINGS]:
+        lines.append(f"Saves {_hours(saved)} hours, {saved / total:.0%}: {flags}")
+    lines.append(
+        "Memory: weights, gradients, Adam's states and what is kept for the backward pass, counted; libraries take "
+        "up to a third on top."
     )
+    assumed = [text for row in plan for text in row["assumed"]]
+    return "\n".join([*lines, *(f"Not opened: {text}." for text in dict.fromkeys(assumed))])
+
+
+def _hours(seconds: float) -> str:
+    hours = seconds / 3600
+    return f"{hours:,.0f}" if hours >= 10 else f"{hours:.1f}" if hours >= 1 else f"{hours:.2f}"
+
+
+#: Ways to save time that a plan names.
+MOST_SAVINGS = 4
 
 
 # Cells ---------------------------------------------------------------------------------------------------------------
@@ -112,7 +187,8 @@ def load_of(config: Study, cell: Cell) -> Load:
             return _lora_load(cell.arm, settings)
         case "probe":
             images = settings["drawings"] * PROBE_EDITS
-            return Load(images * 2 * _forward(settings["image_size"], ARMS[cell.arm].attention, config.downsample))
+            forward = _forward(settings["image_size"], ARMS[cell.arm].attention, config.downsample)
+            return Load(images * 2 * forward, precision="no")
         case _:
             return Load(0.0)
 
@@ -130,10 +206,9 @@ def _tuning_load(settings: dict[str, Any]) -> Load:
     steps = settings["epochs"] * math.ceil(train / settings["batch_size"])
     attention, downsample, size = ARMS[settings["arm"]].attention, settings["downsample"], settings["image_size"]
     arithmetic = 3 * train * settings["epochs"] * _forward(size, attention, downsample)
-    memory = _tuning_memory(
-        size, attention, downsample, settings["head"], classes, settings["batch_size"], settings["precision"]
-    )
-    return Load(arithmetic, steps, memory, assumed)
+    trained = (settings["head"], classes, settings["batch_size"], settings["precision"])
+    memory = partial(_tuning_memory, size, attention, downsample, *trained)
+    return Load(arithmetic, steps, memory, assumed, settings["precision"])
 
 
 def _retrieval_load(config: Study, settings: dict[str, Any]) -> Load:
@@ -145,7 +220,7 @@ def _retrieval_load(config: Study, settings: dict[str, Any]) -> Load:
     head = EmbedderConfig(512 * side**2, tuple(map(str, range(classes))), hidden=settings["hidden"])
     with torch.device("meta"):
         weights = sum(weight.numel() for weight in Embedder(head).parameters())
-    return Load(count * (forward + 3 * weights * settings["epochs"]), None, None, assumed)
+    return Load(count * (forward + 3 * weights * settings["epochs"]), None, None, assumed, settings["precision"])
 
 
 def _style_load(arm: str, settings: dict[str, Any]) -> Load:
@@ -159,8 +234,8 @@ def _style_load(arm: str, settings: dict[str, Any]) -> Load:
     # The network and the loss of what it draws, there and back; the loss network's own weights get no gradient.
     seen = _forward(size, attention, downsample, STYLE_LAYER)
     an_image = 3 * stylizer + 2 * seen + _forward(size, attention, downsample, CONTENT_LAYER)
-    memory = _style_memory(settings["width"], settings["blocks"], size, attention, downsample, batch)
-    return Load(steps * batch * an_image, steps, memory, assumed)
+    memory = partial(_style_memory, settings["width"], settings["blocks"], size, attention, downsample, batch)
+    return Load(steps * batch * an_image, steps, memory, assumed, settings["precision"])
 
 
 def _lora_load(arm: str, settings: dict[str, Any]) -> Load:
@@ -175,7 +250,9 @@ def _lora_load(arm: str, settings: dict[str, Any]) -> Load:
         size = round(settings["image_size"] * settings["decoded_part"])
         seen = _forward(size, ARMS[arm].attention, settings["downsample"], STYLE_LAYER)
         perceptual = share * (4 * decoder * settings["decoded_part"] ** 2 + 3 * seen)
-    return Load(steps * batch * (3 * unet + perceptual), steps, None, assumed)
+    # Every class is drawn, with guidance, that is in two passes a step of the denoising.
+    drawing = classes * settings["drawings"] * (2 * settings["drawing_steps"] * unet + decoder)
+    return Load(steps * batch * (3 * unet + perceptual) + drawing, steps, None, assumed, settings["precision"])
 
 
 # Counting ------------------------------------------------------------------------------------------------------------
@@ -280,13 +357,14 @@ def _diffusion(base: str, size: int) -> tuple[int, int]:
     return count_multiply_adds(run_unet), count_multiply_adds(run_decoder)
 
 
-def _measure_rate(config: Study) -> float:
-    """Return the multiply-adds a second of a training step of the backbone here, from two small ones after a third."""
+def _measure_speed(config: Study) -> Speed:
+    """Return the speed of training steps of the backbone on this machine, from two small ones after a third."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     precision = "no" if config.tuning_preset == "paper" else "bf16"
-    size = min(config.image_size, 224)
+    # note: on a processor small pictures and batches are as fast as large ones, and a plan must not take long.
+    size, most = (min(config.image_size, 224), 6e10) if device.type == "cuda" else (min(config.image_size, 64), 1e10)
     an_image = 3 * _forward(size, True, config.downsample)
-    batch = max(1, min(config.batch_size, int(6e10 / an_image)))
+    batch = max(1, min(config.batch_size, int(most / an_image)))
     network = Backbone(attention=True, downsample=config.downsample).to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     images = torch.rand(batch, 3, size, size, device=device)
     start = 0.0
@@ -298,4 +376,6 @@ def _measure_rate(config: Study) -> float:
         features.float().mean().backward()
         if device.type == "cuda":
             torch.cuda.synchronize()
-    return 2 * batch * an_image / (time.perf_counter() - start)
+    rate = 2 * batch * an_image / (time.perf_counter() - start)
+    basis = f"Measured on a few steps of tuning: {rate / 1e9:,.0f} billion multiply-adds a second."
+    return Speed(rate, rate, "this machine", basis)

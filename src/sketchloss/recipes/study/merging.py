@@ -5,10 +5,11 @@ from dataclasses import asdict
 from typing import Any
 
 from sketchloss.backbone import ARMS
+from sketchloss.data.ignorable import CHANGES
 from sketchloss.data.names import short_name
 from sketchloss.recipes.study.cells import Cell, CellStore
 from sketchloss.recipes.study.settings import Part
-from sketchloss.report.arm_table import p_against
+from sketchloss.report.arm_table import Measure, keep_comparisons
 from sketchloss.report.lora_table import PLAIN
 from sketchloss.statistics import spread
 
@@ -37,20 +38,36 @@ def tuning_values(store: CellStore, part: Part = "tuning", **fields: Any) -> Tab
     return table
 
 
+def least_count(store: CellStore, part: Part, count: str, **fields: Any) -> int | None:
+    """Return of how many sketches a part's shares are, the least of its cells; None if a cell does not say.
+
+    Args:
+        store: the cells.
+        part: whose.
+        count: key of the number in a cell's result.
+        fields: of the cells that count.
+    """
+    counts = [result.get(count, 0) for _, result in done(store, part, **fields)]  # older cells do not say
+    return min(counts, default=0) or None
+
+
 def merge_retrieval(store: CellStore, source: str) -> Results | None:
     """Return Table 3 of one set as `sketchloss retrieval` has it, or None if no cell of it is done."""
-    from sketchloss.report.retrieval_table import MEASURES
+    from sketchloss.report.retrieval_table import MEASURES, measures
 
-    merged = _merge_arms(done(store, "retrieval", source=source), MEASURES)
+    cells = done(store, "retrieval", source=source)
+    merged = _merge_arms(cells, MEASURES, measures(min((found["queries"] for _, found in cells), default=0)))
     differ = "Seeds differ in the tuned weights, the sketches, the split, the head's start and the order."
     return merged and {**merged, "gates_anew": True, "seeds_differ": differ}
 
 
 def merge_separation(store: CellStore, source: str) -> Results | None:
     """Return Table 4 of one set as `sketchloss separation` has it, or None if no cell of it is done."""
-    from sketchloss.report.separation_table import QUANTITIES
+    from sketchloss.report.separation_table import QUANTITIES, measures
 
-    merged = _merge_arms(done(store, "separation", source=source), tuple(QUANTITIES))
+    cells = done(store, "separation", source=source)
+    least = min((found["measured"] for _, found in cells), default=0)
+    merged = _merge_arms(cells, tuple(QUANTITIES), measures(least))
     if merged:
         for arm, of_arm in merged["arms"].items():
             varies = "the sketches, the split and the trained head"
@@ -62,7 +79,9 @@ def merge_separation(store: CellStore, source: str) -> Results | None:
     return merged
 
 
-def _merge_arms(cells: Sequence[tuple[Cell, Results]], measures: Sequence[str]) -> Results | None:
+def _merge_arms(
+    cells: Sequence[tuple[Cell, Results]], measures: Sequence[str], compared: Sequence[Measure]
+) -> Results | None:
     if not cells:
         return None
     arms: dict[str, Results] = {}
@@ -78,11 +97,9 @@ def _merge_arms(cells: Sequence[tuple[Cell, Results]], measures: Sequence[str]) 
         of_arm["spread"] = {
             name: asdict(spread(list(found.values()))) if found else None for name, found in values.items()
         }
-        reference = arms.get("tuning")
-        of_arm["p_against_tuning"] = {
-            name: p_against(values[name], _by_seed(reference["runs"], name)) if reference and arm != "tuning" else None
-            for name in measures
-        }
+    values = {arm: {name: _by_seed(of_arm["runs"], name) for name in measures} for arm, of_arm in arms.items()}
+    for arm, comparisons in keep_comparisons(compared, values).items():
+        arms[arm]["against_tuning"] = comparisons
     first = cells[0][1]
     return {**first, "seeds": max(len(of_arm["runs"]) for of_arm in arms.values()), "arms": arms}
 
@@ -173,6 +190,16 @@ def probe_values(store: CellStore) -> Table:
                 if value is not None:
                     values.setdefault(name, {})[cell.seed] = value
     return table
+
+
+def probe_counts(merged: Results) -> dict[str, int]:
+    """Return of how many yes-or-no trials the probe's shares are: measure -> number."""
+    row = merged["rows"][0]
+    counts = {rival: share["trials"] for rival, share in row["report"]["choice"].items() if share}
+    counts["ignores"] = row["report"]["drawings"] * len(CHANGES)
+    if row["people"]:
+        counts["people"] = row["people"]["judgments"]
+    return counts
 
 
 def _references_last(table: Table) -> Table:

@@ -121,6 +121,7 @@ def _tuning_cell(config: Study, name: str, part: str, settings: dict[str, Any]) 
             "validation_top5": max(epochs, key=lambda line: line["validation_accuracy"])["validation_top5"],
             "accuracies": [line["validation_accuracy"] for line in epochs],
             "steps": found["steps"],
+            "held_out_sketches": found["held_out"],
             **left_out,
         }
 

@@ -6,13 +6,22 @@ import os
 import platform
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from sketchloss.comparison import (
+    FEWEST_SEEDS,
+    SIGNIFICANT,
+    Pairs,
+    compare_all,
+    format_difference,
+    format_signed,
+    one_trial,
+)
 from sketchloss.data.names import short_name
 from sketchloss.data.sources import split_sources
 from sketchloss.files import write_atomic, write_json
@@ -22,11 +31,13 @@ from sketchloss.recipes.study.merging import (
     Table,
     average_style,
     done,
+    least_count,
     long_rows,
     lora_values,
     merge_probe,
     merge_retrieval,
     merge_separation,
+    probe_counts,
     probe_values,
     style_values,
     tuning_values,
@@ -34,27 +45,22 @@ from sketchloss.recipes.study.merging import (
 )
 from sketchloss.recipes.study.plan import REFERENCE, ablation_variants
 from sketchloss.recipes.study.running import format_seconds
-from sketchloss.recipes.study.settings import Study
+from sketchloss.recipes.study.settings import Part, Study
 from sketchloss.report import lora_table as table_2
 from sketchloss.report import retrieval_table as table_3
 from sketchloss.report import separation_table as table_4
 from sketchloss.report import style_table as table_1
-from sketchloss.report.arm_table import MARKS, Measure, arm_table, p_against
+from sketchloss.report.arm_table import Measure, arm_table
 from sketchloss.report.page import write_page
 from sketchloss.report.probe_figure import draw_probe
 from sketchloss.report.probe_table import probe_report
 from sketchloss.report.separation_figures import RatioBar, draw_ratios
-from sketchloss.report.tables import markdown_table, write_csv
+from sketchloss.report.tables import format_p, markdown_table, write_csv
 from sketchloss.statistics import Spread
 
 FIGURES = "figures"
 CSV_HEADER = ("table", "set", "row", "measure", "seed", "value")
 TITLE = "Improved Perceptual Loss for Sketch Image Domain: the four arms"
-ACCURACY = Measure("validation_accuracy", "validation top-1 (%)", percent=True)
-LEFT_OUT = (
-    Measure("left_out_top_1", "left-out classes: 1-NN (%)", percent=True),
-    Measure("left_out_ratio", "left-out classes: inter / intra"),
-)
 
 
 def write_report(config: Study, store: CellStore, *, seconds: float | int, devices: int = 0) -> dict[str, Any]:
@@ -75,6 +81,7 @@ def write_report(config: Study, store: CellStore, *, seconds: float | int, devic
         "environment": _environment(devices),
         "seconds": {"this run": round(seconds), "all cells": round(sum(map(store.seconds, _names(store, "done"))))},
         "tables": {},
+        "counts": {},
         "cells": [
             {"name": cell.name, "key": store.keys[cell.name], "state": (state := store.state(cell.name))}
             | ({"seconds": round(store.seconds(cell.name), 1)} if state == "done" else {})
@@ -116,45 +123,64 @@ def _opening(config: Study, results: Mapping[str, Any]) -> Iterator[str]:
 
 def _in_short(results: Mapping[str, Any]) -> Iterator[str]:
     """Say of each claim whether it came out, from the numbers alone."""
+    claims = list(_claims(results))
+    found = compare_all({(claim.what, claim.arm, claim.other): claim.pairs for claim in claims})
     lines = []
-    for name, (measure, greater, what) in _CLAIMS.items():
-        for source, table in results["tables"].get(name, {}).items():
-            where = f"{what}, {short_name(source)}" if source else what
-            lines += _verdict(where, table, measure, greater)
+    for claim in claims:
+        one = found.get((claim.what, claim.arm, claim.other))
+        if one is None:
+            continue
+        points, verdict = claim.pairs.share, one.verdict()
+        missed = one.detectable is not None and verdict == "undecided"
+        lines.append(
+            [
+                *(claim.what, claim.arm, claim.other, format_signed(one, percent=points), format_p(one.p)),
+                {"better": "yes", "worse": "no, worse"}.get(verdict, verdict),
+                format_difference(one.detectable, percent=points) if missed and one.detectable is not None else "-",
+                one_trial(claim.pairs.trials) if claim.pairs.trials else "-",
+            ]
+        )
     if lines:
         yield "## In short"
-        yield markdown_table(["what", "arm", "against", "difference", "p", "better?"], lines)
+        header = ["what", "arm", "against", "difference ± 95 %", "p", "better?", "smallest that would be found"]
+        yield markdown_table([*header, "a share of"], lines)
         yield (
-            "The paper claims that the arm is better in every row. Here it is where the difference has that sign and "
-            "p < 0.05 (paired t-test over seeds); *undecided*: p is greater, or there is one seed only. Of so many "
-            "tests one in twenty would come out by chance."
+            f"The paper claims that the arm is better in every row. Here *yes* is said where p < {SIGNIFICANT} (paired "
+            f"t-test over seeds, Holm's correction for the tests of this table), and nothing below {FEWEST_SEEDS} "
+            "seeds. *Undecided* is not *equal*: the last column but one says how large a true difference must be to be "
+            "found in four of five such studies. Seeds are other trainings on the same data: p says nothing about "
+            "other data."
         )
 
 
-#: Table -> measure, whether greater is better, what it is about.
+@dataclass(frozen=True)
+class _Claim:
+    what: str
+    arm: str
+    other: str
+    pairs: Pairs
+
+
+#: Table -> measure, whether it is a share, what it is about. Of all of them more is better.
 _CLAIMS = {
     "tuning": ("validation_accuracy", True, "classification"),
     "retrieval": ("top_1", True, "retrieval top-1"),
-    "separation": ("ratio", True, "separation ratio"),
-    "style": ("ssim", True, "photo to sketch, SSIM"),
+    "separation": ("ratio", False, "separation ratio"),
+    "style": ("ssim", False, "photo to sketch, SSIM"),
     "lora": ("class_accuracy", True, "prompt to sketch, class accuracy"),
 }
 _COMPARED = (("attention+tuning", "tuning"), ("attention+tuning", "original"), ("tuning", "original"))
 
 
-def _verdict(what: str, table: Table, measure: str, greater: bool) -> Iterator[list[str]]:
-    for arm, other in _COMPARED:
-        one, two = table.get(arm, {}).get(measure), table.get(other, {}).get(measure)
-        common = sorted(set(one or ()) & set(two or ()))
-        if not one or not two or not common:
-            continue
-        difference = sum(one[seed] - two[seed] for seed in common) / len(common)
-        p = p_against(one, two)
-        right = (difference > 0) == greater
-        holds = "undecided" if p is None or p >= 0.05 else "yes" if right else "no, worse"
-        points = measure in ("validation_accuracy", "top_1", "class_accuracy")
-        text = f"{difference * 100:+.1f} points" if points else f"{difference:+.3f}"
-        yield [what, arm, other, text, "-" if p is None else "<0.001" if p < 0.001 else f"{p:.3f}", holds]
+def _claims(results: Mapping[str, Any]) -> Iterator[_Claim]:
+    for name, (measure, share, what) in _CLAIMS.items():
+        for source, table in results["tables"].get(name, {}).items():
+            where = f"{what}, {short_name(source)}" if source else what
+            trials = results["counts"].get(name, {}).get(source)
+            for arm, other in _COMPARED:
+                one, two = table.get(arm, {}).get(measure), table.get(other, {}).get(measure)
+                if one and two:
+                    yield _Claim(where, arm, other, Pairs(one, two, share=share, trials=trials))
 
 
 # The tables ----------------------------------------------------------------------------------------------------------
@@ -165,18 +191,30 @@ def _tuning(config: Study, store: CellStore, results: dict[str, Any]) -> Iterato
     if not table:
         return
     results["tables"]["tuning"] = {"": table}
+    results["counts"]["tuning"] = {"": least_count(store, "tuning", "held_out_sketches")}
     yield "## Tuning (Algorithm 1)"
     yield (
         f"VGG-16 tuned to classify sketches for {_epochs(config.epochs)}, best epoch by the held-out sketches; mean ± "
-        f"standard deviation over seeds. {MARKS}{_left_out(config)}"
+        f"standard deviation over seeds.{_left_out(config)}"
     )
-    measures = [ACCURACY, Measure("validation_top5", "top-5 (%)", percent=True)]
-    yield arm_table([*measures, *(LEFT_OUT if config.leave_out else ())], table)
+    yield arm_table(_tuning_measures(config, store, "tuning"), table)
     for arm in table:
         cell, _ = next(iter(done(store, "tuning", arm=arm)))
         curves = store.place(cell.name) / RUN / "curves.png"
         if curves.is_file():
             yield _figure(config, curves, f"tuning-{arm}.png", f"Training of {arm}, seed {cell.seed}")
+
+
+def _tuning_measures(config: Study, store: CellStore, part: Part) -> list[Measure]:
+    held_out, left_out = (least_count(store, part, name) for name in ("held_out_sketches", "left_out_sketches"))
+    share: dict[str, Any] = {"percent": True, "share": True}
+    measures = [Measure("validation_accuracy", "validation top-1 (%)", **share, trials=held_out)]
+    if part == "tuning":
+        measures.append(Measure("validation_top5", "top-5 (%)", **share, trials=held_out))
+    if config.leave_out:
+        measures.append(Measure("left_out_top_1", "left-out classes: 1-NN (%)", **share, trials=left_out))
+        measures.append(Measure("left_out_ratio", "left-out classes: inter / intra"))
+    return measures
 
 
 def _left_out(config: Study) -> str:
@@ -199,7 +237,7 @@ def _style(config: Study, store: CellStore, results: dict[str, Any]) -> Iterator
         f"{first['photos']:,} photos at {first['image_size']} pixels with the mean style of each set's training part, "
         "draw the photos of its test part. SSIM with the true sketches; FD: Fréchet distance of the two sets by the "
         "features of a network, no FID unless it says so. Mean over pairs, then mean ± standard deviation over "
-        f"{_seeds(config.generator_seeds)}. {MARKS if config.generator_seeds > 1 else ''}"
+        f"{_seeds(config.generator_seeds)}."
     )
     if len(tables) > 1:
         tables["average"] = average_style(list(tables.values()))
@@ -211,11 +249,17 @@ def _style(config: Study, store: CellStore, results: dict[str, Any]) -> Iterator
         folders.append(folder)
         paper = table_1.PAPER.get(folder, {}) if folder != "average" or set(folders) == set(table_1.PAPER) else {}
         columns = {
-            "paper's SSIM": {arm: f"{value:.4f}" for arm, (value, _) in paper.items()},
-            "paper's FID": {arm: f"{value:.2f}" for arm, (_, value) in paper.items()},
+            "SSIM ↑": {arm: f"{value:.4f}" for arm, (value, _) in paper.items()},
+            "FID ↓": {arm: f"{value:.2f}" for arm, (_, value) in paper.items()},
         }
         yield f"### {short_name(source)}{f', {pairs:,} test pairs' if pairs else ''}"
-        yield arm_table(_style_measures(table), table, columns if paper else None, corner="loss of the arm")
+        yield arm_table(
+            _style_measures(table),
+            table,
+            columns if paper else None,
+            corner="loss of the arm",
+            same_data=table_1.is_papers_protocol(first),
+        )
     yield (
         "Judges are parties: an arm was trained through features of its own weights, so that a distance by features of "
         "the same weights favours it."
@@ -235,6 +279,8 @@ def _lora(config: Study, store: CellStore, results: dict[str, Any]) -> Iterator[
         return
     results["tables"]["lora"] = {"": table}
     first = done(store, "lora")[0][1]
+    drawn = first["classes"] * first["drawings"]
+    results["counts"]["lora"] = {"": drawn}
     yield "## Prompt to sketch (Table 2, Figure 3)"
     yield (
         f"LoRAs of rank {first['rank']} on {short_name(first['base'])}, trained {first['steps']:,} steps of "
@@ -242,11 +288,11 @@ def _lora(config: Study, store: CellStore, results: dict[str, Any]) -> Iterator[
         f"{first['image_size']} pixels, with the perceptual term of each arm and without it (none). Class accuracy: "
         "share of the generated drawings that a classifier of the same true drawings takes for what they should be "
         f"(it is right about {first['judge']['accuracy']:.1%} of held-out true ones). FD: Fréchet distance of "
-        f"{first['compared']:,} drawings from as many true ones. {MARKS if config.generator_seeds > 1 else ''}"
+        f"{first['compared']:,} drawings from as many true ones."
     )
     paper = {
-        "paper's CLIP": {arm: f"{clip:.2f}" for arm, (clip, _) in table_2.PAPER.items()},
-        "paper's FID": {arm: f"{fid:.2f}" for arm, (_, fid) in table_2.PAPER.items()},
+        "CLIP ↑": {arm: f"{clip:.2f}" for arm, (clip, _) in table_2.PAPER.items()},
+        "FID ↓": {arm: f"{fid:.2f}" for arm, (_, fid) in table_2.PAPER.items()},
     }
     names = list(dict.fromkeys(name for measures in table.values() for name in measures))
     measures = [
@@ -255,10 +301,13 @@ def _lora(config: Study, store: CellStore, results: dict[str, Any]) -> Iterator[
             {"class_accuracy": "class accuracy (%)", "clip": "CLIP similarity"}.get(name, name),
             greater_is_better=name in ("class_accuracy", "clip"),
             percent=name == "class_accuracy",
+            share=name == "class_accuracy",
+            trials=drawn if name == "class_accuracy" else None,
         )
         for name in names
     ]
-    yield arm_table(measures, table, paper, corner="perceptual term")
+    same = table_2.is_papers_protocol(first["base"], first["data"], first["image_size"])
+    yield arm_table(measures, table, paper, corner="perceptual term", same_data=same)
     if file := draw_prompts(config, store, config.out / FIGURES / "figure-3.png"):
         yield _picture(file, "What the base and the LoRA of each arm draw, from the same noise (Figure 3)")
 
@@ -269,6 +318,9 @@ def _retrieval(config: Study, store: CellStore, results: dict[str, Any]) -> Iter
         if merged is None:
             continue
         results["tables"].setdefault("retrieval", {})[source] = values_of_runs(merged, table_3.MEASURES)
+        results["counts"].setdefault("retrieval", {})[source] = least_count(
+            store, "retrieval", "queries", source=source
+        )
         if len(results["tables"]["retrieval"]) == 1:
             yield "## Retrieval (Table 3)"
         yield f"### {short_name(source)}"
@@ -302,9 +354,8 @@ def _separation(config: Study, store: CellStore, results: dict[str, Any]) -> Ite
 
 
 def _ratios(config: Study, merged: dict[str, Any], source: str, name: str) -> str:
-    tuning = merged["arms"].get("tuning")
     bars = [
-        RatioBar(arm, Spread(**ratio), table_4.mark("ratio", found, tuning), table_4.PAPER[arm]["ratio"][0])
+        RatioBar(arm, Spread(**ratio), table_4.mark("ratio", found), table_4.PAPER[arm]["ratio"][0])
         for arm, found in merged["arms"].items()
         if (ratio := found["spread"]["ratio"])
     ]
@@ -325,7 +376,7 @@ def _probe(config: Study, store: CellStore, results: dict[str, Any]) -> Iterator
         "slight scale, pencil for ink, JPEG) which count for less than a fifth of the strokes. Same class, other "
         "class: how often a redrawn version is nearer than another drawing, where pixels say the contrary. People: "
         "agreement with human judgments. "
-        f"Tuned arms: {_seeds(config.seeds)}. {_probed_are_known(config)}{MARKS if config.seeds > 1 else ''}"
+        f"Tuned arms: {_seeds(config.seeds)}. {_probed_are_known(config)}"
     )
     headings = {
         "score": "score",
@@ -335,8 +386,9 @@ def _probe(config: Study, store: CellStore, results: dict[str, Any]) -> Iterator
         "people": "people",
     }
     headings["other class"] = "other class"
+    counts = probe_counts(merged)
     measures = [
-        Measure(name, heading, digits=3)
+        Measure(name, heading, digits=3, share=name in counts, trials=counts.get(name))
         for name, heading in headings.items()
         if any(name in found for found in table.values())
     ]
@@ -369,9 +421,9 @@ def _ablation(config: Study, store: CellStore, results: dict[str, Any]) -> Itera
         f"{config.ablation_image_size or config.image_size} pixels, "
         f"{config.ablation_per_class or 'all'} sketches a class, "
         f"{_epochs(config.ablation_epochs)}, {_seeds(config.ablation_seeds)}; else as above "
-        f"(`downsample={config.downsample}`, `gate_init={config.gate_init}`).{_left_out(config)} {MARKS}"
+        f"(`downsample={config.downsample}`, `gate_init={config.gate_init}`).{_left_out(config)}"
     )
-    yield arm_table([ACCURACY, *(LEFT_OUT if config.leave_out else ())], table, corner="arm, and what is different")
+    yield arm_table(_tuning_measures(config, store, "ablation"), table, corner="arm, and what is different")
 
 
 _SECTIONS = (_tuning, _style, _lora, _retrieval, _separation, _probe, _ablation)
@@ -398,8 +450,11 @@ def _closing(config: Study, results: Mapping[str, Any]) -> Iterator[str]:
     yield "What is smaller than in the paper, or otherwise:"
     yield "\n".join(f"- {line}" for line in _differences(config))
     yield "Settings:"
-    settings = [(name, value) for name, value in results["settings"].items() if name not in ("out", "again", "dry_run")]
+    settings = [(name, value) for name, value in results["settings"].items() if name not in _NOT_SHOWN]
     yield markdown_table(["setting", "value"], [[f"`{name}`", _in_cell(value)] for name, value in settings])
+
+
+_NOT_SHOWN = ("out", "again", "dry_run", "device_speed")
 
 
 def _in_cell(value: Any) -> str:

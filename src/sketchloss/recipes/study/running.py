@@ -205,7 +205,11 @@ class _View(threading.Thread):
 
 
 def format_seconds(seconds: float | int) -> str:
-    """Write a duration: "0:42", "1:03:20"."""
+    """Write a duration: "0:42", "1:03:20", and from two days on "3.2 days", "263 years"."""
+    days = seconds / 86400
+    if days >= 2:
+        size, unit = (days / 365.25, "years") if days >= 730 else (days, "days")
+        return f"{size:.1f} {unit}" if size < 10 else f"{size:,.0f} {unit}"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,4 +1,4 @@
-"""What a study is of: its settings, and three sizes of it."""
+"""What a study is of: its settings, and four sizes of it."""
 
 import os
 from collections.abc import Iterator
@@ -11,6 +11,7 @@ import tyro
 from sketchloss.attention import GateInit
 from sketchloss.data.names import short_name
 from sketchloss.diffusion.bases import TINY
+from sketchloss.recipes.study.device_speed import check_device_speed
 from sketchloss.training.checks import require_positive
 
 Part = Literal["tuning", "style", "lora", "retrieval", "separation", "probe", "ablation"]
@@ -25,6 +26,9 @@ DATA_VARIABLE = "SKETCHLOSS_DATA"
 @dataclass(frozen=True)
 class Study:
     """Compare the paper's four arms: every table and figure, over seeds, into one report.
+
+    Presets: `demo`, on doodles, minutes on a laptop; `real`, on people's drawings in `$SKETCHLOSS_DATA`, an afternoon
+    on two cores; `weekend`, the paper's data and sizes, one GPU and a weekend; `paper`, its whole protocol.
 
     Raises:
         ValueError: for a setting outside its range, naming it.
@@ -114,7 +118,11 @@ class Study:
     """Processes that share the work, each a cell at a time; 0: one for each GPU, or one. Those of `accelerate launch`
     do the same."""
     dry_run: bool = False
-    """Say what would be done, and about how long it would take, and stop."""
+    """Say what would be done, about how long it would take, and what to leave out to save most, and stop. Asks no
+    network: sizes of data sets that are not on this disk are those that were published."""
+    device_speed: str = "a100"
+    """What a dry run counts the time for: a card (`a100`, `h100`, `h200`, `l4`, `rtx-3090`, `rtx-4090`, at 30 % of its
+    maker's peak), the TFLOP/s that your trainings reach, such as `40`, or `here`, measured on this machine."""
     again: bool = False
     """Throw away what an earlier study left in `out`."""
 
@@ -148,6 +156,7 @@ class Study:
         for name in ("seed", "workers"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be 0 or more")
+        check_device_speed(self.device_speed)
         if not 0 < self.held_out < 1:
             raise ValueError(f"held_out is {self.held_out}: it must lie between 0 and 1")
         for part in self.only:
@@ -216,6 +225,20 @@ PRESETS: dict[str, dict[str, Any]] = {
         # note: not `downsample`, which takes twelve times as long as the other choices
         **{"ablations": ("gate_init", "optimisation")},
         **{"ablation_per_class": 4, "ablation_epochs": 4, "ablation_seeds": 3},
+    },
+    # The paper's data, sizes and seeds, at what one A100 can do in a weekend, even if it is half as fast as a plan
+    # assumes: gates before their pools, which takes a twelfth of the arithmetic, and generators trained less.
+    "weekend": {
+        **{"data": "songweig/imagenet_sketch", "weights": "imagenet", "image_size": 224, "per_class": None},
+        **{"held_out": 0.1, "seeds": 5, "generator_seeds": 5, "tuning_preset": "stable", "epochs": 25},
+        **{"batch_size": 64, "lr": 1.2e-4, "retrieval_preset": "small", "probe_preset": "small"},
+        **{"style_preset": "standard", "content": "detection-datasets/coco", "drawing_steps": 6000},
+        **{"sets": ("cufs:cufs", "fs2k:fs2k?style=1", "fs2k:fs2k?style=2", "fs2k:fs2k?style=3")},
+        **{"lora_preset": "stable", "taught": "songweig/imagenet_sketch", "teaching_steps": 5000},
+        **{"base": "stable-diffusion-v1-5/stable-diffusion-v1-5", "clip_model": "openai/clip-vit-base-patch16"},
+        # note: not `downsample`, which takes twelve times as long as the other choices
+        **{"ablations": ("gate_init", "optimisation"), "ablation_per_class": None, "ablation_image_size": None},
+        **{"ablation_epochs": 10, "ablation_seeds": 5},
     },
     # The paper's protocol as printed, with our reading of its gaps.
     "paper": {
