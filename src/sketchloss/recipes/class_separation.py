@@ -42,6 +42,7 @@ from sketchloss.report.separation_table import CSV_HEADER, PAPER, QUANTITIES, ma
 from sketchloss.report.tables import write_csv
 from sketchloss.separation import DistanceHistogram, Separation, distance_histogram, separation
 from sketchloss.statistics import Spread, format_spread, paired_t_test, spread
+from sketchloss.training.held_folder import hold_run_folder
 from sketchloss.training.run import check_data
 from sketchloss.weights import weights_digest
 
@@ -147,6 +148,11 @@ def class_separation(config: ClassSeparation) -> dict[str, Any]:
         ValueError: for weights, heads or a layer that do not fit, embeddings that are zero, or an `out` that is in use.
         FileNotFoundError: for weights or heads that are not there.
     """
+    with hold_run_folder(config.out):
+        return _class_separation(config)
+
+
+def _class_separation(config: ClassSeparation) -> dict[str, Any]:
     # Set-up: mistakes are found before anything is written or takes long ---------------------------------------------
     if config.heads is not None:
         config = take_settings_of_run(config, config.heads)

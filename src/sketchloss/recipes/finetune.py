@@ -35,8 +35,9 @@ from sketchloss.training.classifier import Classifier, evaluate
 from sketchloss.training.contrast import ClassesTogether, supervised_contrast
 from sketchloss.training.groups import parameter_groups
 from sketchloss.training.guards import chance_warning, require_finite
+from sketchloss.training.held_folder import hold_run_folder
 from sketchloss.training.meter import Meter
-from sketchloss.training.run import Run, check_run_folder, hold_run_folder
+from sketchloss.training.run import Run, check_run_folder
 from sketchloss.training.tuning_plan import check_sizes, plan_lines, plan_tuning
 from sketchloss.weights import load_backbone, save_backbone
 

@@ -48,6 +48,7 @@ from sketchloss.report.probe_sheet import draw_trials
 from sketchloss.report.probe_table import CSV_HEADER, is_published, probe_report, probe_rows
 from sketchloss.report.tables import write_csv
 from sketchloss.tap_distance import METRICS, Metric
+from sketchloss.training.held_folder import hold_run_folder
 from sketchloss.triplets import Triplets, agreement, read_triplets
 from sketchloss.weights import load_backbone
 
@@ -152,6 +153,11 @@ def probe(config: Probe) -> dict[str, Any]:
         ValueError: for data without strokes, weights, distances or judgments that do not fit, or an `out` in use.
         FileNotFoundError: for weights that are not there.
     """
+    with hold_run_folder(config.out):
+        return _probe(config)
+
+
+def _probe(config: Probe) -> dict[str, Any]:
     # Set-up: mistakes are found before anything is written or takes long ---------------------------------------------
     device = "cuda" if torch.cuda.is_available() else "cpu"
     families = _families(config, device)

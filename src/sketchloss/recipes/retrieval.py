@@ -44,6 +44,7 @@ from sketchloss.report.tables import write_csv
 from sketchloss.statistics import paired_t_test, spread
 from sketchloss.training.checks import require_positive
 from sketchloss.training.guards import TrainingStopped, require_finite
+from sketchloss.training.held_folder import hold_run_folder
 from sketchloss.training.run import check_run_folder, open_run_folder
 from sketchloss.weights import weights_digest
 
@@ -154,8 +155,13 @@ def retrieval(config: Retrieval) -> dict[str, Any]:
         ValueError: as `Retrieval`, `open_sketches`, `load_backbone` and `check_run_folder`.
         TrainingStopped: if a loss is not finite.
     """
-    # Set-up ----------------------------------------------------------------------------------------------------------
     check_run_folder(config.out, config, config.resume, free=MEASURING)
+    with hold_run_folder(config.out):
+        return _retrieval(config)
+
+
+def _retrieval(config: Retrieval) -> dict[str, Any]:
+    # Set-up ----------------------------------------------------------------------------------------------------------
     for arm in config.arms():
         for run in range(min(config.seeds, config.count(arm))):
             # A mistake is said before the first hour, not after.

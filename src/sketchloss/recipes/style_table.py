@@ -42,6 +42,7 @@ from sketchloss.report.style_table import CSV_HEADER, style_report, style_rows
 from sketchloss.report.tables import write_csv
 from sketchloss.ssim import ssim
 from sketchloss.statistics import spread
+from sketchloss.training.held_folder import hold_run_folder
 from sketchloss.training.run import check_run_folder, open_run_folder
 
 BATCH = 16
@@ -118,8 +119,13 @@ def style_table(config: StyleTable) -> dict[str, Any]:
         ValueError: as `StyleTable`, `open_pairs` and `style_transfer`.
         TrainingStopped: if a loss is not finite.
     """
-    # Set-up ----------------------------------------------------------------------------------------------------------
     check_run_folder(config.out, config, config.resume, free=MEASURING)
+    with hold_run_folder(config.out):
+        return _style_table(config)
+
+
+def _style_table(config: StyleTable) -> dict[str, Any]:
+    # Set-up ----------------------------------------------------------------------------------------------------------
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     reuse_freed_memory()
     extractors = open_extractors(  # a mistake in any of these is said before the first hour, not after

@@ -43,6 +43,7 @@ from sketchloss.style_loss import StyleTransferLoss
 from sketchloss.training.accelerator import new_accelerator
 from sketchloss.training.checks import require_not_negative, require_positive
 from sketchloss.training.guards import blank_warning, require_finite
+from sketchloss.training.held_folder import hold_run_folder
 from sketchloss.training.meter import Meter
 from sketchloss.training.run import Run, check_run_folder
 
@@ -177,10 +178,15 @@ def style_transfer(config: StyleTransfer) -> dict[str, Any]:
         ValueError: as `StyleTransfer`, `open_photos`, `open_style`, `load_backbone` and `Run`.
         TrainingStopped: if the loss is not finite.
     """
-    # Set-up ----------------------------------------------------------------------------------------------------------
     accelerator = new_accelerator(config.precision, seed=config.seed)
-    say = accelerator.print
     check_run_folder(config.out, config, config.resume)  # before an hour of decoding, not after
+    with hold_run_folder(config.out, main=accelerator.is_main_process):
+        return _style_transfer(config, accelerator)
+
+
+def _style_transfer(config: StyleTransfer, accelerator: Accelerator) -> dict[str, Any]:
+    # Set-up ----------------------------------------------------------------------------------------------------------
+    say = accelerator.print
     if config.arm not in config.arms():
         raise ValueError(f"arm is {config.arm}, which has no weights: give --{config.arm.replace('+', '-')}")
     reuse_freed_memory()

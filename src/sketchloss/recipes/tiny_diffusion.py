@@ -47,6 +47,7 @@ from sketchloss.report.grid import draw_grid
 from sketchloss.training.accelerator import new_accelerator
 from sketchloss.training.checks import require_not_negative, require_positive
 from sketchloss.training.guards import require_finite
+from sketchloss.training.held_folder import hold_run_folder
 from sketchloss.training.meter import Meter
 from sketchloss.training.order import seeded
 from sketchloss.training.run import Run, check_run_folder
@@ -152,10 +153,15 @@ def tiny_diffusion(config: TinyDiffusion) -> dict[str, Any]:
         ValueError: as `TinyDiffusion`, `open_sketches`, `build_tiny` and `Run`.
         TrainingStopped: if a loss is not finite.
     """
-    # Set-up ----------------------------------------------------------------------------------------------------------
     accelerator = new_accelerator(config.precision, seed=config.seed)
-    say = accelerator.print
     check_run_folder(config.out, config, config.resume)
+    with hold_run_folder(config.out, main=accelerator.is_main_process):
+        return _tiny_diffusion(config, accelerator)
+
+
+def _tiny_diffusion(config: TinyDiffusion, accelerator: Accelerator) -> dict[str, Any]:
+    # Set-up ----------------------------------------------------------------------------------------------------------
+    say = accelerator.print
     reuse_freed_memory()
 
     # Data ------------------------------------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ from sketchloss.report.tables import write_csv
 from sketchloss.report.tricks_figure import draw_tricks
 from sketchloss.report.tricks_sheet import draw_tricked
 from sketchloss.report.tricks_table import ALL, CSV_HEADER, tricks_report, tricks_rows
+from sketchloss.training.held_folder import hold_run_folder
 from sketchloss.weights import load_backbone
 
 Taps = Literal["default", "paper", "deep"]
@@ -114,6 +115,11 @@ def tricks(config: Tricks) -> dict[str, Any]:
         ValueError: for sources, weights or distances that do not fit, drawings that are too few, or an `out` in use.
         FileNotFoundError: for weights that are not there.
     """
+    with hold_run_folder(config.out):
+        return _tricks(config)
+
+
+def _tricks(config: Tricks) -> dict[str, Any]:
     # Set-up: mistakes are found before anything is written or takes long ---------------------------------------------
     device = "cuda" if torch.cuda.is_available() else "cpu"
     distances = _distances(config, device)

@@ -31,6 +31,7 @@ from sketchloss.recipes.study.plan import plan_cells
 from sketchloss.recipes.study.reporting import write_report
 from sketchloss.recipes.study.running import CELLS, find_workplace, run_cells
 from sketchloss.recipes.study.settings import PRESETS, Study
+from sketchloss.training.held_folder import is_held
 from sketchloss.triplets import read_triplets
 from sketchloss.weights import load_backbone
 
@@ -131,6 +132,8 @@ def _open_folder(config: Study, launch: str) -> None:
     if found and not (out / MARKER).is_file():
         raise ValueError(f"{out} is not empty and not a study: choose another --out")
     if config.again:
+        if any(is_held(cell) for cell in (out / CELLS).glob("*")):
+            raise ValueError(f"another process is working in {out}: wait until it is done, or choose another --out")
         for name in found & MADE - {MARKER}:  # which stays, so that an interruption leaves a study's folder
             path = out / name
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
