@@ -3,7 +3,7 @@
 import os
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from functools import cache
 from io import BytesIO
@@ -116,6 +116,18 @@ def probe_picture(path: str | Path) -> None:
             _decode(file)
 
 
+def has_later_pages(path: str | Path) -> bool:
+    """Tell whether a picture file has further pages or frames, of which `read_picture` takes the first.
+
+    A look at the header, mostly. A damaged file has none: reading it says what is wrong.
+    """
+    try:
+        with _quiet(), open_input(path, pipes=False) as file:  # what is read from a pipe here would be gone
+            return bool(getattr(_open(file), "is_animated", False))
+    except Exception:  # noqa: BLE001 (damaged in whatever way)
+        return False
+
+
 def find_pictures(folder: str | Path) -> list[Path]:
     """List the pictures in a folder and its subfolders, by suffix, in a fixed order.
 
@@ -127,21 +139,26 @@ def find_pictures(folder: str | Path) -> list[Path]:
     Raises:
         ValueError: if `folder` is not a folder, or may not be listed.
     """
+    return find_files(folder, picture_suffixes())
+
+
+def find_files(folder: str | Path, suffixes: Container[str]) -> list[Path]:
+    """List the files with some suffixes, in lower case with the dot, as `find_pictures` does."""
     folder = Path(folder)
     if not folder.is_dir():
         raise ValueError(f"{folder} is not a folder; give the path of a folder of pictures")
     try:
-        return list(_walk(folder, folder.resolve(), set()))
+        return list(_walk(folder, suffixes, folder.resolve(), set()))
     except PermissionError:
         raise ValueError(f"{folder}: no permission to list it; change its permissions") from None
 
 
-def _walk(folder: Path, root: Path, entered: set[Path]) -> Iterator[Path]:
+def _walk(folder: Path, suffixes: Container[str], root: Path, entered: set[Path]) -> Iterator[Path]:
     for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
         if entry.name.startswith((".", "__MACOSX")):
             continue
         if not entry.is_dir():
-            if entry.suffix.lower() in picture_suffixes():
+            if entry.suffix.lower() in suffixes:
                 yield entry
             continue
         if entry.is_symlink():
@@ -150,7 +167,7 @@ def _walk(folder: Path, root: Path, entered: set[Path]) -> Iterator[Path]:
                 continue
             entered.add(place)
         try:
-            below = list(_walk(entry, root, entered))
+            below = list(_walk(entry, suffixes, root, entered))
         except PermissionError:
             below = [entry]
         yield from below

@@ -13,6 +13,7 @@ from gradio.data_classes import FileData, ImageData, ListFiles
 from PIL import Image
 
 from sketchloss.images import UnreadablePicture, picture_suffixes, read_picture
+from sketchloss.passed_over import say_other_kinds
 
 #: Of a zip archive: files, bytes unpacked in all, and bytes of one file.
 MOST_FILES = 20_000
@@ -171,6 +172,17 @@ def unpack_drawings(archive: Path, folder: Path, *, most: int = MOST_BYTES) -> i
         raise BadArchive(f"the zip archive cannot be read ({reason}): make it again") from None
 
 
+def not_unpacked(archive: Path) -> list[str]:
+    """Say which pictures of an archive that was unpacked are of kinds that cannot be read: no line, or one."""
+    with zipfile.ZipFile(archive) as opened:
+        return _other_kinds(opened)
+
+
+def _other_kinds(opened: zipfile.ZipFile) -> list[str]:
+    paths = [PurePosixPath(entry.filename.replace("\\", "/")) for entry in opened.infolist()]
+    return say_other_kinds("the zip archive", (path for path in paths if not _is_hidden(path)))
+
+
 def _pictures_in(opened: zipfile.ZipFile, most: int) -> Iterator[tuple[zipfile.ZipInfo, str]]:
     """Return the entries that are pictures, each with its label, once the whole list has been found harmless."""
     files = [entry for entry in opened.infolist() if entry.filename and not entry.is_dir()]
@@ -187,7 +199,8 @@ def _pictures_in(opened: zipfile.ZipFile, most: int) -> Iterator[tuple[zipfile.Z
             raise BadArchive("the zip archive is encrypted: make one without a password")
     wanted = [entry for entry in files if _is_picture(PurePosixPath(entry.filename.replace("\\", "/")))]
     if not wanted:
-        raise BadArchive("the zip archive holds no pictures (.png, .jpg and the like): put some into it")
+        why = "the zip archive holds no pictures (.png, .jpg and the like): put some into it"
+        raise BadArchive("; ".join([why, *_other_kinds(opened)]))
     if len(wanted) > MOST_FILES:
         raise BadArchive(f"the zip archive holds {len(wanted):,} pictures: {MOST_FILES:,} at most, so split it")
     if (total := sum(entry.file_size for entry in wanted)) > most:
@@ -199,8 +212,11 @@ def _pictures_in(opened: zipfile.ZipFile, most: int) -> Iterator[tuple[zipfile.Z
 
 
 def _is_picture(path: PurePosixPath) -> bool:
-    hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
-    return path.suffix.lower() in picture_suffixes() and not hidden
+    return path.suffix.lower() in picture_suffixes() and not _is_hidden(path)
+
+
+def _is_hidden(path: PurePosixPath) -> bool:
+    return any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
 
 
 def _safe(label: str) -> str:

@@ -24,6 +24,7 @@ from tqdm import tqdm
 from sketchloss.files import NoFile, open_input
 from sketchloss.gallery.table import Known, PictureTable, Row
 from sketchloss.images import UnreadablePicture, find_pictures, fit_square, read_picture, to_tensor
+from sketchloss.passed_over import no_pictures, passed_over
 
 Labels = Literal["folder", "none"]
 #: Whether a bar is shown on stderr, if that is a terminal; or what is told how many drawings of how many are done.
@@ -50,6 +51,8 @@ class AddReport:
     """Other content than before under the same path."""
     unreadable: tuple[str, ...]
     """A line for each file that cannot be read: which, why, and what to do."""
+    passed_over: tuple[str, ...]
+    """Lines about pictures that are not read: kinds of files that cannot be, and later pages of files."""
     embedded: int
     """How often the network ran: copies and moved files need no second time."""
     relabelled: int
@@ -73,6 +76,8 @@ class Walk:
     """The folders, absolute, as the operating system has them."""
     labels: dict[bytes, str | None]
     """Of each picture, by absolute path, the name of the folder directly below the root that holds it."""
+    passed_over: tuple[str, ...]
+    """As of `AddReport`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,21 +115,22 @@ def walk(folders: Sequence[str | Path], labels: Labels) -> Walk:
     """
     if not folders:
         raise ValueError("no folder is given: name at least one folder of drawings")
-    roots, found = [], {}
+    roots, found, unread = [], {}, []
     for folder in folders:
         root = Path(os.path.abspath(folder))  # noqa: PTH100 (not resolved: links keep the names that people gave them)
         if not root.exists():
             raise FileNotFoundError(f"{folder} does not exist: check the path")
         pictures = find_pictures(root)
         if not pictures:
-            raise ValueError(f"{folder} holds no pictures (.png, .jpg and the like): check the path")
+            raise ValueError(no_pictures(folder))
+        unread += passed_over(folder, pictures)
         roots.append(os.fsencode(root))
         for picture in pictures:
             parts = picture.relative_to(root).parts
             label = as_text(parts[0]) if labels == "folder" and len(parts) > 1 else None
             path = os.fsencode(picture)
             found[path] = found.get(path) if label is None else label  # where folders overlap, no label takes none away
-    return Walk(tuple(roots), found)
+    return Walk(tuple(roots), found, tuple(dict.fromkeys(unread)))
 
 
 def as_text(name: str | bytes | Path) -> str:
@@ -262,6 +268,7 @@ class Adding:
         return AddReport(
             **self.counts,
             unreadable=tuple(self.unreadable),
+            passed_over=found.passed_over,
             missing=tuple(Path(os.fsdecode(row.path)) for row in missing),
             pruned=len(missing) if prune else 0,
             rows=self.table.count(),

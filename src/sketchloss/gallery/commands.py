@@ -21,6 +21,7 @@ from PIL import Image
 from sketchloss.gallery import Gallery, Match
 from sketchloss.gallery.adding import AddReport, Labels, as_text, is_one_of
 from sketchloss.images import UnreadablePicture, find_pictures, fit_square, picture_suffixes, read_picture, save_picture
+from sketchloss.passed_over import later_pages, no_pictures, other_kinds
 from sketchloss.report.contact_sheet import Tile, draw_contact_sheet, fit_tile, sheet_size
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -190,6 +191,7 @@ def _print_report(gallery: Gallery, report: AddReport, config: Build | Add) -> N
         lines += [gone, *_listed(map(as_text, report.missing))]
     if report.unreadable:
         lines += [f"{len(report.unreadable):,} left out:", *(f"  {line}" for line in report.unreadable)]
+    lines += report.passed_over
     _print(lines)
 
 
@@ -204,7 +206,8 @@ def search(config: Search) -> None:
     given = [path for path in config.queries if not path.is_dir()]
     listed = [path for some in config.queries for path in (find_pictures(some) if some.is_dir() else [some])]
     if not listed:
-        raise ValueError(f"{config.queries[0]} holds no pictures (.png, .jpg and the like): name drawings to look for")
+        raise ValueError(no_pictures(config.queries[0]))
+    unread = [line for some in config.queries if some.is_dir() for line in other_kinds(some)] + later_pages(listed)
     if config.sheet:
         _check_sheet(config.sheet, listed, gallery)
     queries, found, unreadable = _find(config, gallery, listed, given)
@@ -216,8 +219,11 @@ def search(config: Search) -> None:
     if unreadable:
         left_out = [f"{len(unreadable):,} of {len(listed):,} queries left out:", *(f"  {line}" for line in unreadable)]
         sys.stderr.write("\n".join(left_out) + "\n")
+    for line in unread:
+        sys.stderr.write(f"note: {line}\n")
     if config.json:
-        _print_json({**_as_values(config, gallery, queries, found), "unreadable": unreadable})
+        values = _as_values(config, gallery, queries, found)
+        _print_json({**values, "unreadable": unreadable, "passed_over": unread})
         return
     lines = []
     for query, matches in zip(queries, found, strict=True):

@@ -23,6 +23,7 @@ from jaxtyping import Float16, Float32, Int64
 
 from sketchloss.arms import ArmWeights
 from sketchloss.backbone import ARMS, Backbone, tap_index
+from sketchloss.data.left_out import say_left_out
 from sketchloss.data.loading import HeldSketches, hold_if_small
 from sketchloss.data.names import short_name
 from sketchloss.data.sources import Sketches, open_sketches
@@ -161,6 +162,7 @@ def _class_separation(config: ClassSeparation) -> dict[str, Any]:
 
     # Data ------------------------------------------------------------------------------------------------------------
     sketches = open_sketches(config.data, config.image_size, per_class=config.per_class, seed=config.seed)
+    say_left_out(config.data, sketches.unreadable, sketches.passed_over)
     parts = _choose_parts(config, sketches)
     held = hold_if_small(sketches, workers=config.workers)
     if config.heads is not None:  # else the parts held out would be others

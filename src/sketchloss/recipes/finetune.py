@@ -24,6 +24,7 @@ from tqdm import tqdm
 
 from sketchloss.backbone import ARMS, Origin
 from sketchloss.data.augmentation import OVERSIZE, Augment
+from sketchloss.data.left_out import say_left_out
 from sketchloss.data.loading import hold_if_small, load_batches
 from sketchloss.data.names import short_name
 from sketchloss.data.sources import Sketches, open_sketches
@@ -79,10 +80,7 @@ def _finetune(config: Finetune, accelerator: Accelerator) -> dict[str, Any]:
         strict=config.strict,
         seed=config.seed,
     )
-    for line in sketches.unreadable[:5]:
-        say(f"skipped {line}")
-    if len(sketches.unreadable) > 5:
-        say(f"skipped {len(sketches.unreadable)} unreadable sketches in all")
+    say_left_out(config.data, sketches.unreadable, sketches.passed_over, say=say)
     if config.leave_out:
         sketches = sketches.select_classes(config.leave_out, leave_out=True)
     if len(sketches.classes) < 2:

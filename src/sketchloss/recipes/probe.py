@@ -25,6 +25,7 @@ from torch import Tensor
 
 from sketchloss.arms import ArmWeights
 from sketchloss.backbone import tap_index
+from sketchloss.data.left_out import say_left_out
 from sketchloss.data.stroke_drawings import open_drawings, split_in_halves
 from sketchloss.files import claim_folder, write_atomic, write_json
 from sketchloss.images import LARGEST_SIDE, fit_square, save_picture, to_tensor
@@ -169,6 +170,7 @@ def _probe(config: Probe) -> dict[str, Any]:
     faults: list[str] = []
     classes = max(2, math.ceil(config.drawings / ASKED_PER_CLASS))
     drawings = open_drawings(config.data, per_class=PER_CLASS, classes=classes, seed=config.seed, faults=faults)
+    say_left_out(config.data, faults)
     parts = split_in_halves(drawings, config.seed)
     halves = [
         make_trials(part, config.image_size, count=config.drawings // 2, levels=config.levels, seed=config.seed)

@@ -30,6 +30,7 @@ from tqdm import tqdm
 
 from sketchloss.arms import ArmWeights
 from sketchloss.backbone import tap_index
+from sketchloss.data.left_out import say_left_out
 from sketchloss.data.loading import HeldSketches, hold_if_small
 from sketchloss.data.sources import Sketches, open_sketches
 from sketchloss.features import Precision, cached_features, pixels_digest
@@ -173,8 +174,7 @@ def _retrieval(config: Retrieval) -> dict[str, Any]:
 
     # Data ------------------------------------------------------------------------------------------------------------
     sketches = open_sketches(config.data, config.image_size, per_class=config.per_class, seed=config.seed)
-    for line in sketches.unreadable[:5]:
-        print(f"skipped {line}")
+    say_left_out(config.data, sketches.unreadable, sketches.passed_over)
     parts = [
         sketches.split_indices(config.held_out, seed=seed, duplicates=config.duplicates == "together")
         for seed in config.all_seeds()

@@ -25,6 +25,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from sketchloss.arms import ArmName, ArmWeights
+from sketchloss.data.left_out import say_left_out
 from sketchloss.data.loading import hold_if_small, load_batches, to_unit_range
 from sketchloss.data.pairs import Pairs, open_pairs
 from sketchloss.data.photos import open_photos
@@ -140,12 +141,12 @@ def _style_table(config: StyleTable) -> dict[str, Any]:
 
     # Data ------------------------------------------------------------------------------------------------------------
     content = open_photos(config.content, config.image_size, limit=config.limit, seed=config.seed)
+    say_left_out(config.content, content.unreadable, content.passed_over)
     parts: dict[str, tuple[Pairs, Pairs]] = {}
     digests = [content.digest()]
     for source in config.sets:
         train, test = (open_pairs(source, part=part, strict=config.strict) for part in ("train", "test"))
-        for line in test.problems[:5]:
-            print(f"skipped {line}")
+        say_left_out(source, test.problems)
         if min(len(train), len(test)) < 2:
             raise ValueError(f"{source} has {len(train)} training and {len(test)} test pairs: at least two are needed")
         parts[source] = train, test

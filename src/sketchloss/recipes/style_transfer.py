@@ -28,6 +28,7 @@ from tqdm import tqdm
 
 from sketchloss.arms import ArmName, WeightsPerArm
 from sketchloss.balance import Balance, Balancing, gradient_norms
+from sketchloss.data.left_out import say_left_out
 from sketchloss.data.loading import hold_if_small, load_batches, to_unit_range
 from sketchloss.data.names import short_name
 from sketchloss.data.photos import open_photos, open_style
@@ -338,10 +339,7 @@ def _opened(
     opened: Callable[..., Pictures], source: str, limit: int | None, config: StyleTransfer, say: Callable[[str], None]
 ) -> Pictures:
     pictures = opened(source, config.image_size, limit=limit, strict=config.strict, seed=config.seed)
-    for line in pictures.unreadable[:5]:
-        say(f"skipped {line}")
-    if len(pictures.unreadable) > 5:
-        say(f"skipped {len(pictures.unreadable)} of {source} in all")
+    say_left_out(source, pictures.unreadable, pictures.passed_over, say=say)
     return pictures
 
 

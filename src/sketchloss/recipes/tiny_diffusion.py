@@ -32,6 +32,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 from transformers import CLIPTextModel
 
+from sketchloss.data.left_out import say_left_out
 from sketchloss.data.loading import HeldSketches
 from sketchloss.data.prompts import check_template, imagenet_names, make_prompts, readable
 from sketchloss.data.sources import Sketches, open_sketches
@@ -165,7 +166,7 @@ def _tiny_diffusion(config: TinyDiffusion, accelerator: Accelerator) -> dict[str
     reuse_freed_memory()
 
     # Data ------------------------------------------------------------------------------------------------------------
-    opened = [_open(source, config) for source in (config.data, *config.also)]
+    opened = [_open(source, config, say) for source in (config.data, *config.also)]
     parts = [pictures.split(config.held_out, seed=config.seed) for pictures in opened]
     learnt, held = ([HeldSketches(part[side], workers=config.workers) for part in parts] for side in (0, 1))
     classes = opened[0].classes
@@ -289,8 +290,10 @@ def _tiny_diffusion(config: TinyDiffusion, accelerator: Accelerator) -> dict[str
 # Data ----------------------------------------------------------------------------------------------------------------
 
 
-def _open(source: str, config: TinyDiffusion) -> Sketches:
-    return open_sketches(source, config.image_size, per_class=config.per_class, seed=config.seed)
+def _open(source: str, config: TinyDiffusion, say: Callable[[str], object]) -> Sketches:
+    opened = open_sketches(source, config.image_size, per_class=config.per_class, seed=config.seed)
+    say_left_out(source, opened.unreadable, opened.passed_over, say=say)
+    return opened
 
 
 # Networks ------------------------------------------------------------------------------------------------------------

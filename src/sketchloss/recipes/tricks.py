@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, get_args
 import torch
 import tyro
 
+from sketchloss.data.left_out import say_left_out
 from sketchloss.files import claim_folder, write_atomic, write_json
 from sketchloss.images import LARGEST_SIDE, save_picture
 from sketchloss.loss import BEFORE_0_2, DEFAULT_LAYERS, PAPER_LAYERS, Metric, SketchLoss
@@ -125,6 +126,7 @@ def _tricks(config: Tricks) -> dict[str, Any]:
     distances = _distances(config, device)
     faults: list[str] = []
     halves = {source: open_halves(source, seed=config.seed, faults=faults) for source in config.data}
+    say_left_out(", ".join(config.data), faults)
     smallest = min(config.image_sizes)
     tried = [make_tricks(half[0], smallest, count=1, seed=config.seed) for half in halves.values()]
     measure_tricks(distances, tried[0], device=device)

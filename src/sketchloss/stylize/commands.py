@@ -145,9 +145,8 @@ def apply(config: Apply) -> int:
             f"({stylizer.config.image_size} pixels): if they look like texture, try --draw-size "
             f"{LARGE // 2 * stylizer.config.image_size}\n"
         )
-    if plan.unreadable:
-        kinds = ", ".join(sorted({path.suffix.lower() for path in plan.unreadable}))
-        sys.stderr.write(f"note: {len(plan.unreadable):,} files cannot be read here ({kinds}): convert them first\n")
+    for line in plan.passed_over:
+        sys.stderr.write(f"note: {line}\n")
     if left_out:
         lines = [f"{len(left_out):,} of {len(plan.jobs):,} left out:", *(f"  {line}" for line in left_out)]
         sys.stderr.write("\n".join(lines) + "\n")
