@@ -26,7 +26,7 @@ from typing import Annotated, Any, Literal
 
 import torch
 import tyro
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
 from sketchloss.calibration import calibration_for
@@ -36,7 +36,6 @@ from sketchloss.images import (
     find_pictures,
     fit_square,
     picture_suffixes,
-    read_picture,
     save_picture,
     to_tensor,
 )
@@ -45,6 +44,7 @@ from sketchloss.loss import DEFAULT_LAYERS, DEFAULT_METRIC, SketchLoss
 from sketchloss.passed_over import later_pages, no_pictures, other_kinds
 from sketchloss.report.difference import Caption, draw_difference
 from sketchloss.tap_distance import VERSIONS, Metric
+from sketchloss.visible_ink import open_visible
 from sketchloss.weights import weights_digest
 
 # Pixels evaluated at once: 16 pairs at 256, so that large pictures need no more memory than small ones.
@@ -246,9 +246,8 @@ def picture_differences(
 
 
 def _read(pair: Pair, invert: bool) -> tuple[Image.Image, Image.Image]:
-    a, b = read_picture(pair.a), read_picture(pair.b)
     # Turned here and not in the loss: the paper that `fit_square` puts around a drawing is white.
-    return (ImageOps.invert(a), ImageOps.invert(b)) if invert else (a, b)
+    return open_visible(pair.a, invert=invert), open_visible(pair.b, invert=invert)
 
 
 def _fit(

@@ -28,8 +28,9 @@ from sketchloss.gallery import Gallery, Match
 from sketchloss.gallery.adding import AddReport, as_text
 from sketchloss.gallery.settings import is_gallery
 from sketchloss.gallery.table import GalleryError
-from sketchloss.images import UnreadablePicture, read_picture
+from sketchloss.images import UnreadablePicture
 from sketchloss.report.contact_sheet import fit_tile
+from sketchloss.visible_ink import open_to_show
 
 #: Drawings that are shown at first, and at most.
 SHOWN, MOST = 10, 30
@@ -48,7 +49,7 @@ def find(gallery: Gallery, drawing: Image.Image, k: int) -> list[tuple[Match, Im
 def small_picture(path: Path, content: str) -> Image.Image:  # noqa: ARG001 (tells changed files apart)
     """Return a small picture of a gallery's drawing; grey if its file is gone."""
     try:
-        return fit_tile(read_picture(path))
+        return fit_tile(open_to_show(path))
     except UnreadablePicture:
         return Image.new("L", (96, 96), 225)
 

@@ -23,8 +23,9 @@ from tqdm import tqdm
 
 from sketchloss.files import NoFile, open_input
 from sketchloss.gallery.table import Known, PictureTable, Row
-from sketchloss.images import UnreadablePicture, find_pictures, fit_square, read_picture, to_tensor
+from sketchloss.images import UnreadablePicture, find_pictures, fit_square, to_tensor
 from sketchloss.passed_over import no_pictures, passed_over
+from sketchloss.visible_ink import open_visible
 
 Labels = Literal["folder", "none"]
 #: Whether a bar is shown on stderr, if that is a terminal; or what is told how many drawings of how many are done.
@@ -166,7 +167,13 @@ def _stat(path: str | Path | bytes) -> os.stat_result | None:
 
 
 def look(
-    paths: Iterable[bytes], is_known: Callable[[str], bool], *, image_size: int, ahead: int, workers: int | None = None
+    paths: Iterable[bytes],
+    is_known: Callable[[str], bool],
+    *,
+    image_size: int,
+    ahead: int,
+    workers: int | None = None,
+    invert: bool = False,
 ) -> Iterator[Seen]:
     """Read, hash and decode files in threads, in their order.
 
@@ -176,6 +183,7 @@ def look(
         image_size: side of the square that each picture is fitted into.
         ahead: at most so many are held decoded.
         workers: threads; None: one for each core, 8 at most.
+        invert: the drawings are light on dark.
     """
     if workers is None:
         workers = min(8, os.cpu_count() or 1)
@@ -183,7 +191,7 @@ def look(
     with ThreadPoolExecutor(workers) as pool:
         try:
             for path in paths:
-                waiting.append(pool.submit(look_at, path, is_known, image_size))
+                waiting.append(pool.submit(look_at, path, is_known, image_size, invert=invert))
                 if len(waiting) >= ahead:
                     yield waiting.popleft().result()
             while waiting:
@@ -192,7 +200,7 @@ def look(
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def look_at(path: bytes, is_known: Callable[[str], bool], image_size: int) -> Seen:
+def look_at(path: bytes, is_known: Callable[[str], bool], image_size: int, *, invert: bool = False) -> Seen:
     """Read, hash and, if its content is not known, decode one file."""
     name = os.fsdecode(path)
     try:
@@ -202,7 +210,7 @@ def look_at(path: bytes, is_known: Callable[[str], bool], image_size: int) -> Se
             if is_known(found):
                 return Seen(path, found, size)
             file.seek(0)
-            picture = read_picture(file, name=name)
+            picture = open_visible(file, name=name, invert=invert)
         return Seen(path, found, size, to_tensor(fit_square(picture, image_size)))
     except UnreadablePicture as error:
         return Seen(path, unreadable=as_text(str(error)))
@@ -225,6 +233,8 @@ class Adding:
     batch: int
     """Pictures embedded at once."""
     commit_rows: int
+    invert: bool = False
+    """The drawings are light on dark."""
     by_path: dict[bytes, Known] = field(default_factory=dict)
     rows_with: Counter[str] = field(default_factory=Counter)
     """How many rows have each content."""
@@ -248,7 +258,12 @@ class Adding:
             if row.path not in found.labels:
                 self.elsewhere.setdefault(row.hash, deque()).append(row)
         looked = look(
-            found.labels, self.hashes.__contains__, image_size=self.image_size, ahead=2 * self.batch, workers=workers
+            found.labels,
+            self.hashes.__contains__,
+            image_size=self.image_size,
+            ahead=2 * self.batch,
+            workers=workers,
+            invert=self.invert,
         )
         bar = tqdm(looked, "adding", len(found.labels), unit=" drawings", disable=None if progress is True else True)
         for number, seen in enumerate(bar):
@@ -344,7 +359,7 @@ class Adding:
     def _embedding_of(self, row: Known) -> Float32[np.ndarray, " d"] | None:
         if row.hash not in self.embeddings:
             # It was known when it was looked at, and the last row that had it has been overwritten since.
-            seen = look_at(row.path, lambda _: False, self.image_size)
+            seen = look_at(row.path, lambda _: False, self.image_size, invert=self.invert)
             if seen.image is None or seen.hash != row.hash:
                 self.unreadable.append(
                     seen.unreadable or f"{as_text(row.path)}: changed while it was read; add it again"
