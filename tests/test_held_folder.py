@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from sketchloss.cli import main
+from sketchloss.data.doodles import doodle
+from sketchloss.gallery import Gallery
 from sketchloss.recipes.study import Study, _open_folder
 from sketchloss.training.held_folder import hold_run_folder
 
@@ -86,3 +88,24 @@ def test_a_folder_that_is_refused_stays_as_it_was(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis"]
     with pytest.raises(ValueError, match=r"thesis\.tex is not a folder: choose"), hold_run_folder(out / "thesis.tex"):
         pass
+
+
+def test_two_processes_that_build_one_gallery_make_it_once(tmp_path):
+    for number in range(6):
+        (tmp_path / "drawings").mkdir(exist_ok=True)
+        doodle("cat", number).sketch(64).save(tmp_path / "drawings" / f"{number}.png")
+    line = [sys.executable, "-m", "sketchloss", "gallery", "build", "gallery", "drawings", "--image-size", "32"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": tmp_path}
+    processes = [subprocess.Popen(line, **pipes, start_new_session=True) for _ in range(2)]
+    try:
+        said = [process.communicate(timeout=240) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait(60)
+    for process, (_, errors) in zip(processes, said, strict=True):
+        assert process.returncode in (0, 2)
+        assert errors.count("\n") <= 1, errors  # that it waits, or that the other has made it
+    assert 0 in [process.returncode for process in processes]
+    assert len(Gallery.open(tmp_path / "gallery")) == 6
+    assert Gallery.open(tmp_path / "gallery").settings.built

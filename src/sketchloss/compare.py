@@ -81,7 +81,7 @@ class Compare:
     worst: int = 5
     """How many of the farthest pairs to name and, with --map, to draw."""
     invert: bool = False
-    """The drawings are light on dark."""
+    """The drawings are light on dark, or light on a transparent ground."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto`: the GPU if there is one."""
 

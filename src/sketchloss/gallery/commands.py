@@ -53,7 +53,7 @@ class Build:
     labels: Labels = "folder"
     """`folder`: a drawing's label is the name of the folder directly below the given one that holds it."""
     invert: bool = False
-    """The drawings are light on dark."""
+    """The drawings are light on dark, or light on a transparent ground."""
     json: bool = False
     """Print JSON and nothing else."""
     device: Device = "auto"
@@ -119,7 +119,7 @@ class Search:
     weights: Annotated[str | None, tyro.conf.DisallowNone] = None
     """Those that the gallery was made with, if they are elsewhere now."""
     invert: bool = False
-    """The queries are light on dark."""
+    """The queries are light on dark, or light on a transparent ground."""
     json: bool = False
     """Print JSON and nothing else."""
     device: Device = "auto"

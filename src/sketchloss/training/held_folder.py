@@ -43,7 +43,8 @@ def hold_run_folder(folder: str | Path, *, main: bool = True) -> Iterator[None]:
             clear_left_behind(folder)
         yield
     finally:
-        (folder / LOCK).unlink(missing_ok=True)  # before it is released: after that it may be another's
+        with suppress(OSError):  # such as Windows', which removes no open file
+            (folder / LOCK).unlink()  # before it is released: after that it may be another's
         lock.release()
         with suppress(OSError):  # that one is not empty
             for path in made:
