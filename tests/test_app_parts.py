@@ -13,7 +13,7 @@ from pathlib import Path
 
 import gradio as gr
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from sketchloss.app.canvas import PREFIX, read_canvas
 from sketchloss.app.compare import compare, draw_place
@@ -153,6 +153,26 @@ def test_the_page_and_the_command_find_the_same_distance(tmp_path, narrow):
                                  (("cat", 1), ("rabbit", 2))), invert_first=True, invert_second=True)  # fmt: skip
     plain = compare(services, _drawing("cat", 1, 256), _drawing("rabbit", 2, 256))
     assert turned.distance == pytest.approx(plain.distance, rel=1e-4)
+
+
+def test_light_ink_on_a_transparent_ground_is_compared_when_turned_and_else_named(tmp_path, narrow):
+    services = open_services(weights=narrow, cache=tmp_path)
+    chalk = Image.new("RGBA", (256, 256), "white")
+    chalk.putalpha(ImageOps.invert(_drawing("cat", 1, 256).convert("L")))
+    chalk.save(tmp_path / "chalk.png")
+    given = read_upload(str(tmp_path / "chalk.png"), "chalk.png", within=tmp_path, transparent=True)
+    paper = _drawing("cat", 1, 256)
+    assert compare(services, given, paper, invert_first=True).distance == pytest.approx(0, abs=1e-2)
+    note = compare(services, paper, given).notes[0]
+    assert note.startswith("The second has light ink on a transparent ground, which is lost on white paper: try “Light")
+    ink = Image.new("RGBA", chalk.size, "black")
+    ink.putalpha(chalk.getchannel("A"))
+    note = compare(services, ink, paper, invert_first=True).notes[0]
+    assert note.startswith(
+        "The first has dark ink on a transparent ground, which is lost on black paper: untick “Light"
+    )
+    with pytest.raises(gr.Error, match=r"chalk\.png: all in it is light on a transparent ground"):
+        read_upload(str(tmp_path / "chalk.png"), "chalk.png", within=tmp_path)
 
 
 def test_notes_name_other_pens_dark_paper_and_nothing_drawn(tmp_path, narrow):

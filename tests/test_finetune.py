@@ -31,7 +31,7 @@ from sketchloss.recipes.finetune import PRESETS, Finetune, finetune
 from sketchloss.training import resources
 from sketchloss.training.classifier import Classifier
 from sketchloss.training.guards import TrainingStopped, chance_warning
-from sketchloss.training.run import hold_run_folder
+from sketchloss.training.held_folder import hold_run_folder
 from sketchloss.training.sizes import StepSizes
 
 pytestmark = pytest.mark.usefixtures("fresh_accelerate")
@@ -242,7 +242,7 @@ def test_a_second_training_in_one_folder_is_refused(config):
         wait_until((config.out / "metrics.jsonl").exists, process)
         before = (config.out / "config.json").read_bytes()
         for resume, words in (
-            (True, "another process is training in .*run: wait until"),
+            (True, "another process is working in .*run: wait until"),
             (False, "already holds a run"),
         ):
             with pytest.raises(ValueError, match=words) as error:
@@ -261,7 +261,7 @@ def test_a_held_folder_that_stays_empty_is_removed(tmp_path):
     assert not (tmp_path / "run").exists()
     with hold_run_folder(tmp_path / "run"):
         (tmp_path / "run" / "config.json").touch()
-        with pytest.raises(ValueError, match="another process is training"), hold_run_folder(tmp_path / "run"):
+        with pytest.raises(ValueError, match="another process is working"), hold_run_folder(tmp_path / "run"):
             pass
     assert (tmp_path / "run" / "config.json").exists()
     with hold_run_folder(tmp_path / "other", main=False):

@@ -12,7 +12,7 @@ import torch
 from sketchloss import Backbone, save_backbone
 from sketchloss.cli import main
 from sketchloss.data.doodles import doodle
-from sketchloss.gallery import Gallery
+from sketchloss.gallery import Gallery, commands
 from sketchloss.images import read_picture
 from sketchloss.report.contact_sheet import draw_contact_sheet
 
@@ -122,9 +122,9 @@ def test_a_sheet_holds_its_pictures_small_and_is_refused_before_they_are_read(pl
     assert len(held) == 9
     assert max(held) <= (112, 112)
 
-    monkeypatch.setattr(
-        "sketchloss.gallery.commands.read_picture", lambda path: read.append(path) or read_picture(path)
-    )
+    for name in ("open_visible", "open_to_show"):
+        opener = getattr(commands, name)
+        monkeypatch.setattr(commands, name, lambda path, opener=opener, **how: read.append(path) or opener(path, **how))
     monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", 400 * 400)
     refuse(capsys, "search gallery large.png --sheet sheet.png", "a sheet of 1 rows with 8 pictures", "draw fewer rows")
     assert read == [Path("large.png")]  # as a query

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from sketchloss.data.doodles import KINDS, doodle
 from sketchloss.data.quickdraw import read_ndjson, to_unit_square
 from sketchloss.data.sources import open_sketches
+from sketchloss.data.stroke_drawings import open_drawings
 from sketchloss.data.strokes import draw_strokes
 from sketchloss.images import UnreadablePicture, fit_square, read_picture
 
@@ -243,6 +244,63 @@ def test_malformed_lines_are_named_also_from_the_cache_and_a_changed_file_is_rea
     path.write_text(path.read_text().split("\n", 1)[1])
     assert len(open_sketches(root, 16).unreadable) == 1
     assert len(open_sketches(root, 16, per_class=2)) == 4
+
+
+def _fifo(path):
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda path: path.mkdir(), "a folder, not a file; move it elsewhere"),
+        (lambda path: path.symlink_to("nowhere"), "no such file or directory; check the file"),
+        (_fifo, "no regular file; remove it"),
+        (lambda path: path.write_text("\n"), "no drawing in it; fetch it again or remove it"),
+        (
+            lambda path: path.write_text(json.dumps({"word": "\ud800", "drawing": [[[0, 1], [0, 1]]]})),
+            r"the word '\ud800' is no text in one line; name the class in plain letters",
+        ),
+        (
+            lambda path: path.write_text(json.dumps({"word": "a\0b", "drawing": [[[0, 1], [0, 1]]]})),
+            r"the word 'a\x00b' is no text in one line",
+        ),
+    ],
+    ids=["folder", "broken link", "pipe", "blank", "half a character", "control character"],
+)
+@pytest.mark.parametrize("name", ["bad.ndjson", "\udcff.NDJSON"])
+def test_a_quickdraw_file_that_will_not_do_is_named_and_the_others_are_read(tmp_path, make, reason, name):
+    root = ndjson_folder(tmp_path / "set", count=6)
+    for path in root.glob("*.ndjson"):  # rich enough to be probed
+        row = {"word": path.stem, "drawing": [[[0, 255], [0, 255]]] * 8}
+        path.write_text(6 * (json.dumps(row) + "\n"))
+    make(root / name)
+    faults = []
+    assert len(open_drawings(root, per_class=2, faults=faults)) == 4
+    sketches = open_sketches(root, 16)
+    assert sketches.classes == ["cat", "train"]
+    for (line,) in (sketches.unreadable, faults):
+        line.encode()  # text, whatever the file's name
+        assert line.startswith(str(root))
+        assert reason in line
+        assert "\n" not in line
+    for path in root.glob("[ct]*.ndjson"):
+        path.unlink()
+    for opened in (lambda: open_sketches(root, 16), lambda: open_drawings(root, per_class=2)):
+        if not (root / name).is_dir():  # which may be a class folder's name
+            with pytest.raises(ValueError, match=re.escape(reason)):
+                opened()
+
+
+def test_words_of_all_languages_are_classes(tmp_path):
+    root = ndjson_folder(tmp_path / "set", words=("n\u200cn", "猫", "👩\u200d🎨"))
+    assert sorted(open_sketches(root, 16).classes) == sorted(["n\u200cn", "猫", "👩\u200d🎨"])
+
+
+def test_hidden_quickdraw_files_are_passed_over(tmp_path):
+    root = ndjson_folder(tmp_path / "set")
+    (root / "._cat.ndjson").write_bytes(b"\0\5\7")
+    assert open_sketches(root, 16, strict=True).classes == ["cat", "train"]
 
 
 def test_rows_of_quickdraw_lie_on_disk(tmp_path):

@@ -184,7 +184,7 @@ def test_what_a_user_may_want_to_know_is_noted(place, capsys):
     said = capsys.readouterr().err
     assert "note: 4 of 4 are more than 8 times as large as what the network was trained on (3 pixels)" in said
     assert "try --draw-size 12" in said
-    assert "note: 1 files cannot be read here (.heic): convert them first" in said
+    assert "note: photos: 1 file of a kind that cannot be read: phone.heic; save it as PNG" in said
     assert main(["style", "apply", "tiny", "photos/a.png", "--out", "b.png", "--draw-size", "12"]) == 0
     assert capsys.readouterr().err == ""
 

@@ -154,5 +154,6 @@ def test_pictures_that_cannot_be_read_here_are_named_and_hidden_ones_are_not(pla
     for name in ("photos/cats/phone.HEIC", "photos/raw.dng", "photos/._raw.dng"):
         Path(name).write_bytes(b"of a phone")
     plan = plan_pictures(["photos"], "new")
-    assert [path.name for path in plan.unreadable] == ["phone.HEIC", "raw.dng"]
-    assert plan_pictures(["photos/a.png"], "new.png").unreadable == []
+    said = "photos: 2 files of kinds that cannot be read: phone.HEIC, raw.dng; save them as PNG"
+    assert plan.passed_over == [said]
+    assert plan_pictures(["photos/a.png"], "new.png").passed_over == []

@@ -90,3 +90,11 @@ def test_which_columns_are_taken(columns, captions, chosen):
     features = Features({name: kind if isinstance(kind, ClassLabel) else Value(kind) for name, kind in columns.items()})
     rows = Dataset.from_dict({name: [] for name in columns}, features=features)
     assert choose_columns("set", rows, captions, only_text_is_class=True) == chosen
+
+
+def test_a_column_with_half_a_character_in_its_name_is_a_column(tmp_path):
+    path = tmp_path / "metadata.jsonl"
+    path.write_text('{"file_name": "0.png", "text": "a cat", "\\ud800": "x"}\n')
+    rows, _, faults = read_metadata(path)
+    assert rows.column_names == ["file_name", "text", "?"]
+    assert faults == []

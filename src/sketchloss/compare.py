@@ -26,7 +26,7 @@ from typing import Annotated, Any, Literal
 
 import torch
 import tyro
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
 from sketchloss.calibration import calibration_for
@@ -36,14 +36,15 @@ from sketchloss.images import (
     find_pictures,
     fit_square,
     picture_suffixes,
-    read_picture,
     save_picture,
     to_tensor,
 )
 from sketchloss.ink_amount import ink_amount, nearly_blank
 from sketchloss.loss import DEFAULT_LAYERS, DEFAULT_METRIC, SketchLoss
+from sketchloss.passed_over import later_pages, no_pictures, other_kinds
 from sketchloss.report.difference import Caption, draw_difference
 from sketchloss.tap_distance import VERSIONS, Metric
+from sketchloss.visible_ink import open_visible
 from sketchloss.weights import weights_digest
 
 # Pixels evaluated at once: 16 pairs at 256, so that large pictures need no more memory than small ones.
@@ -80,7 +81,7 @@ class Compare:
     worst: int = 5
     """How many of the farthest pairs to name and, with --map, to draw."""
     invert: bool = False
-    """The drawings are light on dark."""
+    """The drawings are light on dark, or light on a transparent ground."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto`: the GPU if there is one."""
 
@@ -140,7 +141,7 @@ def _by_name(folder: Path) -> dict[str, Path]:
             raise ValueError(f"{folder} holds both {named[name].name} and {path.name}: keep one picture of a name")
         named[name] = path
     if not named:
-        raise ValueError(f"{folder} holds no pictures (.png, .jpg and the like): check the path")
+        raise ValueError(no_pictures(folder))
     return named
 
 
@@ -245,9 +246,8 @@ def picture_differences(
 
 
 def _read(pair: Pair, invert: bool) -> tuple[Image.Image, Image.Image]:
-    a, b = read_picture(pair.a), read_picture(pair.b)
     # Turned here and not in the loss: the paper that `fit_square` puts around a drawing is white.
-    return (ImageOps.invert(a), ImageOps.invert(b)) if invert else (a, b)
+    return open_visible(pair.a, invert=invert), open_visible(pair.b, invert=invert)
 
 
 def _fit(
@@ -298,12 +298,15 @@ def _compare_pictures(config: Compare, loss: SketchLoss) -> str:
         pictures = picture_differences(loss, distances, size=config.size, invert=config.invert, weights=config.weights)
         save_picture(pictures[0], config.map)
     (distance,) = distances
+    unread = later_pages((config.a, config.b))
     calibration = calibration_for(loss, config.size)
     words = nearly_blank(*map(ink_amount, _read(distance.pair, config.invert)))
     if calibration and not words:
         words = calibration.words(distance.total)
     if config.json:
         known: dict[str, Any] = {"words": words} if words else {}
+        if unread:
+            known["passed_over"] = unread
         if calibration:
             known["closer_pairs"] = calibration.shares(distance.total)
         return _to_json(
@@ -316,6 +319,7 @@ def _compare_pictures(config: Compare, loss: SketchLoss) -> str:
     lines += [f"{name:{width}}  {value:#.4g}" for name, value in distance.per_tap.items()]
     if config.map:
         lines.append(f"{'map':{width}}  {config.map}")
+    lines += unread
     return "\n".join(lines)
 
 
@@ -323,6 +327,8 @@ def _compare_folders(config: Compare, loss: SketchLoss) -> str:
     from tqdm import tqdm
 
     pairs, only_a, only_b = match_folders(config.a, config.b)
+    unread = [*other_kinds(config.a), *other_kinds(config.b)]
+    unread += later_pages(path for pair in pairs for path in (pair.a, pair.b))
     bar = tqdm(pairs, unit="pair", disable=None, leave=False)  # on stderr, and only if that is a terminal
     distances, left_out = measure(loss, bar, size=config.size, invert=config.invert)
     if not distances:
@@ -351,6 +357,7 @@ def _compare_folders(config: Compare, loss: SketchLoss) -> str:
                 "only_in_a": only_a,
                 "only_in_b": only_b,
                 "left_out": left_out,
+                "passed_over": unread,
                 "maps": [str(path) for path in maps],
             },
         )
@@ -369,6 +376,7 @@ def _compare_folders(config: Compare, loss: SketchLoss) -> str:
     ]
     if left_out:
         lines += [f"{len(left_out):,} left out:", *(f"  {reason}" for reason in left_out)]
+    lines += unread
     return "\n".join(lines)
 
 

@@ -17,6 +17,8 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
+#: File in a folder for results that is locked while a process works there; see `hold_run_folder`.
+LOCK = ".lock"
 #: Names of files that `write_atomic` has begun.
 _LEFT_BEHIND = re.compile(r"\.(.+)\.[0-9a-f]{16}(\.\w+)?")
 #: Bytes that are taken from a pipe, and seconds without any of them.
@@ -146,7 +148,7 @@ def claim_folder(out: Path, *, kind: str, made: Collection[str], again: bool) ->
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise ValueError(f"{out} is not a folder: choose another --out")
     out.mkdir(parents=True, exist_ok=True)
-    found = list(out.iterdir())
+    found = [path for path in out.iterdir() if path.name != LOCK]
     if contents(out) and not (again and _marker(out) == marker):
         mend = "choose another --out" if again else f"choose another --out, or add --again to do a {kind} over"
         raise ValueError(f"{out} is not empty{f' and not a {kind}' if again else ''}: {mend}")
@@ -165,8 +167,8 @@ def _final_name(name: str) -> str:
 
 
 def contents(folder: Path) -> list[Path]:
-    """List what is in a folder, but for what `write_atomic` began and a killed process left."""
-    return [path for path in folder.iterdir() if not _LEFT_BEHIND.fullmatch(path.name)]
+    """List what is in a folder, but for its lock, and what `write_atomic` began and a killed process left."""
+    return [path for path in folder.iterdir() if path.name != LOCK and not _LEFT_BEHIND.fullmatch(path.name)]
 
 
 def clear_left_behind(folder: Path) -> None:

@@ -3,12 +3,12 @@
 import os
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from functools import cache
 from io import BytesIO
 from pathlib import Path
-from typing import IO, Protocol, cast, runtime_checkable
+from typing import IO, Literal, Protocol, cast, runtime_checkable
 
 import numpy as np
 import torch
@@ -24,6 +24,8 @@ from sketchloss.image_contract import check_values
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
 
 
+#: What transparency is flattened on.
+Paper = Literal["white", "black"]
 #: Side in pixels of pictures that are asked for; more is a slip of the hand, and takes all memory.
 LARGEST_SIDE = 8192
 
@@ -45,19 +47,22 @@ class BinaryFile(Protocol):
     def tell(self) -> int: ...  # noqa: D102
 
 
-def read_picture(source: str | Path | bytes | BinaryFile, *, name: str | None = None) -> Image.Image:
-    """Read a picture as people see it: upright, on white paper, 8-bit RGB.
+def read_picture(
+    source: str | Path | bytes | BinaryFile, *, name: str | None = None, paper: Paper | None = "white"
+) -> Image.Image:
+    """Read a picture as people see it: upright, on paper, 8-bit RGB.
 
-    EXIF orientation is applied; transparency is flattened on white; 16-bit grey is scaled by 1/257; of an animation the
-    first frame is taken. 32-bit integers and floats outside the usual ranges are stretched from their least to their
-    greatest value.
+    EXIF orientation is applied; transparency is flattened on the paper; 16-bit grey is scaled by 1/257; of an animation
+    the first frame is taken. 32-bit integers and floats outside the usual ranges are stretched from their least to
+    their greatest value.
 
     Args:
         source: a path, the bytes of a file, or a binary file (which is left open).
         name: what to call it in an error; a path is its own name.
+        paper: `black` for light ink, which white would hide; None keeps transparency.
 
     Returns:
-        An `RGB` picture in memory; no file stays open.
+        An `RGB` picture in memory, `RGBA` if it has transparency that is kept; no file stays open.
 
     Raises:
         UnreadablePicture: a missing, empty, truncated or foreign file, or one that claims more pixels than
@@ -67,35 +72,38 @@ def read_picture(source: str | Path | bytes | BinaryFile, *, name: str | None = 
     with _unreadable_as(label), _quiet():
         if isinstance(source, str | Path):
             with open_input(source) as file:
-                return _decode(file)
-        return _decode(BytesIO(source) if isinstance(source, bytes) else source)
+                return _decode(file, paper)
+        return _decode(BytesIO(source) if isinstance(source, bytes) else source, paper)
 
 
-def open_picture(picture: Image.Image | np.ndarray | Tensor | str | Path | bytes | BinaryFile) -> Image.Image:
-    """Return one picture, however it is held, as people see it: upright, on white paper, 8-bit RGB.
+def open_picture(
+    picture: Image.Image | np.ndarray | Tensor | str | Path | bytes | BinaryFile, *, paper: Paper = "white"
+) -> Image.Image:
+    """Return one picture, however it is held, as people see it: upright, on paper, 8-bit RGB.
 
     Args:
         picture: a path, the bytes of a file, a binary file, or a Pillow picture of any mode, each read as
             `read_picture` does; an array, as `to_tensor` takes it; or a tensor, as `to_picture` takes it.
+        paper: as for `read_picture`.
 
     Raises:
         ValueError: for anything else: what came, and the mend.
         UnreadablePicture: as `read_picture`.
     """
     if isinstance(picture, Image.Image):
-        return _loaded(picture)
+        return _loaded(picture, paper)
     if isinstance(picture, np.ndarray | Tensor):
-        return to_picture(picture if isinstance(picture, Tensor) else _array_to_tensor(picture)).convert("RGB")
+        return to_picture(picture if isinstance(picture, Tensor) else _array_to_tensor(picture, paper)).convert("RGB")
     if isinstance(picture, str | Path | bytes | BinaryFile):
-        return read_picture(picture)
+        return read_picture(picture, paper=paper)
     kind = type(picture).__name__
     raise ValueError(f"expected a picture, got {kind}: give a path, bytes, a Pillow picture, an array or a tensor")
 
 
-def _loaded(picture: Image.Image) -> Image.Image:
+def _loaded(picture: Image.Image, paper: Paper) -> Image.Image:
     with _unreadable_as("picture"), _quiet():
         picture.load()
-        return _on_white(_upright(picture))
+        return _on_paper(_upright(picture), paper)
 
 
 def probe_picture(path: str | Path) -> None:
@@ -113,7 +121,19 @@ def probe_picture(path: str | Path) -> None:
         file.seek(max(0, file.seek(0, 2) - 64))
         if end_mark and end_mark not in file.read():
             file.seek(0)
-            _decode(file)
+            _decode(file, "white")
+
+
+def has_later_pages(path: str | Path) -> bool:
+    """Tell whether a picture file has further pages or frames, of which `read_picture` takes the first.
+
+    A look at the header, mostly. A damaged file has none: reading it says what is wrong.
+    """
+    try:
+        with _quiet(), open_input(path, pipes=False) as file:  # what is read from a pipe here would be gone
+            return bool(getattr(_open(file), "is_animated", False))
+    except Exception:  # noqa: BLE001 (damaged in whatever way)
+        return False
 
 
 def find_pictures(folder: str | Path) -> list[Path]:
@@ -127,21 +147,26 @@ def find_pictures(folder: str | Path) -> list[Path]:
     Raises:
         ValueError: if `folder` is not a folder, or may not be listed.
     """
+    return find_files(folder, picture_suffixes())
+
+
+def find_files(folder: str | Path, suffixes: Container[str]) -> list[Path]:
+    """List the files with some suffixes, in lower case with the dot, as `find_pictures` does."""
     folder = Path(folder)
     if not folder.is_dir():
         raise ValueError(f"{folder} is not a folder; give the path of a folder of pictures")
     try:
-        return list(_walk(folder, folder.resolve(), set()))
+        return list(_walk(folder, suffixes, folder.resolve(), set()))
     except PermissionError:
         raise ValueError(f"{folder}: no permission to list it; change its permissions") from None
 
 
-def _walk(folder: Path, root: Path, entered: set[Path]) -> Iterator[Path]:
+def _walk(folder: Path, suffixes: Container[str], root: Path, entered: set[Path]) -> Iterator[Path]:
     for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
         if entry.name.startswith((".", "__MACOSX")):
             continue
         if not entry.is_dir():
-            if entry.suffix.lower() in picture_suffixes():
+            if entry.suffix.lower() in suffixes:
                 yield entry
             continue
         if entry.is_symlink():
@@ -150,7 +175,7 @@ def _walk(folder: Path, root: Path, entered: set[Path]) -> Iterator[Path]:
                 continue
             entered.add(place)
         try:
-            below = list(_walk(entry, root, entered))
+            below = list(_walk(entry, suffixes, root, entered))
         except PermissionError:
             below = [entry]
         yield from below
@@ -181,10 +206,10 @@ def _open(file: BinaryFile) -> Image.Image:
     return picture
 
 
-def _decode(file: BinaryFile) -> Image.Image:
+def _decode(file: BinaryFile, paper: Paper | None) -> Image.Image:
     picture = _open(file)
     picture.load()
-    return _on_white(_upright(picture))
+    return _on_paper(_upright(picture), paper)
 
 
 def _upright(picture: Image.Image) -> Image.Image:
@@ -194,13 +219,14 @@ def _upright(picture: Image.Image) -> Image.Image:
         return picture.copy()  # the pixels were read; only the note beside them is damaged
 
 
-def _on_white(picture: Image.Image) -> Image.Image:
+def _on_paper(picture: Image.Image, paper: Paper | None) -> Image.Image:
     if picture.mode == "F" or picture.mode.startswith("I"):
         return _eight_bits(picture).convert("RGB")
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
-        paper = Image.new("RGBA", picture.size, "white")
-        return Image.alpha_composite(paper, picture).convert("RGB")
+        if paper is None:
+            return picture
+        return Image.alpha_composite(Image.new("RGBA", picture.size, paper), picture).convert("RGB")
     return picture.convert("RGB")
 
 
@@ -341,16 +367,17 @@ def fill_square(picture: Image.Image, size: int) -> Image.Image:
 
 
 def to_tensor(
-    picture: Image.Image | np.ndarray | str | Path | bytes | BinaryFile,
+    picture: Image.Image | np.ndarray | str | Path | bytes | BinaryFile, *, paper: Paper = "white"
 ) -> Float[Tensor, "channels h w"]:
-    """Turn one picture, however it is held, into a float32 tensor in [0, 1]: upright, on white paper.
+    """Turn one picture, however it is held, into a float32 tensor in [0, 1]: upright, on paper.
 
     `to_tensor(picture)[None]` is a batch of one, as a loss takes it.
 
     Args:
         picture: a path, the bytes of a file, a binary file, or a Pillow picture of any mode, each read as
-            `read_picture` does; or an array h×w, h×w×1, h×w×3 (RGB) or h×w×4 (RGBA, flattened on white) of uint8, or of
-            floats in [0, 1].
+            `read_picture` does; or an array h×w, h×w×1, h×w×3 (RGB) or h×w×4 (RGBA, flattened on the paper) of uint8,
+            or of floats in [0, 1].
+        paper: what transparency is flattened on: `black` for light ink, as a loss with `invert=True` takes it.
 
     Returns:
         3×h×w; of grey arrays, and Pillow pictures of mode `L`, 1×h×w. On the CPU.
@@ -360,14 +387,16 @@ def to_tensor(
         UnreadablePicture: as `read_picture`.
     """
     if isinstance(picture, np.ndarray):
-        return _array_to_tensor(picture)
+        return _array_to_tensor(picture, paper)
     if isinstance(picture, Image.Image):
         with _unreadable_as("picture"), _quiet():
             picture.load()
             upright = _upright(picture)
-            picture = upright if upright.mode == "L" and not upright.has_transparency_data else _on_white(upright)
+            picture = (
+                upright if upright.mode == "L" and not upright.has_transparency_data else _on_paper(upright, paper)
+            )
     elif isinstance(picture, str | Path | bytes | BinaryFile):
-        picture = read_picture(picture)
+        picture = read_picture(picture, paper=paper)
     else:
         mend = (
             "it is one already" if isinstance(picture, Tensor) else "give a path, bytes, an array or a Pillow picture"
@@ -377,7 +406,7 @@ def to_tensor(
     return (pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1).contiguous()).float() / 255
 
 
-def _array_to_tensor(array: np.ndarray) -> Float[Tensor, "channels h w"]:
+def _array_to_tensor(array: np.ndarray, paper: Paper) -> Float[Tensor, "channels h w"]:
     shape, kind = array.shape, array.dtype
     if not (array.ndim == 2 or (array.ndim == 3 and shape[2] in (1, 3, 4))) or 0 in shape:
         forward = array.ndim == 3 and shape[0] in (1, 3, 4)
@@ -395,7 +424,10 @@ def _array_to_tensor(array: np.ndarray) -> Float[Tensor, "channels h w"]:
     values = values.float() / 255 if kind == np.uint8 else values
     check_values(values, "array")
     values = values.clamp(0, 1)
-    return 1 - values[3:] * (1 - values[:3]) if len(values) == 4 else values
+    if len(values) < 4:
+        return values
+    colours, alpha = values[:3], values[3:]
+    return alpha * colours if paper == "black" else 1 - alpha * (1 - colours)
 
 
 def to_picture(tensor: Tensor) -> Image.Image:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float
-from PIL import Image, ImageOps
+from PIL import Image
 
 from sketchloss.app.canvas import canvas_input
 from sketchloss.app.services import COMPARED_AT, Services
@@ -21,6 +21,7 @@ from sketchloss.images import fit_square, to_tensor
 from sketchloss.ink_amount import ink_amount, nearly_blank
 from sketchloss.report.difference import lay_heat_under
 from sketchloss.stroke_width import stroke_width
+from sketchloss.visible_ink import hides_ink, open_page
 
 #: Where the heat is strongest the map has its strongest colour, but not below this distance: equal drawings stay white.
 LEAST_HEAT = 0.3
@@ -65,13 +66,13 @@ def compare(
 
     Args:
         services: with the loss.
-        first: a picture of any size.
+        first: a picture of any size, of what `open_picture` takes.
         second: likewise.
         invert_first: the first is light on dark.
         invert_second: likewise.
     """
-    first = ImageOps.invert(first.convert("RGB")) if invert_first else first
-    second = ImageOps.invert(second.convert("RGB")) if invert_second else second
+    notes = [*_lost("first", first, invert_first), *_lost("second", second, invert_second)]
+    first, second = open_page(first, invert=invert_first), open_page(second, invert=invert_second)
     a, b = (fit_square(picture, COMPARED_AT) for picture in (first, second))
     with torch.inference_mode():
         images = (to_tensor(picture)[None].to(services.loss.backbone.mean.device) for picture in (a, b))
@@ -89,8 +90,14 @@ def compare(
         second,
         nearly_blank(ink_amount(first), ink_amount(second)) or (calibration.words(distance) if calibration else ""),
         calibration.shares(distance) if calibration else {},
-        tuple(_notes(first, second, calibration)),
+        (*notes, *_notes(first, second, calibration)),
     )
+
+
+def _lost(which: str, picture: Image.Image, invert: bool) -> Iterator[str]:
+    if hides_ink(picture, invert=invert):
+        ink, paper, mend = ("dark", "black", "untick") if invert else ("light", "white", "try")
+        yield f"The {which} has {ink} ink on a transparent ground, which is lost on {paper} paper: {mend} “{INVERT}”."
 
 
 def _notes(first: Image.Image, second: Image.Image, calibration: Calibration | None) -> Iterator[str]:
@@ -122,6 +129,7 @@ def compare_tab(services: Services) -> None:
         for number, label in enumerate(("First drawing", "Second drawing")):
             with gr.Column(min_width=280):
                 picture = picture_input(
+                    transparent=True,
                     label=label,
                     sources=["upload", "clipboard"],
                     height=300,
@@ -215,8 +223,8 @@ def _compare_endpoint(services: Services) -> None:
     # note: parts that nobody sees, so that the endpoint has types of its own.
     with gr.Group(visible=False):
         inputs = [
-            picture_input(label="first"),
-            picture_input(label="second"),
+            picture_input(transparent=True, label="first"),
+            picture_input(transparent=True, label="second"),
             gr.Checkbox(False, label="invert_first"),
             gr.Checkbox(False, label="invert_second"),
         ]

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from sketchloss.app.uploads import (
     MOST_BYTES,
     in_markdown,
     mistake,
+    not_unpacked,
     number_input,
     picture_input,
     unpack_drawings,
@@ -26,8 +28,9 @@ from sketchloss.gallery import Gallery, Match
 from sketchloss.gallery.adding import AddReport, as_text
 from sketchloss.gallery.settings import is_gallery
 from sketchloss.gallery.table import GalleryError
-from sketchloss.images import UnreadablePicture, read_picture
+from sketchloss.images import UnreadablePicture
 from sketchloss.report.contact_sheet import fit_tile
+from sketchloss.visible_ink import open_to_show
 
 #: Drawings that are shown at first, and at most.
 SHOWN, MOST = 10, 30
@@ -46,7 +49,7 @@ def find(gallery: Gallery, drawing: Image.Image, k: int) -> list[tuple[Match, Im
 def small_picture(path: Path, content: str) -> Image.Image:  # noqa: ARG001 (tells changed files apart)
     """Return a small picture of a gallery's drawing; grey if its file is gone."""
     try:
-        return fit_tile(read_picture(path))
+        return fit_tile(open_to_show(path))
     except UnreadablePicture:
         return Image.new("L", (96, 96), 225)
 
@@ -143,8 +146,11 @@ def search_tab(services: Services, private: PrivateFolder, own: gr.State) -> Non
             return gr.skip(), mine, ""
         name, report = _build(services, Path(archive), mine, private, request, progress)
         choices = [*services.galleries, *mine]
-        left_out = f"; {len(report.unreadable):,} could not be read" if report.unreadable else ""
-        return gr.Dropdown(choices, value=name), mine, f"{report.rows:,} drawings in **{in_markdown(name)}**{left_out}."
+        said = [f"{report.rows:,} drawings in **{in_markdown(name)}**"]
+        if report.unreadable:
+            said.append(f"{len(report.unreadable):,} could not be read")
+        said += map(in_markdown, report.passed_over)
+        return gr.Dropdown(choices, value=name), mine, "; ".join(said) + "."
 
     zipped.upload(
         build, [zipped, own], [chosen, own, told], api_visibility="private", concurrency_id="build",
@@ -179,7 +185,7 @@ def _build(
             shutil.rmtree(place, ignore_errors=True)
     name = new_name(as_text(archive.stem)[:40] or "yours", {*services.galleries, *mine})
     mine[name] = str(place / "gallery")
-    return name, report
+    return name, replace(report, passed_over=(*not_unpacked(archive), *report.passed_over))
 
 
 @contextmanager
@@ -224,7 +230,9 @@ def _endpoints(services: Services, own: gr.State, private: PrivateFolder) -> Non
         if archive is None:
             raise mistake("a zip archive is needed")
         name, report = _build(services, Path(archive), mine, private, request, progress)
-        return name, mine, {"rows": report.rows, "unreadable": [Path(line).name for line in report.unreadable]}
+        unreadable = [Path(line).name for line in report.unreadable]
+        told = {"rows": report.rows, "unreadable": unreadable, "passed_over": list(report.passed_over)}
+        return name, mine, told
 
     with gr.Group(visible=False):
         inputs = [

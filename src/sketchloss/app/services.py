@@ -18,6 +18,7 @@ from platformdirs import user_cache_path
 from sketchloss import __version__
 from sketchloss.calibration import Calibration, calibration_for
 from sketchloss.data.doodles import KINDS, doodle
+from sketchloss.data.left_out import say_left_out
 from sketchloss.data.names import short_name
 from sketchloss.gallery import Gallery
 from sketchloss.gallery.settings import is_gallery, read_settings
@@ -25,6 +26,7 @@ from sketchloss.images import find_pictures, save_picture
 from sketchloss.loss import SketchLoss
 from sketchloss.models.stylizer import FORMAT as STYLIZER_FORMAT
 from sketchloss.models.stylizer import IN_PACKAGE, Stylizer, load_stylizer
+from sketchloss.passed_over import other_kinds
 from sketchloss.stylize import prepare_stylizer
 from sketchloss.weights import CONFIG, TENSORS, bundled_folder, weights_digest
 
@@ -139,18 +141,20 @@ def _open_or_build(folder: Path, services: Services, cache: Path, say: Callable[
         return gallery
     pictures = find_pictures(folder)
     if not pictures:
-        raise ValueError(f"{folder} is no gallery and holds no pictures: give one, or a folder of drawings")
+        why = f"{folder} is no gallery and holds no pictures: give one, or a folder of drawings"
+        raise ValueError("; ".join([why, *other_kinds(folder)]))
     say(f"making a gallery of the {len(pictures):,} drawings in {folder}, or bringing it up to date")
     name = f"{folder.resolve().name}-{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8]}"
-    return _bring_up_to_date(cache / "galleries" / f"{name}-{services.fingerprint[:8]}", folder, services)
+    return _bring_up_to_date(cache / "galleries" / f"{name}-{services.fingerprint[:8]}", folder, services, say)
 
 
-def _bring_up_to_date(place: Path, folder: Path, services: Services) -> Gallery:
+def _bring_up_to_date(place: Path, folder: Path, services: Services, say: Callable[[str], object]) -> Gallery:
     place.parent.mkdir(parents=True, exist_ok=True)
     if is_gallery(place) and read_settings(place).built:
-        services.open_gallery(place).add([folder], prune=True, progress=True)
+        report = services.open_gallery(place).add([folder], prune=True, progress=True)
     else:
-        Gallery.build(place, [folder], weights=services.weights, progress=True)
+        _, report = Gallery.build(place, [folder], weights=services.weights, progress=True)
+    say_left_out(str(folder), report.unreadable, report.passed_over, say=say)
     return services.open_gallery(place)
 
 

@@ -13,11 +13,14 @@ from gradio.data_classes import FileData, ImageData, ListFiles
 from PIL import Image
 
 from sketchloss.images import UnreadablePicture, picture_suffixes, read_picture
+from sketchloss.passed_over import say_other_kinds
+from sketchloss.visible_ink import HiddenInk, open_visible
 
 #: Of a zip archive: files, bytes unpacked in all, and bytes of one file.
 MOST_FILES = 20_000
 MOST_BYTES = 512 * 2**20
 MOST_BYTES_OF_ONE = 64 * 2**20
+LOST = "all in it is light on a transparent ground, and lost on white paper"
 GONE = "is no longer here: uploads are deleted after a while, so give it again"
 
 
@@ -62,16 +65,20 @@ def _without_paths(text: str) -> str:
     return re.sub(r"(?<![\w./])(?:/(?:[^\s/:]+/)+|(?:[^\s/:()]+/){2,})([^\s/:]*)", r"\1", text)
 
 
-def picture_input(**settings: Any) -> gr.Image:
+def picture_input(*, transparent: bool = False, **settings: Any) -> gr.Image:
     """Make Gradio's image, read by `read_picture`: what cannot be read is said in the page, in a line with the mend.
 
     Args:
-        settings: as for `gr.Image`. A function gets the picture upright, on white, `RGB`; or None.
+        transparent: keep transparency; else a picture that is lost on white paper is refused.
+        settings: as for `gr.Image`. A function gets the picture upright, on white, `RGB`, or `RGBA` if transparency is
+            kept; or None.
     """
     made = gr.Image(type="pil", format="png", **settings)
 
     def preprocess(payload: ImageData | None) -> Image.Image | None:
-        return None if payload is None else read_upload(payload.path, payload.orig_name, within=made.GRADIO_CACHE)
+        if payload is None:
+            return None
+        return read_upload(payload.path, payload.orig_name, within=made.GRADIO_CACHE, transparent=transparent)
 
     # note: of the instance, because for a class of our own Gradio would write a file beside this one.
     made.preprocess = preprocess
@@ -108,16 +115,18 @@ def is_upload(path: str | None, within: str | Path) -> bool:
     return place.is_relative_to(Path(within).resolve()) and place.is_file()
 
 
-def read_upload(path: str | None, name: str | None, *, within: str | Path) -> Image.Image:
+def read_upload(path: str | None, name: str | None, *, within: str | Path, transparent: bool = False) -> Image.Image:
     """Read an uploaded picture.
 
     Args:
         path: where Gradio has put it.
         name: what the visitor's file was called.
         within: folder of all uploads; nothing else is read.
+        transparent: as for `picture_input`.
 
     Raises:
-        gr.Error: if it is no picture, a damaged one, too large, or deleted by now; with a line for the visitor.
+        gr.Error: if it is no picture, a damaged one, too large, lost on white paper, or deleted by now; with a line for
+            the visitor.
     """
     shown = Path(name or "the picture").name
     if not is_upload(path, within):
@@ -125,7 +134,9 @@ def read_upload(path: str | None, name: str | None, *, within: str | Path) -> Im
     if Path(shown).suffix.lower() == ".svg":
         raise mistake(f"{shown}: SVG cannot be read here; save it as .png", title="Not a picture")
     try:
-        return read_picture(str(path), name=shown)
+        return read_picture(str(path), name=shown, paper=None) if transparent else open_visible(str(path), name=shown)
+    except HiddenInk:
+        raise mistake(f"{shown}: {LOST}; save it on paper", title="Nothing to see") from None
     except UnreadablePicture as error:
         raise mistake(str(error), title="Not a picture") from None
 
@@ -171,6 +182,17 @@ def unpack_drawings(archive: Path, folder: Path, *, most: int = MOST_BYTES) -> i
         raise BadArchive(f"the zip archive cannot be read ({reason}): make it again") from None
 
 
+def not_unpacked(archive: Path) -> list[str]:
+    """Say which pictures of an archive that was unpacked are of kinds that cannot be read: no line, or one."""
+    with zipfile.ZipFile(archive) as opened:
+        return _other_kinds(opened)
+
+
+def _other_kinds(opened: zipfile.ZipFile) -> list[str]:
+    paths = [PurePosixPath(entry.filename.replace("\\", "/")) for entry in opened.infolist()]
+    return say_other_kinds("the zip archive", (path for path in paths if not _is_hidden(path)))
+
+
 def _pictures_in(opened: zipfile.ZipFile, most: int) -> Iterator[tuple[zipfile.ZipInfo, str]]:
     """Return the entries that are pictures, each with its label, once the whole list has been found harmless."""
     files = [entry for entry in opened.infolist() if entry.filename and not entry.is_dir()]
@@ -187,7 +209,8 @@ def _pictures_in(opened: zipfile.ZipFile, most: int) -> Iterator[tuple[zipfile.Z
             raise BadArchive("the zip archive is encrypted: make one without a password")
     wanted = [entry for entry in files if _is_picture(PurePosixPath(entry.filename.replace("\\", "/")))]
     if not wanted:
-        raise BadArchive("the zip archive holds no pictures (.png, .jpg and the like): put some into it")
+        why = "the zip archive holds no pictures (.png, .jpg and the like): put some into it"
+        raise BadArchive("; ".join([why, *_other_kinds(opened)]))
     if len(wanted) > MOST_FILES:
         raise BadArchive(f"the zip archive holds {len(wanted):,} pictures: {MOST_FILES:,} at most, so split it")
     if (total := sum(entry.file_size for entry in wanted)) > most:
@@ -199,8 +222,11 @@ def _pictures_in(opened: zipfile.ZipFile, most: int) -> Iterator[tuple[zipfile.Z
 
 
 def _is_picture(path: PurePosixPath) -> bool:
-    hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
-    return path.suffix.lower() in picture_suffixes() and not hidden
+    return path.suffix.lower() in picture_suffixes() and not _is_hidden(path)
+
+
+def _is_hidden(path: PurePosixPath) -> bool:
+    return any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
 
 
 def _safe(label: str) -> str:

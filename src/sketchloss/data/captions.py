@@ -28,7 +28,15 @@ from sketchloss.data.labelled import (
 )
 from sketchloss.data.pictures import PictureItem
 from sketchloss.data.prompts import TEMPLATE, check_template, make_prompts
-from sketchloss.data.sources import Sketches, checked_size, list_some, open_sketches, recognise, split_sources
+from sketchloss.data.sources import (
+    Sketches,
+    checked_size,
+    list_some,
+    open_sketches,
+    recognise,
+    refuse_left_out,
+    split_sources,
+)
 from sketchloss.data.written_captions import (
     FILE_COLUMN,
     choose_columns,
@@ -40,6 +48,7 @@ from sketchloss.data.written_captions import (
     read_metadata,
 )
 from sketchloss.images import find_pictures, probe_picture
+from sketchloss.passed_over import passed_over
 
 _WAYS = (
     "put the pictures of each class in a folder of its own, or write each caption into a .txt of the same name beside "
@@ -91,6 +100,11 @@ class Captioned:
     def unreadable(self) -> list[str]:
         """What was left out at opening, each with its reason."""
         return self.sketches.unreadable
+
+    @property
+    def passed_over(self) -> list[str]:
+        """Lines about pictures that are not read: kinds of files that cannot be, and later pages of files."""
+        return self.sketches.passed_over
 
     @property
     def classes(self) -> list[str]:
@@ -185,9 +199,8 @@ def open_captioned(
         captioned = _from_classes(source, image_size, template, captions, per_class, seed)
     else:
         captioned = _from_rows(str(source), image_size, template, found, per_class if found.classes else None, seed)
-    if captioned.unreadable and strict:
-        faults = list_some(captioned.unreadable, done="used")
-        raise ValueError(f"{source}: {faults}; mend or remove them, or leave strict off")
+    if strict:
+        refuse_left_out(source, captioned.unreadable, captioned.passed_over, done="used")
     if not len(captioned):
         faults = list_some(captioned.unreadable, done="used")
         raise ValueError(f"{source}: no picture with a caption in it; {faults}; give each picture a caption")
@@ -251,6 +264,7 @@ class _Rows:
     faults: dict[int, str]  # of the rows that cannot be used, why
     beyond: list[str] = field(default_factory=list)  # what is not even a row, and why
     relatives: Sequence[str] | None = None
+    passed_over: list[str] = field(default_factory=list)
 
 
 def _from_rows(
@@ -270,6 +284,7 @@ def _from_rows(
         paint=found.paint,
         seed=seed,
         relatives=found.relatives,
+        passed_over=found.passed_over,
     )
     return Captioned(sketches, [found.captions[row] for row in order], template)
 
@@ -289,10 +304,12 @@ def _find_rows(source: str | Path, captions: str | None, template: str) -> _Rows
         return _data_set(str(place), captions, template)
     metadata = find_metadata(root)
     if metadata:
-        return _metadata(root, metadata, paths, captions, template)
-    if any(path.parent == root for path in paths):
-        return _text_files(root, paths, captions)
-    return None
+        found = _metadata(root, metadata, paths, captions, template)
+    elif any(path.parent == root for path in paths):
+        found = _text_files(root, paths, captions)
+    else:
+        return None
+    return replace(found, passed_over=passed_over(root, paths))
 
 
 def _data_set(name: str, captions: str | None, template: str) -> _Rows:

@@ -62,6 +62,7 @@ def join(parts: Sequence[Labelled], *, own_width: Sequence[bool]) -> Labelled:
         paint=partial(_paint_joined, paints=tuple(part.paint for part in parts), own_width=tuple(own_width)),
         unreadable=[fault for part in parts for fault in part.unreadable],
         relatives=relatives,
+        passed_over=[line for part in parts for line in part.passed_over],
     )
 
 

@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, runtime_checkable
@@ -19,14 +19,15 @@ from PIL import Image
 from sketchloss.data.doodles import KINDS, STYLES, THINNEST, doodle
 from sketchloss.data.hub import load_hub, one_column
 from sketchloss.data.options import parse_options
-from sketchloss.data.quickdraw import read_ndjson, to_unit_square
+from sketchloss.data.quickdraw import SUFFIX, find_ndjson, read_ndjson, to_unit_square
 from sketchloss.data.strokes import draw_strokes
 from sketchloss.images import UnreadablePicture, find_pictures, fit_square, probe_picture, read_picture
+from sketchloss.passed_over import other_kinds, passed_over
 
 LINE_WIDTH = (0.008, 0.024)  # of the side: 1.8 to 5.4 pixels at 224
 DOODLES_PER_CLASS = 100
 MOST_SEEDS = 2**32
-QUICKDRAW_READER = 1  # raise when the rows below change, so that older caches are not met again
+QUICKDRAW_READER = 2  # raise when the rows below change, so that older caches are not met again
 CHOICES = "'doodles', a folder of class folders, a folder of QuickDraw .ndjson, or a hub name such as user/dataset"
 
 
@@ -53,6 +54,7 @@ class Labelled:
     paint: Paint
     unreadable: list[str]
     relatives: Sequence[str] | None = None
+    passed_over: list[str] = field(default_factory=list)
 
 
 PHOTO = "photo"  # what a doodle is "drawn" with to be photo-like
@@ -82,9 +84,10 @@ def _paint_doodle(row: dict[str, Any], size: int, width: float | None, *, tool: 
 def find_quickdraw(folder: Path, per_class: int | None, _: int) -> Labelled:
     """Read the strokes of QuickDraw files in a folder."""
     # note: names, sizes and times are arguments so that they enter the cache's key: a changed file is read anew
-    files = tuple(
-        (str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(folder.resolve().glob("*.ndjson"))
-    )
+    paths, unreadable = find_ndjson(folder.resolve())
+    if not paths:
+        raise ValueError(f"{folder}: no readable sketch in it; {'; '.join(unreadable)}")
+    files = tuple((str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths)
     with _quiet_unless_large(sum(size for _, size, _ in files)):
         rows = Dataset.from_generator(
             _quickdraw_rows,
@@ -96,7 +99,14 @@ def find_quickdraw(folder: Path, per_class: int | None, _: int) -> Labelled:
     words = rows.data.column("word").drop_null().combine_chunks().dictionary_encode()
     names = words.dictionary.to_pylist()
     labels = np.argsort(np.argsort(names))[words.indices.to_numpy()]
-    return Labelled(rows, order, labels, sorted(names), _paint_quickdraw, faults.drop_null().to_pylist())
+    unreadable += faults.drop_null().to_pylist()
+    unread = _beside(folder, len(find_pictures(folder)))
+    return Labelled(rows, order, labels, sorted(names), _paint_quickdraw, unreadable, passed_over=unread)
+
+
+def _beside(folder: Path, pictures: int) -> list[str]:
+    what, them = ("1 picture", "it") if pictures == 1 else (f"{pictures:,} pictures", "them")
+    return [f"{folder}: {what} beside {SUFFIX} files; put {them} into another folder"] if pictures else []
 
 
 _QUICKDRAW_ROW = Features(
@@ -149,7 +159,7 @@ def find_class_folders(root: Path, per_class: int | None, seed: int) -> Labelled
     if not paths:
         if next(root.rglob("*.parquet"), None):
             return find_hub(str(root), per_class, seed)
-        raise ValueError(f"{root} holds no pictures; give {CHOICES}")
+        raise ValueError("; ".join([f"{root} holds no pictures; give {CHOICES}", *other_kinds(root)]))
     if any(len(path.parts) == 1 for path in inside):
         raise ValueError(f"{root} has pictures in it directly; put the pictures of each class in a folder of its own")
     if all(len(path.parts) > 2 for path in inside):
@@ -165,7 +175,8 @@ def find_class_folders(root: Path, per_class: int | None, seed: int) -> Labelled
             unreadable.append(str(error))
     order = np.array(order, dtype=np.int64)
     relatives = [relatives_of(path) for path in inside]
-    return Labelled(file_rows(paths), order, labels[order], classes, paint_file, unreadable, relatives)
+    unread = passed_over(root, [paths[index] for index in order])
+    return Labelled(file_rows(paths), order, labels[order], classes, paint_file, unreadable, relatives, unread)
 
 
 def file_rows(paths: Sequence[Path]) -> Dataset:

@@ -23,6 +23,7 @@ from sketchloss.data.options import parse_options
 from sketchloss.data.pictures import Pictures, pictures_from_files
 from sketchloss.files import open_input
 from sketchloss.images import FORMATS, UnreadablePicture, find_pictures, probe_picture
+from sketchloss.passed_over import other_kinds
 
 Part = Literal["train", "test"]
 
@@ -110,15 +111,18 @@ def open_pairs(source: str | Path, *, part: Part = "train", strict: bool = False
             return _doodles(str(source), part, options)
         case "cufs":
             folder = _folder(kind, place, f"{part}/photos", f"{part}/sketches")
-            found = _cufs(folder / part)
+            found, sides = _cufs(folder / part), (folder / part / "photos", folder / part / "sketches")
         case _:
             folder = _folder(kind, place, f"anno_{part}.json", "photo", "sketch")
             found = _fs2k(folder, folder / f"anno_{part}.json", options.get("style"))
+            sides = folder / "photo", folder / "sketch"
+    unread = [line for side in sides for line in other_kinds(side)]
     if not found:
         which = f" of style {options['style']}" if "style" in options else ""
-        raise ValueError(f"{source}: there is no pair{which} in its {part} part; give another style or folder")
+        lines = [f"{source}: there is no pair{which} in its {part} part; give another style or folder", *unread]
+        raise ValueError("; ".join(lines))
     whole: dict[str, tuple[Path, Path]] = {}
-    problems: list[str] = []
+    problems = list(unread)
     for name, files in found.items():
         problem = files if isinstance(files, str) else _mismatch(*files)
         if problem is not None:

@@ -18,8 +18,10 @@ from sketchloss.data.hub import load_hub, one_column
 from sketchloss.data.names import HUB_NAME
 from sketchloss.data.pairs import is_pair_source, open_pairs, pair_layout
 from sketchloss.data.pictures import Pictures, pictures_from_files
-from sketchloss.data.sources import checked_size, list_some
+from sketchloss.data.quickdraw import is_quickdraw
+from sketchloss.data.sources import checked_size, list_some, refuse_left_out
 from sketchloss.images import UnreadablePicture, fill_square, find_pictures, probe_picture, read_picture
+from sketchloss.passed_over import later_pages, other_kinds, passed_over
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Opening
@@ -86,13 +88,13 @@ def _open(
         pictures = _folder(str(source), path, image_size, limit, seed)
     elif path.exists():
         probe_picture(path)
-        return pictures_from_files(str(source), path.parent, [path], image_size, [])
+        return pictures_from_files(str(source), path.parent, [path], image_size, [], later_pages([path]))
     elif isinstance(source, str) and HUB_NAME.fullmatch(source):
         pictures = _hub(source, image_size, limit, seed)
     else:
         raise ValueError(f"{source} does not exist; give {_CHOICES}")
-    if pictures.unreadable and strict:
-        raise ValueError(f"{source}: {list_some(pictures.unreadable)}; mend or remove them, or leave strict off")
+    if strict:
+        refuse_left_out(source, pictures.unreadable, pictures.passed_over)
     if not len(pictures):
         raise ValueError(f"{source}: no readable picture in it; {list_some(pictures.unreadable)}")
     return pictures
@@ -110,8 +112,8 @@ def _folder(name: str, root: Path, image_size: int, limit: int | None, seed: int
     if not paths:
         if next(root.rglob("*.parquet"), None):
             return _hub(str(root), image_size, limit, seed)
-        what = "QuickDraw strokes, no pictures" if next(root.glob("*.ndjson"), None) else "no pictures"
-        raise ValueError(f"{name} holds {what}; give {_CHOICES}")
+        what = "QuickDraw strokes, no pictures" if is_quickdraw(root) else "no pictures"
+        raise ValueError("; ".join([f"{name} holds {what}; give {_CHOICES}", *other_kinds(root)]))
     whole, unreadable = [], []
     for index in _sample(len(paths), limit, seed):
         try:
@@ -119,7 +121,7 @@ def _folder(name: str, root: Path, image_size: int, limit: int | None, seed: int
             whole.append(paths[index])
         except UnreadablePicture as error:
             unreadable.append(str(error))
-    return pictures_from_files(name, root, whole, image_size, unreadable)
+    return pictures_from_files(name, root, whole, image_size, unreadable, passed_over(root, whole))
 
 
 _PICTURES = "a folder of pictures"

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -48,6 +48,8 @@ class Pictures:
     """Which row of `rows` each picture is: a selection shares its rows with the whole."""
     paint: Callable[[dict[str, Any], int], Image.Image]
     """From a row and a size in pixels to a square `L` or `RGB` picture."""
+    passed_over: list[str] = field(default_factory=list)
+    """Lines about pictures that are not read: kinds of files that cannot be, and later pages of files."""
 
     def __len__(self) -> int:
         return len(self.order)
@@ -86,7 +88,12 @@ class Pictures:
 
 
 def pictures_from_files(
-    name: str, root: Path, paths: Sequence[Path], image_size: int, unreadable: list[str]
+    name: str,
+    root: Path,
+    paths: Sequence[Path],
+    image_size: int,
+    unreadable: list[str],
+    passed_over: Sequence[str] = (),
 ) -> Pictures:
     """Make a set of picture files that were looked at before, named by their paths from `root`."""
     # as bytes: a file's name need not be text
@@ -100,6 +107,7 @@ def pictures_from_files(
         rows=Dataset.from_dict({"path": places}, features=Features({"path": Value("binary")})),
         order=np.arange(len(paths)),
         paint=_paint_file,
+        passed_over=list(passed_over),
     )
 
 

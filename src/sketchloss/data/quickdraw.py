@@ -4,6 +4,7 @@ Format: https://github.com/googlecreativelab/quickdraw-dataset
 """
 
 import json
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,39 @@ from sketchloss.files import NoFile, open_input
 
 MARGIN = 0.06  # of the side, left free on each side of a drawing
 
+SUFFIX = ".ndjson"
 Strokes = list[UInt8[np.ndarray, "_ 2"]]  # one array of (x, y) points a stroke, in 0 to 255, y down
+
+
+def is_quickdraw(folder: Path) -> bool:
+    """Tell whether there are QuickDraw files in a folder; a class folder may have a name like theirs."""
+    return any(_is_named_so(path) and not path.is_dir() for path in folder.iterdir())
+
+
+def _is_named_so(path: Path) -> bool:
+    return path.suffix.lower() == SUFFIX and not path.name.startswith(".")
+
+
+def find_ndjson(folder: Path) -> tuple[list[Path], list[str]]:
+    """List the QuickDraw files of a folder, not of its subfolders; hidden ones are passed over.
+
+    Returns:
+        The files, in order; and of each that cannot be read a line: which, why, and what to do.
+    """
+    files, faults = [], []
+    for path in sorted(folder.iterdir()):
+        if not _is_named_so(path):
+            continue
+        try:
+            open_input(path, pipes=False).close()
+            files.append(path)
+        except IsADirectoryError:
+            faults.append(_plain(f"{path}: a folder, not a file; move it elsewhere"))
+        except NoFile as error:
+            faults.append(_plain(f"{path}: {error}"))
+        except OSError as error:
+            faults.append(_plain(f"{path}: {(error.strerror or str(error)).lower()}; check the file"))
+    return files, faults
 
 
 def read_ndjson(path: str | Path, on_fault: Callable[[str], None] | None = None) -> Iterator[tuple[str, Strokes]]:
@@ -26,7 +59,7 @@ def read_ndjson(path: str | Path, on_fault: Callable[[str], None] | None = None)
             in 0 to 255 (simplified) or `[xs, ys, times]` with any numbers (raw: moved and scaled to 0 to 255, times
             dropped).
         on_fault: called with one line of text, `file:line: reason`, for every line that is not a drawing, which is
-            then passed over.
+            then passed over, and for a file without any.
 
     Yields:
         The word and its strokes.
@@ -36,7 +69,7 @@ def read_ndjson(path: str | Path, on_fault: Callable[[str], None] | None = None)
             line too: one file is one class.
     """
     path = Path(path)
-    first_word = None
+    first_word, is_blank = None, True
     try:
         opened = open_input(path)
     except NoFile as error:
@@ -45,18 +78,21 @@ def read_ndjson(path: str | Path, on_fault: Callable[[str], None] | None = None)
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue
+            is_blank = False
             try:
                 word, strokes = _parse(line)
                 first_word = first_word or word
                 if word != first_word:
                     raise ValueError(f"{word!r} in a file of {first_word!r}; put each word in a file of its own")
             except (ValueError, RecursionError) as error:
-                fault = f"{path}:{number}: {' '.join(str(error).split())}"
+                fault = _plain(f"{path}:{number}: {error}")
                 if on_fault is None:
                     raise ValueError(fault) from error
                 on_fault(fault)
             else:
                 yield word, strokes
+    if is_blank and on_fault is not None:
+        on_fault(_plain(f"{path}: no drawing in it; fetch it again or remove it"))
 
 
 def to_unit_square(drawing: Sequence[UInt8[np.ndarray, "_ 2"]]) -> list[Float[np.ndarray, "_ 2"]]:
@@ -82,6 +118,8 @@ def _parse(line: bytes) -> tuple[str, Strokes]:
         raise ValueError(f"not JSON ({error}); the line may be cut off") from error
     if not isinstance(row, dict) or not isinstance(row.get("word"), str) or not row["word"]:
         raise ValueError("no 'word'; expected a QuickDraw drawing, a JSON object with 'word' and 'drawing'")
+    if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in row["word"]):  # JSON can spell half a character
+        raise ValueError(f"the word {row['word']!r} is no text in one line; name the class in plain letters")
     drawing = row.get("drawing")
     if not isinstance(drawing, list) or not drawing:
         raise ValueError("the drawing is empty" if drawing == [] else "no list of strokes under 'drawing'")
@@ -119,3 +157,8 @@ def _rescale(drawing: list[list[list[Any]]]) -> Strokes:
     low, extent = points.min(axis=0), np.ptp(points, axis=0).max()
     scale = 255 / extent if extent > 0 else 0.0
     return [((stroke - low) * scale).round().astype(np.uint8) for stroke in strokes]
+
+
+def _plain(text: str) -> str:
+    """Return a text in one line; what of a file's name is no text is spelt out."""
+    return " ".join(text.split()).encode("utf-8", "backslashreplace").decode()

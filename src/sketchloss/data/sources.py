@@ -8,7 +8,7 @@ import os
 import re
 import zlib
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, TypedDict
@@ -33,6 +33,7 @@ from sketchloss.data.labelled import (
     without_empty_classes,
 )
 from sketchloss.data.names import HUB_NAME
+from sketchloss.data.quickdraw import is_quickdraw
 from sketchloss.data.splits import duplicate_groups, merge_groups, split_by_class
 from sketchloss.data.synonyms import same_kind
 from sketchloss.images import LARGEST_SIDE
@@ -72,6 +73,8 @@ class Sketches:
     seed: int = 0
     relatives: Sequence[str] | None = None
     """Of each row, what `groups` says; None if no two are related."""
+    passed_over: list[str] = field(default_factory=list)
+    """Lines about pictures that are not read: kinds of files that cannot be, and later pages of files."""
 
     def __len__(self) -> int:
         return len(self.order)
@@ -187,7 +190,7 @@ def open_sketches(
         line_width: range in fractions of the side, for drawings kept as strokes. Each has its own, drawn uniformly with
             `seed`, so that training meets several. Never thinner than 0.8 pixels, which would fade. None: 0.008 to
             0.024 for QuickDraw (1.8 to 5.4 pixels at 224), and of doodles each one's own.
-        strict: refuse damaged files and lines rather than leave them out.
+        strict: refuse damaged files and lines, other kinds of pictures and later pages rather than leave them out.
         seed: of the sample, of the line widths, and of the doodles (another seed, other doodles).
         allow_one_class: take a source of a single class too, which most uses cannot do with.
 
@@ -218,8 +221,8 @@ def open_sketches(
     else:
         found = parts[0]
     found = without_empty_classes(found)
-    if found.unreadable and strict:
-        raise ValueError(f"{source}: {list_some(found.unreadable)}; mend or remove them, or leave strict off")
+    if strict:
+        refuse_left_out(source, found.unreadable, found.passed_over)
     if not found.classes:
         raise ValueError(f"{source}: no readable sketch in it; {list_some(found.unreadable)}")
     if len(found.classes) < 2 and not allow_one_class:
@@ -236,6 +239,7 @@ def open_sketches(
         line_width=LINE_WIDTH if line_width is None and any(strokes) else line_width,
         seed=seed,
         relatives=found.relatives,
+        passed_over=found.passed_over,
     )
 
 
@@ -274,7 +278,7 @@ def recognise(source: str | Path) -> tuple[Kind, Any]:
     except RuntimeError as error:
         raise ValueError(f"{source}: that user has no home folder; write the path in full") from error
     if folder.is_dir():
-        return ("quickdraw" if any(folder.glob("*.ndjson")) else "folder"), folder
+        return ("quickdraw" if is_quickdraw(folder) else "folder"), folder
     if folder.exists():
         raise ValueError(f"{source} is a file; give the folder that it is in")
     if isinstance(source, str) and HUB_NAME.fullmatch(source):
@@ -291,6 +295,15 @@ def list_some(faults: Sequence[str], most: int = 5, *, done: str = "read") -> st
     """Return how many files cannot be read (or used, say), and the first of them, as part of an error."""
     more = f"; and {len(faults) - most} more" if len(faults) > most else ""
     return f"{len(faults)} cannot be {done}: {'; '.join(faults[:most])}{more}"
+
+
+def refuse_left_out(
+    source: str | Path, unreadable: Sequence[str], passed_over: Sequence[str], *, done: str = "read"
+) -> None:
+    """Raise ValueError for a source that is not used whole, as `strict` wants it."""
+    if unreadable or passed_over:
+        what = list_some(unreadable, done=done) if unreadable else "; ".join(passed_over)
+        raise ValueError(f"{source}: {what}; mend or remove them, or leave strict off")
 
 
 def checked_size(image_size: int) -> int:

@@ -18,8 +18,8 @@ from PIL import Image
 from sketchloss.data.doodle_shapes import Points
 from sketchloss.data.doodles import KINDS, THINNEST, doodle
 from sketchloss.data.labelled import MOST_SEEDS
-from sketchloss.data.quickdraw import read_ndjson, to_unit_square
-from sketchloss.data.sources import recognise
+from sketchloss.data.quickdraw import find_ndjson, read_ndjson, to_unit_square
+from sketchloss.data.sources import list_some, recognise
 from sketchloss.data.strokes import draw_strokes
 
 #: Points of a stroke lie at most so far apart, in sides of the picture: a hand's wobble needs points to act on.
@@ -129,15 +129,19 @@ def open_drawings(
             f"{source} holds pictures, and what differs between two pictures is not known: give doodles, or a folder "
             "of QuickDraw .ndjson strokes"
         )
-    files = {path.stem: path for path in sorted(place.glob("*.ndjson"))}
+    paths, found = find_ndjson(place)
+    files = {path.stem: path for path in paths}
     drawings = []
     for name in _sample(sorted(files), classes, seed):
-        drawings += _quickdraw(files[name], per_class, seed, [] if faults is None else faults)
+        drawings += _quickdraw(files[name], per_class, seed, found)
     if not drawings:
-        raise ValueError(
+        why = (
             f"{source}: no drawing in it has {LEAST_PIECES} pieces of stroke (each {PIECE:g} of the side at most): "
             "give richer drawings"
         )
+        raise ValueError("; ".join([why, *([list_some(found)] if found else [])]))
+    if faults is not None:
+        faults += found
     return drawings
 
 

@@ -125,7 +125,10 @@ def _json_rows(lines: Iterator[str]) -> Iterator[tuple[int, dict[str, Any] | str
         except (ValueError, RecursionError) as error:
             yield number, f"malformed JSON ({error}); mend the line or remove it"
         else:
-            yield number, row if isinstance(row, dict) else 'not an object; write {"file_name": ..., "text": ...}'
+            if isinstance(row, dict):
+                yield number, {_whole(key): value for key, value in row.items()}
+            else:
+                yield number, 'not an object; write {"file_name": ..., "text": ...}'
 
 
 def _csv_rows(lines: Iterator[str]) -> Iterator[tuple[int, dict[str, Any] | str]]:
@@ -201,7 +204,11 @@ def first_text(value: Any) -> str | None:
         value = value[0] if value else None
     if not isinstance(value, str) or not value.strip():
         return None
-    return value.encode(errors="replace").decode()  # JSON can spell half a character, which no file can hold
+    return _whole(value)
+
+
+def _whole(text: str) -> str:
+    return text.encode(errors="replace").decode()  # JSON can spell half a character, which no file can hold
 
 
 def one_line(text: object) -> str:

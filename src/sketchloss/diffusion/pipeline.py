@@ -29,7 +29,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from sketchloss.diffusion.bases import DEFAULT_BASE, INDEX, find_base, noise_schedule, one_line, weights_variant
 from sketchloss.diffusion.bases import TINY as TINY
 from sketchloss.diffusion.quiet import StableDiffusionPipeline, quiet
-from sketchloss.files import write_json
+from sketchloss.files import contents, write_json
 
 #: How long the prompts of the small model may be, in tokens.
 TINY_TOKENS = 16
@@ -270,7 +270,7 @@ def save_pipeline(pipeline: StableDiffusionPipeline, folder: str | Path, *, dtyp
         OSError: if it cannot be written; then what was there is still there.
     """
     folder = Path(folder)
-    if folder.exists() and not (folder / INDEX).is_file() and not (folder.is_dir() and not any(folder.iterdir())):
+    if folder.exists() and not (folder / INDEX).is_file() and not (folder.is_dir() and not contents(folder)):
         raise ValueError(f"{folder} holds something else than a pipeline: choose another folder")
     partial, previous = (folder.with_name(f".{folder.name}.{state}") for state in ("partial", "previous"))
     folder.parent.mkdir(parents=True, exist_ok=True)

@@ -23,7 +23,9 @@ from tqdm import tqdm
 
 from sketchloss.files import NoFile, open_input
 from sketchloss.gallery.table import Known, PictureTable, Row
-from sketchloss.images import UnreadablePicture, find_pictures, fit_square, read_picture, to_tensor
+from sketchloss.images import UnreadablePicture, find_pictures, fit_square, to_tensor
+from sketchloss.passed_over import no_pictures, passed_over
+from sketchloss.visible_ink import open_visible
 
 Labels = Literal["folder", "none"]
 #: Whether a bar is shown on stderr, if that is a terminal; or what is told how many drawings of how many are done.
@@ -50,6 +52,8 @@ class AddReport:
     """Other content than before under the same path."""
     unreadable: tuple[str, ...]
     """A line for each file that cannot be read: which, why, and what to do."""
+    passed_over: tuple[str, ...]
+    """Lines about pictures that are not read: kinds of files that cannot be, and later pages of files."""
     embedded: int
     """How often the network ran: copies and moved files need no second time."""
     relabelled: int
@@ -73,6 +77,8 @@ class Walk:
     """The folders, absolute, as the operating system has them."""
     labels: dict[bytes, str | None]
     """Of each picture, by absolute path, the name of the folder directly below the root that holds it."""
+    passed_over: tuple[str, ...]
+    """As of `AddReport`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,21 +116,22 @@ def walk(folders: Sequence[str | Path], labels: Labels) -> Walk:
     """
     if not folders:
         raise ValueError("no folder is given: name at least one folder of drawings")
-    roots, found = [], {}
+    roots, found, unread = [], {}, []
     for folder in folders:
         root = Path(os.path.abspath(folder))  # noqa: PTH100 (not resolved: links keep the names that people gave them)
         if not root.exists():
             raise FileNotFoundError(f"{folder} does not exist: check the path")
         pictures = find_pictures(root)
         if not pictures:
-            raise ValueError(f"{folder} holds no pictures (.png, .jpg and the like): check the path")
+            raise ValueError(no_pictures(folder))
+        unread += passed_over(folder, pictures)
         roots.append(os.fsencode(root))
         for picture in pictures:
             parts = picture.relative_to(root).parts
             label = as_text(parts[0]) if labels == "folder" and len(parts) > 1 else None
             path = os.fsencode(picture)
             found[path] = found.get(path) if label is None else label  # where folders overlap, no label takes none away
-    return Walk(tuple(roots), found)
+    return Walk(tuple(roots), found, tuple(dict.fromkeys(unread)))
 
 
 def as_text(name: str | bytes | Path) -> str:
@@ -160,7 +167,13 @@ def _stat(path: str | Path | bytes) -> os.stat_result | None:
 
 
 def look(
-    paths: Iterable[bytes], is_known: Callable[[str], bool], *, image_size: int, ahead: int, workers: int | None = None
+    paths: Iterable[bytes],
+    is_known: Callable[[str], bool],
+    *,
+    image_size: int,
+    ahead: int,
+    workers: int | None = None,
+    invert: bool = False,
 ) -> Iterator[Seen]:
     """Read, hash and decode files in threads, in their order.
 
@@ -170,6 +183,7 @@ def look(
         image_size: side of the square that each picture is fitted into.
         ahead: at most so many are held decoded.
         workers: threads; None: one for each core, 8 at most.
+        invert: the drawings are light on dark.
     """
     if workers is None:
         workers = min(8, os.cpu_count() or 1)
@@ -177,7 +191,7 @@ def look(
     with ThreadPoolExecutor(workers) as pool:
         try:
             for path in paths:
-                waiting.append(pool.submit(look_at, path, is_known, image_size))
+                waiting.append(pool.submit(look_at, path, is_known, image_size, invert=invert))
                 if len(waiting) >= ahead:
                     yield waiting.popleft().result()
             while waiting:
@@ -186,7 +200,7 @@ def look(
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def look_at(path: bytes, is_known: Callable[[str], bool], image_size: int) -> Seen:
+def look_at(path: bytes, is_known: Callable[[str], bool], image_size: int, *, invert: bool = False) -> Seen:
     """Read, hash and, if its content is not known, decode one file."""
     name = os.fsdecode(path)
     try:
@@ -196,7 +210,7 @@ def look_at(path: bytes, is_known: Callable[[str], bool], image_size: int) -> Se
             if is_known(found):
                 return Seen(path, found, size)
             file.seek(0)
-            picture = read_picture(file, name=name)
+            picture = open_visible(file, name=name, invert=invert)
         return Seen(path, found, size, to_tensor(fit_square(picture, image_size)))
     except UnreadablePicture as error:
         return Seen(path, unreadable=as_text(str(error)))
@@ -219,6 +233,8 @@ class Adding:
     batch: int
     """Pictures embedded at once."""
     commit_rows: int
+    invert: bool = False
+    """The drawings are light on dark."""
     by_path: dict[bytes, Known] = field(default_factory=dict)
     rows_with: Counter[str] = field(default_factory=Counter)
     """How many rows have each content."""
@@ -242,7 +258,12 @@ class Adding:
             if row.path not in found.labels:
                 self.elsewhere.setdefault(row.hash, deque()).append(row)
         looked = look(
-            found.labels, self.hashes.__contains__, image_size=self.image_size, ahead=2 * self.batch, workers=workers
+            found.labels,
+            self.hashes.__contains__,
+            image_size=self.image_size,
+            ahead=2 * self.batch,
+            workers=workers,
+            invert=self.invert,
         )
         bar = tqdm(looked, "adding", len(found.labels), unit=" drawings", disable=None if progress is True else True)
         for number, seen in enumerate(bar):
@@ -262,6 +283,7 @@ class Adding:
         return AddReport(
             **self.counts,
             unreadable=tuple(self.unreadable),
+            passed_over=found.passed_over,
             missing=tuple(Path(os.fsdecode(row.path)) for row in missing),
             pruned=len(missing) if prune else 0,
             rows=self.table.count(),
@@ -337,7 +359,7 @@ class Adding:
     def _embedding_of(self, row: Known) -> Float32[np.ndarray, " d"] | None:
         if row.hash not in self.embeddings:
             # It was known when it was looked at, and the last row that had it has been overwritten since.
-            seen = look_at(row.path, lambda _: False, self.image_size)
+            seen = look_at(row.path, lambda _: False, self.image_size, invert=self.invert)
             if seen.image is None or seen.hash != row.hash:
                 self.unreadable.append(
                     seen.unreadable or f"{as_text(row.path)}: changed while it was read; add it again"

@@ -20,8 +20,10 @@ from PIL import Image
 
 from sketchloss.gallery import Gallery, Match
 from sketchloss.gallery.adding import AddReport, Labels, as_text, is_one_of
-from sketchloss.images import UnreadablePicture, find_pictures, fit_square, picture_suffixes, read_picture, save_picture
+from sketchloss.images import UnreadablePicture, find_pictures, fit_square, picture_suffixes, save_picture
+from sketchloss.passed_over import later_pages, no_pictures, other_kinds
 from sketchloss.report.contact_sheet import Tile, draw_contact_sheet, fit_tile, sheet_size
+from sketchloss.visible_ink import open_to_show, open_visible
 
 Device = Literal["auto", "cpu", "cuda"]
 LISTED = 20  # lines of a list that is only looked at
@@ -50,6 +52,8 @@ class Build:
     """Side in pixels of the square that drawings are fitted into."""
     labels: Labels = "folder"
     """`folder`: a drawing's label is the name of the folder directly below the given one that holds it."""
+    invert: bool = False
+    """The drawings are light on dark, or light on a transparent ground."""
     json: bool = False
     """Print JSON and nothing else."""
     device: Device = "auto"
@@ -71,6 +75,9 @@ class Add:
     drawings get no label; those that have one keep it."""
     weights: Annotated[str | None, tyro.conf.DisallowNone] = None
     """Those that the gallery was made with, if they are elsewhere now."""
+    invert: bool = False
+    """The new drawings are light on dark. Those that are there already stay as they are: remove them first to turn
+    them."""
     json: bool = False
     """Print JSON and nothing else."""
     device: Device = "auto"
@@ -111,6 +118,8 @@ class Search:
     """Compare all drawings even where the gallery has an index."""
     weights: Annotated[str | None, tyro.conf.DisallowNone] = None
     """Those that the gallery was made with, if they are elsewhere now."""
+    invert: bool = False
+    """The queries are light on dark, or light on a transparent ground."""
     json: bool = False
     """Print JSON and nothing else."""
     device: Device = "auto"
@@ -138,6 +147,7 @@ def build(config: Build) -> None:
         weights=config.weights,
         image_size=config.image_size,
         labels=config.labels,
+        invert=config.invert,
         device=config.device,
         progress=True,
     )
@@ -147,7 +157,7 @@ def build(config: Build) -> None:
 def add(config: Add) -> None:
     """Run `sketchloss gallery add`; raises as `Gallery.add`."""
     gallery = Gallery.open(config.gallery, weights=config.weights, device=config.device)
-    report = gallery.add(config.folders, prune=config.prune, labels=config.labels, progress=True)
+    report = gallery.add(config.folders, prune=config.prune, labels=config.labels, invert=config.invert, progress=True)
     _print_report(gallery, report, config)
 
 
@@ -190,6 +200,7 @@ def _print_report(gallery: Gallery, report: AddReport, config: Build | Add) -> N
         lines += [gone, *_listed(map(as_text, report.missing))]
     if report.unreadable:
         lines += [f"{len(report.unreadable):,} left out:", *(f"  {line}" for line in report.unreadable)]
+    lines += report.passed_over
     _print(lines)
 
 
@@ -204,20 +215,26 @@ def search(config: Search) -> None:
     given = [path for path in config.queries if not path.is_dir()]
     listed = [path for some in config.queries for path in (find_pictures(some) if some.is_dir() else [some])]
     if not listed:
-        raise ValueError(f"{config.queries[0]} holds no pictures (.png, .jpg and the like): name drawings to look for")
+        raise ValueError(no_pictures(config.queries[0]))
+    unread = [line for some in config.queries if some.is_dir() for line in other_kinds(some)] + later_pages(listed)
     if config.sheet:
         _check_sheet(config.sheet, listed, gallery)
     queries, found, unreadable = _find(config, gallery, listed, given)
     if config.sheet:
         title = f"{gallery.folder.name}: {_count(len(gallery))}, {Path(gallery.settings.weights).name} weights"
         sheet_size([len(matches) for matches in found], title=title)  # refused before any picture is read
-        rows = [(_query_tile(path), [_tile(m) for m in ms]) for path, ms in zip(queries, found, strict=True)]
+        rows = [
+            (_query_tile(path, config.invert), [_tile(m) for m in ms]) for path, ms in zip(queries, found, strict=True)
+        ]
         save_picture(draw_contact_sheet(rows, title=title), config.sheet)
     if unreadable:
         left_out = [f"{len(unreadable):,} of {len(listed):,} queries left out:", *(f"  {line}" for line in unreadable)]
         sys.stderr.write("\n".join(left_out) + "\n")
+    for line in unread:
+        sys.stderr.write(f"note: {line}\n")
     if config.json:
-        _print_json({**_as_values(config, gallery, queries, found), "unreadable": unreadable})
+        values = _as_values(config, gallery, queries, found)
+        _print_json({**values, "unreadable": unreadable, "passed_over": unread})
         return
     lines = []
     for query, matches in zip(queries, found, strict=True):
@@ -235,7 +252,7 @@ def _find(
         pictures = []
         for path in listed[start : start + READ_AT_ONCE]:
             try:
-                pictures.append(fit_square(read_picture(path), size))
+                pictures.append(fit_square(open_visible(path, invert=config.invert), size))
                 queries.append(path)
             except UnreadablePicture as error:
                 if path in given:
@@ -279,14 +296,14 @@ def _as_values(config: Search, gallery: Gallery, queries: list[Path], found: lis
     }
 
 
-def _query_tile(path: Path) -> Tile:
-    return Tile(fit_tile(read_picture(path)), path.name)
+def _query_tile(path: Path, invert: bool) -> Tile:
+    return Tile(fit_tile(open_visible(path, invert=invert)), path.name)
 
 
 def _tile(match: Match) -> Tile:
     caption = f"{match.similarity:.3f} {match.label or match.path.name}"
     try:
-        return Tile(fit_tile(read_picture(match.path)), caption)
+        return Tile(fit_tile(open_to_show(match.path)), caption)
     except UnreadablePicture:  # moved or damaged since it was added
         return Tile(Image.new("L", (8, 8), 225), f"{caption} (file gone)")
 

@@ -36,7 +36,8 @@ from sketchloss.gallery.settings import (
     write_settings,
 )
 from sketchloss.gallery.table import LOCK, NAME, Known, PictureTable, check_place, writing
-from sketchloss.images import fit_square, open_picture, to_tensor
+from sketchloss.images import fit_square, to_tensor
+from sketchloss.visible_ink import open_visible
 from sketchloss.weights import weights_digest
 
 #: What `open_picture` takes.
@@ -180,6 +181,7 @@ class Gallery:
         pictures: Sequence[str | Path],
         *,
         labels: Labels = "folder",
+        invert: bool = False,
         progress: Progress = False,
         **settings,
     ) -> tuple["Gallery", AddReport]:
@@ -189,6 +191,7 @@ class Gallery:
             folder: new, empty, or a gallery that holds nothing or whose building was interrupted.
             pictures: folders.
             labels: as for `add`.
+            invert: as for `add`.
             progress: as for `add`.
             settings: as for `create`.
 
@@ -202,7 +205,7 @@ class Gallery:
         made = [path for path in (place, *place.parents) if not path.exists()]
         gallery = cls._begin(folder, settings) if is_new else cls._go_on(folder, settings, progress=progress)
         try:
-            report = gallery._add(found, prune=False, wait=None, progress=progress, builds=True)
+            report = gallery._add(found, prune=False, wait=None, progress=progress, builds=True, invert=invert)
             if not report.rows:
                 count = f"{len(found.labels):,} drawing{'s' * (len(found.labels) != 1)}"
                 raise ValueError(f"none of the {count} can be read, first: {report.unreadable[0]}")
@@ -269,6 +272,7 @@ class Gallery:
         *,
         labels: Labels = "folder",
         prune: bool = False,
+        invert: bool = False,
         wait: float | int | None = None,
         progress: Progress = False,
         workers: int | None = None,
@@ -286,6 +290,7 @@ class Gallery:
                 pictures directly in the given one have none. `none`: no labels. Labels given earlier stay where now
                 there is none.
             prune: take out pictures below these folders whose files are gone; otherwise they are only reported.
+            invert: the new ones are light on dark; those that are there already stay as they are.
             wait: seconds to wait for another process that is writing; None: as long as it takes.
             progress: show a bar on stderr, if that is a terminal; or a function that is told how many drawings
                 of how many are done.
@@ -300,7 +305,15 @@ class Gallery:
         if commit_rows < 1:
             raise ValueError(f"commit_rows is {commit_rows}: it must be at least 1")
         found = walk(folders, labels)
-        return self._add(found, prune=prune, wait=wait, progress=progress, workers=workers, commit_rows=commit_rows)
+        return self._add(
+            found,
+            prune=prune,
+            invert=invert,
+            wait=wait,
+            progress=progress,
+            workers=workers,
+            commit_rows=commit_rows,
+        )
 
     def _add(
         self,
@@ -312,10 +325,11 @@ class Gallery:
         workers: int | None = None,
         commit_rows: int = 1024,
         builds: bool = False,
+        invert: bool = False,
     ) -> AddReport:
         assert self.backbone is not None  # refused here, before anybody waits
         with writing(self.folder, wait=wait, tell=progress is True):
-            adding = Adding(self.table, self.embed, self.settings.image_size, self._batch(), commit_rows)
+            adding = Adding(self.table, self.embed, self.settings.image_size, self._batch(), commit_rows, invert)
             report = adding.run(found, prune=prune, progress=progress, workers=workers)
             if builds and report.rows:
                 self._mark(built=True)
@@ -364,15 +378,17 @@ class Gallery:
         label: str | None = None,
         min_similarity: float | int | None = None,
         exact: bool = False,
+        invert: bool = False,
     ) -> list[list[Match]]:
         """Return for each picture the k most similar of the gallery, the most similar first.
 
         Args:
-            pictures: one, or a list of several, of what `open_picture` takes; dark ink on light paper.
+            pictures: one, or a list of several, of what `open_picture` takes; dark ink on light paper, unless inverted.
             k: at least 1; there may be fewer.
             label: only pictures with this label.
             min_similarity: in [-1, 1]; only pictures at least so similar.
             exact: compare all rows even where there is an index.
+            invert: the pictures are light on dark.
 
         Raises:
             ValueError: for a k or similarity out of range, an unknown label, a query that is no picture
@@ -396,15 +412,15 @@ class Gallery:
         queries = [pictures] if isinstance(pictures, Picture) else list(pictures)
         batch, found = self._batch(), []
         for start in range(0, len(queries), batch):
-            images = torch.stack([self._read(query) for query in queries[start : start + batch]])
+            images = torch.stack([self._read(query, invert) for query in queries[start : start + batch]])
             for vector in self.embed(images):
                 pairs = self.table.nearest(vector, k, label=label, exact=exact)
                 matches = [Match(_to_path(row), value, row.label, row.size, row.hash) for row, value in pairs]
                 found.append([m for m in matches if min_similarity is None or m.similarity >= min_similarity])
         return found
 
-    def _read(self, query: Picture) -> Float[Tensor, "3 s s"]:
-        return to_tensor(fit_square(open_picture(query), self.settings.image_size))
+    def _read(self, query: Picture, invert: bool) -> Float[Tensor, "3 s s"]:
+        return to_tensor(fit_square(open_visible(query, invert=invert), self.settings.image_size))
 
     def info(self) -> Info:
         """Return what is in the gallery; looks for every picture's file, and embeds nothing."""

@@ -32,6 +32,7 @@ from sketchloss.lora.adapters import load_lora, merge_lora, read_about
 from sketchloss.lora.sampling import Drawing, check_settings, draw, find_cut
 from sketchloss.report.grid import draw_grid
 from sketchloss.training.accelerator import DTYPES
+from sketchloss.training.held_folder import hold_run_folder
 
 Device = Literal["auto", "cpu", "cuda"]
 KIND = "sampling"
@@ -138,6 +139,11 @@ def sample(config: LoraSample) -> dict[str, Any]:
             or if `out` holds anything but an earlier sampling.
         OSError: if a file cannot be written; those made before are whole.
     """
+    with hold_run_folder(config.out):
+        return _sample(config)
+
+
+def _sample(config: LoraSample) -> dict[str, Any]:
     about = {} if config.lora is None else read_about(config.lora)
     if config.negative_prompt is not None:
         _check_readable("negative_prompt", config.negative_prompt)
@@ -334,6 +340,11 @@ def merge(config: LoraMerge) -> Path:
         raise ValueError(f"{out} is not empty: choose another --out")
     if not out.name:  # . or /, which cannot be put in place once it is whole
         raise ValueError(f"{out} is no name for a folder: choose another --out")
+    with hold_run_folder(out):
+        return _merge(config, out)
+
+
+def _merge(config: LoraMerge, out: Path) -> Path:
     pipeline = load_text_to_image(_choose_base(config.base, read_about(config.lora)))  # in float32, for the sum
     load_lora(pipeline, config.lora, scale=config.lora_scale)
     merge_lora(pipeline)

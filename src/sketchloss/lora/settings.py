@@ -9,6 +9,7 @@ import tyro
 
 from sketchloss.arms import WeightsPerArm
 from sketchloss.data.captions import Captioned, open_captioned
+from sketchloss.data.left_out import say_left_out
 from sketchloss.data.prompts import TEMPLATE, check_template
 from sketchloss.diffusion.bases import DEFAULT_BASE
 from sketchloss.diffusion.perceptual import Gate, SnrWeighting, Target
@@ -148,8 +149,5 @@ def open_drawings(settings: LoraSettings, data: str, say: Callable[[str], None])
         strict=settings.strict,
         seed=settings.split_seed,
     )
-    for line in opened.unreadable[:5]:
-        say(f"skipped {line}")
-    if len(opened.unreadable) > 5:
-        say(f"skipped {len(opened.unreadable)} of {data} in all")
+    say_left_out(data, opened.unreadable, opened.passed_over, say=say)
     return opened

@@ -71,7 +71,7 @@ def open_halves(
         return split_in_halves(drawings, seed)
     sketches = open_sketches(source, EDITED_AT, seed=seed)
     if faults is not None:
-        faults += sketches.unreadable
+        faults += [*sketches.unreadable, *sketches.passed_over]
     return sketches.split(0.5, seed=seed)
 
 

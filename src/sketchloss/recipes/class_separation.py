@@ -23,6 +23,7 @@ from jaxtyping import Float16, Float32, Int64
 
 from sketchloss.arms import ArmWeights
 from sketchloss.backbone import ARMS, Backbone, tap_index
+from sketchloss.data.left_out import say_left_out
 from sketchloss.data.loading import HeldSketches, hold_if_small
 from sketchloss.data.names import short_name
 from sketchloss.data.sources import Sketches, open_sketches
@@ -51,6 +52,7 @@ from sketchloss.report.separation_table import (
 from sketchloss.report.tables import write_csv
 from sketchloss.separation import DistanceHistogram, Separation, distance_histogram, separation
 from sketchloss.statistics import Spread, format_spread, spread
+from sketchloss.training.held_folder import hold_run_folder
 from sketchloss.training.run import check_data
 from sketchloss.weights import weights_digest
 
@@ -156,6 +158,11 @@ def class_separation(config: ClassSeparation) -> dict[str, Any]:
         ValueError: for weights, heads or a layer that do not fit, embeddings that are zero, or an `out` that is in use.
         FileNotFoundError: for weights or heads that are not there.
     """
+    with hold_run_folder(config.out):
+        return _class_separation(config)
+
+
+def _class_separation(config: ClassSeparation) -> dict[str, Any]:
     # Set-up: mistakes are found before anything is written or takes long ---------------------------------------------
     if config.heads is not None:
         config = take_settings_of_run(config, config.heads)
@@ -164,6 +171,7 @@ def class_separation(config: ClassSeparation) -> dict[str, Any]:
 
     # Data ------------------------------------------------------------------------------------------------------------
     sketches = open_sketches(config.data, config.image_size, per_class=config.per_class, seed=config.seed)
+    say_left_out(config.data, sketches.unreadable, sketches.passed_over)
     parts = _choose_parts(config, sketches)
     held = hold_if_small(sketches, workers=config.workers)
     if config.heads is not None:  # else the parts held out would be others

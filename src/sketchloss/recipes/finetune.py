@@ -24,6 +24,7 @@ from tqdm import tqdm
 
 from sketchloss.backbone import ARMS, Origin
 from sketchloss.data.augmentation import OVERSIZE, Augment
+from sketchloss.data.left_out import say_left_out
 from sketchloss.data.loading import hold_if_small, load_batches
 from sketchloss.data.names import short_name
 from sketchloss.data.sources import Sketches, open_sketches
@@ -35,8 +36,9 @@ from sketchloss.training.classifier import Classifier, evaluate
 from sketchloss.training.contrast import ClassesTogether, supervised_contrast
 from sketchloss.training.groups import parameter_groups
 from sketchloss.training.guards import chance_warning, require_finite
+from sketchloss.training.held_folder import hold_run_folder
 from sketchloss.training.meter import Meter
-from sketchloss.training.run import Run, check_run_folder, hold_run_folder
+from sketchloss.training.run import Run, check_run_folder
 from sketchloss.training.tuning_plan import check_sizes, plan_lines, plan_tuning
 from sketchloss.weights import load_backbone, save_backbone
 
@@ -79,10 +81,7 @@ def _finetune(config: Finetune, accelerator: Accelerator) -> dict[str, Any]:
         strict=config.strict,
         seed=config.seed,
     )
-    for line in sketches.unreadable[:5]:
-        say(f"skipped {line}")
-    if len(sketches.unreadable) > 5:
-        say(f"skipped {len(sketches.unreadable)} unreadable sketches in all")
+    say_left_out(config.data, sketches.unreadable, sketches.passed_over, say=say)
     if config.leave_out:
         sketches = sketches.select_classes(config.leave_out, leave_out=True)
     if len(sketches.classes) < 2:

@@ -50,6 +50,7 @@ from sketchloss.report.figures import draw_curves
 from sketchloss.report.grid import draw_grid
 from sketchloss.training.accelerator import new_accelerator
 from sketchloss.training.guards import require_finite
+from sketchloss.training.held_folder import hold_run_folder
 from sketchloss.training.meter import Meter
 from sketchloss.training.order import Order, seeded
 from sketchloss.training.plan import peak_memory
@@ -115,10 +116,15 @@ def latent_diffusion(config: LatentDiffusion) -> dict[str, Any]:
         ValueError: as `LatentDiffusion`, `load_text_to_image`, `open_captioned`, `load_backbone` and `Run`.
         TrainingStopped: if the loss is not finite.
     """
-    # Set-up ----------------------------------------------------------------------------------------------------------
     accelerator = new_accelerator(config.precision, seed=config.seed)
-    say, device = accelerator.print, accelerator.device
     check_run_folder(config.out, config, config.resume)  # before an hour of encoding, not after
+    with hold_run_folder(config.out, main=accelerator.is_main_process):
+        return _latent_diffusion(config, accelerator)
+
+
+def _latent_diffusion(config: LatentDiffusion, accelerator: Accelerator) -> dict[str, Any]:
+    # Set-up ----------------------------------------------------------------------------------------------------------
+    say, device = accelerator.print, accelerator.device
     reuse_freed_memory()
     pipeline, perceptual = open_networks(config, config.arm, device)
     noising = training_scheduler(pipeline)

@@ -49,6 +49,7 @@ from sketchloss.report.grid import draw_grid
 from sketchloss.report.lora_table import CSV_HEADER, PLAIN, lora_report, lora_rows
 from sketchloss.report.tables import write_csv
 from sketchloss.training.accelerator import DTYPES, new_accelerator
+from sketchloss.training.held_folder import hold_run_folder
 from sketchloss.training.run import check_run_folder, open_run_folder
 from sketchloss.training.train_judge import train_judge
 
@@ -148,8 +149,13 @@ def lora_table(config: LoraTable) -> dict[str, Any]:
         ValueError: as `LoraTable`, `open_captioned` and `latent_diffusion`.
         TrainingStopped: if a loss is not finite.
     """
-    # Set-up ----------------------------------------------------------------------------------------------------------
     check_run_folder(config.out, config, config.resume, free=MEASURING)
+    with hold_run_folder(config.out):
+        return _lora_table(config)
+
+
+def _lora_table(config: LoraTable) -> dict[str, Any]:
+    # Set-up ----------------------------------------------------------------------------------------------------------
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     reuse_freed_memory()
     every: list[LoraArm] = [*config.arms(), PLAIN]  # pyright: ignore[reportAssignmentType] - names of ARMS

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import torch
 import tyro
 
+from sketchloss.data.left_out import say_left_out
 from sketchloss.data.names import short_name
 from sketchloss.data.sources import open_sketches
 from sketchloss.features import embed_sketches
@@ -62,6 +63,7 @@ def neighbours(config: Neighbours) -> list[dict[str, Any]]:
     ]
     rows = []
     for source, sketches in zip(config.data, sets, strict=True):
+        say_left_out(source, sketches.unreadable, sketches.passed_over)
         labels = torch.from_numpy(sketches.labels)
         for weights, backbone in backbones.items():
             rows_of_set = embed_sketches(backbone, sketches, layer=config.layer)
@@ -69,6 +71,7 @@ def neighbours(config: Neighbours) -> list[dict[str, Any]]:
             rows.append(
                 {
                     **{"data": source, "sketches": len(sketches), "classes": len(sketches.classes)},
+                    "unreadable": len(sketches.unreadable),
                     **{"weights": weights, "image_size": config.image_size, "layer": config.layer},
                     **{f"top_{k}": value for k, value in scores.items()},
                 }

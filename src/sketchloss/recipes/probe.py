@@ -25,6 +25,7 @@ from torch import Tensor
 
 from sketchloss.arms import ArmWeights
 from sketchloss.backbone import tap_index
+from sketchloss.data.left_out import say_left_out
 from sketchloss.data.stroke_drawings import open_drawings, split_in_halves
 from sketchloss.files import claim_folder, write_atomic, write_json
 from sketchloss.images import LARGEST_SIDE, fit_square, save_picture, to_tensor
@@ -48,6 +49,7 @@ from sketchloss.report.probe_sheet import draw_trials
 from sketchloss.report.probe_table import CSV_HEADER, is_published, probe_report, probe_rows
 from sketchloss.report.tables import write_csv
 from sketchloss.tap_distance import METRICS, Metric
+from sketchloss.training.held_folder import hold_run_folder
 from sketchloss.triplets import Triplets, agreement, read_triplets
 from sketchloss.weights import load_backbone
 
@@ -152,6 +154,11 @@ def probe(config: Probe) -> dict[str, Any]:
         ValueError: for data without strokes, weights, distances or judgments that do not fit, or an `out` in use.
         FileNotFoundError: for weights that are not there.
     """
+    with hold_run_folder(config.out):
+        return _probe(config)
+
+
+def _probe(config: Probe) -> dict[str, Any]:
     # Set-up: mistakes are found before anything is written or takes long ---------------------------------------------
     device = "cuda" if torch.cuda.is_available() else "cpu"
     families = _families(config, device)
@@ -163,6 +170,7 @@ def probe(config: Probe) -> dict[str, Any]:
     faults: list[str] = []
     classes = max(2, math.ceil(config.drawings / ASKED_PER_CLASS))
     drawings = open_drawings(config.data, per_class=PER_CLASS, classes=classes, seed=config.seed, faults=faults)
+    say_left_out(config.data, faults)
     parts = split_in_halves(drawings, config.seed)
     halves = [
         make_trials(part, config.image_size, count=config.drawings // 2, levels=config.levels, seed=config.seed)

@@ -30,6 +30,7 @@ from tqdm import tqdm
 
 from sketchloss.arms import ArmWeights
 from sketchloss.backbone import tap_index
+from sketchloss.data.left_out import say_left_out
 from sketchloss.data.loading import HeldSketches, hold_if_small
 from sketchloss.data.sources import Sketches, open_sketches
 from sketchloss.features import Precision, cached_features, pixels_digest
@@ -53,6 +54,7 @@ from sketchloss.report.tables import write_csv
 from sketchloss.statistics import spread
 from sketchloss.training.checks import require_positive
 from sketchloss.training.guards import TrainingStopped, require_finite
+from sketchloss.training.held_folder import hold_run_folder
 from sketchloss.training.run import check_run_folder, open_run_folder
 from sketchloss.weights import weights_digest
 
@@ -163,8 +165,13 @@ def retrieval(config: Retrieval) -> dict[str, Any]:
         ValueError: as `Retrieval`, `open_sketches`, `load_backbone` and `check_run_folder`.
         TrainingStopped: if a loss is not finite.
     """
-    # Set-up ----------------------------------------------------------------------------------------------------------
     check_run_folder(config.out, config, config.resume, free=MEASURING)
+    with hold_run_folder(config.out):
+        return _retrieval(config)
+
+
+def _retrieval(config: Retrieval) -> dict[str, Any]:
+    # Set-up ----------------------------------------------------------------------------------------------------------
     for arm in config.arms():
         for run in range(min(config.seeds, config.count(arm))):
             # A mistake is said before the first hour, not after.
@@ -176,8 +183,7 @@ def retrieval(config: Retrieval) -> dict[str, Any]:
 
     # Data ------------------------------------------------------------------------------------------------------------
     sketches = open_sketches(config.data, config.image_size, per_class=config.per_class, seed=config.seed)
-    for line in sketches.unreadable[:5]:
-        print(f"skipped {line}")
+    say_left_out(config.data, sketches.unreadable, sketches.passed_over)
     parts = [
         sketches.split_indices(config.held_out, seed=seed, duplicates=config.duplicates == "together")
         for seed in config.all_seeds()

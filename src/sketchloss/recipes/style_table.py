@@ -25,6 +25,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from sketchloss.arms import ArmName, ArmWeights
+from sketchloss.data.left_out import say_left_out
 from sketchloss.data.loading import hold_if_small, load_batches, to_unit_range
 from sketchloss.data.pairs import Pairs, open_pairs
 from sketchloss.data.photos import open_photos
@@ -42,6 +43,7 @@ from sketchloss.report.style_table import CSV_HEADER, style_report, style_rows
 from sketchloss.report.tables import write_csv
 from sketchloss.ssim import ssim
 from sketchloss.statistics import spread
+from sketchloss.training.held_folder import hold_run_folder
 from sketchloss.training.run import check_run_folder, open_run_folder
 
 BATCH = 16
@@ -118,8 +120,13 @@ def style_table(config: StyleTable) -> dict[str, Any]:
         ValueError: as `StyleTable`, `open_pairs` and `style_transfer`.
         TrainingStopped: if a loss is not finite.
     """
-    # Set-up ----------------------------------------------------------------------------------------------------------
     check_run_folder(config.out, config, config.resume, free=MEASURING)
+    with hold_run_folder(config.out):
+        return _style_table(config)
+
+
+def _style_table(config: StyleTable) -> dict[str, Any]:
+    # Set-up ----------------------------------------------------------------------------------------------------------
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     reuse_freed_memory()
     extractors = open_extractors(  # a mistake in any of these is said before the first hour, not after
@@ -134,12 +141,12 @@ def style_table(config: StyleTable) -> dict[str, Any]:
 
     # Data ------------------------------------------------------------------------------------------------------------
     content = open_photos(config.content, config.image_size, limit=config.limit, seed=config.seed)
+    say_left_out(config.content, content.unreadable, content.passed_over)
     parts: dict[str, tuple[Pairs, Pairs]] = {}
     digests = [content.digest()]
     for source in config.sets:
         train, test = (open_pairs(source, part=part, strict=config.strict) for part in ("train", "test"))
-        for line in test.problems[:5]:
-            print(f"skipped {line}")
+        say_left_out(source, test.problems)
         if min(len(train), len(test)) < 2:
             raise ValueError(f"{source} has {len(train)} training and {len(test)} test pairs: at least two are needed")
         parts[source] = train, test

@@ -28,6 +28,7 @@ from tqdm import tqdm
 
 from sketchloss.arms import ArmName, WeightsPerArm
 from sketchloss.balance import Balance, Balancing, gradient_norms
+from sketchloss.data.left_out import say_left_out
 from sketchloss.data.loading import hold_if_small, load_batches, to_unit_range
 from sketchloss.data.names import short_name
 from sketchloss.data.photos import open_photos, open_style
@@ -43,6 +44,7 @@ from sketchloss.style_loss import StyleTransferLoss
 from sketchloss.training.accelerator import new_accelerator
 from sketchloss.training.checks import require_not_negative, require_positive
 from sketchloss.training.guards import blank_warning, require_finite
+from sketchloss.training.held_folder import hold_run_folder
 from sketchloss.training.meter import Meter
 from sketchloss.training.run import Run, check_run_folder
 
@@ -177,10 +179,15 @@ def style_transfer(config: StyleTransfer) -> dict[str, Any]:
         ValueError: as `StyleTransfer`, `open_photos`, `open_style`, `load_backbone` and `Run`.
         TrainingStopped: if the loss is not finite.
     """
-    # Set-up ----------------------------------------------------------------------------------------------------------
     accelerator = new_accelerator(config.precision, seed=config.seed)
-    say = accelerator.print
     check_run_folder(config.out, config, config.resume)  # before an hour of decoding, not after
+    with hold_run_folder(config.out, main=accelerator.is_main_process):
+        return _style_transfer(config, accelerator)
+
+
+def _style_transfer(config: StyleTransfer, accelerator: Accelerator) -> dict[str, Any]:
+    # Set-up ----------------------------------------------------------------------------------------------------------
+    say = accelerator.print
     if config.arm not in config.arms():
         raise ValueError(f"arm is {config.arm}, which has no weights: give --{config.arm.replace('+', '-')}")
     reuse_freed_memory()
@@ -332,10 +339,7 @@ def _opened(
     opened: Callable[..., Pictures], source: str, limit: int | None, config: StyleTransfer, say: Callable[[str], None]
 ) -> Pictures:
     pictures = opened(source, config.image_size, limit=limit, strict=config.strict, seed=config.seed)
-    for line in pictures.unreadable[:5]:
-        say(f"skipped {line}")
-    if len(pictures.unreadable) > 5:
-        say(f"skipped {len(pictures.unreadable)} of {source} in all")
+    say_left_out(source, pictures.unreadable, pictures.passed_over, say=say)
     return pictures
 
 

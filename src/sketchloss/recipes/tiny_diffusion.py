@@ -32,6 +32,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 from transformers import CLIPTextModel
 
+from sketchloss.data.left_out import say_left_out
 from sketchloss.data.loading import HeldSketches
 from sketchloss.data.prompts import check_template, imagenet_names, make_prompts, readable
 from sketchloss.data.sources import Sketches, open_sketches
@@ -47,6 +48,7 @@ from sketchloss.report.grid import draw_grid
 from sketchloss.training.accelerator import new_accelerator
 from sketchloss.training.checks import require_not_negative, require_positive
 from sketchloss.training.guards import require_finite
+from sketchloss.training.held_folder import hold_run_folder
 from sketchloss.training.meter import Meter
 from sketchloss.training.order import seeded
 from sketchloss.training.run import Run, check_run_folder
@@ -152,14 +154,19 @@ def tiny_diffusion(config: TinyDiffusion) -> dict[str, Any]:
         ValueError: as `TinyDiffusion`, `open_sketches`, `build_tiny` and `Run`.
         TrainingStopped: if a loss is not finite.
     """
-    # Set-up ----------------------------------------------------------------------------------------------------------
     accelerator = new_accelerator(config.precision, seed=config.seed)
-    say = accelerator.print
     check_run_folder(config.out, config, config.resume)
+    with hold_run_folder(config.out, main=accelerator.is_main_process):
+        return _tiny_diffusion(config, accelerator)
+
+
+def _tiny_diffusion(config: TinyDiffusion, accelerator: Accelerator) -> dict[str, Any]:
+    # Set-up ----------------------------------------------------------------------------------------------------------
+    say = accelerator.print
     reuse_freed_memory()
 
     # Data ------------------------------------------------------------------------------------------------------------
-    opened = [_open(source, config) for source in (config.data, *config.also)]
+    opened = [_open(source, config, say) for source in (config.data, *config.also)]
     parts = [pictures.split(config.held_out, seed=config.seed) for pictures in opened]
     learnt, held = ([HeldSketches(part[side], workers=config.workers) for part in parts] for side in (0, 1))
     classes = opened[0].classes
@@ -283,8 +290,10 @@ def tiny_diffusion(config: TinyDiffusion) -> dict[str, Any]:
 # Data ----------------------------------------------------------------------------------------------------------------
 
 
-def _open(source: str, config: TinyDiffusion) -> Sketches:
-    return open_sketches(source, config.image_size, per_class=config.per_class, seed=config.seed)
+def _open(source: str, config: TinyDiffusion, say: Callable[[str], object]) -> Sketches:
+    opened = open_sketches(source, config.image_size, per_class=config.per_class, seed=config.seed)
+    say_left_out(source, opened.unreadable, opened.passed_over, say=say)
+    return opened
 
 
 # Networks ------------------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, get_args
 import torch
 import tyro
 
+from sketchloss.data.left_out import say_left_out
 from sketchloss.files import claim_folder, write_atomic, write_json
 from sketchloss.images import LARGEST_SIDE, save_picture
 from sketchloss.loss import BEFORE_0_2, DEFAULT_LAYERS, PAPER_LAYERS, Metric, SketchLoss
@@ -29,6 +30,7 @@ from sketchloss.report.tables import write_csv
 from sketchloss.report.tricks_figure import draw_tricks
 from sketchloss.report.tricks_sheet import draw_tricked
 from sketchloss.report.tricks_table import ALL, CSV_HEADER, tricks_report, tricks_rows
+from sketchloss.training.held_folder import hold_run_folder
 from sketchloss.weights import load_backbone
 
 Taps = Literal["default", "paper", "deep"]
@@ -114,11 +116,17 @@ def tricks(config: Tricks) -> dict[str, Any]:
         ValueError: for sources, weights or distances that do not fit, drawings that are too few, or an `out` in use.
         FileNotFoundError: for weights that are not there.
     """
+    with hold_run_folder(config.out):
+        return _tricks(config)
+
+
+def _tricks(config: Tricks) -> dict[str, Any]:
     # Set-up: mistakes are found before anything is written or takes long ---------------------------------------------
     device = "cuda" if torch.cuda.is_available() else "cpu"
     distances = _distances(config, device)
     faults: list[str] = []
     halves = {source: open_halves(source, seed=config.seed, faults=faults) for source in config.data}
+    say_left_out(", ".join(config.data), faults)
     smallest = min(config.image_sizes)
     tried = [make_tricks(half[0], smallest, count=1, seed=config.seed) for half in halves.values()]
     measure_tricks(distances, tried[0], device=device)

@@ -34,6 +34,7 @@ from sketchloss.stylize.pictures import (
     stylize,
 )
 from sketchloss.stylize.plan import Alpha, Job, Plan, plan_pictures, writable_format
+from sketchloss.visible_ink import hides_ink
 
 # So many times as large as what it was trained on, a picture's features are not what the network knows.
 LARGE = 8
@@ -145,9 +146,8 @@ def apply(config: Apply) -> int:
             f"({stylizer.config.image_size} pixels): if they look like texture, try --draw-size "
             f"{LARGE // 2 * stylizer.config.image_size}\n"
         )
-    if plan.unreadable:
-        kinds = ", ".join(sorted({path.suffix.lower() for path in plan.unreadable}))
-        sys.stderr.write(f"note: {len(plan.unreadable):,} files cannot be read here ({kinds}): convert them first\n")
+    for line in plan.passed_over:
+        sys.stderr.write(f"note: {line}\n")
     if left_out:
         lines = [f"{len(left_out):,} of {len(plan.jobs):,} left out:", *(f"  {line}" for line in left_out)]
         sys.stderr.write("\n".join(lines) + "\n")
@@ -188,6 +188,12 @@ def _make(job: Job, stylizer: AnyStylizer, config: Apply, bar: tqdm) -> Image.Im
     # A path that cannot be read is left to read_picture to explain, as is what the bytes of a file turn out to be.
     data = sys.stdin.buffer.read() if job.source is None else _read(job.source)
     picture, alpha = read_with_alpha(data, name=job.name)
+    if alpha is not None and hides_ink(data):
+        tqdm.write(
+            f"note: {job.name}: all in it is light on a transparent ground, and lost on white paper, which is drawn "
+            "here: put it on dark paper first",
+            file=sys.stderr,
+        )
     try:
         sketch = stylize(
             stylizer, picture, draw_size=config.draw_size, max_pixels=config.max_pixels, progress=bar.update

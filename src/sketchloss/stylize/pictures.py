@@ -1,18 +1,15 @@
 """One picture through a stylizer: the same size out, through tiles where it is large, transparency kept if asked."""
 
-import warnings
 from collections.abc import Callable
-from contextlib import suppress
 from copy import deepcopy
-from io import BytesIO
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor, nn
 
-from sketchloss.images import check_mode, read_picture, readable_formats, to_picture, to_tensor
+from sketchloss.images import check_mode, open_picture, read_picture, to_picture, to_tensor
 from sketchloss.models.stylizer import Layer, Stylizer, StylizerConfig
 from sketchloss.stylize.tiles import TILE, check_tile, stylize_tiled
 
@@ -137,14 +134,8 @@ def read_with_alpha(data: bytes, *, name: str) -> tuple[Image.Image, Image.Image
     Raises:
         UnreadablePicture: as `read_picture`.
     """
-    picture = read_picture(data, name=name)
-    with warnings.catch_warnings(action="ignore"), Image.open(BytesIO(data), formats=readable_formats()) as source:
-        if not has_alpha(source):
-            return picture, None
-        transparent = source.convert("RGBA")
-        with suppress(Exception):  # a damaged EXIF block, which read_picture passes over too
-            transparent = ImageOps.exif_transpose(transparent)
-        return picture, transparent.getchannel("A")
+    picture = read_picture(data, name=name, paper=None)
+    return open_picture(picture), picture.getchannel("A") if picture.mode == "RGBA" else None
 
 
 def has_alpha(picture: Image.Image) -> bool:

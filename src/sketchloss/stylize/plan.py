@@ -10,11 +10,10 @@ from PIL import Image
 
 from sketchloss.files import open_input
 from sketchloss.images import FORMATS, find_pictures, picture_suffixes, readable_formats
+from sketchloss.passed_over import later_pages, no_pictures, other_kinds
 from sketchloss.stylize.pictures import has_alpha
 
 Alpha = Literal["flatten", "keep"]
-#: Suffixes of pictures that Pillow does not read by itself: phones' and cameras'.
-FOREIGN = frozenset((".heic", ".heif", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".psd", ".svg"))
 STANDARD = "-"  # stdin as an input, stdout as an output
 # GIF has a single transparent colour, which smooth edges do not survive; BMP and PPM lose it in Pillow.
 FORMATS_WITH_ALPHA = ("PNG", "WEBP", "TIFF", "JPEG2000", "AVIF")
@@ -44,8 +43,8 @@ class Plan:
     """How many are there already and stay as they are."""
     single: bool
     """One picture was named, rather than a folder or several."""
-    unreadable: list[Path]
-    """Pictures of the folder in formats that cannot be read here."""
+    passed_over: list[str]
+    """Lines about pictures that are not read: kinds of files that cannot be, and later pages of files."""
 
 
 def plan_pictures(
@@ -91,7 +90,9 @@ def plan_pictures(
             more = f" and {len(there) - 1:,} more" if len(there) > 1 else ""
             raise ValueError(f"{path}{more} exists: add --force to replace, or --skip-existing to keep, what is there")
     left = [job for job in jobs if not (skip_existing and job.out in there)]
-    return Plan(left, len(jobs) - len(left), single, [] if single else _find_foreign(Path(inputs[0])))
+    unread = other_kinds(inputs[0]) if Path(inputs[0]).is_dir() else []
+    unread += later_pages(job.source for job in left if job.source)
+    return Plan(left, len(jobs) - len(left), single, unread)
 
 
 def _plan_one(source: Path | None, out: str, alpha: Alpha) -> Job:
@@ -132,13 +133,8 @@ def _plan_many(inputs: Sequence[str], out: str) -> list[Job]:
         raise ValueError(f"--out {folder} lies in {root}, whose pictures are the inputs: choose another --out")
     jobs = [Job(path, folder / path.relative_to(root)) for path in find_pictures(root)]
     if not jobs:
-        raise ValueError(f"{root} holds no pictures (.png, .jpg and the like): check the path")
+        raise ValueError(no_pictures(root))
     return jobs
-
-
-def _find_foreign(root: Path) -> list[Path]:
-    found = root.rglob("*") if root.is_dir() else ()
-    return sorted(path for path in found if path.suffix.lower() in FOREIGN and not path.name.startswith("."))
 
 
 def _check_distinct(jobs: Iterable[Job]) -> list[Job]:

@@ -3,24 +3,20 @@
 import json
 import pickle
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accelerate import Accelerator
-from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
-from sketchloss.files import clear_left_behind, write_atomic, write_json
+from sketchloss.files import write_atomic, write_json
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 CHECKPOINT = "last"
 DATA = "data.json"
-LOCK = ".lock"
 # Settings that may differ between the parts of one run: they say how it is started, not what it computes.
 FREE_SETTINGS = frozenset({"resume", "dry_run", "out", "workers", "checkpoint_every", "log_every", "cache"})
 
@@ -180,42 +176,6 @@ def check_run_folder(
                 f"{folder} was started with {name}={then.get(name)!r}, now it is {now.get(name)!r}: "
                 "resume with the settings of config.json, or choose another --out"
             )
-
-
-@contextmanager
-def hold_run_folder(folder: str | Path, *, main: bool = True) -> Iterator[None]:
-    """Inside, no other process can train in this folder: two would write over each other's checkpoints.
-
-    The system frees the folder when the process ends, however it ends.
-
-    Args:
-        folder: made if missing, and removed at the end if nothing was put into it.
-        main: whether this is the process that writes; the others of one training do nothing here.
-
-    Raises:
-        ValueError: if another process holds it.
-    """
-    if not main:
-        yield
-        return
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise ValueError(
-            f"another process is training in {folder}: wait until it is done, or choose another --out"
-        ) from None
-    try:
-        clear_left_behind(folder)
-        yield
-    finally:
-        if not any(path.name != LOCK for path in folder.iterdir()):
-            (folder / LOCK).unlink(missing_ok=True)
-        lock.release()
-        with suppress(OSError):  # that it is not empty
-            folder.rmdir()
 
 
 def open_run_folder(

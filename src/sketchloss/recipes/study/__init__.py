@@ -16,10 +16,12 @@ numbers together, `reporting.py` and `figures.py` make the report.
 import json
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from sketchloss.data.captions import open_captioned
+from sketchloss.data.left_out import say_left_out
 from sketchloss.data.pairs import open_pairs
 from sketchloss.data.photos import open_photos
 from sketchloss.data.sources import open_sketches
@@ -32,6 +34,7 @@ from sketchloss.recipes.study.plan import plan_cells
 from sketchloss.recipes.study.reporting import write_report
 from sketchloss.recipes.study.running import CELLS, find_workplace, run_cells
 from sketchloss.recipes.study.settings import PRESETS, Study
+from sketchloss.training.held_folder import is_held
 from sketchloss.triplets import read_triplets
 from sketchloss.weights import load_backbone
 
@@ -65,7 +68,7 @@ def study(config: Study) -> dict[str, Any]:
     workplace = find_workplace()
     if config.dry_run:
         return {"plan": describe_plan(config)} if workplace.rank == 0 else {}
-    _check_sources(config)
+    _check_sources(config, say=print if workplace.rank == 0 else lambda _: None)
     if workplace.rank == 0:
         _open_folder(config, workplace.launch)
     else:
@@ -87,11 +90,12 @@ def study(config: Study) -> dict[str, Any]:
     return results
 
 
-def _check_sources(config: Study) -> None:
+def _check_sources(config: Study, say: Callable[[str], object]) -> None:
     """Open everything that is needed: a mistake in what comes last must not cost what comes before."""
     measured = config.measured_sets() if config.does("retrieval") or config.does("separation") else ()
     for source in {config.data, *measured}:
         sketches = open_sketches(source, config.image_size, per_class=config.per_class, seed=config.seed)
+        say_left_out(source, sketches.unreadable, sketches.passed_over, say=say)
         if config.leave_out and source == config.data:
             sketches.select_classes(config.leave_out, leave_out=True)
             left_out = sketches.select_classes(config.leave_out)
@@ -106,18 +110,22 @@ def _check_sources(config: Study) -> None:
             f"weights is {config.weights}, which has attention gates: the arms without need others, such as imagenet"
         )
     if config.does("style"):
-        open_photos(config.content, config.image_size)
+        photos = open_photos(config.content, config.image_size)
+        say_left_out(config.content, photos.unreadable, photos.passed_over, say=say)
         for source in config.sets:
-            open_pairs(source)
+            say_left_out(source, open_pairs(source).problems, say=say)
     if config.does("lora"):
-        open_captioned(config.taught, config.image_size, per_class=1)
+        taught = open_captioned(config.taught, config.image_size, per_class=1)
+        say_left_out(config.taught, taught.unreadable, taught.passed_over, say=say)
         find_base(config.base)
     for name in ("triplets", "inception"):
         path = getattr(config, name)
         if path is not None and not path.is_file():
             raise ValueError(f"{name} is {path}, which is no file: check the path, or leave it out")
     if config.does("probe"):
-        open_drawings(config.probed, per_class=2, classes=2, seed=config.seed)
+        faults: list[str] = []
+        open_drawings(config.probed, per_class=2, classes=2, seed=config.seed, faults=faults)
+        say_left_out(config.probed, faults, say=say)
         if config.triplets is not None:
             read_triplets(config.triplets)
 
@@ -132,6 +140,8 @@ def _open_folder(config: Study, launch: str) -> None:
     if found and not (out / MARKER).is_file():
         raise ValueError(f"{out} is not empty and not a study: choose another --out")
     if config.again:
+        if any(is_held(cell) for cell in (out / CELLS).glob("*")):
+            raise ValueError(f"another process is working in {out}: wait until it is done, or choose another --out")
         for name in found & MADE - {MARKER}:  # which stays, so that an interruption leaves a study's folder
             path = out / name
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
