@@ -310,6 +310,18 @@ def test_changed_data_is_not_resumed_on(config, request, side):
     assert (config.out / "metrics.jsonl").read_text() == before
 
 
+def test_a_loss_network_of_other_weights_is_not_resumed_with(config, tmp_path):
+    """As `sketch` of another version is: the name is the same, the weights are not."""
+    weights = tmp_path / "weights"
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        save_backbone(Backbone(width=0.125), weights)
+        if seed == 0:
+            style_transfer(replace(config, arm="original", photo=str(weights)))
+    with pytest.raises(ValueError, match=r"the weights that the loss of .*run looks through have changed"):
+        style_transfer(replace(config, arm="original", photo=str(weights), resume=True))
+
+
 def test_a_run_folder_is_never_overwritten(config):
     style_transfer(config)
     before = {path: path.read_bytes() for path in config.out.rglob("*") if path.is_file()}

@@ -56,6 +56,7 @@ from sketchloss.training.order import Order, seeded
 from sketchloss.training.plan import peak_memory
 from sketchloss.training.run import Run, check_data, check_run_folder
 from sketchloss.training.trained_part import TrainedPart, leave_out_frozen_weights
+from sketchloss.weights import weights_digest
 
 RESULT = "result.json"
 #: Timesteps that the validation losses are measured at, as shares of all.
@@ -169,7 +170,7 @@ def _latent_diffusion(config: LatentDiffusion, accelerator: Accelerator) -> dict
 
     # Loop ------------------------------------------------------------------------------------------------------------
     run = Run(config.out, config, accelerator, config.resume)
-    run.pin_data(known)
+    run.pin_data(known, loss=weights_digest(perceptual.loss.backbone) if perceptual else None)
     step = ((run.load_checkpoint() if config.resume else None) or {"step": 0})["step"]
     if config.resume:
         say(f"continuing after step {step:,}")

@@ -47,6 +47,7 @@ from sketchloss.training.guards import blank_warning, require_finite
 from sketchloss.training.held_folder import hold_run_folder
 from sketchloss.training.meter import Meter
 from sketchloss.training.run import Run, check_run_folder
+from sketchloss.weights import weights_digest
 
 RESULT = "result.json"
 
@@ -247,7 +248,7 @@ def _style_transfer(config: StyleTransfer, accelerator: Accelerator) -> dict[str
 
     # Loop ------------------------------------------------------------------------------------------------------------
     run = Run(config.out, config, accelerator, config.resume)
-    run.pin_data(f"{photos.digest()} {style.digest()} {shown.digest()}")
+    run.pin_data(f"{photos.digest()} {style.digest()} {shown.digest()}", loss=weights_digest(loss.backbone))
     step = ((run.load_checkpoint() if config.resume else None) or {"step": 0})["step"]
     if config.resume:
         say(f"continuing after step {step:,}")

@@ -44,12 +44,20 @@ class Run:
             open_run_folder(folder, config, resume)
         accelerator.wait_for_everyone()
 
-    def pin_data(self, digest: str) -> None:
-        """Note which data the run is on, or when resumed see that it is the same; ValueError if not."""
-        check_data(self.folder, digest)
+    def pin_data(self, digest: str, *, loss: str | None = None) -> None:
+        """Note which data and which loss network the run is on, or when resumed see that they are the same.
+
+        Args:
+            digest: of the data.
+            loss: digest of the weights that the loss looks through; None: of no account, as where they are trained.
+
+        Raises:
+            ValueError: if one of them is another.
+        """
+        check_data(self.folder, digest, loss)
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
-            write_json(self.folder / DATA, {"digest": digest})
+            write_json(self.folder / DATA, {"digest": digest, **({"loss": loss} if loss else {})})
 
     # Metrics -------------------------------------------------------------------------------------------------------
 
@@ -208,11 +216,17 @@ def open_run_folder(
         write_json(folder / DATA, {"digest": data})
 
 
-def check_data(folder: Path, digest: str) -> None:
-    """Raise ValueError if a run noted another digest of its data."""
+def check_data(folder: Path, digest: str, loss: str | None = None) -> None:
+    """Raise ValueError if a run noted another digest of its data, or of the weights that its loss looks through."""
     file = folder / DATA
-    if file.is_file() and json.loads(file.read_text(encoding="utf-8"))["digest"] != digest:
+    noted = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    if noted.get("digest", digest) != digest:
         raise ValueError(f"the data of {folder} has changed since it was started: restore it, or start a new run")
+    if loss is not None and noted.get("loss", loss) != loss:
+        raise ValueError(
+            f"the weights that the loss of {folder} looks through have changed since it was started (`sketch` is not "
+            "the same in every version of sketchloss): give the old ones by their path, or start a new run"
+        )
 
 
 def _settings(config: "DataclassInstance") -> dict[str, Any]:
