@@ -250,6 +250,15 @@ def test_features_come_in_the_weights_dtype_and_near_the_float32_ones(images, we
     assert F.cosine_similarity(found.float().flatten(), expected.flatten(), dim=0) > 0.999
 
 
+@pytest.mark.parametrize("weights", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("images", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+def test_white_paper_is_the_same_in_every_dtype(images, weights):
+    # Oracle: the normalisation of what the buffers hold, in float64, rounded once.
+    backbone = small_backbone().to(weights)
+    expected = ((1 - backbone.mean.double()) / backbone.std.double()).to(weights)
+    assert torch.equal(backbone.normalise(torch.ones(1, 3, 1, 1, dtype=images)), expected)
+
+
 # Weights of other makers ---------------------------------------------------------------------------------------------
 
 

@@ -644,8 +644,16 @@ def test_features_of_another_loss_or_size_are_refused():
         loss(image, wider.extract(image))
     with pytest.raises(ValueError, match=r"of pred is \(2, 8, 16, 16\) and of target \(2, 8, 24, 24\)"):
         loss(image, loss.extract(pictures(2, 3, 24, 24)))
-    with pytest.raises(ValueError, match=r"of pred is \(2, .* and of target \(3, "):
+    with pytest.raises(ValueError, match=r"relu1_2 of target holds features of 3 images and pred is \(2, 3, 16, 16\)"):
         loss(image, loss.extract(pictures(3, 3, 16, 16)))
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 4])
+def test_features_of_another_number_are_refused_however_a_batch_is_cut(monkeypatch, at_once):
+    loss, preds = small_loss(), pictures(4, 3, 16, 16)
+    monkeypatch.setattr(sketchloss.loss, "_images_at_once", lambda _: at_once)
+    with pytest.raises(ValueError, match=r"features of 2 images .* give as many targets as preds, or one"):
+        loss(preds, loss.extract(preds[:2]))
 
 
 @pytest.mark.parametrize(

@@ -226,12 +226,23 @@ class Backbone(nn.Module):
         )
         return 2**halvings
 
+    def normalise(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+        """Return what the first convolution is given: images less `mean`, by `std`, in the weights' dtype.
+
+        Args:
+            images: RGB in [0, 1], any float dtype.
+        """
+        first = self.features[0]
+        assert isinstance(first, nn.Conv2d)
+        # note: rounded once, at the end. In half precision the difference would be rounded, too, and white paper would
+        # be another one in float32 and in the weights' dtype.
+        wide = images.to(torch.promote_types(images.dtype, torch.float32))
+        return ((wide - self.mean) / self.std).to(first.weight.dtype)
+
     def _run(self, images: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         wanted = {tap_index(layer): layer for layer in layers}
         deepest = max(wanted)
-        first = self.features[0]
-        assert isinstance(first, nn.Conv2d)
-        features = ((images - self.mean) / self.std).to(first.weight.dtype)
+        features = self.normalise(images)
         taps: dict[str, Tensor] = {}
         start = 0
         pool_slots = (index for layer, index in TAPS.items() if layer.startswith("pool") and index < deepest)

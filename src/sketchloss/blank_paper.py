@@ -53,16 +53,16 @@ class BlankPaper:
         kind = like.device.type
         autocast = torch.get_autocast_dtype(kind) if kind != "meta" and torch.is_autocast_enabled(kind) else None
         key = height, width, like.device, like.dtype, autocast
-        if key not in self._kept:
-            page = like.new_ones((1, 3, height, width))
-            found = self._look(page)
+        # note: other threads keep and forget pages meanwhile, so what is found is looked up once
+        found = self._kept.pop(key, None)
+        if found is None:
+            found = self._look(like.new_ones((1, 3, height, width)))
             if torch.compiler.is_compiling() or inside_transform() or type(found[self._layers[0]]) is not Tensor:
                 return self._papers(found, height, width)  # what is traced is no value to keep
-            self._kept[key] = found
-            while len(self._kept) > KEPT:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(key)
-        return self._papers(self._kept[key], height, width)
+        self._kept[key] = found  # the last one again
+        while len(self._kept) > KEPT:
+            self._kept.popitem(last=False)
+        return self._papers(found, height, width)
 
     def forget(self) -> None:
         """Compute everything anew the next time."""

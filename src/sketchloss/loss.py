@@ -296,6 +296,13 @@ class SketchLoss(nn.Module):
             check_features(target, self.layers, pred.device, check=self.check)
             if isinstance(target, KeptFeatures) and not torch.compiler.is_compiling():
                 check_kept(target, self.features_recipe(), (pred.shape[2], pred.shape[3]))
+            # note: here, where the whole batch is known; a part of it may be as long as the features are
+            for name in self.layers:
+                if len(target[name]) not in (1, len(pred)):
+                    raise ValueError(
+                        f"{name} of target holds features of {len(target[name])} images and pred is "
+                        f"{tuple(pred.shape)}: give as many targets as preds, or one"
+                    )
             return pred, target
         target = self._prepare(target, "target")
         if target.shape[-2:] != pred.shape[-2:] or len(target) not in (1, len(pred)):

@@ -166,9 +166,7 @@ class InPatches:
         self, pixels: Tensor, patch: Patch, weights: tuple[Tensor, ...], *, before: int | None = None
     ) -> dict[str, Tensor]:
         """Run the network on a patch: to the taps' inner positions, or to all that comes before a gate."""
-        first = self._modules[0]
-        assert isinstance(first, nn.Conv2d)
-        features = ((pixels - self._backbone.mean) / self._backbone.std).to(first.weight.dtype)
+        features = self._backbone.normalise(pixels)
         known = iter(weights)
         taps: dict[str, Tensor] = {}
         for index, module in enumerate(self._modules[: self._last + 1]):
