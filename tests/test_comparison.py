@@ -131,6 +131,7 @@ def test_a_table_says_what_its_marks_mean_or_why_there_are_none():
     two = list(compare_all({n: Pairs(BETTER, BASE) for n in range(2)}).values())
     text = explain(two, against="tuning")
     assert "* better and † worse than tuning with p < 0.05 (paired t-test over 5 seeds, Holm's correction" in text
+    assert text.startswith("Marks: "), "a line that begins with a star would be a list in Markdown"
     assert "the 2 tests of this table" in text
     few = compare_all({"": Pairs({0: 0.1, 1: 0.2, 2: 0.4}, BASE)})
     assert explain(list(few.values()), against="none").startswith("Too few seeds for a verdict against none: 3 of 5")

@@ -128,7 +128,7 @@ def explain(found: Collection[Comparison], *, against: str) -> str:
         return f"No verdict against {against}: differences of shares of unknown numbers, or without any deviation."
     seeds = sorted({one.seeds for one in tested})
     return (
-        f"* better and † worse than {against} with p < {SIGNIFICANT} (paired t-test over "
+        f"Marks: * better and † worse than {against} with p < {SIGNIFICANT} (paired t-test over "
         f"{' or '.join(map(str, seeds))} seeds, Holm's correction for the {len(tested)} tests of this table); no mark: "
         "undecided. Seeds are other trainings on the same data: p says nothing about other data."
     )
