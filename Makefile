@@ -1,6 +1,8 @@
 # make demo    train and compare the four arms on built-in doodles (minutes)
 # make test    the test suite
 # make check   lint, format and types
+# make storm   kills, bad files, wrong tensors, attacks: ten minutes (docs/reliability.md)
+# make audit   known faults of the packages in constraints.txt; needs a network
 # make docs    the documentation as pages, in site/
 # make clean   remove what these made
 
@@ -8,7 +10,7 @@ PYTHON ?= python3
 VENV := .venv
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test check docs clean
+.PHONY: demo test check storm audit docs clean
 
 demo: $(INSTALLED)
 	$(VENV)/bin/sketchloss study --preset demo --workers 2 --out demo --again
@@ -21,12 +23,21 @@ check: $(INSTALLED)
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/pyright
 
+storm: $(INSTALLED)
+	SKETCHLOSS_STORM=full $(VENV)/bin/pytest tests/storms --numprocesses=0 --capture=no --timeout=1800 --durations=5
+
+# Strict, because what could not be asked about must not pass; an environment of its own, because it brings much along.
+audit:
+	$(PYTHON) -m venv .audit
+	.audit/bin/pip install --quiet --disable-pip-version-check pip-audit
+	.audit/bin/pip-audit --strict --no-deps --disable-pip --requirement constraints.txt
+
 docs: $(INSTALLED)
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict
 	@echo "open $(CURDIR)/site/index.html"
 
 clean:
-	rm -rf $(VENV) demo site build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .audit demo site build dist .pytest_cache .ruff_cache .hypothesis
 
 # One environment, built once, and again when what it is made from changes.
 $(INSTALLED): pyproject.toml constraints.txt

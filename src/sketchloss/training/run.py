@@ -140,6 +140,10 @@ class Run:
                 raise ValueError(
                     f"{self.folder} was trained with {then} processes, now there are {now}: resume with {then}"
                 )
+        self.accelerator.wait_for_everyone()
+        if self.accelerator.is_main_process and folder is not None and folder.name == CHECKPOINT:
+            # A run that was killed after its last checkpoint makes no other that would clear this away.
+            shutil.rmtree(folder.with_name("previous"), ignore_errors=True)
         if self.accelerator.is_main_process and self.metrics_file.exists():
             # What was logged after the checkpoint will be logged again.
             kept = [line for line in self.metrics() if position is not None and line["step"] <= position["step"]]

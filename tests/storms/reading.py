@@ -1,0 +1,137 @@
+"""A program that reads files with the public readers, one after another; `test_bad_files.py` gives it damaged ones.
+
+In: a line of JSON for each, `[READER, PATH]`. Out: `[read | refused | broke, what was said, MB of memory more]`.
+"""
+
+import json
+import resource
+import signal
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from sketchloss import SketchLoss, load_backbone
+from sketchloss.data.captions import open_captioned
+from sketchloss.data.quickdraw import read_ndjson
+from sketchloss.data.sources import open_sketches
+from sketchloss.gallery import Gallery
+from sketchloss.images import UnreadablePicture, probe_picture, read_picture, to_tensor
+from sketchloss.models.embedder import load_embedder
+from sketchloss.models.judge import load_judge
+from sketchloss.models.stylizer import load_stylizer
+from sketchloss.recipes.finetune import Finetune
+from sketchloss.training.run import check_data, check_run_folder
+from sketchloss.triplets import read_triplets
+
+#: Of one file: seconds of the processor, and bytes of addresses in all.
+SECONDS, ADDRESSES = 60, 16 * 2**30
+
+
+def picture(path: Path) -> None:
+    try:
+        pixels = np.array(read_picture(path))
+    except UnreadablePicture:
+        for other in (path, path.read_bytes()):
+            try:
+                to_tensor(other)
+            except UnreadablePicture:
+                continue
+            raise AssertionError("to_tensor reads what read_picture refuses") from None
+        raise
+    assert torch.equal(to_tensor(path.read_bytes()), torch.from_numpy(pixels).permute(2, 0, 1) / 255), "other pixels"
+    probe_picture(path)
+
+
+def ndjson(path: Path) -> None:
+    faults: list[str] = []
+    list(read_ndjson(path, faults.append))
+    for fault in faults:
+        assert fault.startswith(f"{path}:"), fault
+        assert "\n" not in fault, fault
+    open_sketches(path.parent, 32)[0]
+
+
+def captions(path: Path) -> None:
+    found = open_captioned(path.parent, 32)
+    for line in found.unreadable:
+        assert "\n" not in line, line
+    found[0]
+
+
+def backbone(path: Path) -> None:
+    loss = SketchLoss(load_backbone(path.parent), layers=("relu1_2",), check=False)
+    with torch.inference_mode():
+        assert loss(torch.zeros(1, 3, 32, 32), torch.ones(1, 3, 32, 32)).dtype == torch.float32
+
+
+def stylizer(path: Path) -> None:
+    with torch.inference_mode():
+        assert load_stylizer(path.parent)(torch.zeros(1, 3, 16, 16)).shape[-2:] == (16, 16)
+
+
+def judge(path: Path) -> None:
+    load_judge(path.parent)
+
+
+def embedder(path: Path) -> None:
+    load_embedder(path.parent)
+
+
+def gallery(path: Path) -> None:
+    place = path if (path / "gallery.json").exists() else path.parent
+    while place.suffix == ".lance" or place.name.startswith("_") or place.name == "data":
+        place = place.parent
+    opened = Gallery.open(place)
+    opened.info()
+    for row in opened.table.rows():
+        assert isinstance(row.path, bytes)
+    opened.search(Image.new("L", (32, 32), "white"), 2)
+
+
+def triplets(path: Path) -> None:
+    read_triplets(path if path.suffix == ".csv" else path.parent.parent)
+
+
+def run(path: Path) -> None:
+    check_run_folder(path.parent, Finetune(data="doodles", out=path.parent), resume=True)
+    check_data(path.parent, "digest")
+
+
+READERS: dict[str, Callable[[Path], None]] = {
+    reader.__name__: reader
+    for reader in (picture, ndjson, captions, backbone, stylizer, judge, embedder, gallery, triplets, run)
+}
+
+
+def peak() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 2**10
+
+
+def read(reader: str, path: str) -> tuple[str, str]:
+    try:
+        READERS[reader](Path(path))
+    except (ValueError, FileNotFoundError, PermissionError) as error:
+        return "refused", str(error)
+    except BaseException as error:  # noqa: BLE001 (a panic of Rust is no Exception)
+        return "broke", f"{type(error).__name__}: {error}"
+    return "read", ""
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    resource.setrlimit(resource.RLIMIT_AS, (ADDRESSES, ADDRESSES))
+    for line in sys.stdin:
+        before = peak()
+        signal.setitimer(signal.ITIMER_PROF, SECONDS)  # ends the process, as nobody handles it
+        outcome = read(*json.loads(line))
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        print(json.dumps([*outcome, peak() - before]), flush=True)
+
+
+main()
