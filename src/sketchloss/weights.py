@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from huggingface_hub import hf_hub_download
-from huggingface_hub.errors import EntryNotFoundError, HFValidationError, LocalEntryNotFoundError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
@@ -246,6 +244,10 @@ def _find_here(path: Path) -> Path | None:
 
 
 def _fetch(repo: str, file: str) -> Path:
+    # Here, because it takes long to import, and most weights are on the disk.
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, HFValidationError, LocalEntryNotFoundError
+
     try:
         return Path(hf_hub_download(repo, file))
     except HFValidationError as error:
