@@ -13,7 +13,8 @@ from accelerate import Accelerator
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
-from sketchloss.files import clear_left_behind, write_atomic, write_json
+from sketchloss.files import clear_left_behind, parse_json, read_json, write_atomic, write_json
+from sketchloss.stored import show
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -131,7 +132,12 @@ class Run:
             except (SafetensorError, RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
                 reason = str(error).strip().partition("\n")[0]
                 raise ValueError(f"checkpoint {folder} is damaged ({reason}): start a new run elsewhere") from error
-            position = json.loads((folder / "position.json").read_text(encoding="utf-8"))
+            position = read_json(folder / "position.json")
+            if not isinstance(position.get("step"), int):
+                raise ValueError(
+                    f"{folder / 'position.json'}: step is {show(position.get('step'))}: it must be a whole number; "
+                    "restore the file, or start a new run elsewhere"
+                )
             if (then := position.pop("processes", None)) not in (None, now := self.accelerator.num_processes):
                 raise ValueError(
                     f"{self.folder} was trained with {then} processes, now there are {now}: resume with {then}"
@@ -170,14 +176,14 @@ def check_run_folder(
     if not before.is_file():
         raise ValueError(f"{folder} holds no run to resume: leave --resume out to start one")
     try:
-        then = json.loads(before.read_text(encoding="utf-8"))
+        then = read_json(before)
     except ValueError as error:
         raise ValueError(f"{before} is damaged ({error}): restore it, or start a new run elsewhere") from None
     now = _settings(config)
     for name in sorted(set(then) | set(now)):
         if name not in FREE_SETTINGS | free and then.get(name) != now.get(name):
             raise ValueError(
-                f"{folder} was started with {name}={then.get(name)!r}, now it is {now.get(name)!r}: "
+                f"{folder} was started with {name}={show(then.get(name))}, now it is {show(now.get(name))}: "
                 "resume with the settings of config.json, or choose another --out"
             )
 
@@ -251,7 +257,7 @@ def open_run_folder(
 def check_data(folder: Path, digest: str) -> None:
     """Raise ValueError if a run noted another digest of its data."""
     file = folder / DATA
-    if file.is_file() and json.loads(file.read_text(encoding="utf-8"))["digest"] != digest:
+    if file.is_file() and read_json(file).get("digest") != digest:
         raise ValueError(f"the data of {folder} has changed since it was started: restore it, or start a new run")
 
 
@@ -263,7 +269,7 @@ def _read_lines(path: Path) -> list[dict[str, Any]]:
     lines = []
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
-            lines.append(json.loads(line))
-        except json.JSONDecodeError:
+            lines.append(parse_json(line))
+        except ValueError:
             break
     return lines

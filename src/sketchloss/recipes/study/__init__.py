@@ -12,7 +12,6 @@ kept: the same command goes on where it was stopped, and with a changed setting 
 numbers together, `reporting.py` and `figures.py` make the report.
 """
 
-import json
 import shutil
 import time
 from dataclasses import replace
@@ -24,7 +23,7 @@ from sketchloss.data.photos import open_photos
 from sketchloss.data.sources import open_sketches
 from sketchloss.data.stroke_drawings import open_drawings
 from sketchloss.diffusion.bases import find_base
-from sketchloss.files import contents, write_json
+from sketchloss.files import contents, read_json, write_json
 from sketchloss.recipes.study.cells import CellStore
 from sketchloss.recipes.study.estimate import describe_plan
 from sketchloss.recipes.study.plan import plan_cells
@@ -145,7 +144,7 @@ def _wait_for_folder(config: Study, launch: str) -> None:
     """
     for _ in range(WAITS):
         try:
-            if json.loads((config.out / MARKER).read_text(encoding="utf-8")).get("launch") == launch:
+            if read_json(config.out / MARKER).get("launch") == launch:
                 return
         except (OSError, ValueError):
             pass
