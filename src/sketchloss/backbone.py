@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 from sketchloss.attention import HALF_TWICE, AttentionGate, GateInit, GateOrder, check_gate
 from sketchloss.fitting import check_shapes, check_values
 from sketchloss.pooling import BlurredPool, Pooling, new_pool
-from sketchloss.stored import check_range
+from sketchloss.stored import check_range, show
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -92,7 +92,7 @@ class BackboneConfig:
 
     def __post_init__(self) -> None:
         if not 0 < self.width <= 8:
-            raise ValueError(f"width is {self.width}: it must be above 0, and 8 at most")
+            raise ValueError(f"width is {show(self.width)}: it must be above 0, and 8 at most")
         check_gate(self.gate_order, self.gate_init, self.downsample, self.gate_kernel, self.gate_reduction)
         if self.pooling not in get_args(Pooling):
             raise ValueError(f"pooling {self.pooling!r} is unknown: use {', '.join(get_args(Pooling))}")

@@ -99,7 +99,7 @@ def check_range(settings: object, names: Collection[str], least: float | int, mo
         value = getattr(settings, name)
         for number in value if isinstance(value, tuple) else (value,):
             if not least <= number <= most:
-                raise ValueError(f"{name} is {show(value)}: it must be from {least:,g} to {most:,g}")
+                raise ValueError(f"{name} is {show(value)}: it must be from {least:,} to {most:,}")
 
 
 def check_sizes(settings: Mapping[str, Any], names: Collection[str], most: int) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from sketchloss.files import read_json, write_json, write_tensors
 from sketchloss.fitting import load_fitting
-from sketchloss.stored import build_config, check_range, read_described
+from sketchloss.stored import build_config, check_range, read_described, show
 from sketchloss.weights import CONFIG, TENSORS, bundled_folder, read_tensors
 
 FORMAT = "sketchloss stylizer"
@@ -48,7 +48,7 @@ class StylizerConfig:
 
     def __post_init__(self) -> None:
         if not 0 < self.width <= 8:
-            raise ValueError(f"width is {self.width}: it must be above 0, and 8 at most")
+            raise ValueError(f"width is {show(self.width)}: it must be above 0, and 8 at most")
         check_range(self, ("blocks",), 0, 100)
         if self.channels not in (1, 3):
             raise ValueError(f"channels is {self.channels}: it must be 1 (grey) or 3 (RGB)")
