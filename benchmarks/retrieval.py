@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
-from sketchloss.cli import parse
+from sketchloss.command_line import parse
 from sketchloss.data.loading import hold_if_small
 from sketchloss.data.sources import open_sketches
 from sketchloss.features import cached_features

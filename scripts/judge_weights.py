@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 
 from sketchloss import load_backbone, separation, top_k_accuracy
+from sketchloss.data.joined import plain_name
 from sketchloss.data.sources import open_sketches
 from sketchloss.features import embed_sketches
 from sketchloss.files import write_json
@@ -27,6 +28,7 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="folder of `sketchloss finetune`")
     parser.add_argument("weights", nargs="+", help="names or paths to compare")
     parser.add_argument("--json", type=Path, help="also write the numbers here")
+    parser.add_argument("--data", help="other sources than those of the run, with commas between them")
     parser.add_argument("--image-sizes", type=int, nargs="+", help="sides in pixels; default: that of the training")
     parser.add_argument("--layer", default="relu5_3", help="whose features are averaged; default: relu5_3")
     parser.add_argument("--per-class", type=int, help="at most so many drawings of a class; default: as the training")
@@ -48,11 +50,12 @@ def main() -> None:
 def judge(options: argparse.Namespace) -> dict[str, dict[str, float]]:
     """Return the measures of each weights."""
     config = json.loads((options.run / "config.json").read_text())
+    data = options.data or config["data"]
     rows: dict[str, dict[str, float]] = {name: {} for name in options.weights}
     backbones = {name: load_backbone(name, classes=()) for name in options.weights}
     for size in options.image_sizes or [config["image_size"]]:
         how = {"per_class": options.per_class or config["per_class"], "seed": config["seed"]}
-        for source in () if options.only_left_out else config["data"].split(","):
+        for source in () if options.only_left_out else data.split(","):
             whole = open_sketches(source, size, **how)
             learnt, held = whole.split(config["held_out"], seed=config["seed"])
             what = f"{size} px, {Path(source).name}, {len(held)} held out"
@@ -62,7 +65,9 @@ def judge(options: argparse.Namespace) -> dict[str, dict[str, float]]:
                 found = top_k_accuracy(queries, labels, gallery, torch.from_numpy(learnt.labels))
                 rows[name] |= {f"{what}: 1-NN": found[1], f"{what}: ratio": separation(queries, labels).ratio}
         if config["leave_out"]:
-            kept = open_sketches(config["data"], size, **how).select_classes(config["leave_out"])
+            whole = open_sketches(data, size, **how)
+            there = {plain_name(name) for name in whole.classes}  # of other sources perhaps not all
+            kept = whole.select_classes([name for name in config["leave_out"] if plain_name(name) in there])
             labels = torch.from_numpy(kept.labels)
             what = f"{size} px, {len(kept.classes)} classes left out, {len(kept)} sketches"
             for name, backbone in backbones.items():

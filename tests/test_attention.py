@@ -184,12 +184,12 @@ def test_gates_only_ever_weaken_features_and_keep_their_sign(sides, order, seed)
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ({"order": "both"}, "gate order 'both' is unknown"),
-        ({"init": "closed"}, "gate init 'closed' is unknown"),
+        ({"order": "both"}, "gate_order 'both' is unknown"),
+        ({"init": "closed"}, "gate_init 'closed' is unknown"),
         ({"downsample": "avg"}, "downsample 'avg' is unknown"),
-        ({"kernel_size": 4}, "gate kernel size is 4: it must be odd"),
-        ({"kernel_size": -1}, "gate kernel size is -1"),
-        ({"reduction": 0}, "gate reduction is 0"),
+        ({"kernel_size": 4}, "gate_kernel is 4: it must be odd"),
+        ({"kernel_size": -1}, "gate_kernel is -1"),
+        ({"reduction": 0}, "gate_reduction is 0"),
     ],
 )
 def test_settings_outside_the_choices_are_refused(setting, message):

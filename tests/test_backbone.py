@@ -452,16 +452,16 @@ def without_type_checks(monkeypatch):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"width": 0}, "width is 0: it must be positive"),
+        ({"width": 0}, "width is 0: it must be above 0"),
         ({"width": -1.0}, "width is -1.0"),
         ({"head": "linear"}, "head 'linear' is unknown: use vgg or pooled"),
         ({"mean": (0.5, 0.5)}, r"mean is \(0.5, 0.5\): it needs one number for each"),
-        ({"std": (1.0, 1.0, 0.0)}, "std is .*must be positive"),
+        ({"std": (1.0, 1.0, 0.0)}, "std is .*must be from 1e-06"),
         ({"attention": True, "downsample": "avg"}, "downsample 'avg' is unknown"),
-        ({"attention": True, "gate_order": "both"}, "gate order 'both' is unknown"),
-        ({"attention": True, "gate_init": "shut"}, "gate init 'shut' is unknown"),
-        ({"attention": True, "gate_kernel": 6}, "gate kernel size is 6"),
-        ({"attention": True, "gate_reduction": 0}, "gate reduction is 0"),
+        ({"attention": True, "gate_order": "both"}, "gate_order 'both' is unknown"),
+        ({"attention": True, "gate_init": "shut"}, "gate_init 'shut' is unknown"),
+        ({"attention": True, "gate_kernel": 6}, "gate_kernel is 6"),
+        ({"attention": True, "gate_reduction": 0}, "gate_reduction is 0"),
         ({"classes": "cat"}, "classes is the text 'cat'"),
     ],
 )

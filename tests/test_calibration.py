@@ -69,7 +69,7 @@ def test_written_and_read_it_is_the_same(tmp_path):
     [
         ("{", "is no calibration"),
         ("[]", "is no calibration"),
-        ('{"format": "other"}', "another program's"),
+        ('{"format": "other"}', "says 'other' and not 'sketchloss calibration'"),
         ('{"format": "sketchloss calibration", "layers": []}', "is no calibration"),
     ],
 )

@@ -1,21 +1,26 @@
 """Oracle of most tests: the error rule. A mistake is one line on stderr that names value and mend, exit code 2."""
 
+import ast
 import os
 import shlex
 import signal
 import subprocess
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from sketchloss import cli
-from sketchloss.cli import COMMANDS, Command, main, parse
+from sketchloss.cli import COMMANDS, Command, main
+from sketchloss.command_line import parse
 from sketchloss.compare import Compare
 from sketchloss.training.guards import TrainingStopped
 
@@ -76,7 +81,7 @@ def check_one_line(code: int, out: str, err: str, said: tuple[str, ...]) -> None
 
 def run(*arguments: str, **settings) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "sketchloss", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, **settings)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, **settings)
 
 
 @pytest.fixture
@@ -201,17 +206,128 @@ def test_an_interruption_is_one_line_and_130(tmp_path):
     assert (process.returncode, out, err) == (130, "", "sketchloss compare: interrupted\n")
 
 
-def test_a_closed_pipe_is_no_error():
+@pytest.mark.parametrize("module", ["sketchloss.training.guards", "tyro", "numpy", "torch._C", "sketchloss.weights"])
+def test_an_interruption_while_libraries_are_imported_is_quiet(module, tmp_path):
+    # The interpreter says on stderr what it has imported. A pipe for a picture: if the signal comes late, it waits.
+    pipe = tmp_path / "pipe.png"
+    os.mkfifo(pipe)
+    process = subprocess.Popen(
+        [sys.executable, "-X", "importtime", "-m", "sketchloss", "compare", str(pipe), str(pipe)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    try:
+        assert any(line.rpartition("|")[2].strip() == module for line in process.stderr)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    said = [line for line in err.splitlines() if not line.startswith("import time:")]
+    # Ended by the signal, which a shell reports as 130; or by itself with the same number.
+    assert (process.returncode, out, said) in (
+        (-signal.SIGINT, "", []),
+        (130, "", ["sketchloss compare: interrupted"]),
+        (130, "", ["sketchloss: interrupted"]),
+    )
+
+
+def test_interruptions_are_python_s_again_when_a_command_runs(command):
+    found = []
+
+    def function(config: Nothing) -> None:
+        found.append(signal.getsignal(signal.SIGINT))
+
+    assert main([command(function)]) == 0
+    assert found == [signal.default_int_handler]
+
+
+# Standard streams ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory) -> Path:
+    """Two folders, `a` and `b`, with the same thirty names."""
+    folder = tmp_path_factory.mktemp("pictures")
+    for name in ("a", "b"):
+        (folder / name).mkdir()
+        for number in range(30):
+            pixels = np.full((32, 32), 255, np.uint8)
+            pixels[number, 4:28] = 0
+            Image.fromarray(pixels).save(folder / name / f"{number}.png")
+    return folder
+
+
+def in_shell(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a line of a shell in which `sketchloss` is this one's; with its pipes, `$?` is the command's own."""
+    line = line.replace("sketchloss", f"{shlex.quote(sys.executable)} -m sketchloss")
+    command = ["bash", "-c", f"set -o pipefail; {line}"]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, cwd=folder)
+
+
+COMPARE_ONE = "sketchloss compare a/1.png b/2.png --size 32"
+
+
+@pytest.mark.parametrize("streams", [">&-", "<&-", "<&- >&-", "<&- >&- 2>&-"])
+def test_a_command_does_its_work_where_standard_streams_are_closed(streams, pictures, tmp_path):
+    done = in_shell(f"{COMPARE_ONE} --csv {tmp_path}/table.csv --map {tmp_path}/map.png {streams}", pictures)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert bool(done.stdout) == (">&-" not in streams)
+    assert (tmp_path / "table.csv").read_text().splitlines()[1].startswith("1 2,")
+    with Image.open(tmp_path / "map.png") as drawn:
+        assert drawn.size[0] > 32
+
+
+def test_a_mistake_with_stderr_closed_has_its_exit_code_and_says_nothing_on_stdout(pictures):
+    done = in_shell("sketchloss compare a/1.png nowhere.png 2>&-", pictures)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", "")
+
+
+@pytest.mark.parametrize("line", ["sketchloss --help", "sketchloss --version", "sketchloss doctor --help"])
+def test_help_with_stdout_closed_is_no_error(line, tmp_path):
+    done = in_shell(f"{line} >&-", tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_sketch_that_would_go_to_a_closed_stdout_is_refused(pictures):
+    done = in_shell("sketchloss style apply pencil a/1.png --out - >&-", pictures)
+    check_one_line(done.returncode, done.stdout, done.stderr, ("standard output is closed", "give --out FILE"))
+
+
+@pytest.mark.parametrize("line", [COMPARE_ONE, "sketchloss --help", "sketchloss compare a b --size 32"])
+def test_a_full_disk_behind_stdout_is_one_line(line, pictures):
+    done = in_shell(f"{line} >/dev/full", pictures)
+    check_one_line(done.returncode, done.stdout, done.stderr, ("no space left on device",))
+
+
+def test_a_full_disk_behind_stderr_leaves_the_exit_code(pictures):
+    done = in_shell("sketchloss compare a/1.png nowhere.png 2>/dev/full", pictures)
+    assert (done.returncode, done.stdout) == (2, "")
+
+
+@pytest.mark.parametrize("line", ["compare --help", "--help", "compare a b --size 32"])
+def test_a_closed_pipe_is_no_error(line, pictures):
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "wb") as closed:
         done = subprocess.run(
-            [sys.executable, "-m", "sketchloss", "compare", "--help"],
+            [sys.executable, "-m", "sketchloss", *line.split()],
             stdout=closed,
             stderr=subprocess.PIPE,
             check=False,
+            cwd=pictures,
+            timeout=300,
         )
     assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_a_reader_that_takes_one_line_is_no_error(pictures):
+    done = in_shell("sketchloss compare a b --size 32 | head -1", pictures)
+    assert done.stderr == ""
+    assert done.returncode in (0, 141)  # 0: all was written before the reader went
+    assert done.stdout.split()[:2] == ["name", "distance"]
 
 
 def test_a_broken_pipe_elsewhere_is_told(command, capfd):
@@ -253,14 +369,48 @@ def test_the_help_of_a_command_shows_every_field_of_its_config(entry, capsys):
         assert choice not in out
 
 
-def test_only_the_chosen_commands_libraries_are_loaded():
-    heavy = ("accelerate", "datasets", "kornia", "matplotlib", "pandas", "diffusers", "sketchloss.recipes.finetune")
-    script = (
-        "import sys; from sketchloss.cli import main; main(['--help']); main(['compare', '--help']); "
-        f"main(['doctor', '--help']); print([name for name in {heavy} if name in sys.modules], file=sys.stderr)"
+def loaded(code: str, names: Collection[str], folder: Path) -> list[str]:
+    """Run code that ends with a command line in a new interpreter, and return which of the modules it has loaded."""
+    script = f"import sys; from sketchloss.cli import main; {code}; print([n for n in {names} if n in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=300, cwd=folder
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stderr == "[]\n"
+    return ast.literal_eval(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("line", ["", "--help", "--version", "gallery --help", "gallery paint", "--verbose compare"])
+def test_help_version_and_a_wrong_command_load_no_torch(line, tmp_path):
+    slow = ("torch", "numpy", "PIL", "tyro", "huggingface_hub", "sketchloss.loss")
+    assert loaded(f"main({line.split()})", slow, tmp_path) == []
+
+
+# Libraries that only some commands need.
+SOME = (
+    *("accelerate", "datasets", "diffusers", "gradio", "kornia", "lancedb", "matplotlib", "onnx", "onnxruntime"),
+    *("pandas", "peft", "pyarrow", "scipy", "sklearn", "tensorboard", "torchvision", "transformers"),
+    *("sketchloss.gallery", "sketchloss.recipes.finetune"),
+)
+
+
+@pytest.mark.parametrize(
+    ("line", "needed"),
+    [
+        ("compare a/1.png b/2.png --size 32", ()),
+        ("compare a b --size 32", ()),
+        ("compare --help", ()),
+        ("compare --metrik l1 a b", ()),
+        ("doctor --help", ()),
+        ("style apply --help", ()),
+        ("style apply pencil a/1.png --out sketch.png", ()),
+        ("finetune --help", ("accelerate", "datasets", "kornia", "pandas", "pyarrow", "sketchloss.recipes.finetune")),
+    ],
+)
+def test_only_the_chosen_commands_libraries_are_loaded(line, needed, pictures):
+    assert set(loaded(f"main({line.split()})", SOME, pictures)) <= set(needed)
+
+
+def test_compare_with_weights_of_the_package_needs_no_client_of_the_hub(pictures):
+    assert loaded("main(['compare', 'a/1.png', 'b/2.png'])", ("huggingface_hub", "httpx", "httpx2"), pictures) == []
 
 
 def test_a_command_may_have_two_words(command, capsys):

@@ -88,7 +88,7 @@ def test_a_single_file_is_told_how_to_become_a_folder(tmp_path):
 
 def test_a_folder_of_something_else(tmp_path, base):
     assert "holds no model_index.json: give a folder that a StableDiffusionPipeline" in refusal(tmp_path)
-    for text in ("", "[]", '{"_class'):
+    for text in ("", "[]", '{"_class', "[" * 100_000, '{"a":' * 100_000):
         (base / "model_index.json").write_text(text)
         assert "model_index.json is" in refusal(base)
 
@@ -114,6 +114,10 @@ def test_other_pipelines(base, kind):
         ("unet/config", {"num_class_embeds": 1000}, "has num_class_embeds=1000"),
         ("unet/config", {"addition_embed_type": "text_time"}, "has addition_embed_type='text_time'"),
         ("unet/config", {"cross_attention_dim": 1024}, "unet takes texts of 1024 channels, its text_encoder gives 96"),
+        ("unet/config", {"layers_per_block": 10**9}, "layers_per_block is 1000000000: it must be a whole number"),
+        ("unet/config", {"block_out_channels": [32, "a"]}, "block_out_channels is [32, 'a']: it must be a whole"),
+        ("text_encoder/config", {"num_hidden_layers": -1}, "num_hidden_layers is -1: it must be a whole number"),
+        ("scheduler/scheduler_config", {"num_train_timesteps": 10**10}, "num_train_timesteps is 10000000000: it must"),
         ("scheduler/scheduler_config", {"prediction_type": "sample"}, "predicts 'sample': only epsilon and v_"),
         ("scheduler/scheduler_config", {"rescale_betas_zero_snr": True}, "its last step has no signal"),
         (

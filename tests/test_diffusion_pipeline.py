@@ -276,6 +276,16 @@ def test_damaged_weights_are_named_in_one_line(folder, part, damage):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("part", NETWORKS)
+def test_weights_that_are_not_finite_are_refused(folder, part):
+    path = next((folder / part).glob("*.safetensors"))
+    tensors = load_file(path)
+    name = sorted(tensors)[0]
+    save_file(tensors | {name: torch.full_like(tensors[name], float("nan"))}, path, {"format": "pt"})
+    with pytest.raises(ValueError, match=f"the {part} of .*: tensor .* holds nan: weights must be finite"):
+        load_text_to_image(folder)
+
+
 def test_a_damaged_tokenizer_is_named(folder):
     path = folder / "tokenizer" / "tokenizer.json"
     path.write_text(path.read_text()[:500])

@@ -78,7 +78,7 @@ def test_round_trip(embedder, tmp_path):
             "sketchloss backbone",
         ),
         (lambda folder: (folder / "model.safetensors").write_bytes(b"half"), "no whole safetensors file"),
-        (lambda folder: _narrower(folder), "size mismatch"),
+        (lambda folder: _narrower(folder), r"has shape \(16, 20\): this network needs \(3, 20\)"),
     ],
 )
 def test_a_damaged_or_foreign_folder_is_named(embedder, tmp_path, damage, message):

@@ -158,12 +158,15 @@ def without_a_tensor(folder):
 
 DAMAGES = {
     "no JSON": (lambda folder: (folder / "config.json").write_text("{"), "Expecting property name"),
-    "a list": (lambda folder: (folder / "config.json").write_text("[1]"), "says None and not 'sketchloss judge'"),
+    "a list": (lambda folder: (folder / "config.json").write_text("[1]"), "must hold an object, {...}"),
     "a backbone": (lambda folder: save_backbone(Backbone(width=0.03), folder), "says 'sketchloss backbone'"),
-    "fewer classes": (lambda folder: change(folder, classes=["cat", "house"]), "size mismatch"),
-    "no classes": (lambda folder: change(folder, classes=7), "not iterable"),
+    "fewer classes": (
+        lambda folder: change(folder, classes=["cat", "house"]),
+        "this network needs (2, 16)",
+    ),
+    "no classes": (lambda folder: change(folder, classes=7), "classes is 7: it must be a list of texts"),
     "a wrong type": (lambda folder: change(folder, image_size="wide"), "holds no whole judge"),
-    "a tensor missing": (without_a_tensor, "Missing key"),
+    "a tensor missing": (without_a_tensor, " is missing"),
     "empty": (lambda folder: (folder / "model.safetensors").write_bytes(b""), "is not the one"),
 }
 

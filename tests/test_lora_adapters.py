@@ -345,6 +345,9 @@ def test_what_is_no_lora_for_the_pipeline(base, pipeline, tmp_path, capfd):
         "text": ({name.replace("unet.", "text_encoder."): tensor for name, tensor in good.items()}, None),
         "ranks": ({**good, key: torch.zeros(5, 96)}, None),
         "settings": (good, metadata),
+        "nan": ({**good, key: good[key] * float("nan")}, None),
+        "whole": ({**good, key: good[key].int()}, None),
+        "nested": (good, {"lora_adapter_metadata": "[" * 100_000}),
         "backbone": (load_file(bundled_folder("sketch") / "model.safetensors"), None),
         "empty": ({}, None),
     }
@@ -375,6 +378,9 @@ def test_what_is_no_lora_for_the_pipeline(base, pipeline, tmp_path, capfd):
         "text.safetensors": r"text.safetensors names the layers of its text_encoder in no known way",
         "ranks.safetensors": r"ranks.safetensors cannot be put on .*base",
         "settings.safetensors": r"settings.safetensors cannot be put on .*base",
+        "nan.safetensors": r"nan.safetensors: tensor .*to_k.* holds nan: weights must be finite",
+        "whole.safetensors": r"whole.safetensors: tensor .*to_k.* is of torch.int32: it must be of floats",
+        "nested.safetensors": r"nested.safetensors is no LoRA for Stable Diffusion \(.*recursion",
     }.items():
         with pytest.raises(ValueError, match=said) as raised:
             load_lora(opened, tmp_path / name)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from sketchloss.cli import _HelpShown, parse
+from sketchloss.command_line import HelpShown, parse
 from sketchloss.diffusion.bases import DEFAULT_BASE
 from sketchloss.diffusion.pipeline import build_tiny, load_text_to_image, save_pipeline
 from sketchloss.lora import add_lora, draw, load_lora, save_lora
@@ -299,7 +299,7 @@ def test_command_lines(capsys):
         with pytest.raises(ValueError, match=said) as raised:
             parse(config_type, arguments, program="sketchloss lora")
         assert "\n" not in str(raised.value)
-    with pytest.raises(_HelpShown):
+    with pytest.raises(HelpShown):
         parse(LoraSample, ["--help"], program="sketchloss lora sample")
     shown = capsys.readouterr().out
     assert "Draw prompts with a text-to-image model, with or without a LoRA." in shown

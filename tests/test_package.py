@@ -174,12 +174,26 @@ FORBIDDEN = {"torchvision", "timm", "lpips", "piq", "open_clip", "torch_fidelity
 
 def test_import_stays_light():
     before = set(json.loads(run_python("import torch\n" + textwrap.dedent(LIST_MODULES)).stdout))
-    done = run_python("import sketchloss\n" + textwrap.dedent(LIST_MODULES))
+    done = run_python("from sketchloss import *\n" + textwrap.dedent(LIST_MODULES))
     assert done.returncode == 0, done.stderr
     assert done.stderr == done.stdout.partition("[")[0] == ""  # nothing is printed
     loaded = set(json.loads(done.stdout))
     assert {"sketchloss", "torch", "safetensors", "numpy", "PIL"} <= loaded
     assert loaded & HEAVY <= before, sorted(loaded & HEAVY - before)
+
+
+@pytest.mark.parametrize("first", ["from sketchloss.separation import separation as other", "import sketchloss.loss"])
+def test_separation_is_the_function_whatever_is_imported_first(first):
+    # Python puts each module that it imports into its package, and this module and its function have one name.
+    code = f"{first}\nfrom sketchloss import separation\nimport sketchloss\nprint(separation is sketchloss.separation)"
+    done = run_python(f"{code}\nprint(type(separation).__name__)")
+    assert (done.stdout.split(), done.stderr) == (["True", "function"], "")
+
+
+def test_a_name_that_the_package_has_not_is_an_error_and_dir_lists_the_others():
+    with pytest.raises(AttributeError, match="'sketchloss' has no attribute 'SketchLos'"):
+        sketchloss.SketchLos  # noqa: B018
+    assert set(sketchloss.__all__) <= set(dir(sketchloss))
 
 
 def test_public_names_are_all_there():

@@ -236,12 +236,15 @@ DAMAGES = {
     "no tensors": (lambda folder: (folder / "model.safetensors").unlink(), "is no stylizer: give the folder"),
     "no JSON": (lambda folder: (folder / "config.json").write_text("{"), "is no whole stylizer"),
     "no text": (lambda folder: (folder / "config.json").write_bytes(b"\xff\xfe"), "is no whole stylizer"),
-    "a list": (lambda folder: (folder / "config.json").write_text("[1]"), "says None and not 'sketchloss stylizer'"),
+    "a list": (lambda folder: (folder / "config.json").write_text("[1]"), "must hold an object, {...}"),
     "another program": (of_another_program, "says None and not 'sketchloss stylizer'"),
     "a backbone": (of_a_backbone, "says 'sketchloss backbone"),
     "a wrong type": (lambda folder: change(folder, width="wide"), "is no whole stylizer"),
     "a wrong number": (lambda folder: change(folder, blocks=-4), "blocks is -4"),
-    "another width": (lambda folder: change(folder, width=0.25), "size mismatch"),
+    "another width": (
+        lambda folder: change(folder, width=0.25),
+        "this network needs (8, 3, 9, 9)",
+    ),
     "more blocks": (lambda folder: change(folder, blocks=2), "residuals.1"),
     "a tensor missing": (without_a_tensor, "output.bias"),
     "cut off": (

@@ -153,7 +153,7 @@ def test_every_config_survives_its_file(tmp_path_factory, values):
         description = Backbone(config).describe()
     path = tmp_path_factory.mktemp("config") / "config.json"
     write_json(path, {"format": "sketchloss backbone", **description})
-    assert BackboneConfig(**read_config(path)) == config
+    assert read_config(path) == config
 
 
 def test_settings_given_override_the_file_and_the_rest_is_reported(saved):
@@ -401,7 +401,7 @@ def safetensors_file(path: Path, kind: str) -> str:
     if kind == "wrong shape":
         tensors = small_backbone().state_dict()
         save_file(tensors | {"features.12.bias": torch.zeros(7)}, path)
-        return "features.12.bias has shape (7,): this backbone needs (16,)"
+        return "features.12.bias has shape (7,): this network needs (16,)"
     assert kind == "gates without config"
     save_file(small_backbone(attention=True).state_dict(), path)
     return "has attention gates but no config.json beside it"
@@ -456,7 +456,7 @@ def pth_file(path: Path, kind: str) -> str:
         return "not VGG-16 weights"
     assert kind == "wrong shape"
     torch.save(state | {"features.12.bias": torch.zeros(7)}, path)
-    return "features.12.bias has shape (7,): this backbone needs (16,)"
+    return "features.12.bias has shape (7,): this network needs (16,)"
 
 
 @pytest.mark.parametrize(
@@ -518,11 +518,17 @@ def test_other_kinds_of_file_are_refused_by_their_suffix(tmp_path, suffix):
         ("{", "is no JSON"),
         ("", "is no JSON"),
         (b"\xff\xfe\x00", "is no JSON"),
-        ('{"format": "sketchloss backbone", "width": "wide"}', "settings of the wrong kind.*see its config.json"),
-        ('{"format": "sketchloss backbone", "mean": null}', "settings of the wrong kind"),
-        ('{"format": "sketchloss backbone", "std": [1, "1", 1]}', "settings of the wrong kind"),
+        ('{"format": "sketchloss backbone", "width": "wide"}', r"config.json: width is 'wide': it must be a number"),
+        ('{"format": "sketchloss backbone", "mean": null}', "mean is None: it must be a list of 3 numbers"),
+        (
+            '{"format": "sketchloss backbone", "std": [1, "1", 1]}',
+            r"std is \[1, '1', 1\]: it must be",
+        ),
         ('{"format": "sketchloss backbone", "std": [1, 1]}', "std is"),
-        ('{"format": "sketchloss backbone", "attention": true, "gate_order": "both"}', "gate order 'both' is unknown"),
+        (
+            '{"format": "sketchloss backbone", "attention": true, "gate_order": "both"}',
+            "gate_order is 'both'",
+        ),
     ],
 )
 def test_a_broken_config_is_refused_in_one_line(saved, tmp_path, monkeypatch, text, message):
@@ -537,7 +543,7 @@ def test_a_broken_config_is_refused_in_one_line(saved, tmp_path, monkeypatch, te
     assert str(tmp_path) in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ['{"architecture": "vgg16", "width": 7}', "[1, 2]", "null", '{"format": "other"}'])
+@pytest.mark.parametrize("text", ['{"architecture": "vgg16", "width": 7}', "{}", '{"format": "other"}'])
 def test_another_programs_config_is_passed_over(tmp_path, text):
     save_file(small_backbone().state_dict(), tmp_path / "model.safetensors")
     (tmp_path / "config.json").write_text(text)

@@ -1,16 +1,21 @@
 """A perceptual loss made for sketches (Seo 2025, "Improved Perceptual Loss for Sketch Image Domain")."""
 
+import sys
+from importlib import import_module
 from importlib.metadata import version
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
-from sketchloss.attention import AttentionGate
-from sketchloss.backbone import ARMS, TAPS, Backbone, BackboneConfig
-from sketchloss.cached_targets import CachedTargets
-from sketchloss.images import to_tensor
-from sketchloss.loss import SketchLoss, gram
-from sketchloss.loss_function import sketch_loss
-from sketchloss.ranking import top_k_accuracy
-from sketchloss.separation import separation
-from sketchloss.weights import load_backbone, save_backbone
+if TYPE_CHECKING:
+    from sketchloss.attention import AttentionGate
+    from sketchloss.backbone import ARMS, TAPS, Backbone, BackboneConfig
+    from sketchloss.cached_targets import CachedTargets
+    from sketchloss.images import to_tensor
+    from sketchloss.loss import SketchLoss, gram
+    from sketchloss.loss_function import sketch_loss
+    from sketchloss.ranking import top_k_accuracy
+    from sketchloss.separation import separation
+    from sketchloss.weights import load_backbone, save_backbone
 
 __version__ = version("sketchloss")
 
@@ -30,3 +35,46 @@ __all__ = [
     "to_tensor",
     "top_k_accuracy",
 ]
+
+#: Name -> module that it comes from, which is imported when the name is first used: torch takes seconds, and the
+#: command line can give help, refuse a mistake and end on Ctrl+C without it.
+_HOMES = {
+    "ARMS": "backbone",
+    "TAPS": "backbone",
+    "AttentionGate": "attention",
+    "Backbone": "backbone",
+    "BackboneConfig": "backbone",
+    "CachedTargets": "cached_targets",
+    "SketchLoss": "loss",
+    "gram": "loss",
+    "load_backbone": "weights",
+    "save_backbone": "weights",
+    "separation": "separation",
+    "sketch_loss": "loss_function",
+    "to_tensor": "images",
+    "top_k_accuracy": "ranking",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+class _Package(ModuleType):
+    """The package. Python puts each module that it imports in its parent; here `separation` stays the function."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "separation" and isinstance(value, ModuleType):
+            value = value.separation
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

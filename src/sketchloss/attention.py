@@ -18,6 +18,7 @@ GateInit = Literal["default", "half", "ajar", "open"]
 # there that training hardly moves them. At 2 they scale by 0.776, and the slope is sixteen times as steep. At 0 it is
 # steepest, and they scale by exactly 1/4, in every order.
 START_BIASES: dict[GateInit, float] = {"half": 0.0, "ajar": 2.0, "open": 5.0}
+LARGEST_KERNEL, LARGEST_REDUCTION = 63, 4096
 #: What two gates that start at 1/2 scale features by.
 HALF_TWICE = 0.25
 
@@ -97,16 +98,7 @@ class AttentionGate(nn.Module):
         pooling: Pooling = "max",
     ) -> None:
         super().__init__()
-        if order not in ("channel_spatial", "spatial_channel", "parallel"):
-            raise ValueError(f"gate order {order!r} is unknown: use channel_spatial, spatial_channel or parallel")
-        if init not in get_args(GateInit):
-            raise ValueError(f"gate init {init!r} is unknown: use {', '.join(get_args(GateInit))}")
-        if downsample not in ("none", "max"):
-            raise ValueError(f"downsample {downsample!r} is unknown: use none or max")
-        if kernel_size < 1 or kernel_size % 2 == 0:
-            raise ValueError(f"gate kernel size is {kernel_size}: it must be odd and positive")
-        if reduction < 1:
-            raise ValueError(f"gate reduction is {reduction}: it must be at least 1")
+        check_gate(order, init, downsample, kernel_size, reduction)
         self.order = order
         self.channel = ChannelGate(channels, reduction=reduction)
         self.spatial = SpatialGate(kernel_size=kernel_size)
@@ -141,6 +133,20 @@ class AttentionGate(nn.Module):
             features = features * weight
             return self.pool(features * self.spatial(features))
         return self.pool(features * (weight * self.spatial(features)))
+
+
+def check_gate(order: str, init: str, downsample: str, kernel_size: int, reduction: int) -> None:
+    """Raise ValueError for a setting of `AttentionGate` outside its choices or its range."""
+    if order not in get_args(GateOrder):
+        raise ValueError(f"gate_order {order!r} is unknown: use channel_spatial, spatial_channel or parallel")
+    if init not in get_args(GateInit):
+        raise ValueError(f"gate_init {init!r} is unknown: use {', '.join(get_args(GateInit))}")
+    if downsample not in ("none", "max"):
+        raise ValueError(f"downsample {downsample!r} is unknown: use none or max")
+    if not 1 <= kernel_size <= LARGEST_KERNEL or kernel_size % 2 == 0:
+        raise ValueError(f"gate_kernel is {kernel_size}: it must be odd and positive, {LARGEST_KERNEL} at most")
+    if not 1 <= reduction <= LARGEST_REDUCTION:
+        raise ValueError(f"gate_reduction is {reduction}: it must be at least 1, and {LARGEST_REDUCTION} at most")
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -10,8 +10,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from sketchloss.attention import HALF_TWICE, AttentionGate, GateInit, GateOrder
+from sketchloss.attention import HALF_TWICE, AttentionGate, GateInit, GateOrder, check_gate
+from sketchloss.fitting import check_shapes, check_values
 from sketchloss.pooling import BlurredPool, Pooling, new_pool
+from sketchloss.stored import check_range, show
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -57,7 +59,7 @@ class BackboneConfig:
     """What a backbone is built from; stored beside its weights as `config.json`.
 
     Raises:
-        ValueError: for a setting outside the choices; gate settings are checked by `AttentionGate`.
+        ValueError: for a setting outside its choices or its range.
     """
 
     attention: bool = False
@@ -69,13 +71,13 @@ class BackboneConfig:
     """What the 2x2 pools are: `max`: VGG's; `blur_max` or `max_blur`: with a blur before or behind the maximum, which
     small shifts change less. Weights that were trained with one kind need tuning for another."""
     width: float = 1.0
-    """Multiplies every channel count; for small tests."""
+    """Multiplies every channel count, at most by 8; for small tests."""
     gate_order: GateOrder = "channel_spatial"
     """Which gate comes first."""
     gate_reduction: int = 16
-    """r of the channel gate."""
+    """r of the channel gate, 1 to 4096."""
     gate_kernel: int = 7
-    """Side of the spatial gate's convolution."""
+    """Side of the spatial gate's convolution, odd, 63 at most."""
     gate_init: GateInit = "default"
     """`default`: gates start near 0.5; `half`: at 1/2, made up for in the next convolution when weights without gates
     are loaded, which keeps the network's function; `ajar`: at 0.88; `open`: near 1."""
@@ -86,11 +88,14 @@ class BackboneConfig:
     mean: tuple[float, float, float] = field(default=IMAGENET_MEAN)
     """Input normalisation, per channel of an RGB image in [0, 1]."""
     std: tuple[float, float, float] = field(default=IMAGENET_STD)
-    """Likewise."""
+    """What the channels are divided by when the mean is subtracted; 1e-6 at least."""
 
     def __post_init__(self) -> None:
-        if self.width <= 0:
-            raise ValueError(f"width is {self.width}: it must be positive")
+        if not 0 < self.width <= 8:
+            raise ValueError(f"width is {show(self.width)}: it must be above 0, and 8 at most")
+        check_gate(self.gate_order, self.gate_init, self.downsample, self.gate_kernel, self.gate_reduction)
+        if self.pooling not in get_args(Pooling):
+            raise ValueError(f"pooling {self.pooling!r} is unknown: use {', '.join(get_args(Pooling))}")
         if self.head not in ("vgg", "pooled"):
             raise ValueError(f"head {self.head!r} is unknown: use vgg or pooled")
         if isinstance(self.classes, str):
@@ -98,8 +103,8 @@ class BackboneConfig:
         for name in ("mean", "std"):
             if len(getattr(self, name)) != 3:
                 raise ValueError(f"{name} is {getattr(self, name)}: it needs one number for each of the three channels")
-        if min(self.std) <= 0:
-            raise ValueError(f"std is {self.std}: every number must be positive")
+        check_range(self, ("mean",), -1000, 1000)
+        check_range(self, ("std",), 1e-6, 1000)
 
 
 @dataclass(frozen=True)
@@ -329,7 +334,28 @@ class Backbone(nn.Module):
             Which tensors of the backbone are new, and which of the given ones went unused.
 
         Raises:
-            ValueError: if a convolution is missing, or a tensor has another shape than its place.
+            ValueError: as `match_weights`; or if a weight is not finite, or all weights of a layer are zero.
+        """
+        used = self.match_weights(tensors)
+        # Gates start as zeros by some of `gate_init`, and so do classifiers of some.
+        check_values(used, zeros_in=("classifier.", *(f"{name}." for name in self.gates)))
+        self.load_state_dict(used, strict=False)
+        if self.config.gate_init == "half":
+            self._make_up_for_gates(used)
+        return LoadReport(
+            new=tuple(name for name in self.state_dict() if name not in used),
+            unused=tuple(name for name in tensors if name not in used),
+        )
+
+    def match_weights(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the tensors that `load_weights` would copy, whose values nobody has looked at.
+
+        Args:
+            tensors: as for `load_weights`.
+
+        Raises:
+            ValueError: if a convolution or a part of the gates is missing, or a tensor has another shape than its
+                place, or holds no floats.
         """
         own = self.state_dict()
         convolutions = [name for name in own if name.startswith("features.") and name.count(".") == 2]
@@ -344,18 +370,14 @@ class Backbone(nn.Module):
             # Another classifier (ImageNet's 1,000 classes, say) is no mistake: the features are what is wanted.
             if name not in own or (name.startswith("classifier.") and not classifier_fits):
                 continue
-            if tensor.shape != own[name].shape:
-                raise ValueError(
-                    f"tensor {name} has shape {tuple(tensor.shape)}: this backbone needs {tuple(own[name].shape)}"
-                )
             used[name] = tensor
-        self.load_state_dict(used, strict=False)
-        if self.config.gate_init == "half":
-            self._make_up_for_gates(used)
-        return LoadReport(
-            new=tuple(name for name in own if name not in used),
-            unused=tuple(name for name in tensors if name not in used),
-        )
+        check_shapes(used, own)
+        for gate in self.gates:
+            parts = [name for name in own if name.startswith(f"{gate}.")]
+            absent = [name for name in parts if name not in used]
+            if 0 < len(absent) < len(parts):
+                raise ValueError(f"tensor {absent[0]} is missing, others of that gate are there: copy the file again")
+        return used
 
     @torch.no_grad()
     def _make_up_for_gates(self, loaded: Mapping[str, Tensor]) -> None:

@@ -7,7 +7,6 @@
 Targets that come again in every epoch are then evaluated once, which is half of the loss's work.
 """
 
-import json
 import os
 from collections.abc import Iterable, Iterator
 from operator import index as as_index
@@ -21,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 from torch import Tensor
 
-from sketchloss.files import write_json, write_tensors
+from sketchloss.files import read_json, write_json, write_tensors
 from sketchloss.image_contract import check_images
 from sketchloss.loss import SketchLoss
 from sketchloss.target_features import KeptFeatures, differences
@@ -243,10 +242,10 @@ class _Folder:
 
 def _read_recipe(path: Path) -> dict[str, Any]:
     try:
-        about = json.loads(path.read_text(encoding="utf-8"))
+        about = read_json(path)
         if about.pop("format") != FORMAT or about.pop("version") != 1:
             raise ValueError("of another format")
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
+    except (ValueError, KeyError) as error:
         raise ValueError(f"{path} does not describe a cache of targets ({error}): give another folder") from None
     return about
 

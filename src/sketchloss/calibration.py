@@ -10,10 +10,8 @@ does.
     calibration.words(0.21), calibration.shares(0.21)
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib import resources
 from itertools import pairwise
 from pathlib import Path
 
@@ -21,7 +19,8 @@ import numpy as np
 
 from sketchloss.files import write_json
 from sketchloss.loss import SketchLoss
-from sketchloss.weights import weights_digest
+from sketchloss.stored import build_config, check_range, is_finite, read_described
+from sketchloss.weights import bundled_folder, weights_digest
 
 #: Kinds of pairs, from alike to different -> what they are, in words.
 KINDS = {
@@ -63,8 +62,10 @@ class Calibration:
         if set(self.quantiles) != set(KINDS):
             raise ValueError(f"quantiles are of {', '.join(self.quantiles)}: they must be of {', '.join(KINDS)}")
         for kind, values in self.quantiles.items():
-            if len(values) != QUANTILES or any(a > b for a, b in pairwise(values)):
+            numbers = len(values) == QUANTILES and all(map(is_finite, values))  # nan has no order
+            if not numbers or any(a > b for a, b in pairwise(values)):
                 raise ValueError(f"the quantiles of {kind!r} must be {QUANTILES} ascending numbers")
+        check_range(self, ("size", "pairs"), 1, 10**9)
 
     def shares(self, distance: float) -> dict[str, float]:
         """Return for each kind the share of its pairs, in [0, 1], that are closer than this distance (≥ 0)."""
@@ -101,15 +102,12 @@ def load_calibration(path: str | Path | None = None) -> Calibration:
         FileNotFoundError: if there is none.
         ValueError: if the file is damaged or another program's.
     """
-    place = resources.files("sketchloss") / "bundled" / FILE if path is None else Path(path)
+    place = bundled_folder(FILE) if path is None else Path(path)
     if not place.is_file():
         raise FileNotFoundError(f"{place} does not exist: check the path")
     try:
-        stored = json.loads(place.read_text(encoding="utf-8"))
-        if stored.pop("format") != FORMAT:
-            raise ValueError("another program's file")
-        return Calibration(**{**stored, "layers": tuple(stored["layers"])})
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return build_config(Calibration, read_described(place, FORMAT), "it")
+    except ValueError as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"{place} is no calibration ({reason}): make it with scripts/calibrate.py") from None
 

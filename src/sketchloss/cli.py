@@ -1,26 +1,23 @@
-"""The command `sketchloss`: one entry a command; the command's config dataclass is its command line (tyro).
+"""The command `sketchloss`: one entry a command; the command's config dataclass is its command line.
 
 A user's mistake ends in one line on stderr and exit code 2, an interruption in one line and 130. Whatever else is
 raised is a bug and keeps its traceback; `SKETCHLOSS_DEBUG=1` shows the traceback of mistakes too.
+
+note: what takes long to import, torch and tyro among it, is imported when it is known to be needed.
 """
 
-import dataclasses
 import errno
 import os
 import re
 import select
-import shlex
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from difflib import get_close_matches
+from contextlib import contextmanager, redirect_stdout, suppress
 from importlib import import_module
-from io import StringIO, TextIOWrapper
-from itertools import pairwise
-from typing import Annotated, Any, Literal, NamedTuple, cast, get_type_hints
-
-import torch
-import tyro
+from io import TextIOWrapper
+from typing import Any, NamedTuple, cast, get_type_hints
 
 from sketchloss import __version__
 from sketchloss.training.guards import TrainingStopped
@@ -101,6 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     command = None
+    _open_missing_streams()
     if isinstance(sys.stdout, TextIOWrapper):
         # A file's name may hold what the terminal's encoding cannot say; stderr is like this from the start.
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -124,7 +122,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         line, code = _explain(error, command)
         if line is None or os.environ.get("SKETCHLOSS_DEBUG", "0") not in ("", "0"):
             raise
-        print(_spelt_out(f"sketchloss {command.name}: {line}" if command else f"sketchloss: {line}"), file=sys.stderr)
+        _drop_what_cannot_be_written()
+        with suppress(OSError):  # that stderr is a full disk, or a pipe whose reader has gone
+            said = f"sketchloss {command.name}: {line}" if command else f"sketchloss: {line}"
+            print(_spelt_out(said), file=sys.stderr, flush=True)
     return code
 
 
@@ -160,28 +161,45 @@ def _choose(arguments: list[str]) -> tuple[Command, list[str]]:
         names = ", ".join(command.name.split()[1] for command in group)
         found = f"{arguments[1]!r} is no part of {first}" if len(arguments) > 1 else f"{first} needs a second word"
         raise ValueError(f"{found}: use one of {names}")
+    from sketchloss.command_line import suggest
+
     names = list(dict.fromkeys(command.name.split()[0] for command in COMMANDS))
-    raise ValueError(f"unknown command {first!r}: {_suggest(first.lower(), names)}choose from {', '.join(names)}")
-
-
-def _suggest(word: str, known: Sequence[str]) -> str:
-    close = get_close_matches(word, known, n=1)
-    return f"did you mean {close[0]}? " if close else ""
+    raise ValueError(f"unknown command {first!r}: {suggest(first.lower(), names)}choose from {', '.join(names)}")
 
 
 def _run(command: Command, arguments: list[str]) -> int:
-    module = import_module(command.module)
+    with _ended_by_interrupts():
+        from sketchloss.command_line import HelpShown, parse
+
+        module = import_module(command.module)
     function: Callable[[Any], Any] = getattr(module, command.function)
     config_type = next(iter(get_type_hints(function).values()))
     try:
         config = parse(
             config_type, arguments, program=f"sketchloss {command.name}", presets=getattr(module, "PRESETS", {})
         )
-    except _HelpShown:
+    except HelpShown:
         return 0
     with redirect_stdout(cast(Any, _WithoutControls(sys.stdout))):
         result = function(config)
     return result if isinstance(result, int) else 0
+
+
+@contextmanager
+def _ended_by_interrupts() -> Iterator[None]:
+    """Inside, Ctrl+C ends the process as the system does it, at once and in silence: 130 to the shell.
+
+    For imports, where nothing is lost, and where libraries would make errors of their own of the interruption.
+    """
+    usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if not usual or threading.current_thread() is not threading.main_thread():  # it is not ours to change
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class _WithoutControls:
@@ -212,7 +230,7 @@ def _explain(error: BaseException, command: Command | None) -> tuple[str | None,
         case ModuleNotFoundError(name=str(name)) if name.partition(".")[0] != "sketchloss":
             missing, extra = name.partition(".")[0], command.extra if command and command.extra else "all"
             return f"{missing} is not installed; this needs the extra: pip install 'sketchloss[{extra}]'", 2
-        case torch.OutOfMemoryError():
+        case RuntimeError() if type(error).__name__ == "OutOfMemoryError":  # torch's, which need not be loaded
             return f"{_one_line(error).partition('. ')[0]}: use smaller pictures or batches", 2
         case RuntimeError() if "can't allocate memory" in str(error):  # torch's on a CPU
             return "there is not enough memory: use smaller pictures or batches", 2
@@ -244,8 +262,36 @@ def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
+# Standard streams ----------------------------------------------------------------------------------------------------
+
+
+def _open_missing_streams() -> None:
+    """Put nothing in the place of standard streams that were closed before the start, as `>&-` and services do.
+
+    So writing to them is no error, and no file that is opened later gets their number, and with it what libraries say.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123 (until the end)
+
+
+def _drop_what_cannot_be_written() -> None:
+    """Write out what stdout holds; where that is impossible, keep the interpreter from trying again at its end."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        _write_nowhere()
+
+
+def _write_nowhere() -> None:
+    with suppress(OSError, ValueError):  # no file at all: captured, or closed
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
 def _reader_has_gone() -> bool:
-    """Tell whether it was stdout that broke, and if so keep the interpreter's last flush from complaining."""
+    """Tell whether it was stdout that broke, and if so write nothing more to it."""
     try:
         stdout = sys.stdout.fileno()
     except (OSError, ValueError):  # no file at all: captured, or closed
@@ -255,169 +301,5 @@ def _reader_has_gone() -> bool:
         poll.register(stdout, 0)
         if not any(event & select.POLLERR for _, event in poll.poll(0)):
             return False
-    os.dup2(os.open(os.devnull, os.O_WRONLY), stdout)
+    _write_nowhere()
     return True
-
-
-# Command lines -------------------------------------------------------------------------------------------------------
-
-
-class _HelpShown(Exception):  # noqa: N818 (nothing went wrong)
-    """The user asked for help and has it."""
-
-
-def parse(
-    config_type: type, arguments: Sequence[str], *, program: str, presets: dict[str, dict[str, Any]] | None = None
-) -> Any:
-    """Parse a command line into a config.
-
-    Args:
-        config_type: a dataclass.
-        arguments: without the program's name.
-        program: what to call it in the help.
-        presets: name -> defaults that it changes; they become `--preset`.
-
-    Raises:
-        ValueError: with one line that names the mistake.
-    """
-    parsed_type, default = config_type, None
-    if presets:
-        parsed_type = _with_preset(config_type, presets)
-        default = _defaults(parsed_type, presets[(chosen := _find_preset(arguments, presets))] | {"preset": chosen})
-    said = StringIO()
-    try:
-        # Wide, because a line that tyro breaks would have to be put together again; help is read by people.
-        with redirect_stderr(said), _columns(None if {"-h", "--help"} & set(arguments) else 10_000):
-            config = tyro.cli(
-                parsed_type,
-                prog=program,
-                description=(config_type.__doc__ or "").partition("\n\n")[0],
-                args=list(arguments),
-                default=tyro.MISSING_NONPROP if default is None else default,
-                config=(tyro.conf.FlagCreatePairsOff, tyro.conf.PositionalMetavarFromFieldName),
-            )
-    except SystemExit as end:
-        if not end.code:
-            raise _HelpShown from None
-        raise ValueError(_condense(said.getvalue(), parsed_type, arguments, f"see {program} --help")) from None
-    if not presets:
-        return config
-    return config_type(**{item.name: getattr(config, item.name) for item in dataclasses.fields(config_type)})
-
-
-def _with_preset(config_type: type, presets: dict[str, dict[str, Any]]) -> type:
-    help_text = "Which defaults; other options override it. Their help: --preset NAME --help."
-    preset = Annotated[Literal[*presets], tyro.conf.arg(help=help_text)]
-    frozen = config_type.__dataclass_params__.frozen
-    return dataclasses.make_dataclass(
-        config_type.__name__, [("preset", preset, next(iter(presets)))], bases=(config_type,), frozen=frozen
-    )
-
-
-def _find_preset(arguments: Sequence[str], presets: dict[str, dict[str, Any]]) -> str:
-    # note: the preset that changes nothing is what the dataclass's own defaults are, so it is the one without a flag.
-    chosen = next((name for name, changes in presets.items() if not changes), next(iter(presets)))
-    for argument, following in pairwise([*arguments, ""]):
-        name, equals, value = argument.partition("=")
-        value = value if equals else following
-        if name == "--preset" and value in presets:  # an unknown one is refused by the parser
-            chosen = value
-    return chosen
-
-
-def _defaults(config_type: type, changes: dict[str, Any]) -> Any:
-    """Return an instance to take defaults from, its required fields missing; so it must not check itself."""
-    instance = object.__new__(config_type)
-    for item in dataclasses.fields(config_type):
-        value = tyro.MISSING
-        if item.default is not dataclasses.MISSING:
-            value = item.default
-        elif item.default_factory is not dataclasses.MISSING:
-            value = item.default_factory()
-        object.__setattr__(instance, item.name, changes.get(item.name, value))
-    return instance
-
-
-@contextmanager
-def _columns(width: int | None) -> Iterator[None]:
-    if width is None:
-        yield
-        return
-    before = os.environ.get("COLUMNS")
-    os.environ["COLUMNS"] = str(width)
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["COLUMNS"]
-        else:
-            os.environ["COLUMNS"] = before
-
-
-def _condense(box: str, config_type: type, arguments: Sequence[str], see_help: str) -> str:
-    """Say in one line what tyro says in a box; words that are not known here are passed on as they are."""
-    text = re.sub(r"\x1b\[[0-9;]*m", "", box)
-    # The first line is a title. Where the terminal knows no box-drawing characters, the frame is blank.
-    rows = [line[2:].rstrip("│ ") for line in text.splitlines()[1:]]
-    rows = [row for row in rows if row.strip("╰─╯- ")]
-    footer = next((index for index, row in enumerate(rows) if row.startswith("For full helptext")), len(rows))
-    rows = rows[:footer]
-    body = " ".join(row.strip() for row in rows) or " ".join(text.split())
-    flags = _flags(config_type)
-
-    if "Unrecognized options:" in body:
-        unknown = body.partition("Unrecognized options:")[2].strip()
-        given = [argument for argument in arguments if argument.startswith("-") and not _is_known(argument, flags)]
-        if given:
-            flag = given[0].partition("=")[0]
-            near = _suggest(f"--{flag.lstrip('-').replace('_', '-')}", list(flags))
-            return f"unknown option {flag}: {near or see_help}".strip()
-        return f"{shlex.quote(unknown.split(', ')[0])} is one argument too many; {see_help}"
-    if body.startswith("Missing from"):
-        missing = [row.strip() for row in rows if re.match(r" {4}\S", row)]
-        return f"missing {' and '.join(missing)}; {see_help}"
-    if found := re.match(r"Missing value for argument '(\S+)'. Expected (\d+) value", body):
-        flag, count = found.groups()
-        given = _given(flag, arguments)
-        wanted = "a value" if count == "1" else f"{count} values"
-        return f"{flag} needs {wanted}, {f'got only {given!r}' if given else 'none is given'}"
-    if found := re.match(r"invalid choice '(.*)' for argument '(\S+)'. Expected one of \((.*?),?\)\.?$", body):
-        value, flag, listed = found.groups()
-        choices = [choice.strip("' ") for choice in listed.split(",")]
-        return f"{flag} {value!r} is unknown: {_suggest(value, choices)}choose from {', '.join(choices)}"
-    if found := re.match(r"Error parsing (\S+): (.*?) Argument helptext: \1 (\S.*)$", " ".join(body.split())):
-        flag, reason, _ = found.groups()
-        # The row under "Argument helptext:" is the flag and its placeholders.
-        placeholder = rows[rows.index("Argument helptext:") + 1].strip().removeprefix(flag).strip()
-        given = _given(flag, arguments)
-        return f"{flag} takes {_in_words(placeholder)}, not {given!r}" if given else f"{flag}: {reason}"
-    return re.sub(r"^Error parsing \w+: ", "", body)
-
-
-def _flags(config_type: type) -> list[str]:
-    return [f"--{item.name.replace('_', '-')}" for item in dataclasses.fields(config_type)]
-
-
-def _is_known(argument: str, flags: Sequence[str]) -> bool:
-    flag = argument.partition("=")[0].replace("_", "-")
-    return flag in flags or re.fullmatch(r"-\d.*", argument) is not None
-
-
-def _given(flag: str, arguments: Sequence[str]) -> str:
-    """Return what was given for a flag, up to the next one."""
-    values: list[str] = []
-    taking = False
-    for argument in arguments:
-        name, equals, value = argument.partition("=")
-        if argument.startswith("--"):
-            taking = name.replace("_", "-") == flag
-            values = ([value] if equals else []) if taking else values
-        elif taking:
-            values.append(argument)
-    return " ".join(values)
-
-
-def _in_words(placeholder: str) -> str:
-    kinds = {"INT": "a whole number", "FLOAT": "a number", "{None}": "None"}
-    values = [" or ".join(kinds.get(kind, kind) for kind in value.split("|")) for value in placeholder.split()]
-    return " and ".join(values)

@@ -22,8 +22,10 @@ from torch import Tensor
 from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 from transformers.utils.constants import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
+from sketchloss.fitting import load_fitting
 from sketchloss.images import check_images, to_picture, to_tensor
 from sketchloss.statistics import spread
+from sketchloss.stored import check_sizes
 from sketchloss.weights import CONFIG, TENSORS, read_tensors
 
 DEFAULT_CLIP = "openai/clip-vit-base-patch16"
@@ -177,10 +179,12 @@ def _load(folder: Path) -> tuple[CLIPModel, CLIPTokenizer]:
             raise ValueError(f"it holds no {TOKENIZER[0]}, nor {' and '.join(VOCABULARY)}")
         tokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
         config: Any = CLIPConfig.from_json_file(folder / CONFIG)
-        model = CLIPModel(config)
+        for part in (config.text_config, config.vision_config):
+            check_sizes(part.to_dict(), ("num_hidden_layers", "num_attention_heads", "image_size", "patch_size"), 4096)
         tensors = read_tensors(folder / TENSORS)
         # note: older files hold the numbers of the positions, 0, 1, 2, ..., which the model makes itself
-        model.load_state_dict({name: tensor for name, tensor in tensors.items() if "position_ids" not in name})
+        needed = {name: tensor for name, tensor in tensors.items() if "position_ids" not in name}
+        model = load_fitting(lambda: CLIPModel(config), needed)
         if len(tokenizer) > config.text_config.vocab_size:
             raise ValueError(f"its tokenizer knows {len(tokenizer)} tokens, its text model fewer")
     except Exception as error:  # noqa: BLE001 (damaged files lead transformers into errors of any kind)

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from io import BufferedReader, BytesIO
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import save_file
@@ -23,6 +24,8 @@ LOCK = ".lock"
 _LEFT_BEHIND = re.compile(r"\.(.+)\.[0-9a-f]{16}(\.\w+)?")
 #: Bytes that are taken from a pipe, and seconds without any of them.
 MOST_PIPED, PATIENCE = 2**29, 60.0
+#: Bytes of a JSON file that is read: far more than any of settings or results has.
+MOST_JSON = 2**26
 
 
 class NoFile(OSError):  # noqa: N818 (it names what was found)
@@ -123,6 +126,43 @@ def write_tensors(path: str | Path, tensors: dict[str, Tensor], metadata: dict[s
             raise OSError(f"cannot write {path} ({reason}): free some space, or write elsewhere") from None
 
 
+def parse_json(text: str | bytes) -> Any:
+    """Return what a JSON text says.
+
+    Raises:
+        ValueError: if it is none, or nested deeper than anybody writes.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("brackets in brackets, hundreds deep") from None
+
+
+def read_json(path: str | Path, kind: type = dict) -> Any:
+    """Read a JSON file.
+
+    Args:
+        path: of a file of at most `MOST_JSON` bytes.
+        kind: what is in it: `dict` or `list`.
+
+    Raises:
+        OSError: if it cannot be read.
+        ValueError: in one line with the path, if it is no JSON, something else than `kind`, or too large.
+    """
+    with open_input(path) as file:
+        content = file.read(MOST_JSON + 1)
+    try:
+        if len(content) > MOST_JSON:
+            raise ValueError(f"more than {MOST_JSON // 2**20} MB")
+        value = parse_json(content.decode("utf-8"))
+    except ValueError as error:  # UnicodeDecodeError among them
+        raise ValueError(f"{path} is no JSON ({' '.join(str(error).split())}): copy or make it again") from None
+    if not isinstance(value, kind):
+        wanted = {dict: "an object, {...}", list: "a list, [...]"}[kind]
+        raise ValueError(f"{path} holds {str(value)[:20]!r}: it must hold {wanted}; copy or make it again")
+    return value
+
+
 def write_json(path: str | Path, value: object) -> None:
     """Write a value as indented UTF-8 JSON; NaN and infinities are refused, since JSON has none."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
@@ -180,6 +220,6 @@ def clear_left_behind(folder: Path) -> None:
 
 def _marker(out: Path) -> str | None:
     try:
-        return json.loads((out / "results.json").read_text(encoding="utf-8"))["format"]
-    except (OSError, ValueError, KeyError, TypeError):
+        return read_json(out / "results.json")["format"]
+    except (OSError, ValueError, KeyError):
         return None

@@ -258,10 +258,12 @@ def _read_bapps(folder: Path) -> Triplets:
 
 def _read_judge(path: Path) -> float:
     try:
-        value = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+        # Mapped, so that a file which says that it is huge takes no memory.
+        value = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError, OverflowError) as error:
         raise ValueError(f"{path} is no .npy file of numbers ({' '.join(str(error).split())})") from None
-    if not isinstance(value, np.ndarray) or value.size != 1 or not 0 <= float(value.reshape(())) <= 1:
+    is_number = isinstance(value, np.ndarray) and value.size == 1 and value.dtype.kind in "biuf"
+    if not is_number or not 0 <= float(value.reshape(())) <= 1:
         raise ValueError(f"{path} must hold one number in [0, 1], the share of people who chose p1")
     return float(value.reshape(()))
 

@@ -4,21 +4,21 @@ import hashlib
 import json
 import pickle
 import warnings
-from dataclasses import asdict, fields
+from collections.abc import Mapping
+from dataclasses import asdict, fields, replace
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from huggingface_hub import hf_hub_download
-from huggingface_hub.errors import EntryNotFoundError, HFValidationError, LocalEntryNotFoundError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from sketchloss.backbone import Backbone, BackboneConfig, Origin
-from sketchloss.files import write_json, write_tensors
+from sketchloss.files import read_json, write_json, write_tensors
 from sketchloss.quantised import quantise, restore
+from sketchloss.stored import build_config, check_types, check_version
 
 #: Names of the weights in the package, each with what they are.
 NAMES = {
@@ -52,27 +52,49 @@ def load_backbone(weights: str | Path = "sketch", **settings) -> Backbone:
         file, at their initial values) and which of the file's went unused.
 
     Raises:
-        ValueError: if the name is unknown, the file is truncated, foreign, or a pickle with code in it, or its
-            tensors do not fit.
+        ValueError: if the name is unknown, the file is truncated, foreign, or a pickle with code in it, its tensors
+            do not fit, are not finite or all zero, a part that its `config.json` promises is missing, or that says
+            something impossible.
         FileNotFoundError: if the path does not exist, or the hub cannot be reached; the text says how to go on.
     """
-    path, config = _find(weights)
+    path, stored = _find(weights)
     known = {item.name for item in fields(BackboneConfig)}
     unknown = sorted(set(settings) - known)
     if unknown:
         raise ValueError(f"unknown backbone setting {unknown[0]!r}: choose from {', '.join(sorted(known))}")
     tensors = read_tensors(path)
-    if config is None and "features.4.channel.reduce.weight" in tensors and "attention" not in settings:
+    if stored is None and "features.4.channel.reduce.weight" in tensors and "attention" not in settings:
         raise ValueError(f"{path} has attention gates but no {CONFIG} beside it: copy that too, or say attention=True")
     try:
-        backbone = Backbone(BackboneConfig(**{**(config or {}), **settings}))
+        check_types(BackboneConfig, settings)
+        config = replace(stored or BackboneConfig(), **settings)
+        with torch.device("meta"):  # without memory: a network of absurd size is refused before it is built
+            described = Backbone(config)
+            described.match_weights(tensors)
+        if stored:
+            _check_complete(described, tensors, stored)
+        backbone = Backbone(config)
         backbone.load_report = backbone.load_weights(tensors)
-    except TypeError as error:
-        raise ValueError(f"{path} has settings of the wrong kind ({_one_line(error)}): see its {CONFIG}") from None
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     backbone.origin = _read_origin(path.with_name(CONFIG))
     return backbone.eval()
+
+
+def _check_complete(backbone: Backbone, tensors: Mapping[str, Tensor], stored: BackboneConfig) -> None:
+    """Refuse a file without parts that its configuration promises, which would stay as random as they start."""
+    promised = {}
+    if stored.attention:
+        promised["attention"] = tuple(f"{gate}." for gate in backbone.gates)
+    if stored.classes and (backbone.config.classes, backbone.config.head) == (stored.classes, stored.head):
+        promised["classes"] = ("classifier.",)
+    used = backbone.match_weights(tensors)
+    for setting, parts in promised.items():
+        absent = [name for name in backbone.state_dict() if name.startswith(parts) and name not in used]
+        if absent:
+            raise ValueError(
+                f"its {CONFIG} has {setting}, but it holds no tensor {absent[0]} that fits: copy both files again"
+            )
 
 
 def save_backbone(
@@ -106,7 +128,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """Read a `.safetensors` file, or a `.pth` of tensors alone, as float32 on the CPU; of 8-bit integers, too.
 
     Raises:
-        ValueError: if the file is truncated, of another kind, or a pickle with anything but tensors in it.
+        ValueError: if the file is truncated, of another kind, or a pickle with anything but tensors in it; or if a
+            tensor is sparse, quantised, or by far larger than what is stored of it.
     """
     if path.suffix == ".safetensors":
         try:
@@ -132,24 +155,34 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             raise ValueError(f"{path} is no state dictionary of tensors: save model.state_dict(), not the model")
     else:
         raise ValueError(f"{path} is neither .safetensors nor .pth: weights come as one of these")
+    odd = [name for name, tensor in tensors.items() if not _is_plain(tensor)]
+    if odd:
+        raise ValueError(f"{path}: tensor {odd[0]} is not stored whole: save plain tensors, with safetensors")
     return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
 
 
-def read_config(path: Path) -> dict | None:
-    """Read the configuration beside a weights file, as fields of `BackboneConfig`.
+def _is_plain(tensor: Tensor) -> bool:
+    """Tell whether a tensor is dense numbers, and no few bytes that stand for gigabytes, repeated."""
+    if tensor.layout is not torch.strided or tensor.is_quantized or tensor.device.type != "cpu":
+        return False
+    return tensor.numel() <= 2**30 or tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
+
+
+def read_config(path: Path) -> BackboneConfig | None:
+    """Read the configuration beside a weights file.
 
     Returns:
         None if there is no such file, or it is another program's (hub snapshots bring theirs).
 
     Raises:
-        ValueError: if it is no JSON.
+        ValueError: if it is no JSON object, of another version, or a value is of the wrong type or out of range; the
+            line names the file, the key, the value and what is right.
     """
     config = _read_ours(path)
     if config is None:
         return None
-    known = {item.name for item in fields(BackboneConfig)}
-    settings = {name: value for name, value in config.items() if name in known}
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
+    check_version(config, 1, str(path))
+    return build_config(BackboneConfig, config, str(path))
 
 
 def _read_origin(path: Path) -> Origin:
@@ -162,11 +195,8 @@ def _read_origin(path: Path) -> Origin:
 def _read_ours(path: Path) -> dict | None:
     if not path.is_file():
         return None
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is no JSON ({error}): copy the weights folder again") from None
-    return config if isinstance(config, dict) and config.get("format") == FORMAT else None
+    config = read_json(path)
+    return config if config.get("format") == FORMAT else None
 
 
 def weights_digest(backbone: Backbone) -> str:
@@ -215,11 +245,11 @@ def _identify(file: Path) -> FileIdentity:
 
 
 def bundled_folder(name: str) -> Path:
-    """Return the folder of weights that come with the package."""
+    """Return the folder of weights, or the file, of this name that comes with the package."""
     return Path(str(resources.files("sketchloss") / "bundled" / name))
 
 
-def _find(weights: str | Path) -> tuple[Path, dict | None]:
+def _find(weights: str | Path) -> tuple[Path, BackboneConfig | None]:
     """Return the weights file and its configuration (None: plain VGG-16 weights of other makers)."""
     if str(weights) in NAMES:
         folder = bundled_folder(str(weights))
@@ -257,6 +287,10 @@ def _find_here(path: Path) -> Path | None:
 
 
 def _fetch(repo: str, file: str) -> Path:
+    # Here, because it takes long to import, and most weights are on the disk.
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, HFValidationError, LocalEntryNotFoundError
+
     try:
         return Path(hf_hub_download(repo, file))
     except HFValidationError as error:

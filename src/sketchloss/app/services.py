@@ -1,7 +1,6 @@
 """What all visitors share: weights, galleries and networks, each loaded once, when first asked for or before."""
 
 import hashlib
-import json
 import sys
 import threading
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
@@ -20,6 +19,7 @@ from sketchloss.calibration import Calibration, calibration_for
 from sketchloss.data.doodles import KINDS, doodle
 from sketchloss.data.left_out import say_left_out
 from sketchloss.data.names import short_name
+from sketchloss.files import read_json
 from sketchloss.gallery import Gallery
 from sketchloss.gallery.settings import is_gallery, read_settings
 from sketchloss.images import find_pictures, save_picture
@@ -224,10 +224,9 @@ def _style_name(place: Path) -> str:
 
 def _stored(config: Path) -> dict[str, Any]:
     try:
-        found = json.loads(config.read_text(encoding="utf-8"))
+        return read_json(config)
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _find_report(study: Path | None) -> Path | None:

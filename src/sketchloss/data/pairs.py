@@ -4,7 +4,6 @@ pairs = open_pairs("fs2k:~/data/fs2k?style=1", part="test")
 pairs.photo(0, 256), pairs.sketch(0, 256), pairs.photos(256)[0]["image"]
 """
 
-import json
 import re
 import warnings
 from collections.abc import Mapping, Sequence
@@ -21,7 +20,7 @@ from PIL import ExifTags, Image
 from sketchloss.data.doodles import KINDS, STYLES, doodle
 from sketchloss.data.options import parse_options
 from sketchloss.data.pictures import Pictures, pictures_from_files
-from sketchloss.files import open_input
+from sketchloss.files import open_input, read_json
 from sketchloss.images import FORMATS, UnreadablePicture, find_pictures, probe_picture
 from sketchloss.passed_over import other_kinds
 
@@ -226,12 +225,9 @@ def _fs2k(folder: Path, list_file: Path, style: str | None) -> dict[str, tuple[P
 
 def _annotations(path: Path) -> list[Any]:
     try:
-        annotations = json.loads(path.read_text(encoding="utf-8"))
+        return read_json(path, list)
     except (OSError, ValueError) as error:
         raise ValueError(f"{path} cannot be read ({' '.join(str(error).split())}); fetch it again") from error
-    if not isinstance(annotations, list):
-        raise ValueError(f"{path} holds {type(annotations).__name__}, not a list of annotations; fetch it again")
-    return annotations
 
 
 def _by_stem(folder: Path) -> dict[str, list[Path]]:

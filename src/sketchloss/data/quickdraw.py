@@ -3,7 +3,6 @@
 Format: https://github.com/googlecreativelab/quickdraw-dataset
 """
 
-import json
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from sketchloss.files import NoFile, open_input
+from sketchloss.files import NoFile, open_input, parse_json
 
 MARGIN = 0.06  # of the side, left free on each side of a drawing
 
@@ -84,8 +83,8 @@ def read_ndjson(path: str | Path, on_fault: Callable[[str], None] | None = None)
                 first_word = first_word or word
                 if word != first_word:
                     raise ValueError(f"{word!r} in a file of {first_word!r}; put each word in a file of its own")
-            except (ValueError, RecursionError) as error:
-                fault = _plain(f"{path}:{number}: {error}")
+            except ValueError as error:
+                fault = _plain(f"{path}:{number}: {' '.join(str(error).split())}")
                 if on_fault is None:
                     raise ValueError(fault) from error
                 on_fault(fault)
@@ -113,7 +112,7 @@ def to_unit_square(drawing: Sequence[UInt8[np.ndarray, "_ 2"]]) -> list[Float[np
 
 def _parse(line: bytes) -> tuple[str, Strokes]:
     try:
-        row = json.loads(line)
+        row = parse_json(line)
     except ValueError as error:
         raise ValueError(f"not JSON ({error}); the line may be cut off") from error
     if not isinstance(row, dict) or not isinstance(row.get("word"), str) or not row["word"]:

@@ -1,7 +1,6 @@
 """Captions as people write them: in a column, in the `metadata.jsonl` of a folder, in a `.txt` for each picture."""
 
 import csv
-import json
 import os
 from collections.abc import Iterator
 from io import TextIOWrapper
@@ -13,7 +12,7 @@ from datasets import ClassLabel, Dataset, Features, Value
 
 from sketchloss.data.labelled import CLASS_COLUMNS
 from sketchloss.data.sources import list_some
-from sketchloss.files import NoFile, open_input
+from sketchloss.files import NoFile, open_input, parse_json
 
 CAPTION_COLUMNS = ("text", "caption", "captions", "prompt", "sentence")  # the best first
 METADATA = ("metadata.jsonl", "metadata.csv")
@@ -121,8 +120,8 @@ def _json_rows(lines: Iterator[str]) -> Iterator[tuple[int, dict[str, Any] | str
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
+            row = parse_json(line)
+        except ValueError as error:
             yield number, f"malformed JSON ({error}); mend the line or remove it"
         else:
             if isinstance(row, dict):

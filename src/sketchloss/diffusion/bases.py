@@ -3,7 +3,6 @@
 What the configurations tell is checked before any weights are read, or fetched.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,8 @@ from huggingface_hub.errors import EntryNotFoundError, HFValidationError, LocalE
 
 from sketchloss.diffusion.arithmetic import check_prediction
 from sketchloss.diffusion.quiet import quiet
+from sketchloss.files import read_json
+from sketchloss.stored import check_sizes
 from sketchloss.weights import bundled_folder
 
 DEFAULT_BASE = "stable-diffusion-v1-5/stable-diffusion-v1-5"
@@ -27,6 +28,13 @@ NETWORKS = {
     "vae": ("AutoencoderKL", "diffusion_pytorch_model"),
     "text_encoder": ("CLIPTextModel", "model"),
 }
+# Keys of the configurations that say how large something is, and how large that may be.
+SIZES = (
+    *("num_train_timesteps", "layers_per_block", "block_out_channels", "cross_attention_dim", "norm_num_groups"),
+    *("in_channels", "out_channels", "latent_channels", "attention_head_dim", "transformer_layers_per_block"),
+    *("hidden_size", "intermediate_size", "num_attention_heads", "num_hidden_layers", "max_position_embeddings"),
+)
+LARGEST_SIZE = 16384
 # What else a UNet may be conditioned on, and a prompt cannot give.
 OTHER_CONDITIONS = ("class_embed_type", "num_class_embeds", "addition_embed_type", "encoder_hid_dim_type")
 
@@ -170,11 +178,11 @@ def _check_configurations(base: str | Path, folder: Path) -> None:
 def _read_json(base: str | Path, path: Path) -> dict[str, Any]:
     place = path.relative_to(path.parent.parent) if path.name != INDEX else path.name
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = read_json(path)
+        # So large that diffusers would build, or tabulate, for minutes before it sees that nothing fits.
+        check_sizes(value, SIZES, LARGEST_SIZE)
     except (OSError, ValueError) as error:
         raise ValueError(f"{base}: {place} is missing or damaged ({one_line(error)}): fetch or copy it again") from None
-    if not isinstance(value, dict):
-        raise ValueError(f"{base}: {place} is damaged, it holds no settings: fetch or copy it again")
     return value
 
 

@@ -30,6 +30,7 @@ from sketchloss.diffusion.bases import DEFAULT_BASE, INDEX, find_base, noise_sch
 from sketchloss.diffusion.bases import TINY as TINY
 from sketchloss.diffusion.quiet import StableDiffusionPipeline, quiet
 from sketchloss.files import contents, write_json
+from sketchloss.fitting import check_values
 
 #: How long the prompts of the small model may be, in tokens.
 TINY_TOKENS = 16
@@ -110,6 +111,10 @@ def _load_network(base: str | Path, folder: Path, name: str, kind: Any, dtype: t
         raise ValueError(
             f"the {name} of {base} lacks {len(absent)} tensors, first {absent[0]}: fetch or copy {folder / name} again"
         )
+    try:
+        check_values(network.state_dict(), zeros_in=("",))  # some layers start as zeros, and may stay so
+    except ValueError as error:
+        raise ValueError(f"the {name} of {base}: {error}") from None
     return network
 
 

@@ -1,6 +1,5 @@
 """What embedded the pictures of a gallery: its settings file, and the weights that they name."""
 
-import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -8,8 +7,10 @@ from typing import Literal
 
 import torch
 
-from sketchloss.backbone import Backbone
-from sketchloss.files import write_json
+from sketchloss.backbone import Backbone, tap_index
+from sketchloss.files import read_json, write_json
+from sketchloss.images import LARGEST_SIDE
+from sketchloss.stored import build_config, check_range, show
 from sketchloss.weights import NAMES, load_backbone, weights_digest
 
 Weights = str | Path | Backbone
@@ -24,7 +25,11 @@ IN_PYTHON = "a backbone given in Python"
 
 @dataclass(frozen=True)
 class Settings:
-    """What `gallery.json` says."""
+    """What `gallery.json` says.
+
+    Raises:
+        ValueError: for a setting outside its range.
+    """
 
     weights: str
     """A name as `load_backbone` takes it; paths are absolute."""
@@ -38,6 +43,11 @@ class Settings:
     """From so many rows on an index is made and used."""
     built: bool
     """False from the start of `Gallery.build` until it has ended."""
+
+    def __post_init__(self) -> None:
+        check_range(self, ("image_size",), 1, LARGEST_SIDE)
+        check_range(self, ("exact_below",), 0, 10**12)
+        tap_index(self.layer)
 
 
 def is_gallery(folder: Path) -> bool:
@@ -62,10 +72,11 @@ def read_settings(folder: Path) -> Settings:
     if not is_gallery(folder):
         raise ValueError(f"{folder} is no gallery: check the path, or make one with `sketchloss gallery build`")
     try:
-        values = json.loads((folder / FILE).read_text(encoding="utf-8"))
-        found, version = values.pop("format"), values.pop("version")
-        settings = Settings(**values) if (found, version) == (FORMAT, VERSION) else None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        stored = read_json(folder / FILE)
+        found, version = stored["format"], stored["version"]
+        known = (found, version) == (FORMAT, VERSION)
+        settings = build_config(Settings, stored, FILE) if known else None
+    except (ValueError, KeyError) as error:
         raise ValueError(
             f"{folder / FILE} is damaged ({' '.join(str(error).split())}): copy it again, or build the gallery anew"
         ) from None
@@ -73,7 +84,7 @@ def read_settings(folder: Path) -> Settings:
         raise ValueError(
             f"{folder} is no gallery: its {FILE} is another program's"
             if found != FORMAT
-            else f"{folder} is a gallery of version {version}: update sketchloss to open it"
+            else f"{folder} is a gallery of version {show(version)}: update sketchloss to open it"
         )
     return settings
 

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from sketchloss.diffusion.bases import one_line
 from sketchloss.diffusion.quiet import StableDiffusionPipeline, quiet
 from sketchloss.files import write_atomic
+from sketchloss.fitting import check_values
 
 LoraTargets = Literal["attention", "attention+feedforward", "all"]
 #: The file's name, which diffusers looks for in a folder.
@@ -269,12 +270,20 @@ def _read_layers(path: Path) -> tuple[dict[str, Tensor], Any, Any]:
         tensors, alphas, metadata = read
     except SafetensorError as error:
         raise _damaged(path, error) from None
-    except (KeyError, IndexError, ValueError) as error:  # names that are not known
+    except (KeyError, IndexError, ValueError, RecursionError) as error:  # names or settings that are not known
         raise ValueError(f"{path} is no LoRA for Stable Diffusion ({one_line(error)}): get another") from None
     others = [name for name in tensors if "lora" not in name]
     if others or not tensors:
         found = f"it holds {others[0]}" if others else "it is empty"
         raise ValueError(f"{path} holds no LoRA ({found}): give a LoRA file, such as {LORA_FILE}")
+    known = {name: torch.as_tensor(alpha, dtype=torch.float64) for name, alpha in (alphas or {}).items()}
+    whole = [name for name, tensor in tensors.items() if not tensor.is_floating_point()]
+    try:
+        if whole:
+            raise ValueError(f"tensor {whole[0]} is of {tensors[whole[0]].dtype}: it must be of floats")
+        check_values({**tensors, **known}, zeros_in=("",))  # one matrix of each pair starts as zeros
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
     return tensors, alphas, metadata
 
 

@@ -26,7 +26,7 @@ from sketchloss.data.prompts import TEMPLATE, check_template, make_prompts
 from sketchloss.diffusion.bases import DEFAULT_BASE
 from sketchloss.diffusion.pipeline import load_text_to_image, save_pipeline
 from sketchloss.diffusion.quiet import StableDiffusionPipeline
-from sketchloss.files import claim_folder, contents, write_atomic, write_json
+from sketchloss.files import claim_folder, contents, read_json, write_atomic, write_json
 from sketchloss.images import fit_square, save_picture
 from sketchloss.lora.adapters import load_lora, merge_lora, read_about
 from sketchloss.lora.sampling import Drawing, check_settings, draw, find_cut
@@ -272,7 +272,7 @@ def _name_files(prompts: Sequence[str], seeds: Sequence[int]) -> list[tuple[str,
 def _earlier_files(out: Path) -> list[str]:
     """Return the names of the pictures that an earlier sampling in a folder made, or was to make."""
     try:
-        drawings = json.loads((out / RESULTS).read_text(encoding="utf-8"))["drawings"]
+        drawings = read_json(out / RESULTS)["drawings"]
         return [str(drawing["file"]) for drawing in drawings]
     except (OSError, ValueError, KeyError, TypeError):
         return []

@@ -1,10 +1,8 @@
 """The retrieval head: from a frozen backbone's features to a 512-d embedding and class logits (Seo 2025, 4.2.1)."""
 
-import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +11,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sketchloss.files import write_json, write_tensors
+from sketchloss.fitting import load_fitting
+from sketchloss.stored import build_config, check_range, read_described
 from sketchloss.weights import CONFIG, TENSORS, read_tensors
 
 FORMAT = "sketchloss embedder"
@@ -26,7 +26,7 @@ class EmbedderConfig:
     """What an embedder is built from and what it expects; stored beside its weights.
 
     Raises:
-        ValueError: for a size below 1 or fewer than two classes.
+        ValueError: for a size that is none, or fewer than two classes.
     """
 
     features: int
@@ -51,9 +51,9 @@ class EmbedderConfig:
     """How the backbone was evaluated."""
 
     def __post_init__(self) -> None:
-        for name in ("features", "hidden", "size", "scale"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} is {getattr(self, name)}: it must be positive")
+        check_range(self, ("features", "hidden", "size", "grid"), 1, 10**7)
+        if not 0 < self.scale <= 10**6:
+            raise ValueError(f"scale is {self.scale}: it must be above 0, and {10**6:,} at most")
         if len(self.classes) < 2:
             raise ValueError(f"classes are {self.classes}: at least two are needed")
 
@@ -136,15 +136,8 @@ def load_embedder(folder: str | Path) -> Embedder:
             f"{folder} holds no {TENSORS} with its {CONFIG}: give a folder such as RUN/heads/tuning/0"
         )
     try:
-        stored = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        if stored.get("format") != FORMAT:
-            raise ValueError(f"it says {stored.get('format')!r} and not {FORMAT!r}")
-        known = {item.name for item in fields(EmbedderConfig)}
-        settings: dict[str, Any] = {name: value for name, value in stored.items() if name in known}
-        settings["classes"] = tuple(settings["classes"])
-        embedder = Embedder(EmbedderConfig(**settings))
-        embedder.load_state_dict(read_tensors(folder / TENSORS))
-    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+        config = build_config(EmbedderConfig, read_described(folder / CONFIG, FORMAT), CONFIG)
+        return load_fitting(lambda: Embedder(config), read_tensors(folder / TENSORS))
+    except ValueError as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"{folder} holds no whole retrieval head ({reason}): train it again") from None
-    return embedder.eval()

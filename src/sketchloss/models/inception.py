@@ -229,7 +229,7 @@ def load_inception(path: str | Path) -> Inception:
         model = Inception()
     try:
         model.load_state_dict(tensors, assign=True)
-    except RuntimeError as error:
+    except RuntimeError as error:  # its values are known, by the SHA-256
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"{path} does not hold the FID Inception ({reason}): fetch it from {URL}") from None
     return model.requires_grad_(False).eval()

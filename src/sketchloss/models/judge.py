@@ -9,10 +9,8 @@ ResNet (He et al. 2016) of 1.2 million parameters with one basic block a stage.
 """
 
 import hashlib
-import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Float, Int64
@@ -22,7 +20,9 @@ from transformers import ResNetConfig, ResNetForImageClassification
 
 from sketchloss.extractors import Extractor
 from sketchloss.files import write_json, write_tensors
-from sketchloss.images import check_images
+from sketchloss.fitting import load_fitting
+from sketchloss.images import LARGEST_SIDE, check_images
+from sketchloss.stored import build_config, check_range, read_described
 from sketchloss.weights import CONFIG, TENSORS, read_tensors
 
 FORMAT = "sketchloss judge"
@@ -59,10 +59,11 @@ class JudgeConfig:
     def __post_init__(self) -> None:
         if len(self.classes) < 2:
             raise ValueError(f"classes are {self.classes}: at least two are needed")
-        if self.image_size < 16:
-            raise ValueError(f"image_size is {self.image_size}: it must be at least 16 pixels")
-        if not self.widths or min(self.widths) < 1:
-            raise ValueError(f"widths are {self.widths}: give the channels of each stage, at least 1")
+        if not 16 <= self.image_size <= LARGEST_SIDE:
+            raise ValueError(f"image_size is {self.image_size}: it must be at least 16, {LARGEST_SIDE:,} at most")
+        if not 1 <= len(self.widths) <= 10 or min(self.widths) < 1 or max(self.widths) > 8192:
+            raise ValueError(f"widths are {self.widths}: give the channels of each of 1 to 10 stages, from 1 to 8,192")
+        check_range(self, ("accuracy",), 0, 1)
 
 
 class Judge(nn.Module):
@@ -190,21 +191,14 @@ def load_judge(folder: str | Path) -> Judge:
     if not (folder / CONFIG).is_file() or not (folder / TENSORS).is_file():
         raise FileNotFoundError(f"{folder} holds no {TENSORS} with its {CONFIG}: give the folder of a judge")
     try:
-        stored = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        if not isinstance(stored, dict) or stored.get("format") != FORMAT:
-            found = stored.get("format") if isinstance(stored, dict) else None
-            raise ValueError(f"its {CONFIG} says {found!r} and not {FORMAT!r}")
+        stored = read_described(folder / CONFIG, FORMAT)
+        config = build_config(JudgeConfig, stored, CONFIG)
         if _digest(folder / TENSORS) != stored.get("weights"):
             raise ValueError(f"its {TENSORS} is not the one that its {CONFIG} was written with")
-        known = {item.name for item in fields(JudgeConfig)}
-        settings: dict[str, Any] = {name: value for name, value in stored.items() if name in known}
-        settings |= {name: tuple(settings[name]) for name in ("classes", "widths")}
-        judge = Judge(JudgeConfig(**settings))
-        judge.load_state_dict(read_tensors(folder / TENSORS))
-    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
+        return load_fitting(lambda: Judge(config), read_tensors(folder / TENSORS))
+    except ValueError as error:
+        reason = " ".join(str(error).split())[:300]
         raise ValueError(f"{folder} holds no whole judge ({reason}): train it again") from None
-    return judge.eval()
 
 
 def _digest(path: Path) -> str:

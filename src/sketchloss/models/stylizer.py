@@ -1,16 +1,17 @@
 """The network that turns a photo into a sketch in one pass (Johnson et al. 2016; their supplement's layer table)."""
 
-import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sketchloss.files import write_json, write_tensors
+from sketchloss.files import read_json, write_json, write_tensors
+from sketchloss.fitting import load_fitting
+from sketchloss.stored import build_config, check_range, read_described, show
 from sketchloss.weights import CONFIG, TENSORS, bundled_folder, read_tensors
 
 FORMAT = "sketchloss stylizer"
@@ -31,7 +32,7 @@ class StylizerConfig:
     width: float = 1.0
     """Multiplies the 32, 64 and 128 channels; 0.5 is the half-width variant, a quarter of the arithmetic."""
     blocks: int = 5
-    """Residual blocks."""
+    """Residual blocks, 100 at most."""
     channels: Literal[1, 3] = 3
     """Of what comes out: grey or RGB."""
     arm: str = ""
@@ -47,9 +48,8 @@ class StylizerConfig:
 
     def __post_init__(self) -> None:
         if not 0 < self.width <= 8:
-            raise ValueError(f"width is {self.width}: it must be above 0, and 8 at most")
-        if self.blocks < 0:
-            raise ValueError(f"blocks is {self.blocks}: it must not be negative")
+            raise ValueError(f"width is {show(self.width)}: it must be above 0, and 8 at most")
+        check_range(self, ("blocks",), 0, 100)
         if self.channels not in (1, 3):
             raise ValueError(f"channels is {self.channels}: it must be 1 (grey) or 3 (RGB)")
 
@@ -177,26 +177,18 @@ def load_stylizer(path: str | Path) -> Stylizer:
     if not (folder / CONFIG).is_file() or not (folder / TENSORS).is_file():
         raise ValueError(f"{path} is no stylizer: give the folder that sketchloss style train made")
     try:
-        stored = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        if not isinstance(stored, dict) or stored.get("format") != FORMAT:
-            found = stored.get("format") if isinstance(stored, dict) else None
-            raise ValueError(f"its {CONFIG} says {found!r} and not {FORMAT!r}")
-        known = {item.name for item in fields(StylizerConfig)}
-        settings: dict[str, Any] = {name: value for name, value in stored.items() if name in known}
-        stylizer = Stylizer(StylizerConfig(**settings))
-        stylizer.load_state_dict(read_tensors(folder / TENSORS))
-    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
+        config = build_config(StylizerConfig, read_described(folder / CONFIG, FORMAT), CONFIG)
+        return load_fitting(lambda: Stylizer(config), read_tensors(folder / TENSORS))
+    except ValueError as error:
+        reason = " ".join(str(error).split())[:300]
         raise ValueError(
             f"{folder} is no whole stylizer ({reason}): give the folder that sketchloss style train made"
         ) from None
-    return stylizer.eval()
 
 
 def _is_unfinished(folder: Path) -> bool:
     """Tell whether this is the run folder of a stylizer's training."""
     try:
-        settings = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        return {"content", "style", "arm", "resume"} <= set(read_json(folder / CONFIG))
     except (OSError, ValueError):
         return False
-    return isinstance(settings, dict) and {"content", "style", "arm", "resume"} <= set(settings)

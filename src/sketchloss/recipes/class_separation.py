@@ -29,7 +29,7 @@ from sketchloss.data.names import short_name
 from sketchloss.data.sources import Sketches, open_sketches
 from sketchloss.embedding_map import choose_sample, map_to_plane
 from sketchloss.features import Precision, cached_features, pixels_digest
-from sketchloss.files import claim_folder, write_atomic, write_json
+from sketchloss.files import claim_folder, read_json, write_atomic, write_json
 from sketchloss.models.embedder import Embedder, load_embedder
 from sketchloss.ranking import top_k_accuracy
 from sketchloss.report.arm_table import keep_comparisons
@@ -211,10 +211,10 @@ def take_settings_of_run(config: ClassSeparation, run: Path) -> ClassSeparation:
     """
     mend = "--heads takes the folder of a finished `sketchloss retrieval` run"
     try:
-        stored = json.loads((run / "config.json").read_text(encoding="utf-8"))
+        stored = read_json(run / "config.json")
     except (OSError, ValueError):
         raise ValueError(f"{run} holds no readable config.json: {mend}") from None
-    if not isinstance(stored, dict) or not (run / "heads").is_dir():
+    if not (run / "heads").is_dir():
         raise ValueError(f"{run} holds no heads: {mend}, finish it with `sketchloss retrieval --resume`")
     settled = {}
     for item in dataclasses.fields(config):
@@ -415,7 +415,7 @@ def _results_of_arm(
 
 
 def _in_words(heads: Path) -> str:
-    stored = json.loads((heads / "config.json").read_text(encoding="utf-8"))
+    stored = read_json(heads / "config.json")
     epochs = stored.get("epochs")
     return f"the embedding of trained heads ({stored.get('hidden')} wide, {epochs} epoch{'s' * (epochs != 1)})"
 

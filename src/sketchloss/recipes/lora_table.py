@@ -35,7 +35,7 @@ from sketchloss.diffusion.pipeline import load_text_to_image
 from sketchloss.distances import distribution_distance
 from sketchloss.extractors import embed_images, open_extractors
 from sketchloss.features import pixels_digest
-from sketchloss.files import write_atomic, write_json, write_tensors
+from sketchloss.files import read_json, write_atomic, write_json, write_tensors
 from sketchloss.images import save_picture, to_picture
 from sketchloss.lora.adapters import find_lora, load_lora
 from sketchloss.lora.networks import open_networks
@@ -206,7 +206,7 @@ def _lora_table(config: LoraTable) -> dict[str, Any]:
             if not _is_trained(training):
                 print(f"\n{arm}, seed {training.seed}")
                 latent_diffusion(training)
-            trained = json.loads((training.out / RESULT).read_text(encoding="utf-8"))
+            trained = read_json(training.out / RESULT)
             drawn.setdefault(arm, []).append(_drawings(config, opened.class_prompts, training.out / "lora", run))
     base = _drawings(config, opened.class_prompts, None, 0) if config.references else None
 

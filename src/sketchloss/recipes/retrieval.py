@@ -9,7 +9,6 @@ among those trained on (Seo 2025, section 4.2, Table 3).
 A backbone's features do not change while a head is trained, so they are computed once and kept (`features.py`).
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -34,7 +33,7 @@ from sketchloss.data.left_out import say_left_out
 from sketchloss.data.loading import HeldSketches, hold_if_small
 from sketchloss.data.sources import Sketches, open_sketches
 from sketchloss.features import Precision, cached_features, pixels_digest
-from sketchloss.files import write_atomic, write_json
+from sketchloss.files import read_json, write_atomic, write_json
 from sketchloss.images import save_picture
 from sketchloss.memory import reuse_freed_memory
 from sketchloss.models.embedder import Embedder, EmbedderConfig, load_embedder, save_embedder
@@ -385,7 +384,7 @@ def _trained(folder: Path, digest: str) -> dict[str, Any] | None:
         return None
     if load_embedder(folder).config.weights != digest:
         raise ValueError(f"{folder} was trained on other weights than are given now: start a new run")
-    return json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    return read_json(folder / "result.json")
 
 
 def _require_embeddings(embeddings: Tensor, config: Retrieval, arm: str) -> None:

@@ -11,7 +11,6 @@ and draws the photos of its test part. `--resume` trains only what is not there 
 """
 
 import hashlib
-import json
 import re
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -32,7 +31,7 @@ from sketchloss.data.photos import open_photos
 from sketchloss.data.pictures import Pictures
 from sketchloss.distances import distribution_distance
 from sketchloss.extractors import Extractor, embed_images, open_extractors
-from sketchloss.files import write_atomic, write_json
+from sketchloss.files import read_json, write_atomic, write_json
 from sketchloss.images import save_picture, to_picture
 from sketchloss.memory import reuse_freed_memory
 from sketchloss.models.stylizer import Stylizer, load_stylizer
@@ -163,7 +162,7 @@ def _style_table(config: StyleTable) -> dict[str, Any]:
             if not _is_trained(training):
                 print(f"\n{source}, {arm}")
                 style_transfer(training)
-            trained[source] = json.loads((training.out / RESULT).read_text(encoding="utf-8"))
+            trained[source] = read_json(training.out / RESULT)
 
     # Evaluation ------------------------------------------------------------------------------------------------------
     sets: dict[str, Any] = {}

@@ -10,6 +10,7 @@ In Python, see `sketchloss.stylize`.
 """
 
 import errno
+import os
 import sys
 import time
 from dataclasses import dataclass
@@ -118,6 +119,9 @@ def apply(config: Apply) -> int:
     plan = plan_pictures(
         config.inputs, config.out, alpha=config.alpha, force=config.force, skip_existing=config.skip_existing
     )
+    # What the command line puts in the place of an output that is closed has this name; `> /dev/null` has not.
+    if any(job.out is None for job in plan.jobs) and getattr(sys.stdout, "name", None) == os.devnull:
+        raise ValueError("standard output is closed, the sketch would be lost: give --out FILE")
     stylizer = _load(config)
     for folder in {job.out.parent: None for job in plan.jobs if job.out}:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,16 +1,16 @@
 """A stylizer in an ONNX file, run by ONNX Runtime: no PyTorch model, no folder, one file that describes itself."""
 
-import json
-from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal, cast, overload
+from typing import Literal, cast, overload
 
 import numpy as np
 import onnxruntime
 import torch
 from torch import Tensor
 
+from sketchloss.files import parse_json
 from sketchloss.models.stylizer import FORMAT, SMALLEST, StylizerConfig
+from sketchloss.stored import build_config, check_version, show
 
 # The key of the file's metadata that holds the configuration, as JSON.
 METADATA = "sketchloss"
@@ -95,12 +95,12 @@ def _read_config(session: onnxruntime.InferenceSession, path: Path) -> StylizerC
     if stored is None:
         raise ValueError(f"{path} is another program's ONNX file: give one that sketchloss style export made")
     try:
-        values = json.loads(stored)
-        if values["format"] != FORMAT:
-            raise ValueError(f"it says {values['format']!r} and not {FORMAT!r}")
-        known = {item.name for item in fields(StylizerConfig)}
-        settings: dict[str, Any] = {name: value for name, value in values.items() if name in known}
-        return StylizerConfig(**settings)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        values = parse_json(stored)
+        if not isinstance(values, dict) or values.get("format") != FORMAT:
+            found = values.get("format") if isinstance(values, dict) else values
+            raise ValueError(f"it says {show(found)} and not {FORMAT!r}")
+        check_version(values, 1, "it")
+        return build_config(StylizerConfig, values, "it")
+    except ValueError as error:
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"{path} does not say what it is ({reason}): export the stylizer again") from None

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from accelerate import Accelerator
 from safetensors import SafetensorError
 
-from sketchloss.files import write_atomic, write_json
+from sketchloss.files import parse_json, read_json, write_atomic, write_json
+from sketchloss.stored import show
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -135,7 +136,12 @@ class Run:
             except (SafetensorError, RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
                 reason = str(error).strip().partition("\n")[0]
                 raise ValueError(f"checkpoint {folder} is damaged ({reason}): start a new run elsewhere") from error
-            position = json.loads((folder / "position.json").read_text(encoding="utf-8"))
+            position = read_json(folder / "position.json")
+            if not isinstance(position.get("step"), int):
+                raise ValueError(
+                    f"{folder / 'position.json'}: step is {show(position.get('step'))}: it must be a whole number; "
+                    "restore the file, or start a new run elsewhere"
+                )
             if (then := position.pop("processes", None)) not in (None, now := self.accelerator.num_processes):
                 raise ValueError(
                     f"{self.folder} was trained with {then} processes, now there are {now}: resume with {then}"
@@ -178,14 +184,14 @@ def check_run_folder(
     if not before.is_file():
         raise ValueError(f"{folder} holds no run to resume: leave --resume out to start one")
     try:
-        then = json.loads(before.read_text(encoding="utf-8"))
+        then = read_json(before)
     except ValueError as error:
         raise ValueError(f"{before} is damaged ({error}): restore it, or start a new run elsewhere") from None
     now = _settings(config)
     for name in sorted(set(then) | set(now)):
         if name not in FREE_SETTINGS | free and then.get(name) != now.get(name):
             raise ValueError(
-                f"{folder} was started with {name}={then.get(name)!r}, now it is {now.get(name)!r}: "
+                f"{folder} was started with {name}={show(then.get(name))}, now it is {show(now.get(name))}: "
                 "resume with the settings of config.json, or choose another --out"
             )
 
@@ -223,7 +229,7 @@ def open_run_folder(
 def check_data(folder: Path, digest: str, loss: str | None = None) -> None:
     """Raise ValueError if a run noted another digest of its data, or of the weights that its loss looks through."""
     file = folder / DATA
-    noted = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    noted = read_json(file) if file.is_file() else {}
     if noted.get("digest", digest) != digest:
         raise ValueError(f"the data of {folder} has changed since it was started: restore it, or start a new run")
     if loss is not None and noted.get("loss", loss) != loss:
@@ -241,7 +247,7 @@ def _read_lines(path: Path) -> list[dict[str, Any]]:
     lines = []
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
-            lines.append(json.loads(line))
-        except json.JSONDecodeError:
+            lines.append(parse_json(line))
+        except ValueError:
             break
     return lines

@@ -13,7 +13,6 @@ kept: the same command goes on where it was stopped, and with a changed setting 
 numbers together, `reporting.py` and `figures.py` make the report.
 """
 
-import json
 import shutil
 import time
 from collections.abc import Callable
@@ -27,7 +26,7 @@ from sketchloss.data.photos import open_photos
 from sketchloss.data.sources import open_sketches
 from sketchloss.data.stroke_drawings import open_drawings
 from sketchloss.diffusion.bases import find_base
-from sketchloss.files import contents, write_json
+from sketchloss.files import contents, read_json, write_json
 from sketchloss.recipes.study.cells import CellStore
 from sketchloss.recipes.study.estimate import describe_plan
 from sketchloss.recipes.study.plan import plan_cells
@@ -156,7 +155,7 @@ def _wait_for_folder(config: Study, launch: str) -> None:
     """
     for _ in range(WAITS):
         try:
-            if json.loads((config.out / MARKER).read_text(encoding="utf-8")).get("launch") == launch:
+            if read_json(config.out / MARKER).get("launch") == launch:
                 return
         except (OSError, ValueError):
             pass

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
-from sketchloss.files import write_json
+from sketchloss.files import read_json, write_json
 
 #: Raise when what a cell computes from the same settings changes.
 FORMAT = 2
@@ -177,7 +177,6 @@ def _printing_to(file: Path) -> Iterator[None]:
 
 def _read(file: Path) -> dict[str, Any] | None:
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        return read_json(file)
     except (OSError, ValueError):
         return None
-    return found if isinstance(found, dict) else None
