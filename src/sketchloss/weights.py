@@ -22,7 +22,8 @@ from sketchloss.stored import build_config, check_types, check_version
 
 #: Names of the weights in the package, each with what they are.
 NAMES = {
-    "sketch": "VGG-16 tuned on sketches",
+    "sketch": "VGG-16 with attention, tuned on sketches from `imagenet`",
+    "sketch-plain": "VGG-16 without attention, tuned on the same sketches",
     "imagenet": "VGG-16 as the Visual Geometry Group trained it on ImageNet, CC BY 4.0",
 }
 #: torchvision's VGG-16, which its hub repo names; what the name `imagenet` meant before version 0.2.
@@ -41,7 +42,7 @@ def load_backbone(weights: str | Path = "sketch", **settings) -> Backbone:
     """Build a backbone and load weights into it.
 
     Args:
-        weights: `sketch` or `imagenet`, which are in the package, or a path: a weights folder, a run folder of
+        weights: `sketch`, `sketch-plain` or `imagenet`, which are in the package, or a path: a weights folder, a run folder of
             `sketchloss finetune`, a `.safetensors` file, torchvision's own `.pth`; or a hub repo id `owner/name` that
             holds `model.safetensors`, such as torchvision's `timm/vgg16.tv_in1k`.
         settings: fields of `BackboneConfig` that differ from what the weights say, such as `attention=True`,
