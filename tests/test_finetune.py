@@ -516,7 +516,8 @@ def test_half_precision_needs_a_gpu(config):
 
 
 @pytest.mark.parametrize(
-    "file", ["config.json", "checkpoints/last/model.safetensors", "checkpoints/last/optimizer.bin"]
+    "file",
+    ["config.json", *(f"checkpoints/last/{name}" for name in ("model.safetensors", "optimizer.bin", "position.json"))],
 )
 def test_a_damaged_run_is_named(config, file):
     finetune(replace(config, epochs=1))

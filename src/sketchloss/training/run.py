@@ -73,7 +73,7 @@ class Run:
                 self._tensorboard.add_scalar(name, value, step)
 
     def metrics(self) -> list[dict[str, Any]]:
-        """Read `metrics.jsonl`; a last line cut short by a crash is left out."""
+        """Read `metrics.jsonl` up to its first line that is none of ours, such as one that a crash cut short."""
         return _read_lines(self.metrics_file) if self.metrics_file.exists() else []
 
     def close(self) -> None:
@@ -132,11 +132,11 @@ class Run:
             position = None
         else:
             try:
+                position = read_json(folder / "position.json")
                 self.accelerator.load_state(str(folder))
-            except (SafetensorError, RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
+            except (SafetensorError, RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
                 reason = str(error).strip().partition("\n")[0]
                 raise ValueError(f"checkpoint {folder} is damaged ({reason}): start a new run elsewhere") from error
-            position = read_json(folder / "position.json")
             if not isinstance(position.get("step"), int):
                 raise ValueError(
                     f"{folder / 'position.json'}: step is {show(position.get('step'))}: it must be a whole number; "
@@ -247,7 +247,10 @@ def _read_lines(path: Path) -> list[dict[str, Any]]:
     lines = []
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
-            lines.append(parse_json(line))
+            values = parse_json(line)
         except ValueError:
             break
+        if not isinstance(values, dict) or not isinstance(values.get("step"), int):
+            break
+        lines.append(values)
     return lines
