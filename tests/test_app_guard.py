@@ -336,6 +336,42 @@ def test_of_an_endless_body_no_more_is_taken_than_is_allowed():
     private.remove()
 
 
+@pytest.mark.parametrize("begins", [False, True])
+def test_a_request_that_gradio_cannot_read_is_no_error_of_the_server(begins, capsys):
+    said = []
+
+    async def app(scope, receive, send):
+        if begins:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise TypeError("Parameter `data` is not valid:\nsecret")
+
+    async def receive():
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message):
+        said.append(message)
+
+    private = PrivateFolder(60, 1000)
+    guard = Guard(app, private=private, upload_mb=40)
+    scope = {"type": "http", "method": "POST", "path": "/gradio_api/call/v2/search", "headers": [(b"host", b"x")]}
+    if begins:  # then it is too late for another answer
+        with pytest.raises(TypeError, match="is not valid"):
+            _run(guard, scope, receive, send)
+    else:
+        _run(guard, scope, receive, send)
+        assert said[0]["status"] == 400
+        assert said[1]["body"].startswith(b'this request cannot be read: "Use via API"')
+        assert capsys.readouterr().err == "refused a request that cannot be read (TypeError)\n"
+    private.remove()
+
+
+def test_gradio_itself_raises_for_a_body_of_another_shape(app_url):
+    with _visit(app_url) as client:
+        for name in ("search", "galleries"):
+            answer = client.post(f"/gradio_api/call/v2/{name}", json={"data": [1, 2, 3]})
+            assert answer.status_code == 400, answer.text
+
+
 def test_an_upload_that_breaks_off_leaves_nothing(small):
     url, place = small
     before, address = _files(place), urlsplit(url)

@@ -95,10 +95,9 @@ def raw(url: str, request: bytes) -> bytes:
     """Send bytes that need be no request; return the answer's beginning."""
     place = urlsplit(url)
     assert place.port is not None
-    with socket.create_connection(("127.0.0.1", place.port), timeout=60) as connection:
+    with socket.create_connection(("127.0.0.1", place.port), timeout=10) as connection:
         with suppress(OSError):  # it may have hung up already
             connection.sendall(request)
-            connection.shutdown(socket.SHUT_WR)
         answer = b""
         with suppress(OSError):
             while len(answer) < 2**16 and (part := connection.recv(2**16)):
@@ -213,7 +212,9 @@ def test_attacks_on_the_page(storm, page, tmp_path):
             storm.lose(case, "no answer for a minute")
             continue
         code = status(answer)
-        if code >= 500 and code != 507:  # 507: no room for more uploads, as it should be
+        # 507: no room for more uploads, as it should be. 500 with an error in JSON is how Gradio's /run says that a
+        # function refused what it was given.
+        if code >= 500 and code != 507 and not (code == 500 and b'"error":' in answer):
             storm.lose(case, answer[:300])
         elif (found := TOLD.search(answer)) or (str(place).encode() in answer and is_refusal(answer)):
             storm.lose(case, f"an answer tells too much: {found and found[0]}: {answer[:600]!r}")

@@ -81,7 +81,7 @@ def test_one_run_folder_for_two(storm, commands, drawings, narrow, tmp_path):
     assert commands.run(*training(whole), folder=whole).code == DONE
     expected = (whole / "best" / "model.safetensors").read_bytes()
     last = (whole / "checkpoints" / "last" / "model.safetensors").read_bytes()
-    refusals = ("another process is training in", "already holds a run", "holds no run to resume")
+    refusals = ("another process is working in", "already holds a run", "holds no run to resume")
     for kind, case, random in storm.cases(("new", "resumed"), small=1, full=10):
         folder = tmp_path / case.replace(" ", "-")
         line = training(folder)

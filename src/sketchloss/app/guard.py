@@ -4,6 +4,7 @@ Gradio serves much more: a run history that talks to a hub, recordings, a proxy,
 not found, and that holds for whatever a new version of Gradio brings.
 """
 
+import sys
 from contextlib import suppress
 
 from anyio.to_thread import run_sync
@@ -92,12 +93,25 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
 
+        begun = False
+
         async def send_with_headers(message: Message) -> None:
+            nonlocal begun
             if message["type"] == "http.response.start":
+                begun = True
                 MutableHeaders(scope=message).update(HEADERS)
             await send(message)
 
-        await self._answer(scope, receive, send_with_headers)
+        try:
+            await self._answer(scope, receive, send_with_headers)
+        except Exception as error:
+            # Gradio takes what it cannot read in a request for an error of the server. What a function of the page
+            # raises does not come here: that is an answer.
+            if begun or scope["type"] != "http":
+                raise
+            sys.stderr.write(f"refused a request that cannot be read ({type(error).__name__})\n")
+            text = 'this request cannot be read: "Use via API" at the foot of the page says how to ask'
+            await PlainTextResponse(text, 400)(scope, receive, send_with_headers)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
