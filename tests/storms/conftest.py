@@ -126,7 +126,7 @@ class Commands:
         pipes.stdin.write(json.dumps(job) + "\n")
         pipes.stdin.flush()
         answer = pipes.stdout.readline()
-        assert answer, f"the commands have ended: {self.child.said()}"
+        assert answer, f"the commands have ended with {self.child.wait()}: {self.child.said()}"
         return json.loads(answer)
 
 

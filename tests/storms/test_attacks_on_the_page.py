@@ -87,7 +87,8 @@ def page(start_app, tmp_path_factory) -> Iterator[tuple[str, Path, psutil.Proces
     with start_app("--upload-mb", "2", "--keep-mb", "48", TMPDIR=str(place)) as url:
         port = str(urlsplit(url).port)
         children = psutil.Process().children(recursive=True)
-        (process,) = (child for child in children if port in child.cmdline())
+        running = [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
+        (process,) = (child for child in running if port in child.cmdline())
         yield url, place, process
 
 
