@@ -84,7 +84,7 @@ def test_a_gallery_of_ones_own_is_nobody_elses(app_url, drawings, tmp_path):
     me, other = (Client(app_url, verbose=False, analytics_enabled=False) for _ in range(2))
     name, report = me.predict(handle_file(tmp_path / "mine.zip"), api_name="/build_gallery")
     assert name == "mine"
-    assert report == {"rows": 6, "unreadable": []}
+    assert report == {"rows": 6, "unreadable": [], "passed_over": []}
     assert me.predict(api_name="/galleries") == ["doodles", "mine"]
     matches, _ = me.predict(handle_file(drawings / "cat.png"), "mine", 3, api_name="/search")
     assert {match["label"] for match in matches} <= {"cat", "tree"}

@@ -304,9 +304,12 @@ def test_what_varies(settings, tmp_path):
 
 def test_collapsed_features_have_no_ratio_and_spoil_nothing(settings, tmp_path):
     backbone = Backbone(width=0.1)
-    with torch.no_grad():
-        for name, values in backbone.named_parameters():
-            values.fill_(1.0 if name.endswith("bias") else 0.0)
+    convolutions = [module for module in backbone.features if isinstance(module, torch.nn.Conv2d)]
+    with torch.no_grad():  # every second one gives nothing whatever it sees, and the next one its bias alone
+        for place, convolution in enumerate(convolutions):
+            convolution.weight.fill_(-1.0 if place else -0.01)
+            assert convolution.bias is not None
+            convolution.bias.fill_(1.0 - place % 2)
     save_backbone(backbone, tmp_path / "constant")
     changes = {"tuning": (str(tmp_path / "constant"),), "attention_tuning": (), "seeds": 1}
     results = class_separation(ClassSeparation(out=tmp_path / "out", **settings | changes))
@@ -319,8 +322,9 @@ def test_collapsed_features_have_no_ratio_and_spoil_nothing(settings, tmp_path):
     assert {path.name for path in (tmp_path / "out").iterdir()} == MADE
 
     with torch.no_grad():
-        for values in backbone.parameters():
-            values.zero_()
+        for convolution in convolutions:
+            assert convolution.bias is not None
+            convolution.bias.zero_()
     save_backbone(backbone, tmp_path / "dead")
     changes["tuning"] = (str(tmp_path / "dead"),)
     with pytest.raises(ValueError, match="tuning: row 0 of the embeddings is zero"):

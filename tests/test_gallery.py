@@ -499,7 +499,7 @@ def test_other_weights_are_refused_by_name(build, drawings, weights, tmp_path):
     query = drawings / "cat" / "0.png"
     other = Gallery.open(tmp_path / "gallery", weights="imagenet")
     for use in (lambda: other.search(query), lambda: other.add([drawings])):
-        with pytest.raises(ValueError, match=rf"made with the weights {weights} .*these are photo .*use the former"):
+        with pytest.raises(ValueError, match=rf"made with the weights {weights} .*these are imagenet .*use the former"):
             use()
     copied = tmp_path / "copied"
     shutil.copytree(weights, copied)

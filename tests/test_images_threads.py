@@ -23,10 +23,10 @@ def test_threads_decode_at_once_and_warnings_come_back(tmp_path, monkeypatch):
     meeting = threading.Barrier(4, timeout=20)
     decode = sketchloss.images._decode
 
-    def meet(file):
+    def meet(file, paper):
         meeting.wait()  # broken unless all four are inside
         warnings.warn("of a picture", UserWarning, stacklevel=1)  # an error in these tests, unless silenced
-        return decode(file)
+        return decode(file, paper)
 
     monkeypatch.setattr(sketchloss.images, "_decode", meet)
     before = list(warnings.filters)
@@ -47,7 +47,7 @@ def test_a_child_that_was_forked_while_a_thread_was_reading_can_read(tmp_path):
         def wait(file):
             inside.set()
             go.wait(30)
-            return decode(file)
+            return decode(file, paper)
         images._decode = wait
         reader = threading.Thread(target=images.read_picture, args=(sys.argv[1],))
         reader.start()

@@ -174,7 +174,7 @@ def test_settings_out_of_range_are_named(config, changes, words):
         ({"extractor_layer": "pool5"}, "needs at least 32 pixels"),
         ({"tuning": ("nowhere",)}, "nowhere"),
         ({"image_size": 20}, "image_size is 20: this base takes multiples of 8, such as 16"),
-        ({"image_size": 8}, "image_size is 8: it must be at least 16 pixels"),
+        ({"image_size": 8}, "image_size is 8: it must be at least 16, 8,192 at most"),
         ({"precision": "fp16"}, "precision is fp16, which needs a GPU"),
         ({"layers": ("relu9_9",)}, "relu9_9"),
         ({"clip_model": "nowhere/at-all"}, "--clip-model FOLDER"),

@@ -183,7 +183,7 @@ def test_stylizing_says_it(mixed, tmp_path, capsys):
 
 def test_a_recipe_says_it_and_names_damaged_lines(mixed, tmp_path, capsys):
     (mixed / "fish" / "bad.png").write_bytes(b"bad")
-    assert main(["neighbours", "--data", str(mixed), "--weights", "photo", "--image-size", "32"]) == 0
+    assert main(["neighbours", "--data", str(mixed), "--weights", "imagenet", "--image-size", "32"]) == 0
     said = capsys.readouterr().out
     assert said.startswith(f"skipped {mixed}/fish/bad.png: not a picture that can be read here")
     assert f"\nnot read: {mixed}: {KINDS}\nnot read: {PAGES}\n" in said
@@ -194,7 +194,7 @@ def test_a_recipe_says_it_and_names_damaged_lines(mixed, tmp_path, capsys):
         (strokes / f"{word}.ndjson").write_text(6 * line)
     (strokes / "cat.ndjson").write_text((strokes / "cat.ndjson").read_text() + 7 * "{\n")
     doodle("cat", 0).sketch(64).save(strokes / "cat.png")
-    settings = ["--weights", "photo", "--image-size", "32", "--json", str(tmp_path / "numbers.json")]
+    settings = ["--weights", "imagenet", "--image-size", "32", "--json", str(tmp_path / "numbers.json")]
     assert main(["neighbours", "--data", str(strokes), *settings]) == 0
     said = capsys.readouterr().out
     assert said.count("\nskipped ") + said.startswith("skipped ") == 6

@@ -196,9 +196,9 @@ def test_the_report_averages_over_sets_and_stands_beside_the_paper():
     text = style_report(results | {"balance": balance})
     lines = {tuple(cell.strip() for cell in line.split("|")[1:3]): line for line in text.splitlines() if "|" in line}
     cells = [cell.strip() for cell in lines["fs2k?style=2", "tuning"].split("|")[3:-1]]
-    assert cells == ["0.210 ± 0.014", "12 [11, 13]", "0.12", "0.2396", "77.60"]
+    assert cells == ["0.210 ± 0.014", "12 [11, 13]", "0.12", "*0.2396*", "*77.60*"]
     cells = [cell.strip() for cell in lines["average", "attention"].split("|")[3:-1]]
-    assert cells == ["0.160", "11.5", "0.115", "0.4259", "201.43"]
+    assert cells == ["0.160", "11.5", "0.115", "*0.4259*", "*201.43*"]
     assert "1,234 [1,234, 1,236]" in lines["cufs", "other true sketches"]
     assert "12, 9 of them for the distances" in text
     assert "Small samples" in text

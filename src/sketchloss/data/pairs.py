@@ -226,7 +226,7 @@ def _fs2k(folder: Path, list_file: Path, style: str | None) -> dict[str, tuple[P
 def _annotations(path: Path) -> list[Any]:
     try:
         return read_json(path, list)
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise ValueError(f"{path} cannot be read ({' '.join(str(error).split())}); fetch it again") from error
 
 

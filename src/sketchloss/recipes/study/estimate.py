@@ -68,7 +68,7 @@ def describe_plan(config: Study) -> list[dict[str, Any]]:
         speed = here if config.device_speed == HERE else speed_of(config.device_speed)
         plan = _plan(config, speed)
         savings = _savings(config, speed, plan)
-        on_this = sum(row["seconds"] for row in _plan(config, here, memory=False))
+        on_this = float(sum(row["seconds"] for row in _plan(config, here, memory=False)))
     print(_in_words(config, plan, speed, here, on_this, savings))
     return plan
 
