@@ -68,7 +68,7 @@ def describe_plan(config: Study) -> list[dict[str, Any]]:
         speed = here if config.device_speed == HERE else speed_of(config.device_speed)
         plan = _plan(config, speed)
         savings = _savings(config, speed, plan)
-        on_this = float(sum(row["seconds"] for row in _plan(config, here, memory=False)))
+        on_this = math.fsum(row["seconds"] for row in _plan(config, here, memory=False))
     print(_in_words(config, plan, speed, here, on_this, savings))
     return plan
 
@@ -85,7 +85,7 @@ def _plan(config: Study, speed: Speed, *, memory: bool = True) -> list[dict[str,
             {
                 **{"part": part, "cells": len(cells), "done": len(cells) - len(left), "steps": steps},
                 "memory": max((load.memory or 0 for load in loads), default=0) or None if memory else None,
-                "seconds": sum(_seconds(load, speed) for load in left),
+                "seconds": math.fsum(_seconds(load, speed) for load in left),
                 "multiply_adds": sum(load.multiply_adds for load in loads),
                 "assumed": sorted({load.assumed for load in loads if load.assumed}),
             }
@@ -140,7 +140,7 @@ def _in_words(
         for row in plan
     ]
     header = ["part", "cells", "done", "steps of a training", "memory", "multiply-adds", "hours", "or"]
-    total = sum(row["seconds"] for row in plan)
+    total = math.fsum(row["seconds"] for row in plan)
     workers = config.workers or max(1, torch.cuda.device_count())
     shared = f", {format_seconds(total / workers)} with {workers} processes on as many devices" if workers > 1 else ""
     lines = [
