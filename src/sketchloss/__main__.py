@@ -1,8 +1,11 @@
-"""`python -m sketchloss`, for where the command is not on the path, and for `accelerate launch -m sketchloss`."""
+"""The command `sketchloss`, also as `python -m sketchloss`, and for `accelerate launch -m sketchloss`."""
 
 import sys
 
-from sketchloss.cli import main
+from sketchloss.interrupts import ended_by_interrupts
+
+with ended_by_interrupts():
+    from sketchloss.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

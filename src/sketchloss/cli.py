@@ -10,16 +10,15 @@ import errno
 import os
 import re
 import select
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout, suppress
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout, suppress
 from importlib import import_module
 from io import TextIOWrapper
 from typing import Any, NamedTuple, cast, get_type_hints
 
 from sketchloss import __version__
+from sketchloss.interrupts import ended_by_interrupts
 from sketchloss.training.guards import TrainingStopped
 
 
@@ -168,7 +167,7 @@ def _choose(arguments: list[str]) -> tuple[Command, list[str]]:
 
 
 def _run(command: Command, arguments: list[str]) -> int:
-    with _ended_by_interrupts():
+    with ended_by_interrupts():
         from sketchloss.command_line import HelpShown, parse
 
         module = import_module(command.module)
@@ -183,23 +182,6 @@ def _run(command: Command, arguments: list[str]) -> int:
     with redirect_stdout(cast(Any, _WithoutControls(sys.stdout))):
         result = function(config)
     return result if isinstance(result, int) else 0
-
-
-@contextmanager
-def _ended_by_interrupts() -> Iterator[None]:
-    """Inside, Ctrl+C ends the process as the system does it, at once and in silence: 130 to the shell.
-
-    For imports, where nothing is lost, and where libraries would make errors of their own of the interruption.
-    """
-    usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    if not usual or threading.current_thread() is not threading.main_thread():  # it is not ours to change
-        yield
-        return
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class _WithoutControls:
