@@ -1,7 +1,7 @@
 # make demo    train and compare the four arms on built-in doodles (minutes)
 # make test    the test suite
 # make check   lint, format and types
-# make storm   kills, bad files, wrong tensors, attacks: ten minutes (docs/reliability.md)
+# make storm   kills, bad files, wrong tensors, attacks on the page, in full (docs/reliability.md)
 # make audit   known faults of the packages in constraints.txt; needs a network
 # make docs    the documentation as pages, in site/
 # make clean   remove what these made

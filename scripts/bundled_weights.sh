@@ -4,7 +4,7 @@
 #     SKETCHLOSS_DATA=FOLDER scripts/bundled_weights.sh RUNS
 #
 # FOLDER holds quickdraw/ and quickdraw_more/ (.ndjson strokes), tuberlin/, sketchy/, pacs_sketch/ and toronto_scenes/
-# (class folders). Sixty classes are left out of every source. About 75 minutes with both arms side by side on one core
+# (class folders). Sixty classes are left out of every source. An hour and a half with both arms side by side on one core
 # each; run it again to resume. `scripts/judge_weights.py` compares the two with what was there before.
 set -euo pipefail
 cd "$(dirname "$0")/.."
