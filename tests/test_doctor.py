@@ -29,7 +29,7 @@ def test_a_sound_installation_works(capsys):
 
 
 def test_the_text_says_what_is_there_and_how_to_get_the_rest(capsys, monkeypatch):
-    installed = {"torch": "2.13.0", "kornia": "0.1", "torchvision": None}
+    installed = {"torch": "2.13.0", "kornia": "0.1", "torchvision": None, "gradio": "6.99"}
     monkeypatch.setattr(doctor, "_version", lambda name: installed.get(name, "99"))
     monkeypatch.setattr(doctor, "run_self_test", lambda: [{"name": "it runs", "passed": True, "found": "yes"}])
     assert main(["doctor"]) == 0

@@ -1,9 +1,10 @@
-"""Ctrl+C while libraries are imported."""
+"""Signals: Ctrl+C while libraries are imported, and the end of a service."""
 
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from queue import SimpleQueue
 
 
 @contextmanager
@@ -21,3 +22,19 @@ def ended_by_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+class EndOfService:
+    """Catches, from now on, the signals with which a service is ended: SIGTERM, and SIGHUP where there is one."""
+
+    def __init__(self) -> None:
+        # note: no `threading.Event`. A signal that comes just as the wait begins would wait in `set` for the very lock
+        # that the interrupted `wait` holds.
+        self._came: SimpleQueue[int] = SimpleQueue()
+        for name in ("SIGTERM", "SIGHUP"):
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), lambda number, _: self._came.put(number))
+
+    def wait(self) -> None:
+        """Wait for one of them, however long; return at once if one has come already."""
+        self._came.get()

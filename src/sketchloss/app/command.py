@@ -8,16 +8,15 @@ In Python, see `sketchloss.app.page`.
 """
 
 import os
-import signal
 import socket
 import sys
 import tempfile
-import threading
 from pathlib import Path
 
 from sketchloss.app.private import PrivateFolder
 from sketchloss.app.services import open_services
 from sketchloss.app.settings import App
+from sketchloss.interrupts import EndOfService
 from sketchloss.memory import share_freed_memory
 
 DEMO = Path("demo")
@@ -39,10 +38,7 @@ def app(config: App) -> None:
         study=config.study or (DEMO if (DEMO / "report.html").is_file() else None),
         say=lambda line: sys.stdout.write(f"{line}\n"),
     )
-    stop = threading.Event()
-    for name in ("SIGTERM", "SIGHUP"):  # so that what follows `finally` happens then, too; Windows has but one
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), lambda *_: stop.set())
+    end = EndOfService()  # so that what follows `finally` happens then, too
     private = PrivateFolder(60 * config.keep_minutes, config.keep_mb)
     page = None
     try:
@@ -50,7 +46,7 @@ def app(config: App) -> None:
         from sketchloss.app.server import serve
 
         page = serve(services, config, private)
-        stop.wait()
+        end.wait()
     except KeyboardInterrupt:  # the way to stop a server
         sys.stdout.write("stopped\n")
     finally:
