@@ -3,6 +3,7 @@
 import sys
 
 import pytest
+
 from child_process import finished
 
 #: A signal comes before the n-th instruction of the wait, in Python; where it has fewer, a little later.
