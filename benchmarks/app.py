@@ -78,7 +78,7 @@ def load(url: str, pictures: Path, clients: int, seconds: float, process: psutil
 
     def visit(number: int) -> None:
         client = Client(url, verbose=False, analytics_enabled=False)
-        ready.wait()
+        ready.wait(300)
         turn = number
         while not end.is_set():
             one, two = (pictures / f"{place % len(KINDS)}.png" for place in (turn, 7 * turn + 1))
@@ -102,14 +102,14 @@ def load(url: str, pictures: Path, clients: int, seconds: float, process: psutil
     threads = [threading.Thread(target=visit, args=(number,)) for number in range(clients)]
     for thread in threads:
         thread.start()
-    ready.wait()
+    ready.wait(300)
     stop = time.monotonic() + seconds
     while time.monotonic() < stop:
         found.memory.append(process.memory_info().rss / 2**20)
         time.sleep(1)
     end.set()
     for thread in threads:
-        thread.join()
+        thread.join(300)
     found.memory.append(process.memory_info().rss / 2**20)
     return found
 

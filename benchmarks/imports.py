@@ -17,7 +17,8 @@ IMPORTS = {"torch": "import torch", "sketchloss": "from sketchloss import *"}
 def seconds_of_import(module: str) -> float:
     """Return the seconds that an import takes in a new process, without starting Python."""
     code = f"import time; start = time.perf_counter(); {IMPORTS[module]}; print(time.perf_counter() - start)"
-    return float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
+    child = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=300)
+    return float(child.stdout)
 
 
 def main() -> None:

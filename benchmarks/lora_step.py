@@ -104,7 +104,7 @@ def main() -> None:
 
 def in_fresh_process(name: str) -> dict[str, float]:
     command = [sys.executable, *sys.argv, "--costs-of", name]
-    return json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
+    return json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=3600).stdout)
 
 
 def measure_costs(options: argparse.Namespace) -> dict[str, float]:

@@ -8,6 +8,7 @@ import shutil
 import stat
 import time
 import zipfile
+from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
 
@@ -100,6 +101,14 @@ def test_folders_become_galleries_once_and_are_brought_up_to_date(tmp_path, narr
     assert {match.label for match in again.gallery("mine", {}).search(_drawing("cat"))[0]} == {"cat"}
     with pytest.raises(ValueError, match=r"no gallery 'other': choose from mine, doodles"):
         services.gallery("other", {})
+
+
+def test_nobody_waits_for_ever_for_a_gallery_that_is_being_made(tmp_path, narrow, monkeypatch):
+    services = open_services(weights=narrow, cache=tmp_path / "cache")
+    services.galleries["large"] = Future()
+    monkeypatch.setattr("sketchloss.app.services.PATIENCE", 0.01)
+    with pytest.raises(ValueError, match=r"the gallery 'large' is still being made: try again in a few minutes"):
+        services.gallery("large", {})
 
 
 def test_two_of_one_name_are_told_apart(tmp_path, narrow):

@@ -36,6 +36,8 @@ DOODLES = "doodles"
 DOODLES_PER_KIND = 6
 DOODLE_SIZE = 256
 BUILT_IN_STYLE = bundled_folder(IN_PACKAGE)
+#: Seconds that a visitor waits for a gallery that is being made, before he is asked to come back.
+PATIENCE = 120.0
 
 
 @dataclass
@@ -61,13 +63,16 @@ class Services:
         """Return a gallery by its name: a shared one, or one of this visitor's own.
 
         Raises:
-            ValueError: if there is none of that name.
+            ValueError: if there is none of that name, or it is not there yet after `PATIENCE` seconds.
         """
         if name in own:
             return self.open_gallery(Path(own[name]))
         if name not in self.galleries:
             raise ValueError(f"there is no gallery {name!r}: choose from {', '.join((*self.galleries, *own))}")
-        return self.galleries[name].result()
+        try:
+            return self.galleries[name].result(PATIENCE)
+        except TimeoutError:
+            raise ValueError(f"the gallery {name!r} is still being made: try again in a few minutes") from None
 
     def open_gallery(self, folder: Path) -> Gallery:
         """Open a gallery; its weights are the loss's where they are the same."""

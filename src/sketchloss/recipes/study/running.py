@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.context import SpawnProcess
 from typing import Any
 
 import torch
@@ -79,7 +80,7 @@ def run_cells(config: Study, store: CellStore, workplace: Workplace) -> None:
     count = config.workers or max(1, torch.cuda.device_count())
     if workplace.launched:
         count = 1
-    helpers = []
+    helpers: list[SpawnProcess] = []
     threads = max(1, torch.get_num_threads() // count)
     if count > 1:
         context = multiprocessing.get_context("spawn")
@@ -95,15 +96,24 @@ def run_cells(config: Study, store: CellStore, workplace: Workplace) -> None:
             torch.set_num_threads(threads)
         with _view(store, quiet=workplace.rank > 0):
             _work(store)
+        _end(helpers, seconds=60)  # they end by themselves, since no cell is left
     except BaseException:
-        for helper in helpers:
-            if helper.pid is not None:  # else it was not started
-                helper.terminate()
+        _end(helpers, seconds=0)
         raise
-    finally:
-        for helper in helpers:
-            if helper.pid is not None:
-                helper.join()
+
+
+def _end(processes: list[SpawnProcess], seconds: float) -> None:
+    """Wait so long for processes; then ask them to end, and at last make them."""
+    started = [process for process in processes if process.pid is not None]
+    for ask, patience in ((SpawnProcess.terminate, seconds), (SpawnProcess.kill, 20)):
+        end = time.monotonic() + patience
+        for process in started:
+            process.join(max(0.0, end - time.monotonic()))
+        for process in started:
+            if process.is_alive():
+                ask(process)
+    for process in started:
+        process.join(20)
 
 
 def _help(config: Study, started: float, number: int, threads: int) -> None:
@@ -120,7 +130,7 @@ def _help(config: Study, started: float, number: int, threads: int) -> None:
 def _end_with_parent() -> None:
     """Wait until the process that started this one is no more, by whatever end, and end this one in mid-cell."""
     if parent := multiprocessing.parent_process():
-        parent.join()
+        parent.join()  # without a limit: in a thread that keeps nobody waiting
         os._exit(1)
 
 
@@ -169,7 +179,7 @@ class _View(threading.Thread):
 
     def stop(self) -> None:
         self.ended.set()
-        self.join()
+        self.join(60)  # it may be reading a folder on a slow disk
         self._look()
         self.bar.close()
 
