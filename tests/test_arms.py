@@ -28,12 +28,18 @@ def folder(tmp_path_factory):
     return place
 
 
+def test_the_arms_of_the_package_can_be_loaded():
+    for arm, kind in ARMS.items():
+        assert ArmWeights().load(arm).config.attention == kind.attention
+
+
 def gates(backbone: Backbone) -> list[Tensor]:
     return [tensor for name, tensor in backbone.state_dict().items() if name.startswith(("features.4.", "features.9."))]
 
 
 def test_arms_without_weights_are_left_out():
-    assert ArmWeights().arms() == ["attention+tuning", "attention", "original"]
+    assert ArmWeights().arms() == list(ARMS)
+    assert ArmWeights(tuning=()).arms() == ["attention+tuning", "attention", "original"]
     assert ArmWeights(tuning=("x",), attention_tuning=()).arms() == ["tuning", "attention", "original"]
 
 
@@ -56,7 +62,7 @@ MAKERS = {
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"only": ("tuning",)}, "only names tuning, which has no weights: give --tuning"),
+        ({"only": ("tuning",), "tuning": ()}, "only names tuning, which has no weights: give --tuning"),
         ({"only": ("original", "attention+tuning"), "attention_tuning": ()}, "no weights: give --attention-tuning"),
     ],
 )

@@ -485,7 +485,7 @@ def test_settings_out_of_range_are_named(config, changes, words):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"arm": "tuning"}, "arm is tuning, which has no weights: give --tuning"),
+        ({"arm": "tuning", "tuning": ()}, "arm is tuning, which has no weights: give --tuning"),
         ({"image_size": 20}, "image_size is 20: this base takes multiples of 8, such as 16"),
         ({"layers": ("relu9_9",)}, "relu9_9"),
         ({"layers": ("pool5",)}, "image_size is 16: the layers need at least 32 pixels"),

@@ -158,7 +158,7 @@ def test_more_drawings_are_drawn_without_training_again(config, monkeypatch):
         ({"drawings": 0}, "drawings is 0: it must be at least 1"),
         ({"tuning": ("a", "b", "c")}, "tuning has 3 weights for 2 seeds: give one, or one for each seed"),
         ({"rank": 0}, "rank is 0: it must be positive"),
-        ({"only": ("none", "tuning")}, "only names tuning, which has no weights: give --tuning"),
+        ({"only": ("none", "tuning"), "tuning": ()}, "only names tuning, which has no weights: give --tuning"),
     ],
 )
 def test_settings_out_of_range_are_named(config, changes, words):

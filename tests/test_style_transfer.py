@@ -427,7 +427,7 @@ MISTAKES = {
     "a photo that is none": ({"content": "{tmp}/text.png"}, "{tmp}/text.png: not a picture"),
     "damage in the middle": ({"content": "{tmp}/damaged", "shown": 1}, "bad.png: damaged or cut off"),
     "too few photos": ({"shown": 14}, "has 14 photos, of which 14 are kept to show the progress: use more"),
-    "an arm without weights": ({"arm": "tuning"}, "arm is tuning, which has no weights: give --tuning"),
+    "an arm without weights": ({"arm": "tuning", "tuning": ()}, "arm is tuning, which has no weights: give --tuning"),
     "an unknown arm": ({"arm": "all"}, "--arm 'all' is unknown"),
     "no such weights": ({"photo": "{tmp}/nowhere"}, "{tmp}/nowhere does not exist: give a weights folder"),
     "images too small": ({"image_size": 8, "style_layers": "relu5_3"}, "image_size is 8: the layers need at least 16"),

@@ -19,7 +19,7 @@ class WeightsPerArm:
 
     photo: str = "imagenet"
     """Weights of the untuned arms, `original` and, with untrained gates, `attention`: a name, a path, or a hub repo."""
-    tuning: tuple[str, ...] = ()
+    tuning: tuple[str, ...] = ("sketch-plain",)
     """Weights tuned without attention: none, one, or one for each seed (if the experiment has several). Made by
     `sketchloss finetune --arm tuning`."""
     attention_tuning: tuple[str, ...] = ("sketch",)
