@@ -16,12 +16,12 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
-from sketchloss import ARMS, SketchLoss
+from sketchloss import ARMS, SketchLoss, to_tensor
 from sketchloss.compare import Pair, measure, picture_differences
 from sketchloss.data.doodles import KINDS as DOODLES
 from sketchloss.data.doodles import STYLES, doodle
 from sketchloss.data.prompts import make_prompts, readable
-from sketchloss.data.stroke_drawings import open_drawings
+from sketchloss.data.stroke_drawings import open_drawings, split_in_halves
 from sketchloss.diffusion.bases import TINY
 from sketchloss.diffusion.pipeline import load_text_to_image
 from sketchloss.images import fill_square, read_picture, save_picture
@@ -30,8 +30,6 @@ from sketchloss.lora.sampling import draw
 from sketchloss.loss import PAPER_LAYERS
 from sketchloss.models.stylizer import load_stylizer
 from sketchloss.probing.distances import Distance, baselines
-from sketchloss.probing.trials import Trials, make_trials
-from sketchloss.recipes.probe import split_in_halves
 from sketchloss.report.grid import draw_grid
 from sketchloss.stylize import prepare_stylizer, stylize
 
@@ -66,57 +64,59 @@ def draw_comparison(folder: Path) -> Image.Image:
 
 
 def draw_choices() -> Figure:
-    """Doodles, each redrawn, beside another doodle of its kind that is nearer in pixels: which is nearer in what.
+    """Doodles, each beside another of its kind and an empty page: which is nearer in what.
 
-    Shown are drawings of kinds spread over the alphabet, whatever the answers; the shares are of all that can be asked.
+    Shown are drawings of kinds spread over the alphabet, whatever the answers; the shares are of all that are asked.
     """
-    _, reported = split_in_halves(open_drawings("doodles", per_class=8, classes=35), 0)
-    trials = make_trials(reported, SIDE)
-    asked = np.flatnonzero(trials.valid[:, 0])
+    _, asked = split_in_halves(open_drawings("doodles", per_class=8, classes=35), 0)
+    labels = [drawing.label for drawing in asked]
+    references = torch.stack([to_tensor(drawing.picture(SIDE).convert("RGB")) for drawing in asked])
+    others = references[[_next_of_the_kind(labels, place) for place in range(len(labels))]]
     pixels, _, structure = baselines()
     distances: dict[str, Distance] = {
         "pixels (L1)": pixels.function,
         "1 - SSIM": structure.function,
-        "VGG loss, trained on photos": SketchLoss("imagenet", layers=PAPER_LAYERS, reduction="none"),
+        "VGG loss, trained on photos": SketchLoss("imagenet", metric="l1", layers=PAPER_LAYERS, reduction="none"),
         "sketchloss": SketchLoss(reduction="none"),
     }
-    right = {name: [_is_right(distance, trials, row) for row in asked] for name, distance in distances.items()}
-    labels = [trials.drawings[row].label for row in asked]
+    with torch.no_grad():
+        right = {
+            name: distance(others, references) < distance(torch.ones_like(references), references)
+            for name, distance in distances.items()
+        }
     firsts = [labels.index(label) for label in sorted(set(labels))]
     shown = [firsts[place] for place in np.linspace(0, len(firsts) - 1, COLUMNS).round().astype(int)]
 
     figure = Figure(figsize=(11, 4.9), layout="constrained")
-    rows = ("the drawing", "A: the same, redrawn", "B: another one")
+    rows = {"the drawing": references, "A: another one": others, "B: an empty page": torch.ones_like(references)}
     axes = figure.subplots(
         len(rows) + 1, len(shown) + 1, height_ratios=(1, 1, 1, 1.1), width_ratios=(2.5, *[1] * COLUMNS)
     )
-    for row, name in enumerate(rows):
+    for one in axes.flat:
+        one.set_axis_off()
+    for row, (name, pictures) in enumerate(rows.items()):
         axes[row, 0].text(1, 0.5, name, ha="right", va="center", fontsize=11)
         for column, place in enumerate(shown):
-            drawing = asked[place]
-            picture = trials.references[drawing] if row == 0 else trials.variants[drawing, (-3, -2)[row - 1]]
-            axes[row, column + 1].imshow(picture, cmap="gray", vmin=0, vmax=255)
+            axes[row, column + 1].imshow(pictures[place].permute(1, 2, 0))
+            axes[row, column + 1].set(xticks=(), yticks=())
+            axes[row, column + 1].set_axis_on()
+            axes[row, column + 1].spines[:].set_color("lightgrey")
     for line, (name, answers) in enumerate(right.items()):
         height, weight = 0.88 - 0.26 * line, "bold" if name == "sketchloss" else "normal"
-        said = f"{name}: {np.mean(answers):.0%} right"
+        said = f"{name}: {int(answers.sum())} right"
         axes[-1, 0].text(1, height, said, ha="right", va="center", fontsize=10, weight=weight)
         for column, place in enumerate(shown):
             answer, colour = ("A", "#0072B2") if answers[place] else ("B", "#D55E00")
             style = {"ha": "center", "va": "center", "fontsize": 12, "weight": "bold", "color": colour}
             axes[-1, column + 1].text(0.5, height, answer, **style)
-    for one in axes.flat:
-        one.set_axis_off()
     figure.suptitle(f"Which of the two is nearer to the drawing? ({len(asked)} asked)", fontsize=13)
     return figure
 
 
-def _is_right(distance: Distance, trials: Trials, row: int) -> bool:
-    """Whether a distance finds the redrawn drawing nearer than the other of its kind."""
-    pictures = torch.stack([trials.references[row], *trials.variants[row, -3:-1]])
-    images = (pictures.float() / 255)[:, None].expand(-1, 3, -1, -1)
-    with torch.no_grad():
-        redrawn, other = distance(images[1:], images[:1].expand(2, -1, -1, -1)).tolist()
-    return redrawn < other
+def _next_of_the_kind(labels: Sequence[str], place: int) -> int:
+    """Return the place of the next drawing of the same kind, the first after the last."""
+    same = [one for one, label in enumerate(labels) if label == labels[place]]
+    return same[(same.index(place) + 1) % len(same)]
 
 
 def draw_photos(table: Path, name: str, photos: Sequence[Path]) -> Image.Image:
