@@ -206,7 +206,9 @@ def test_an_interruption_is_one_line_and_130(tmp_path):
     assert (process.returncode, out, err) == (130, "", "sketchloss compare: interrupted\n")
 
 
-@pytest.mark.parametrize("module", ["sketchloss.training.guards", "tyro", "numpy", "torch._C", "sketchloss.weights"])
+@pytest.mark.parametrize(
+    "module", ["sketchloss.training.guards", "tyro", "numpy", "torch._C", "sketchloss.networks.weights"]
+)
 def test_an_interruption_while_libraries_are_imported_is_quiet(module, tmp_path):
     # The interpreter says on stderr what it has imported. A pipe for a picture: if the signal comes late, it waits.
     pipe = tmp_path / "pipe.png"

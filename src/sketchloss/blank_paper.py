@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sketchloss.backbone import Backbone
 from sketchloss.func_transforms import inside_transform
 from sketchloss.ink_distance import Floor
+from sketchloss.networks.backbone import Backbone
 
 #: Side in pixels of the page that the dot is on, and of the dot.
 PAGE, DOT = 64, 2

@@ -41,11 +41,11 @@ from sketchloss.images import (
 )
 from sketchloss.ink_amount import ink_amount, nearly_blank
 from sketchloss.loss import DEFAULT_LAYERS, DEFAULT_METRIC, SketchLoss
+from sketchloss.networks.weights import weights_digest
 from sketchloss.passed_over import later_pages, no_pictures, other_kinds
 from sketchloss.report.difference import Caption, draw_difference
 from sketchloss.tap_distance import VERSIONS, Metric
 from sketchloss.visible_ink import open_visible
-from sketchloss.weights import weights_digest
 
 # Pixels evaluated at once: 16 pairs at 256, so that large pictures need no more memory than small ones.
 BATCH_PIXELS = 16 * 256**2

@@ -9,11 +9,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sketchloss.backbone import Backbone
 from sketchloss.data.names import short_name
 from sketchloss.images import check_images
 from sketchloss.models.inception import URL, load_inception
-from sketchloss.weights import load_backbone
+from sketchloss.networks.backbone import Backbone
+from sketchloss.networks.weights import load_backbone
 
 INCEPTION_PATH = "SKETCHLOSS_INCEPTION"  # environment variable
 #: The extractor whose distances are called FID and KID.

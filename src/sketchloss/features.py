@@ -21,12 +21,12 @@ from jaxtyping import Float, Float16
 from torch import Tensor
 from tqdm import tqdm
 
-from sketchloss.backbone import Backbone
 from sketchloss.data.captions import Captioned
 from sketchloss.data.loading import HeldPictures, HeldSketches, load_batches, to_unit_range
 from sketchloss.data.sources import Sketches
 from sketchloss.files import write_atomic, write_json
-from sketchloss.weights import weights_digest
+from sketchloss.networks.backbone import Backbone
+from sketchloss.networks.weights import weights_digest
 
 Precision = Literal["no", "bf16"]
 

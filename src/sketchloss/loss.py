@@ -12,15 +12,16 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sketchloss.backbone import Backbone, freeze, tap_index
 from sketchloss.blank_paper import BlankPaper, Paper
 from sketchloss.func_transforms import inside_transform
 from sketchloss.image_contract import check_images, check_value_range
 from sketchloss.large_pictures import FEATURES_PER_PIXEL, LARGE, LargePictures
 from sketchloss.masks import check_mask
+from sketchloss.networks.backbone import Backbone, freeze
+from sketchloss.networks.vgg import tap_index
+from sketchloss.networks.weights import load_backbone, weights_digest
 from sketchloss.tap_distance import Metric, check_metric, needs_paper, tap_distance, tap_map
 from sketchloss.target_features import Features, KeptFeatures, check_features, check_kept
-from sketchloss.weights import load_backbone, weights_digest
 
 Reduction = Literal["mean", "sum", "none"]
 

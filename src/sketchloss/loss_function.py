@@ -8,10 +8,10 @@ from typing import Any, Literal, overload
 import torch
 from torch import Tensor
 
-from sketchloss.backbone import Backbone
 from sketchloss.loss import DEFAULT_LAYERS, SketchLoss, check_layers
+from sketchloss.networks.backbone import Backbone
+from sketchloss.networks.weights import FileIdentity, identify_files
 from sketchloss.target_features import Features
-from sketchloss.weights import FileIdentity, identify_files
 
 
 @overload

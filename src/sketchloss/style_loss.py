@@ -8,10 +8,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sketchloss.backbone import Backbone, tap_index
 from sketchloss.feature_distance import PlainMetric, feature_distance
 from sketchloss.images import check_images
 from sketchloss.loss import PAPER_LAYERS, SketchLoss, gram
+from sketchloss.networks.backbone import Backbone
+from sketchloss.networks.vgg import tap_index
 
 
 class StyleTransferLoss(nn.Module):

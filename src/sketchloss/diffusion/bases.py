@@ -15,8 +15,8 @@ from huggingface_hub.errors import EntryNotFoundError, HFValidationError, LocalE
 from sketchloss.diffusion.arithmetic import check_prediction
 from sketchloss.diffusion.quiet import quiet
 from sketchloss.files import read_json
+from sketchloss.networks.weights import bundled_folder
 from sketchloss.stored import check_sizes
-from sketchloss.weights import bundled_folder
 
 DEFAULT_BASE = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 #: The name of the one in the package.

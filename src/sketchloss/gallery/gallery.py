@@ -20,7 +20,6 @@ from jaxtyping import Float, Float32
 from PIL import Image
 from torch import Tensor
 
-from sketchloss.backbone import Backbone
 from sketchloss.files import clear_left_behind
 from sketchloss.gallery.adding import Adding, AddReport, Labels, Progress, Walk, as_text, is_below, is_one_of, walk
 from sketchloss.gallery.settings import (
@@ -37,8 +36,9 @@ from sketchloss.gallery.settings import (
 )
 from sketchloss.gallery.table import LOCK, NAME, Known, PictureTable, check_place, writing
 from sketchloss.images import fit_square, to_tensor
+from sketchloss.networks.backbone import Backbone
+from sketchloss.networks.weights import weights_digest
 from sketchloss.visible_ink import open_visible
-from sketchloss.weights import weights_digest
 
 #: What `open_picture` takes.
 Picture = str | Path | bytes | Image.Image | np.ndarray | Tensor

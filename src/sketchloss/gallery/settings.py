@@ -7,11 +7,12 @@ from typing import Literal
 
 import torch
 
-from sketchloss.backbone import Backbone, tap_index
 from sketchloss.files import read_json, write_json
 from sketchloss.images import LARGEST_SIDE
+from sketchloss.networks.backbone import Backbone
+from sketchloss.networks.vgg import tap_index
+from sketchloss.networks.weights import NAMES, load_backbone, weights_digest
 from sketchloss.stored import build_config, check_range, show
-from sketchloss.weights import NAMES, load_backbone, weights_digest
 
 Weights = str | Path | Backbone
 Device = Literal["auto", "cpu", "cuda"]

@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 
 import tyro
 
-from sketchloss.arms import WeightsPerArm
 from sketchloss.data.captions import Captioned, open_captioned
 from sketchloss.data.left_out import say_left_out
 from sketchloss.data.prompts import TEMPLATE, check_template
@@ -15,6 +14,7 @@ from sketchloss.diffusion.bases import DEFAULT_BASE
 from sketchloss.diffusion.perceptual import Gate, SnrWeighting, Target
 from sketchloss.lora.adapters import LoraTargets
 from sketchloss.loss import PAPER_LAYERS
+from sketchloss.networks.arms import WeightsPerArm
 from sketchloss.tap_distance import Metric
 from sketchloss.training.checks import require_not_negative, require_positive
 

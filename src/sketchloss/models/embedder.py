@@ -11,9 +11,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sketchloss.files import write_json, write_tensors
-from sketchloss.fitting import load_fitting
+from sketchloss.networks.fitting import load_fitting
+from sketchloss.networks.weights import CONFIG, TENSORS, read_tensors
 from sketchloss.stored import build_config, check_range, read_described
-from sketchloss.weights import CONFIG, TENSORS, read_tensors
 
 FORMAT = "sketchloss embedder"
 Rows = Float[Tensor, "n f"] | Float[np.ndarray, "n f"]

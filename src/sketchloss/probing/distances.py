@@ -19,9 +19,9 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from sketchloss.backbone import Backbone
 from sketchloss.blank_paper import BlankPaper
 from sketchloss.loss import PAPER_LAYERS, SketchLoss
+from sketchloss.networks.backbone import Backbone
 from sketchloss.probing.trials import Trials
 from sketchloss.ssim import ssim
 from sketchloss.tap_distance import Metric, needs_paper, tap_distance

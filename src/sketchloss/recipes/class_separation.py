@@ -21,8 +21,6 @@ import torch
 import tyro
 from jaxtyping import Float16, Float32, Int64
 
-from sketchloss.arms import ArmWeights
-from sketchloss.backbone import ARMS, Backbone, tap_index
 from sketchloss.data.left_out import say_left_out
 from sketchloss.data.loading import HeldSketches, hold_if_small
 from sketchloss.data.names import short_name
@@ -31,6 +29,10 @@ from sketchloss.embedding_map import choose_sample, map_to_plane
 from sketchloss.features import Precision, cached_features, pixels_digest
 from sketchloss.files import claim_folder, read_json, write_atomic, write_json
 from sketchloss.models.embedder import Embedder, load_embedder
+from sketchloss.networks.arms import ARMS, ArmWeights
+from sketchloss.networks.backbone import Backbone
+from sketchloss.networks.vgg import tap_index
+from sketchloss.networks.weights import weights_digest
 from sketchloss.ranking import top_k_accuracy
 from sketchloss.report.arm_table import keep_comparisons
 from sketchloss.report.separation_figures import (
@@ -54,7 +56,6 @@ from sketchloss.separation import DistanceHistogram, Separation, distance_histog
 from sketchloss.statistics import Spread, format_spread, spread
 from sketchloss.training.held_folder import hold_run_folder
 from sketchloss.training.run import check_data
-from sketchloss.weights import weights_digest
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from sketchloss.attention import GateInit
 from sketchloss.data.augmentation import CROP_AND_FLIP, Augmentation
-from sketchloss.pooling import Pooling
+from sketchloss.networks.attention import GateInit
+from sketchloss.networks.pooling import Pooling
 from sketchloss.training.checks import require_not_negative, require_positive
 from sketchloss.training.sizes import StepSizes, sizes_around
 

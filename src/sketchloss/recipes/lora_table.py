@@ -26,7 +26,6 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from tqdm import tqdm
 
-from sketchloss.arms import ArmWeights
 from sketchloss.clip_score import ClipScorer
 from sketchloss.data.captions import Captioned
 from sketchloss.data.loading import hold_if_small, load_batches, to_unit_range
@@ -43,6 +42,7 @@ from sketchloss.lora.sampling import draw
 from sketchloss.lora.settings import LoraArm, LoraSettings, open_drawings
 from sketchloss.memory import reuse_freed_memory
 from sketchloss.models.judge import Judge, JudgeConfig, load_judge, save_judge
+from sketchloss.networks.arms import ArmWeights
 from sketchloss.recipes.latent_diffusion import PRESETS as LORA_PRESETS
 from sketchloss.recipes.latent_diffusion import RESULT, LatentDiffusion, latent_diffusion
 from sketchloss.report.grid import draw_grid

@@ -15,9 +15,9 @@ from sketchloss.data.names import short_name
 from sketchloss.data.sources import open_sketches
 from sketchloss.features import embed_sketches
 from sketchloss.files import write_json
+from sketchloss.networks.weights import load_backbone
 from sketchloss.ranking import top_k_accuracy
 from sketchloss.report.tables import markdown_table
-from sketchloss.weights import load_backbone
 
 
 @dataclass(frozen=True)

@@ -23,13 +23,14 @@ import tyro
 from jaxtyping import Float
 from torch import Tensor
 
-from sketchloss.arms import ArmWeights
-from sketchloss.backbone import tap_index
 from sketchloss.data.left_out import say_left_out
 from sketchloss.data.stroke_drawings import open_drawings, split_in_halves
 from sketchloss.files import claim_folder, write_atomic, write_json
 from sketchloss.images import LARGEST_SIDE, fit_square, save_picture, to_tensor
 from sketchloss.loss import PAPER_LAYERS
+from sketchloss.networks.arms import ArmWeights
+from sketchloss.networks.vgg import tap_index
+from sketchloss.networks.weights import load_backbone
 from sketchloss.probing.distances import (
     EMBED,
     BackboneDistances,
@@ -51,7 +52,6 @@ from sketchloss.report.tables import write_csv
 from sketchloss.tap_distance import METRICS, Metric
 from sketchloss.training.held_folder import hold_run_folder
 from sketchloss.triplets import Triplets, agreement, read_triplets
-from sketchloss.weights import load_backbone
 
 #: Drawings opened of each class: what is not asked about serves as rival, and gives strokes to add.
 PER_CLASS = 24

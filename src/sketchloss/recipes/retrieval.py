@@ -27,8 +27,6 @@ from pytorch_metric_learning.samplers import MPerClassSampler
 from torch import Tensor
 from tqdm import tqdm
 
-from sketchloss.arms import ArmWeights
-from sketchloss.backbone import tap_index
 from sketchloss.data.left_out import say_left_out
 from sketchloss.data.loading import HeldSketches, hold_if_small
 from sketchloss.data.sources import Sketches, open_sketches
@@ -37,6 +35,9 @@ from sketchloss.files import read_json, write_atomic, write_json
 from sketchloss.images import save_picture
 from sketchloss.memory import reuse_freed_memory
 from sketchloss.models.embedder import Embedder, EmbedderConfig, load_embedder, save_embedder
+from sketchloss.networks.arms import ArmWeights
+from sketchloss.networks.vgg import tap_index
+from sketchloss.networks.weights import weights_digest
 from sketchloss.ranking import nearest, top_k_accuracy
 from sketchloss.report.arm_table import keep_comparisons
 from sketchloss.report.contact_sheet import Tile, draw_contact_sheet
@@ -55,7 +56,6 @@ from sketchloss.training.checks import require_positive
 from sketchloss.training.guards import TrainingStopped, require_finite
 from sketchloss.training.held_folder import hold_run_folder
 from sketchloss.training.run import check_run_folder, open_run_folder
-from sketchloss.weights import weights_digest
 
 SHOWN_QUERIES, SHOWN_SIDE = 8, 112
 #: Settings that change what is measured, not what is trained.

@@ -23,7 +23,6 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from sketchloss.arms import ArmName, ArmWeights
 from sketchloss.data.left_out import say_left_out
 from sketchloss.data.loading import hold_if_small, load_batches, to_unit_range
 from sketchloss.data.pairs import Pairs, open_pairs
@@ -35,6 +34,7 @@ from sketchloss.files import read_json, write_atomic, write_json
 from sketchloss.images import save_picture, to_picture
 from sketchloss.memory import reuse_freed_memory
 from sketchloss.models.stylizer import Stylizer, load_stylizer
+from sketchloss.networks.arms import ArmName, ArmWeights
 from sketchloss.recipes.style_transfer import PRESETS as STYLE_PRESETS
 from sketchloss.recipes.style_transfer import RESULT, StyleSettings, StyleTransfer, style_transfer
 from sketchloss.report.grid import draw_grid

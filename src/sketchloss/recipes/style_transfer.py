@@ -26,7 +26,6 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from sketchloss.arms import ArmName, WeightsPerArm
 from sketchloss.balance import Balance, Balancing, gradient_norms
 from sketchloss.data.left_out import say_left_out
 from sketchloss.data.loading import hold_if_small, load_batches, to_unit_range
@@ -39,6 +38,8 @@ from sketchloss.images import save_picture, to_picture
 from sketchloss.loss import PAPER_LAYERS
 from sketchloss.memory import reuse_freed_memory
 from sketchloss.models.stylizer import Stylizer, StylizerConfig, save_stylizer
+from sketchloss.networks.arms import ArmName, WeightsPerArm
+from sketchloss.networks.weights import weights_digest
 from sketchloss.report.grid import draw_grid
 from sketchloss.style_loss import StyleTransferLoss
 from sketchloss.training.accelerator import new_accelerator
@@ -47,7 +48,6 @@ from sketchloss.training.guards import blank_warning, require_finite
 from sketchloss.training.held_folder import hold_run_folder
 from sketchloss.training.meter import Meter
 from sketchloss.training.run import Run, check_run_folder
-from sketchloss.weights import weights_digest
 
 RESULT = "result.json"
 

@@ -21,6 +21,7 @@ from sketchloss.data.left_out import say_left_out
 from sketchloss.files import claim_folder, write_atomic, write_json
 from sketchloss.images import LARGEST_SIDE, save_picture
 from sketchloss.loss import BEFORE_0_2, DEFAULT_LAYERS, PAPER_LAYERS, Metric, SketchLoss
+from sketchloss.networks.weights import load_backbone
 from sketchloss.probing.distances import Distance, baselines, load_distance
 from sketchloss.probing.fooled import Verdicts, judge, measure_tricks, open_halves, summarise
 from sketchloss.probing.sharing import share_backbone
@@ -31,7 +32,6 @@ from sketchloss.report.tricks_figure import draw_tricks
 from sketchloss.report.tricks_sheet import draw_tricked
 from sketchloss.report.tricks_table import ALL, CSV_HEADER, tricks_report, tricks_rows
 from sketchloss.training.held_folder import hold_run_folder
-from sketchloss.weights import load_backbone
 
 Taps = Literal["default", "paper", "deep"]
 TAPS: dict[Taps, tuple[str, ...]] = {"default": DEFAULT_LAYERS, "paper": PAPER_LAYERS, "deep": BEFORE_0_2["layers"]}

@@ -9,8 +9,8 @@ from accelerate import Accelerator
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sketchloss.backbone import Backbone
 from sketchloss.data.loading import to_unit_range
+from sketchloss.networks.backbone import Backbone
 from sketchloss.training.resources import peak_training_memory
 
 

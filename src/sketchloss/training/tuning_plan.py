@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sketchloss.backbone import Backbone, BackboneConfig
+from sketchloss.networks.backbone import Backbone
+from sketchloss.networks.vgg import BackboneConfig
 from sketchloss.training.classifier import count_step_memory
 from sketchloss.training.plan import measure_steps, peak_memory
 from sketchloss.training.resources import count_multiply_adds, require_memory

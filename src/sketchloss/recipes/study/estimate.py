@@ -11,12 +11,13 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from sketchloss.backbone import ARMS, Backbone, freeze
 from sketchloss.comparison import FEWEST_SEEDS
 from sketchloss.data.photos import open_photos
 from sketchloss.data.sources import open_sketches
 from sketchloss.models.embedder import Embedder, EmbedderConfig
 from sketchloss.models.stylizer import Stylizer, StylizerConfig
+from sketchloss.networks.arms import ARMS
+from sketchloss.networks.backbone import Backbone, freeze
 from sketchloss.recipes.study.cells import Cell, CellStore
 from sketchloss.recipes.study.device_speed import HERE, Speed, speed_of
 from sketchloss.recipes.study.offline import offline
@@ -330,7 +331,7 @@ def _diffusion(base: str, size: int) -> tuple[int, int]:
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
     from sketchloss.diffusion.bases import TINY
-    from sketchloss.weights import bundled_folder
+    from sketchloss.networks.weights import bundled_folder
 
     folder = bundled_folder(TINY) if base == TINY else Path(base)
     if folder.is_dir():

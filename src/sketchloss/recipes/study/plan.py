@@ -10,13 +10,15 @@ from typing import Any, get_args
 
 import torch
 
-from sketchloss.attention import GateInit
-from sketchloss.backbone import ARMS, Backbone
 from sketchloss.data.loading import hold_if_small
 from sketchloss.data.names import short_name
 from sketchloss.data.sources import open_sketches, split_sources
 from sketchloss.features import embed_sketches
 from sketchloss.loss import DEFAULT_LAYERS, DEFAULT_METRIC
+from sketchloss.networks.arms import ARMS
+from sketchloss.networks.attention import GateInit
+from sketchloss.networks.backbone import Backbone
+from sketchloss.networks.weights import load_backbone, weights_digest
 from sketchloss.ranking import top_k_accuracy
 from sketchloss.recipes.class_separation import ClassSeparation, class_separation
 from sketchloss.recipes.finetune import PRESETS as FINETUNE_PRESETS
@@ -34,7 +36,6 @@ from sketchloss.recipes.style_table import StyleTable, style_table
 from sketchloss.report.lora_table import PLAIN
 from sketchloss.separation import separation
 from sketchloss.tap_distance import VERSIONS
-from sketchloss.weights import load_backbone, weights_digest
 
 TUNED = tuple(arm for arm, kind in ARMS.items() if kind.tuning)
 REFERENCE = "as the study"

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal, get_args
 
 import tyro
 
-from sketchloss.attention import GateInit
 from sketchloss.data.names import short_name
 from sketchloss.diffusion.bases import TINY
+from sketchloss.networks.attention import GateInit
 from sketchloss.recipes.study.device_speed import check_device_speed
 from sketchloss.training.checks import require_positive
 

@@ -15,9 +15,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from sketchloss.backbone import Backbone, BackboneConfig, Origin
 from sketchloss.files import read_json, write_json, write_tensors
-from sketchloss.quantised import quantise, restore
+from sketchloss.networks.attention import is_gate_tensor
+from sketchloss.networks.backbone import Backbone, Origin
+from sketchloss.networks.quantised import quantise, restore
+from sketchloss.networks.vgg import VGG, BackboneConfig
 from sketchloss.stored import build_config, check_types, check_version
 
 #: Names of the weights in the package, each with what they are.
@@ -36,6 +38,8 @@ TENSORS = "model.safetensors"
 CONFIG = "config.json"
 # The config file's first key: says what the folder holds, so that another program's folder is told apart.
 FORMAT = "sketchloss backbone"
+# Tensors of a backbone that decide no feature, or are settings, begin like this.
+NO_FEATURES = ("classifier.", "mean", "std")
 
 
 def load_backbone(weights: str | Path = "sketch", **settings) -> Backbone:
@@ -64,17 +68,17 @@ def load_backbone(weights: str | Path = "sketch", **settings) -> Backbone:
     if unknown:
         raise ValueError(f"unknown backbone setting {unknown[0]!r}: choose from {', '.join(sorted(known))}")
     tensors = read_tensors(path)
-    if stored is None and "features.4.channel.reduce.weight" in tensors and "attention" not in settings:
+    if stored is None and any(map(is_gate_tensor, tensors)) and "attention" not in settings:
         raise ValueError(f"{path} has attention gates but no {CONFIG} beside it: copy that too, or say attention=True")
     try:
         check_types(BackboneConfig, settings)
         config = replace(stored or BackboneConfig(), **settings)
         with torch.device("meta"):  # without memory: a network of absurd size is refused before it is built
-            described = Backbone(config)
+            described = VGG(config)
             described.match_weights(tensors)
         if stored:
             _check_complete(described, tensors, stored)
-        backbone = Backbone(config)
+        backbone = VGG(config)
         backbone.load_report = backbone.load_weights(tensors)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
@@ -82,7 +86,7 @@ def load_backbone(weights: str | Path = "sketch", **settings) -> Backbone:
     return backbone.eval()
 
 
-def _check_complete(backbone: Backbone, tensors: Mapping[str, Tensor], stored: BackboneConfig) -> None:
+def _check_complete(backbone: VGG, tensors: Mapping[str, Tensor], stored: BackboneConfig) -> None:
     """Refuse a file without parts that its configuration promises, which would stay as random as they start."""
     promised = {}
     if stored.attention:
@@ -205,12 +209,9 @@ def weights_digest(backbone: Backbone) -> str:
 
     The classifier and the classes, which decide none, are left out.
     """
-    settings = {name: value for name, value in backbone.describe().items() if name not in ("classes", "head")}
-    if settings["pooling"] == "max":
-        del settings["pooling"]  # note: galleries know weights by this digest, some from before there was a choice
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps(backbone.describe_features(), sort_keys=True).encode())
     tensors = {**dict(backbone.named_parameters()), **dict(backbone.named_buffers())}  # frozen weights are buffers
-    for name in sorted(name for name in tensors if name.startswith("features.")):
+    for name in sorted(name for name in tensors if not name.startswith(NO_FEATURES)):
         digest.update(name.encode() + tensors[name].detach().float().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -10,13 +10,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from sketchloss.attention import HALF_TWICE, AttentionGate, GateInit, GateOrder, check_gate
-from sketchloss.fitting import check_shapes, check_values
-from sketchloss.pooling import BlurredPool, Pooling, new_pool
+from sketchloss.networks.attention import HALF_TWICE, AttentionGate, GateInit, GateOrder, check_gate
+from sketchloss.networks.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone, LoadReport, pooled_classifier
+from sketchloss.networks.fitting import check_shapes, check_values
+from sketchloss.networks.pooling import BlurredPool, Pooling, new_pool
 from sketchloss.stored import check_range, show
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 
 # Channels and number of convolutions of VGG-16's five blocks (Simonyan & Zisserman 2015, configuration D).
 BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
@@ -38,25 +36,8 @@ TAPS = _name_taps()
 
 
 @dataclass(frozen=True)
-class Arm:
-    """One of the paper's four arms."""
-
-    attention: bool
-    tuning: bool
-
-
-#: The paper's four arms by our names, in the order of its tables.
-ARMS = {
-    "attention+tuning": Arm(attention=True, tuning=True),
-    "tuning": Arm(attention=False, tuning=True),
-    "attention": Arm(attention=True, tuning=False),
-    "original": Arm(attention=False, tuning=False),
-}
-
-
-@dataclass(frozen=True)
 class BackboneConfig:
-    """What a backbone is built from; stored beside its weights as `config.json`.
+    """What a `VGG` is built from; stored beside its weights as `config.json`.
 
     Raises:
         ValueError: for a setting outside its choices or its range.
@@ -107,27 +88,7 @@ class BackboneConfig:
         check_range(self, ("std",), 1e-6, 1000)
 
 
-@dataclass(frozen=True)
-class LoadReport:
-    """What happened to the tensors of a weights file and of the backbone they were loaded into."""
-
-    new: tuple[str, ...]
-    """Tensors of the backbone that the file did not have; they keep their initial values."""
-    unused: tuple[str, ...]
-    """Tensors of the file that the backbone has no place for."""
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where weights come from; stored in their `config.json`. An empty text: not known."""
-
-    started_from: str = ""
-    """Name of the weights that they were tuned from."""
-    licence: str = ""
-    """Licence of those, which also holds for these; an SPDX name such as `CC-BY-4.0`."""
-
-
-class Backbone(nn.Module):
+class VGG(Backbone):
     """VGG-16's convolutions, optionally with attention, and taps by layer name.
 
     Parameter names and shapes are torchvision's (`features.0.weight`, ...); the gates sit at `features.4` and
@@ -141,20 +102,21 @@ class Backbone(nn.Module):
         config: see `BackboneConfig`. Keyword arguments are fields of it, for `Backbone(attention=True)`.
     """
 
-    mean: Tensor
-    std: Tensor
+    kind: ClassVar[str] = "vgg"
+    taps = tuple(TAPS)
+    default_layers = ("relu1_2", "relu2_2", "relu3_3", "relu4_1")
+    """Those that both judge drawings and guide strokes well (docs/results.md, chosen on half of the drawings there)."""
+    stages = ("relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3")
+    embedding_layer = "relu5_3"
+    in_patches: ClassVar[bool] = True
 
-    def __init__(self, config: BackboneConfig | None = None, **settings) -> None:
-        super().__init__()
+    def __init__(self, config: BackboneConfig | None = None, **settings: Any) -> None:
         if config is not None and settings:
             raise ValueError(f"Backbone got a config and also {sorted(settings)}: give one or the other")
-        self.config = config = config or BackboneConfig(**settings)
-        #: What `load_backbone` found; None for a backbone that was not loaded from a file.
-        self.load_report: LoadReport | None = None
-        #: Where the weights come from, which is saved with them.
-        self.origin = Origin()
-        #: Recompute activations in the backward pass instead of keeping them: less memory, a third more arithmetic.
-        self.checkpoint_activations = False
+        self.config: BackboneConfig
+        config = config or BackboneConfig(**settings)
+        super().__init__(config)
+        self.classified_layer = "relu5_3" if config.head == "pooled" else "pool5"
 
         layers: list[nn.Module] = []
         channels = 3
@@ -179,17 +141,13 @@ class Backbone(nn.Module):
             else:
                 layers.append(new_pool(config.pooling))
         self.features = nn.Sequential(*layers)
-        self.embedding_size = channels
         self.classifier = self._build_classifier(channels) if config.classes else None
-
-        self.register_buffer("mean", torch.tensor(config.mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(config.std).view(1, 3, 1, 1), persistent=False)
         self._initialise()
 
     def _build_classifier(self, channels: int) -> nn.Sequential:
         count = len(self.config.classes)
         if self.config.head == "pooled":
-            return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, count))
+            return pooled_classifier(channels, self.config.classes)
         hidden = max(1, round(4096 * self.config.width))
         # torchvision's numbering, so that its classifier loads too: pooling to 7×7 is left to `classify`.
         return nn.Sequential(
@@ -206,20 +164,17 @@ class Backbone(nn.Module):
                 assert module.bias is not None
                 nn.init.zeros_(module.bias)
         if self.classifier is not None:
-            for module in self.classifier:
+            for module in self.classifier.modules():
                 if isinstance(module, nn.Linear):
                     nn.init.normal_(module.weight, 0, 0.01)
                     nn.init.zeros_(module.bias)
 
-    @property
-    def gates(self) -> dict[str, AttentionGate]:
-        """The gates by their names in `state_dict`; none without attention."""
-        return {name: module for name, module in self.named_modules() if isinstance(module, AttentionGate)}
-
-    @property
-    def classified_layer(self) -> str:
-        """The layer whose features the classifier is given."""
-        return "relu5_3" if self.config.head == "pooled" else "pool5"
+    def channels(self, layer: str) -> int:
+        """Return the number of channels of a layer's features; ValueError for an unknown name."""
+        convolutions = [
+            module for module in list(self.features)[: tap_index(layer) + 1] if isinstance(module, nn.Conv2d)
+        ]
+        return convolutions[-1].out_channels
 
     def minimum_size(self, layers: Iterable[str]) -> int:
         """Return the smallest height and width in pixels at which these layers have at least one position."""
@@ -231,20 +186,8 @@ class Backbone(nn.Module):
         )
         return 2**halvings
 
-    def normalise(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
-        """Return what the first convolution is given: images less `mean`, by `std`, in the weights' dtype.
-
-        Args:
-            images: RGB in [0, 1], any float dtype.
-        """
-        first = self.features[0]
-        assert isinstance(first, nn.Conv2d)
-        # note: rounded once, at the end. In half precision the difference would be rounded, too, and white paper would
-        # be another one in float32 and in the weights' dtype.
-        wide = images.to(torch.promote_types(images.dtype, torch.float32))
-        return ((wide - self.mean) / self.std).to(first.weight.dtype)
-
-    def _run(self, images: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
+    def _run(self, images: Float[Tensor, "n 3 h w"], layers: tuple[str, ...]) -> dict[str, Tensor]:
+        """Return the features of these layers; evaluation stops at the deepest."""
         wanted = {tap_index(layer): layer for layer in layers}
         deepest = max(wanted)
         features = self.normalise(images)
@@ -267,62 +210,15 @@ class Backbone(nn.Module):
                 taps[wanted[stop]] = features
         return taps
 
-    def forward(self, images: Float[Tensor, "n 3 h w"], layers: Iterable[str]) -> dict[str, Float[Tensor, "n c h2 w2"]]:
-        """Return the features of the named layers; evaluation stops at the deepest.
-
-        Args:
-            images: RGB in [0, 1], any float dtype; the backbone normalises them.
-            layers: names such as `relu3_3` (after the ReLU) or `pool1` (after the pool slot, gate included).
-
-        Returns:
-            A dictionary from each name to features n×c×h'×w', in the weights' dtype (autocast's inside autocast).
-
-        Raises:
-            ValueError: for an unknown or no layer, or images too small to reach the deepest one.
-        """
-        if isinstance(layers, str):
-            raise ValueError(f"layers is the text {layers!r}: give a sequence such as ({layers!r},)")
-        layers = tuple(layers)
-        if not layers:
-            raise ValueError(f"no layer named: choose from {', '.join(TAPS)}")
-        minimum = self.minimum_size(layers)
-        if min(images.shape[-2:]) < minimum:
-            height, width = images.shape[-2:]
-            raise ValueError(
-                f"images are {height}x{width} pixels: {'/'.join(layers)} of this backbone needs {minimum}x{minimum}; "
-                "enlarge them or name shallower layers"
-            )
-        return self._run(images, layers)
-
-    def classify(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n classes"]:
-        """Return the class logits, in the order of `config.classes`.
-
-        Raises:
-            ValueError: if the backbone has no classifier, or as `forward`.
-        """
-        return self.classify_features(self(images, (self.classified_layer,))[self.classified_layer])
-
     def classify_features(self, features: Float[Tensor, "n c h w"]) -> Float[Tensor, "n classes"]:
         """Return the class logits from the features of `classified_layer`.
 
         Raises:
             ValueError: if the backbone has no classifier.
         """
-        if self.classifier is None:
-            raise ValueError("this backbone has no classifier: build it with classes=(...), or load tuned weights")
         if self.config.head == "vgg":
-            features = F.adaptive_avg_pool2d(features, 7).flatten(1)
-        return self.classifier(features)
-
-    def embed(self, images: Float[Tensor, "n 3 h w"], layer: str = "relu5_3") -> Float[Tensor, "n d"]:
-        """Return one L2-normalised float32 vector per image: the layer's features averaged over positions.
-
-        Args:
-            images: as for `forward`.
-            layer: any layer name; the default gives d = 512.
-        """
-        features = self(images, (layer,))[layer].float().mean((2, 3))
-        return F.normalize(features, dim=1)
+            return super().classify_features(F.adaptive_avg_pool2d(features, 7).flatten(1))
+        return super().classify_features(features)
 
     def load_weights(self, tensors: Mapping[str, Tensor]) -> LoadReport:
         """Copy tensors of the same name into the backbone and report the rest.
@@ -388,26 +284,20 @@ class Backbone(nn.Module):
                 assert isinstance(next_convolution, nn.Conv2d)
                 next_convolution.weight.div_(HALF_TWICE)
 
-    def describe(self) -> dict:
+    def describe(self) -> dict[str, Any]:
         """Return the configuration as JSON-ready values."""
         return asdict(self.config)
 
+    def describe_features(self) -> dict[str, Any]:
+        """Return what beside the tensors decides the features, JSON-ready: part of the weights' digest."""
+        settings = super().describe_features()
+        if settings["pooling"] == "max":
+            del settings["pooling"]  # note: galleries know weights by this digest, some from before there was a choice
+        return settings
+
 
 def tap_index(layer: str) -> int:
-    """Return the index of a layer in `Backbone.features`; ValueError for an unknown name."""
+    """Return the index of a layer in `VGG.features`; ValueError for an unknown name."""
     if layer not in TAPS:
         raise ValueError(f"layer {layer!r} is unknown: choose from {', '.join(TAPS)}")
     return TAPS[layer]
-
-
-def freeze(backbone: Backbone) -> Backbone:
-    """Turn every parameter into a non-persistent buffer, in place, and return the backbone in eval mode.
-
-    Nothing is left to train, an optimiser given the parent's parameters does not see it, the parent's `state_dict`
-    does not grow, and `.to()`, `.half()` and copies still reach it.
-    """
-    for module in backbone.modules():
-        for name, parameter in list(module.named_parameters(recurse=False)):
-            delattr(module, name)
-            module.register_buffer(name, parameter.detach(), persistent=False)
-    return backbone.eval()
