@@ -337,7 +337,7 @@ GALLERY = {
         ({"image_size": "big"}, "gallery.json: image_size is 'big': it must be a whole number"),
         ({"image_size": 10**9}, "gallery.json: image_size is 1000000000: it must be from 1 to 8,192"),
         ({"exact_below": -1}, "gallery.json: exact_below is -1"),
-        ({"layer": "relu9_9"}, "gallery.json: layer 'relu9_9' is unknown"),
+        ({"layer": ""}, "gallery.json: layer is empty"),
         ({"built": 1}, "gallery.json: built is 1: it must be true or false"),
         ({"version": 99}, "is a gallery of version 99"),
         ({"version": [1]}, "is a gallery of version [1]"),

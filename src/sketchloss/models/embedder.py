@@ -41,7 +41,7 @@ class EmbedderConfig:
     """The classifier sees the unit embedding times this."""
     weights: str = ""
     """Digest of the backbone whose features it was trained on (`features.weights_digest`)."""
-    layer: str = "pool5"
+    layer: str = ""
     """Where the features were taken."""
     grid: int = 7
     """The map was averaged onto at most so many positions each way."""

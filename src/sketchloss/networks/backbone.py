@@ -1,6 +1,6 @@
 """What a backbone is: a network that looks at drawings and is asked for the features of layers by name."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sketchloss.networks.attention import AttentionGate
+from sketchloss.networks.attention import AttentionGate, is_gate_tensor
+from sketchloss.networks.fitting import check_shapes, check_values
 
 #: Mean and standard deviation of ImageNet's photos, channel by channel, for RGB in [0, 1].
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -50,6 +51,8 @@ class Backbone(nn.Module):
 
     #: What `config.json` calls this kind of backbone.
     kind: ClassVar[str]
+    label: str
+    """What the network is called in errors."""
 
     taps: tuple[str, ...]
     """Names of the layers, from shallow to deep."""
@@ -112,6 +115,66 @@ class Backbone(nn.Module):
     def _run(self, images: Float[Tensor, "n 3 h w"], layers: tuple[str, ...]) -> dict[str, Tensor]:
         """Return the features of these layers, whose names are checked; `images` are large enough."""
         raise NotImplementedError
+
+    def load_weights(self, tensors: Mapping[str, Tensor]) -> LoadReport:
+        """Copy tensors of the same name into the backbone and report the rest.
+
+        Args:
+            tensors: a state dictionary; any float dtype.
+
+        Returns:
+            Which tensors of the backbone are new, and which of the given ones went unused.
+
+        Raises:
+            ValueError: as `match_weights`; or if a weight is not finite, or all weights of a layer are zero.
+        """
+        used = self.match_weights(tensors)
+        check_values(used, zeros_in=self._may_be_zero())
+        self.load_state_dict(used, strict=False)
+        return LoadReport(
+            new=tuple(name for name in self.state_dict() if name not in used),
+            unused=tuple(name for name in tensors if name not in used),
+        )
+
+    def match_weights(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the tensors that `load_weights` would copy, whose values nobody has looked at.
+
+        Args:
+            tensors: as for `load_weights`.
+
+        Raises:
+            ValueError: if a tensor of the features or a part of a gate is missing, or a tensor has another shape than
+                its place, or holds no floats.
+        """
+        own = self.state_dict()
+        needed = [name for name in own if not is_gate_tensor(name) and not name.startswith("classifier.")]
+        missing = [name for name in needed if name not in tensors]
+        if missing:
+            raise ValueError(
+                f"these are not {self.label} weights: {len(missing)} of {len(needed)} tensors missing, "
+                f"first {missing[0]}"
+            )
+        classifier_fits = all(
+            name in tensors and tensors[name].shape == own[name].shape for name in own if name.startswith("classifier.")
+        )
+        used = {}
+        for name, tensor in tensors.items():
+            # Another classifier (ImageNet's 1,000 classes, say) is no mistake: the features are what is wanted.
+            if name not in own or (name.startswith("classifier.") and not classifier_fits):
+                continue
+            used[name] = tensor
+        check_shapes(used, own)
+        for gate in self.gates:
+            parts = [name for name in own if name.startswith(f"{gate}.")]
+            absent = [name for name in parts if name not in used]
+            if 0 < len(absent) < len(parts):
+                raise ValueError(f"tensor {absent[0]} is missing, others of that gate are there: copy the file again")
+        return used
+
+    def _may_be_zero(self) -> tuple[str, ...]:
+        """Return how the names of tensors begin that may be all zero."""
+        # Gates start as zeros by some of `gate_init`, and so do classifiers of some.
+        return ("classifier.", *(f"{name}." for name in self.gates))
 
     def describe(self) -> dict[str, Any]:
         """Return the configuration as JSON-ready values."""
@@ -192,7 +255,11 @@ class Backbone(nn.Module):
         """
         if self.classifier is None:
             raise ValueError("this backbone has no classifier: build it with classes=(...), or load tuned weights")
-        return self.classifier(features)
+        return self.classifier(self._for_classifier(features))
+
+    def _for_classifier(self, features: Float[Tensor, "n c h w"]) -> Tensor:
+        """Return the features in the shape that the classifier takes."""
+        return features
 
 
 def pooled_classifier(channels: int, classes: Sequence[str]) -> nn.Sequential:

@@ -1,7 +1,7 @@
 """VGG-16 with attention gates in its first two pool slots, tapped by layer name (Seo 2025, section 3, Figure 1)."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar, Literal, get_args
 
 import torch
@@ -12,7 +12,6 @@ from torch.utils.checkpoint import checkpoint
 
 from sketchloss.networks.attention import HALF_TWICE, AttentionGate, GateInit, GateOrder, check_gate
 from sketchloss.networks.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone, LoadReport, pooled_classifier
-from sketchloss.networks.fitting import check_shapes, check_values
 from sketchloss.networks.pooling import BlurredPool, Pooling, new_pool
 from sketchloss.stored import check_range, show
 
@@ -103,6 +102,7 @@ class VGG(Backbone):
     """
 
     kind: ClassVar[str] = "vgg"
+    label = "VGG-16"
     taps = tuple(TAPS)
     default_layers = ("relu1_2", "relu2_2", "relu3_3", "relu4_1")
     """Those that both judge drawings and guide strokes well (docs/results.md, chosen on half of the drawings there)."""
@@ -169,6 +169,14 @@ class VGG(Backbone):
                     nn.init.normal_(module.weight, 0, 0.01)
                     nn.init.zeros_(module.bias)
 
+    @staticmethod
+    def check_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the settings of `load_backbone`; ValueError for an unknown one."""
+        known = {item.name for item in fields(BackboneConfig)}
+        if unknown := sorted(set(settings) - known):
+            raise ValueError(f"unknown backbone setting {unknown[0]!r}: choose from {', '.join(sorted(known))}")
+        return dict(settings)
+
     def channels(self, layer: str) -> int:
         """Return the number of channels of a layer's features; ValueError for an unknown name."""
         convolutions = [
@@ -210,73 +218,18 @@ class VGG(Backbone):
                 taps[wanted[stop]] = features
         return taps
 
-    def classify_features(self, features: Float[Tensor, "n c h w"]) -> Float[Tensor, "n classes"]:
-        """Return the class logits from the features of `classified_layer`.
-
-        Raises:
-            ValueError: if the backbone has no classifier.
-        """
-        if self.config.head == "vgg":
-            return super().classify_features(F.adaptive_avg_pool2d(features, 7).flatten(1))
-        return super().classify_features(features)
+    def _for_classifier(self, features: Float[Tensor, "n c h w"]) -> Tensor:
+        return F.adaptive_avg_pool2d(features, 7).flatten(1) if self.config.head == "vgg" else features
 
     def load_weights(self, tensors: Mapping[str, Tensor]) -> LoadReport:
-        """Copy tensors of the same name into the backbone and report the rest.
-
-        Args:
-            tensors: a state dictionary with torchvision's VGG-16 names, or one of our own; any float dtype.
-
-        Returns:
-            Which tensors of the backbone are new, and which of the given ones went unused.
-
-        Raises:
-            ValueError: as `match_weights`; or if a weight is not finite, or all weights of a layer are zero.
-        """
-        used = self.match_weights(tensors)
-        # Gates start as zeros by some of `gate_init`, and so do classifiers of some.
-        check_values(used, zeros_in=("classifier.", *(f"{name}." for name in self.gates)))
-        self.load_state_dict(used, strict=False)
+        """Copy tensors as `Backbone.load_weights`, and make up for new gates that start at 1/2."""
+        report = super().load_weights(tensors)
         if self.config.gate_init == "half":
-            self._make_up_for_gates(used)
-        return LoadReport(
-            new=tuple(name for name in self.state_dict() if name not in used),
-            unused=tuple(name for name in tensors if name not in used),
-        )
-
-    def match_weights(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return the tensors that `load_weights` would copy, whose values nobody has looked at.
-
-        Args:
-            tensors: as for `load_weights`.
-
-        Raises:
-            ValueError: if a convolution or a part of the gates is missing, or a tensor has another shape than its
-                place, or holds no floats.
-        """
-        own = self.state_dict()
-        convolutions = [name for name in own if name.startswith("features.") and name.count(".") == 2]
-        missing = [name for name in convolutions if name not in tensors]
-        if missing:
-            raise ValueError(f"these are not VGG-16 weights: {len(missing)} of 26 tensors missing, first {missing[0]}")
-        classifier_fits = all(
-            name in tensors and tensors[name].shape == own[name].shape for name in own if name.startswith("classifier.")
-        )
-        used = {}
-        for name, tensor in tensors.items():
-            # Another classifier (ImageNet's 1,000 classes, say) is no mistake: the features are what is wanted.
-            if name not in own or (name.startswith("classifier.") and not classifier_fits):
-                continue
-            used[name] = tensor
-        check_shapes(used, own)
-        for gate in self.gates:
-            parts = [name for name in own if name.startswith(f"{gate}.")]
-            absent = [name for name in parts if name not in used]
-            if 0 < len(absent) < len(parts):
-                raise ValueError(f"tensor {absent[0]} is missing, others of that gate are there: copy the file again")
-        return used
+            self._make_up_for_gates({name for name in self.state_dict() if name not in report.new})
+        return report
 
     @torch.no_grad()
-    def _make_up_for_gates(self, loaded: Mapping[str, Tensor]) -> None:
+    def _make_up_for_gates(self, loaded: Set[str]) -> None:
         # note: only behind gates that are new. Loaded ones come with convolutions that were trained with them.
         for name in self.gates:
             if not any(loaded_name.startswith(f"{name}.") for loaded_name in loaded):

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from importlib import resources
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from safetensors import SafetensorError
@@ -17,10 +17,11 @@ from torch import Tensor
 
 from sketchloss.files import read_json, write_json, write_tensors
 from sketchloss.networks.attention import is_gate_tensor
+from sketchloss.networks.auto import TransformersBackbone, TransformersConfig, load_transformers
 from sketchloss.networks.backbone import Backbone, Origin
 from sketchloss.networks.quantised import quantise, restore
 from sketchloss.networks.vgg import VGG, BackboneConfig
-from sketchloss.stored import build_config, check_types, check_version
+from sketchloss.stored import build_config, check_types, check_version, show
 
 #: Names of the weights in the package, each with what they are.
 NAMES = {
@@ -30,6 +31,9 @@ NAMES = {
 }
 #: torchvision's VGG-16, which its hub repo names; what the name `imagenet` meant before version 0.2.
 TORCHVISION_REPO = "timm/vgg16.tv_in1k"
+#: Before the name or the folder of a model of the library transformers.
+TRANSFORMERS = "transformers:"
+Config: TypeAlias = BackboneConfig | TransformersConfig
 #: Names of the past, each with what to do.
 GONE = {
     "photo": "the weights 'photo' were in version 0.1 alone: use 'imagenet', which took their place",
@@ -48,9 +52,10 @@ def load_backbone(weights: str | Path = "sketch", **settings) -> Backbone:
     Args:
         weights: `sketch`, `sketch-plain` or `imagenet`, which are in the package, or a path: a weights folder, a run
             folder of `sketchloss finetune`, a `.safetensors` file, torchvision's own `.pth`; or a hub repo id
-            `owner/name` that holds `model.safetensors`, such as torchvision's `timm/vgg16.tv_in1k`.
-        settings: fields of `BackboneConfig` that differ from what the weights say, such as `attention=True`,
-            `downsample="none"`, `gate_init="open"`.
+            `owner/name` that holds `model.safetensors`, such as torchvision's `timm/vgg16.tv_in1k`. Another network is
+            `transformers:` and a hub repo id or a model folder of that library: `transformers:facebook/dinov2-small`.
+        settings: fields of `BackboneConfig` (of `TransformersConfig` for another network) that differ from what the
+            weights say, such as `attention=True`, `downsample="none"`, `gate_init="open"`.
 
     Returns:
         The backbone on the CPU, float32, in eval mode; `backbone.load_report` tells which tensors are new (not in the
@@ -62,23 +67,23 @@ def load_backbone(weights: str | Path = "sketch", **settings) -> Backbone:
             something impossible.
         FileNotFoundError: if the path does not exist, or the hub cannot be reached; the text says how to go on.
     """
+    if str(weights).startswith(TRANSFORMERS):
+        return load_transformers(str(weights).removeprefix(TRANSFORMERS), settings)
     path, stored = _find(weights)
-    known = {item.name for item in fields(BackboneConfig)}
-    unknown = sorted(set(settings) - known)
-    if unknown:
-        raise ValueError(f"unknown backbone setting {unknown[0]!r}: choose from {', '.join(sorted(known))}")
+    kind, kind_of_config = _kind_of(stored)
+    settings = kind.check_settings(settings)
     tensors = read_tensors(path)
     if stored is None and any(map(is_gate_tensor, tensors)) and "attention" not in settings:
         raise ValueError(f"{path} has attention gates but no {CONFIG} beside it: copy that too, or say attention=True")
     try:
-        check_types(BackboneConfig, settings)
+        check_types(kind_of_config, settings)
         config = replace(stored or BackboneConfig(), **settings)
         with torch.device("meta"):  # without memory: a network of absurd size is refused before it is built
-            described = VGG(config)
+            described = kind(config)
             described.match_weights(tensors)
         if stored:
             _check_complete(described, tensors, stored)
-        backbone = VGG(config)
+        backbone = kind(config)
         backbone.load_report = backbone.load_weights(tensors)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
@@ -86,12 +91,13 @@ def load_backbone(weights: str | Path = "sketch", **settings) -> Backbone:
     return backbone.eval()
 
 
-def _check_complete(backbone: VGG, tensors: Mapping[str, Tensor], stored: BackboneConfig) -> None:
+def _check_complete(backbone: Backbone, tensors: Mapping[str, Tensor], stored: Config) -> None:
     """Refuse a file without parts that its configuration promises, which would stay as random as they start."""
     promised = {}
     if stored.attention:
         promised["attention"] = tuple(f"{gate}." for gate in backbone.gates)
-    if stored.classes and (backbone.config.classes, backbone.config.head) == (stored.classes, stored.head):
+    heads = [getattr(config, "head", None) for config in (stored, backbone.config)]
+    if stored.classes and backbone.config.classes == stored.classes and heads[0] == heads[1]:
         promised["classes"] = ("classifier.",)
     used = backbone.match_weights(tensors)
     for setting, parts in promised.items():
@@ -117,7 +123,11 @@ def save_backbone(
         ValueError: if a weight is not finite in `dtype`, or the backbone is the frozen copy inside a loss.
     """
     folder = Path(folder)
-    tensors = {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in backbone.state_dict().items()}
+    trained = {name for name, _ in backbone.named_parameters()}  # not the statistics of norms, which may be tiny
+    tensors = {
+        name: tensor.detach().to("cpu", dtype if name in trained else tensor.dtype).contiguous()
+        for name, tensor in backbone.state_dict().items()
+    }
     if not tensors:
         raise ValueError("this backbone is frozen, its weights are buffers: save the backbone that it was made from")
     broken = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
@@ -173,7 +183,13 @@ def _is_plain(tensor: Tensor) -> bool:
     return tensor.numel() <= 2**30 or tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
 
 
-def read_config(path: Path) -> BackboneConfig | None:
+def _kind_of(stored: Config | None) -> tuple[Any, type[Config]]:
+    if isinstance(stored, TransformersConfig):
+        return TransformersBackbone, TransformersConfig
+    return VGG, BackboneConfig
+
+
+def read_config(path: Path) -> Config | None:
     """Read the configuration beside a weights file.
 
     Returns:
@@ -187,6 +203,11 @@ def read_config(path: Path) -> BackboneConfig | None:
     if config is None:
         return None
     check_version(config, 1, str(path))
+    kind = config.get("kind", VGG.kind)
+    if kind == TransformersBackbone.kind:
+        return build_config(TransformersConfig, config, str(path))
+    if kind != VGG.kind:
+        raise ValueError(f"{path}: kind is {show(kind)}: this sketchloss knows {VGG.kind} and transformers; update it")
     return build_config(BackboneConfig, config, str(path))
 
 
@@ -236,7 +257,8 @@ def identify_files(weights: str | Path) -> tuple[FileIdentity, ...]:
     Returns:
         Nothing for names in the package, for repos of the hub, and where there is no such path.
     """
-    path = None if str(weights) in NAMES else _find_here(Path(weights))
+    place = Path(str(weights).removeprefix(TRANSFORMERS))
+    path = None if str(weights) in NAMES else _find_here(place)
     files = () if path is None else (path, path.with_name(CONFIG))
     return tuple(_identify(file) for file in files if file.is_file())
 
@@ -251,7 +273,7 @@ def bundled_folder(name: str) -> Path:
     return Path(str(resources.files("sketchloss") / "bundled" / name))
 
 
-def _find(weights: str | Path) -> tuple[Path, BackboneConfig | None]:
+def _find(weights: str | Path) -> tuple[Path, Config | None]:
     """Return the weights file and its configuration (None: plain VGG-16 weights of other makers)."""
     if str(weights) in NAMES:
         folder = bundled_folder(str(weights))
