@@ -245,7 +245,7 @@ def test_gates_stand_behind_the_first_two_stages_and_start_without_effect(models
             for layer in plain.taps:
                 torch.testing.assert_close(after[layer], before[layer])
             for gate in gated.gates.values():  # and with effect once they are no longer as they start
-                gate.spatial.conv.bias.fill_(-3.0)
+                gate.channel.expand.bias.copy_(torch.linspace(-5, 5, len(gate.channel.expand.bias)))
             changed = gated(images, gated.taps)
         assert not torch.allclose(changed["stage1"], before["stage1"], rtol=0.1)
         torch.testing.assert_close(changed["stem"], before["stem"])

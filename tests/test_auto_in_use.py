@@ -142,7 +142,7 @@ def test_experiments_name_the_layers_of_the_network(kind, models, drawings, tmp_
     assert results["embedding"] == f"{embedding}, averaged over positions"
     assert np.isfinite(results["arms"]["original"]["runs"][0]["ratio"])
 
-    run("probe", "--out", tmp_path / "probe", *arm, "--drawings", "4", "--levels", "0.3")
+    run("probe", "--out", tmp_path / "probe", *arm, "--drawings", "4", "--levels", "0.2", "0.4")
     taps = json.loads((tmp_path / "probe" / "config.json").read_text())["taps"]
     assert taps == list(load_backbone(start).stages)
     rows = json.loads((tmp_path / "probe" / "results.json").read_text())["rows"]

@@ -217,12 +217,12 @@ class TransformersBackbone(Backbone):
         return {layer: found[layer] for layer in layers}
 
     def _set_checkpointing(self) -> None:
-        if not self.checkpoint_activations:
-            self.network.gradient_checkpointing_disable()
-        elif not self.network.supports_gradient_checkpointing:
+        if self.checkpoint_activations and not self.network.supports_gradient_checkpointing:
             raise ValueError(f"the network {self.label} cannot recompute activations: leave checkpoint_activations out")
-        else:
-            self.network.gradient_checkpointing_enable()
+        switch = "enable" if self.checkpoint_activations else "disable"
+        # note: the first name is that of newer versions of the library, where the second is deprecated
+        names = (f"{kind}_checkpointing_{switch}" for kind in ("activation", "gradient"))
+        next(getattr(self.network, name) for name in names if hasattr(self.network, name))()
         self._recomputes = self.checkpoint_activations
 
     def _may_be_zero(self) -> tuple[str, ...]:

@@ -2,8 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
+
+from torch._subclasses.fake_tensor import FakeCopyMode, unset_fake_temporarily
 
 from sketchloss.files import read_json
 from sketchloss.networks.backbone import IMAGENET_MEAN, IMAGENET_STD
@@ -90,8 +93,13 @@ def build_network(model: Mapping[str, object]) -> Any:
     """
     config = model_config(model)
     try:
-        with quiet():
-            return _kinds()[type(config)](config).eval()
+        with quiet(), unset_fake_temporarily() as mode:
+            network = _kinds()[type(config)](config).eval()
+            if mode is not None:
+                # note: where tensors have no contents, as when memory is counted, some networks cannot be built
+                with FakeCopyMode(mode):
+                    network = deepcopy(network)
+            return network
     except Exception as error:  # noqa: BLE001 (likewise)
         raise ValueError(f"transformers cannot build this {model['model_type']}: {one_line(error)}") from None
 
