@@ -182,9 +182,20 @@ class Backbone(nn.Module):
         self.embedding_size = channels
         self.classifier = self._build_classifier(channels) if config.classes else None
 
-        self.register_buffer("mean", torch.tensor(config.mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(config.std).view(1, 3, 1, 1), persistent=False)
+        self._set_normalisation()
         self._initialise()
+
+    def allocate(self) -> None:
+        """Give a backbone that was built on the `meta` device memory on the CPU; its weights hold no values yet.
+
+        So one whose weights all come from a file is built without a draw from the random generator.
+        """
+        self.to_empty(device="cpu")
+        self._set_normalisation()
+
+    def _set_normalisation(self) -> None:
+        for name, values in (("mean", self.config.mean), ("std", self.config.std)):
+            self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
 
     def _build_classifier(self, channels: int) -> nn.Sequential:
         count = len(self.config.classes)

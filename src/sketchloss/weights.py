@@ -50,7 +50,7 @@ def load_backbone(weights: str | Path = "sketch", **settings) -> Backbone:
 
     Returns:
         The backbone on the CPU, float32, in eval mode; `backbone.load_report` tells which tensors are new (not in the
-        file, at their initial values) and which of the file's went unused.
+        file, at their initial values) and which of the file's went unused. Random numbers are drawn for new ones alone.
 
     Raises:
         ValueError: if the name is unknown, the file is truncated, foreign, or a pickle with code in it, its tensors
@@ -71,10 +71,14 @@ def load_backbone(weights: str | Path = "sketch", **settings) -> Backbone:
         config = replace(stored or BackboneConfig(), **settings)
         with torch.device("meta"):  # without memory: a network of absurd size is refused before it is built
             described = Backbone(config)
-            described.match_weights(tensors)
+            loaded = described.match_weights(tensors)
         if stored:
             _check_complete(described, tensors, stored)
-        backbone = Backbone(config)
+        if loaded.keys() == described.state_dict().keys():
+            backbone = described
+            backbone.allocate()
+        else:
+            backbone = Backbone(config)
         backbone.load_report = backbone.load_weights(tensors)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
