@@ -38,6 +38,7 @@ CONFIG = "config.json"
 FORMAT = "sketchloss backbone"
 
 
+@torch.inference_mode(False)  # what is made in it could not be used where gradients are wanted
 def load_backbone(weights: str | Path = "sketch", **settings) -> Backbone:
     """Build a backbone and load weights into it.
 
@@ -256,6 +257,8 @@ def bundled_folder(name: str) -> Path:
 
 def _find(weights: str | Path) -> tuple[Path, BackboneConfig | None]:
     """Return the weights file and its configuration (None: plain VGG-16 weights of other makers)."""
+    if not isinstance(weights, str | Path) or not str(weights):
+        raise ValueError(f"weights is {weights!r}: give {', '.join(NAMES)}, a path, or a hub repo")
     if str(weights) in NAMES:
         folder = bundled_folder(str(weights))
         return folder / TENSORS, read_config(folder / CONFIG)
