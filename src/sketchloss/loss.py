@@ -30,7 +30,7 @@ PAPER_LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
 #: The taps and the metric that both judge drawings and guide strokes well (docs/results.md, chosen on half of the
 #: drawings there).
 DEFAULT_LAYERS, DEFAULT_METRIC = ("relu1_2", "relu2_2", "relu3_3", "relu4_1"), "ink"
-#: The settings that were the default before 0.2: `SketchLoss(**BEFORE_0_2)` gives its numbers.
+#: The settings that were the default before 0.2: `SketchLoss(**BEFORE_0_2)` gives its formula and taps; its numbers, with that version's weights.
 BEFORE_0_2: dict[str, Any] = {"layers": ("relu3_3", "relu4_3", "relu5_3"), "metric": "l1"}
 
 
