@@ -153,7 +153,7 @@ def prepare(name: str, options: argparse.Namespace, device: torch.device) -> Cal
         if variant["checkpoint"]:
             autoencoder.enable_gradient_checkpointing()
         backbone = load_backbone("sketch", downsample=variant["downsample"], classes=())
-        loss = SketchLoss(backbone, layers=PAPER_LAYERS, reduction="none", check=False)
+        loss = SketchLoss(backbone, layers=PAPER_LAYERS, metric="l1", reduction="none", check=False)
         perceptual = LatentPerceptualLoss(
             autoencoder, loss, gate=variant["gate"], target=variant["target"], part=variant["part"]
         ).to(device)

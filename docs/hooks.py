@@ -8,7 +8,7 @@ from mkdocs.structure.pages import Page
 from mkdocs.utils import get_relative_url
 
 # A model card lies beside its weights, and all of them are on one page.
-CARD = re.compile(r"\]\((?:\.\./)*src/sketchloss/bundled/(\w+)/README\.md\)")
+CARD = re.compile(r"\]\((?:\.\./)*src/sketchloss/bundled/([\w-]+)/README\.md\)")
 
 
 def on_page_markdown(markdown: str, /, *, page: Page, config: Any, files: Files) -> str:  # noqa: ARG001

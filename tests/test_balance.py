@@ -171,3 +171,18 @@ def test_a_reference_keeps_its_weight_and_the_others_pull_in_ratio_to_it(weight,
 def test_a_reference_needs_a_weight(reference):
     with pytest.raises(ValueError, match=f"the reference is '{reference}': name a term with a weight above 0"):
         Balance({"a": 1.0, "b": 0.0}, reference=reference)
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["missing"], "there is no term 'missing': choose from near, each, loose"),
+        (["each"], r"each is \(2,\): it must be a scalar"),
+        (["loose"], "loose or the output has no graph"),
+    ],
+)
+def test_terms_that_cannot_pull_are_named(names, words):
+    output = torch.rand(2, requires_grad=True)
+    terms = {"near": output.sum(), "each": output * 2, "loose": torch.tensor(1.0)}
+    with pytest.raises(ValueError, match=words):
+        gradient_norms(terms, output, names)

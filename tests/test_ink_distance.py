@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from sketchloss import SketchLoss
 from sketchloss.blank_paper import BlankPaper
@@ -142,8 +143,27 @@ def test_a_weight_of_0_takes_ink_away_and_of_everything_gives_0():
     weight[..., :4] = 1
     found = ink_distance(ours, theirs, _blank(ours), floor=FLOOR, weight=weight)
     cut = [features * weight for features in (ours, theirs)]
-    assert torch.equal(found, ink_distance(*cut, _blank(ours), floor=FLOOR))
+    torch.testing.assert_close(found, ink_distance(*cut, _blank(ours), floor=FLOOR.times(0.5**0.5)))
     assert ink_distance(ours, theirs, _blank(ours), floor=FLOOR, weight=0 * weight).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("weight", [0.01, 0.5, 1.0])
+def test_an_even_weight_of_everything_changes_nothing(weight):
+    ours, theirs = _features(2, 3, 8, 8), _features(2, 3, 8, 8, seed=1)
+    floor = Floor(10.0, 1.0)
+    even = torch.full((2, 1, 8, 8), weight, dtype=ours.dtype)
+    found = ink_distance(ours, theirs, _blank(ours), floor=floor, weight=even)
+    torch.testing.assert_close(found, ink_distance(ours, theirs, _blank(ours), floor=floor))
+
+
+def test_a_part_is_measured_as_a_picture_of_its_size():
+    part = [_features(1, 3, 8, 8, seed=seed) for seed in (0, 1)]
+    whole = [F.pad(features, (24, 24, 24, 24), value=5.0) for features in part]
+    weight = torch.zeros(1, 1, 56, 56)
+    weight[..., 24:32, 24:32] = 1
+    alone = ink_distance(*part, _blank(part[0]), floor=FLOOR)
+    found = ink_distance(*whole, _blank(whole[0]), floor=FLOOR.times(7), weight=weight)
+    torch.testing.assert_close(found, alone, rtol=1e-3, atol=1e-4)
 
 
 def test_the_maps_mean_is_the_distance_and_it_lies_where_the_drawings_differ():

@@ -381,7 +381,7 @@ def test_features_cached_in_inference_mode_can_be_trained_against():
 # Masks ---------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("metric", PLAIN)
+@pytest.mark.parametrize("metric", [*PLAIN, "ink"])
 def test_a_mask_of_ones_or_of_any_constant_is_no_mask(metric):
     loss = small_loss(metric=metric, style_weight=1.0, reduction="none")
     pred, target = pictures(2, 3, 16, 24), pictures(2, 3, 16, 24, seed=1)

@@ -5,6 +5,7 @@ import io
 import pickle
 import warnings
 from functools import cache
+from typing import get_args
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from sketchloss import Backbone, SketchLoss
 from sketchloss.balance import gradient_norms
+from sketchloss.tap_distance import Metric
 
 LAYERS = {"relu1_2": 1.0, "relu2_2": 3.0}
 
@@ -237,3 +239,54 @@ def test_the_recipe_names_what_decides_the_features_and_nothing_else():
     moved.features_recipe()
     assert moved.half().features_recipe()["dtype"] == "float16"
     assert moved.features_recipe()["weights"] != recipe["weights"]  # rounded
+
+
+# Where and how it is built ------------------------------------------------------------------------------------------
+
+
+def test_a_loss_built_and_moved_in_inference_mode_trains():
+    with torch.inference_mode():
+        loss = SketchLoss(small_backbone(), layers=LAYERS).to(torch.float64).to(torch.float32)
+    pred, target = pictures(1, 3, 32, 32).requires_grad_(), pictures(1, 3, 32, 32, seed=1)
+    loss(pred, target).backward()
+    assert pred.grad is not None
+    assert pred.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("metric", get_args(Metric))
+def test_in_float64_gradients_are_those_of_finite_differences(metric):
+    loss = SketchLoss(small_backbone(), layers=("relu1_2", "relu2_2"), metric=metric, style_weight=1.0).double()
+    pred, target = pictures(1, 3, 8, 8).double().requires_grad_(), pictures(1, 3, 8, 8, seed=1).double()
+    assert loss(pred, target).dtype == torch.float64
+    assert torch.autograd.gradcheck(lambda images: loss(images, target), (pred,), fast_mode=True)
+
+
+def test_pages_that_were_looked_at_do_not_go_into_files_and_copies():
+    loss = SketchLoss(small_backbone(), layers=LAYERS)
+    before = len(pickle.dumps(loss))
+    for size in (64, 96, 128):
+        drawing = pictures(1, 3, size, size)
+        value = loss(drawing, 1 - drawing)
+    assert len(pickle.dumps(loss)) == before
+    assert copy.deepcopy(loss)(drawing, 1 - drawing) == value
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"style_weight": "a"}, "style_weight is 'a': it must be a number"),
+        ({"content_weight": None}, "content_weight is None: it must be a number"),
+        ({"layers": 3}, "layers is 3: give names of layers"),
+        ({"layers": ("relu1_2", "relu1_2")}, "layers names relu1_2 twice: give it a weight instead"),
+        ({"layers": {"relu1_2": "1"}}, "weight of relu1_2 is '1': it must be a number"),
+        ({"invert": "yes"}, "invert is 'yes': it must be True or False"),
+        ({"check": None}, "check is None: it must be True or False"),
+        ({"value_range": ("0", "1")}, r"value_range is \('0', '1'\): give two finite numbers"),
+        ({"weights": ""}, "weights is '': give sketch"),
+        ({"weights": 3}, "weights is 3: give sketch"),
+    ],
+)
+@pytest.mark.usefixtures("without_type_checks")
+def test_settings_of_another_kind_are_named(settings, words):
+    with pytest.raises(ValueError, match=words):
+        SketchLoss(**settings)

@@ -41,6 +41,23 @@ def small_backbone(**settings) -> Backbone:
     return Backbone(width=0.0625, **settings)
 
 
+@pytest.mark.parametrize("make", [lambda: load_backbone("sketch"), lambda: load_backbone("imagenet"), SketchLoss])
+def test_loading_draws_no_random_numbers(make):
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    make()
+    assert torch.equal(torch.get_rng_state(), before), "a training that adds the loss would see other batches"
+
+
+def test_what_a_file_does_not_have_is_drawn(saved):
+    drawn = []
+    for seed in (0, 0, 1):
+        torch.manual_seed(seed)
+        drawn.append(load_backbone(saved, classes=("a", "b")).state_dict()["classifier.2.weight"])
+    assert torch.equal(drawn[0], drawn[1])
+    assert not torch.equal(drawn[0], drawn[2])
+
+
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory) -> Path:
     """A weights folder; tests only read it."""

@@ -115,9 +115,19 @@ def gradient_norms(
         output: what the generator made, part of the graph.
         names: of the terms to measure; one that does not depend on the output gives 0.
         scale: factor on the terms on the way back, by which the norms are divided again (as a `GradScaler` does).
+
+    Raises:
+        ValueError: for a name without a term, or a term that is no scalar, or was computed without a graph.
     """
+    names = (names,) if isinstance(names, str) else tuple(names)
     norms = {}
     for name in names:
+        if name not in terms:
+            raise ValueError(f"there is no term {name!r}: choose from {', '.join(terms)}")
+        if terms[name].numel() != 1:
+            raise ValueError(f"{name} is {tuple(terms[name].shape)}: it must be a scalar, as with reduction='mean'")
+        if not terms[name].requires_grad or not output.requires_grad:
+            raise ValueError(f"{name} or the output has no graph: compute the terms from an output that requires grad")
         (gradient,) = torch.autograd.grad(terms[name] * scale, output, retain_graph=True, allow_unused=True)
         norms[name] = 0.0 if gradient is None else torch.linalg.vector_norm(gradient.float()).item() / scale
     return norms

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -14,8 +15,8 @@ from sketchloss.networks.backbone import Backbone
 
 #: Side in pixels of the page that the dot is on, where the backbone takes pages so small, and of the dot.
 PAGE, DOT = 64, 2
-#: Sizes of pages whose features are kept.
-KEPT = 4
+#: Sizes of pages whose features are kept, as far as they have room in so many bytes; the last one always.
+KEPT, ROOM = 4, 2**28
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,9 +62,13 @@ class BlankPaper:
             if torch.compiler.is_compiling() or inside_transform() or type(found[self._layers[0]]) is not Tensor:
                 return self._papers(found, height, width)  # what is traced is no value to keep
         self._kept[key] = found  # the last one again
-        while len(self._kept) > KEPT:
+        while len(self._kept) > KEPT or (len(self._kept) > 1 and sum(map(_bytes, list(self._kept.values()))) > ROOM):
             self._kept.popitem(last=False)
         return self._papers(found, height, width)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy or a file holds: no pages."""
+        return {**self.__dict__, "_kept": OrderedDict()}
 
     def forget(self) -> None:
         """Compute everything anew the next time."""
@@ -94,3 +99,7 @@ class BlankPaper:
 
     def _papers(self, blank: dict[str, Tensor], height: int, width: int) -> dict[str, Paper]:
         return {tap: Paper(blank[tap], floor) for tap, floor in self.floors(height, width).items()}
+
+
+def _bytes(features: dict[str, Tensor]) -> int:
+    return sum(one.nbytes for one in features.values())

@@ -111,6 +111,8 @@ class Distance:
     """Weighted mean over the layers."""
     per_tap: dict[str, float]
     """Layer name -> distance at that layer."""
+    words: str = ""
+    """What is odd about a page, as `nearly_blank` says it."""
 
 
 def match_folders(a: str | Path, b: str | Path) -> tuple[list[Pair], list[str], list[str]]:
@@ -169,39 +171,40 @@ def measure(
         raise ValueError(f"size is {size}: {'/'.join(loss.layers)} need at least {loss.minimum_size} pixels")
     distances: list[Distance] = []
     left_out: list[str] = []
-    waiting: list[tuple[Pair, Tensor, Tensor]] = []
+    waiting: list[tuple[Pair, Tensor, Tensor, str]] = []
     for pair in pairs:
         try:
-            a, b = (to_tensor(picture) for picture in _fit(_read(pair, invert), pair, size, loss.minimum_size))
+            drawings = _read(pair, invert)
+            a, b = (to_tensor(picture) for picture in _fit(drawings, pair, size, loss.minimum_size))
         except ValueError as error:
             left_out.append(str(error))
             continue
         if waiting and (waiting[0][1].shape != a.shape or (len(waiting) + 1) * a[0].numel() > BATCH_PIXELS):
             distances += _measure_batch(loss, waiting)
             waiting = []
-        waiting.append((pair, a, b))
+        waiting.append((pair, a, b, nearly_blank(*map(ink_amount, drawings))))
     if waiting:
         distances += _measure_batch(loss, waiting)
     return distances, left_out
 
 
 @torch.inference_mode()
-def _measure_batch(loss: SketchLoss, batch: list[tuple[Pair, Tensor, Tensor]]) -> list[Distance]:
+def _measure_batch(loss: SketchLoss, batch: list[tuple[Pair, Tensor, Tensor, str]]) -> list[Distance]:
     each = copy(loss)  # shares the backbone
     each.reduction, each.content_weight, each.style_weight = "none", 1.0, 0.0
-    pairs, ours, theirs = zip(*batch, strict=True)
+    pairs, ours, theirs, words = zip(*batch, strict=True)
     device = loss.backbone.mean.device
     per_tap = each.per_tap(torch.stack(ours).to(device), torch.stack(theirs).to(device))["content"]
     rows = torch.stack([per_tap[name] for name in loss.layers], dim=1).tolist()
     weights = [weight / sum(loss.layers.values()) for weight in loss.layers.values()]
     distances = []
-    for pair, row in zip(pairs, rows, strict=True):
+    for pair, row, odd in zip(pairs, rows, words, strict=True):
         total = sum(weight * value for weight, value in zip(weights, row, strict=True))
         if not math.isfinite(total):
             raise ValueError(
                 f"the distance of {pair.a} and {pair.b} is {total}: are these weights from a diverged run?"
             )
-        distances.append(Distance(pair, total, dict(zip(loss.layers, row, strict=True))))
+        distances.append(Distance(pair, total, dict(zip(loss.layers, row, strict=True)), odd))
     return distances
 
 
@@ -300,17 +303,17 @@ def _compare_pictures(config: Compare, loss: SketchLoss) -> str:
     (distance,) = distances
     unread = later_pages((config.a, config.b))
     calibration = calibration_for(loss, config.size)
-    words = nearly_blank(*map(ink_amount, _read(distance.pair, config.invert)))
+    words = distance.words
     if calibration and not words:
         words = calibration.words(distance.total)
     if config.json:
-        known: dict[str, Any] = {"words": words} if words else {}
+        known: dict[str, Any] = {}
         if unread:
             known["passed_over"] = unread
         if calibration:
             known["closer_pairs"] = calibration.shares(distance.total)
         return _to_json(
-            config, loss, {"distance": distance.total, **known, **_describe(distance), "map": _text(config.map)}
+            config, loss, {"distance": distance.total, **known, **_describe(distance, words), "map": _text(config.map)}
         )
     width = max(len(name) for name in ("distance", *distance.per_tap))
     lines = [f"{'distance':{width}}  {distance.total:#.4g}   ({_how(config)})"]
@@ -352,7 +355,7 @@ def _compare_folders(config: Compare, loss: SketchLoss) -> str:
             {
                 "distance": mean,
                 "standard_deviation": deviation,
-                "pairs": [{"distance": distance.total, **_describe(distance)} for distance in distances],
+                "pairs": [{"distance": each.total, **_describe(each, each.words)} for each in distances],
                 "worst": [distance.pair.name for distance in worst],
                 "only_in_a": only_a,
                 "only_in_b": only_b,
@@ -367,6 +370,9 @@ def _compare_folders(config: Compare, loss: SketchLoss) -> str:
     if worst:
         named = ", ".join(f"{distance.pair.name} ({distance.total:#.4g})" for distance in worst)
         lines.append(f"farthest: {named}")
+    if odd := [f"{distance.pair.name} ({distance.words})" for distance in distances if distance.words]:
+        count = "1 pair is" if len(odd) == 1 else f"{len(odd):,} pairs are"
+        lines.append(f"{count} not of two drawings: {', '.join(odd[:5])}{', ...' if len(odd) > 5 else ''}")
     if maps:
         lines.append(f"maps of the farthest in {config.map}")
     lines += [
@@ -397,13 +403,14 @@ def _write_table(config: Compare, loss: SketchLoss, distances: Sequence[Distance
     how = {"metric": config.metric, "size": config.size, "weights": config.weights, **_origin(config, loss)}
     with write_atomic(config.csv) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file)
-        table.writerow(["name", "distance", *distances[0].per_tap, *how])
-        table.writerows([d.pair.name, d.total, *d.per_tap.values(), *how.values()] for d in distances)
+        table.writerow(["name", "distance", *distances[0].per_tap, *how, "words"])
+        table.writerows([d.pair.name, d.total, *d.per_tap.values(), *how.values(), d.words] for d in distances)
 
 
-def _describe(distance: Distance) -> dict[str, Any]:
+def _describe(distance: Distance, words: str) -> dict[str, Any]:
     pair = distance.pair
-    return {"per_tap": distance.per_tap, "name": pair.name, "a": str(pair.a), "b": str(pair.b)}
+    odd = {"words": words} if words else {}
+    return {**odd, "per_tap": distance.per_tap, "name": pair.name, "a": str(pair.a), "b": str(pair.b)}
 
 
 def _origin(config: Compare, loss: SketchLoss) -> dict[str, Any]:

@@ -14,8 +14,12 @@ PlainMetric: TypeAlias = Literal["l1", "l2", "cosine"]
 
 
 def position_distance(pred: Tensor, target: Tensor, metric: PlainMetric) -> Float[Tensor, "n 1 h w"]:
-    """Return the distance at each position, in float32; exactly zero, with zero gradient, where features agree."""
-    pred, target = pred.float(), target.float()
+    """Return the distance at each position, in float32 (float64 of float64).
+
+    It is exactly zero, with zero gradient, where features agree.
+    """
+    wide = torch.promote_types(pred.dtype, torch.float32)
+    pred, target = pred.to(wide), target.to(wide)
     if metric == "l1":
         return (pred - target).abs().mean(1, keepdim=True)
     if metric == "l2":
@@ -28,7 +32,7 @@ def position_distance(pred: Tensor, target: Tensor, metric: PlainMetric) -> Floa
 
 def _sum_absolute(difference: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
     wide = torch.promote_types(difference.dtype, torch.float32)
-    return torch.linalg.vector_norm(difference, ord=1, dim=(1, 2, 3), dtype=wide).float()
+    return torch.linalg.vector_norm(difference, ord=1, dim=(1, 2, 3), dtype=wide)
 
 
 class _MeanAbsolute(torch.autograd.Function):
@@ -54,7 +58,9 @@ def feature_distance(
     metric: PlainMetric,
     weight: Float[Tensor, "n 1 h w"] | None = None,
 ) -> Float[Tensor, " n"]:
-    """Return the distance between the features of each image, in float32; the gradient flows to `pred` only.
+    """Return the distance between the features of each image, in float32 (float64 of float64).
+
+    The gradient flows to `pred` only.
 
     Args:
         pred: features of any float dtype.

@@ -1,6 +1,7 @@
 """What a tensor of images must be: dense, of a float type, n×{1,3}×h×w, its values in a range that is known."""
 
 import math
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -106,11 +107,13 @@ def check_value_range(value_range: object) -> tuple[float, float]:
         ValueError: unless they are two numbers, the first below the second, that float32 can hold and tell apart.
     """
     try:
-        low, high = (float(value) for value in value_range)  # pyright: ignore[reportGeneralTypeIssues]
+        low, high = value_range  # pyright: ignore[reportGeneralTypeIssues]
+        numbers = isinstance(low, Real) and isinstance(high, Real)
     except (TypeError, ValueError):
-        low, high = math.nan, math.nan
+        numbers = False
+    low, high = (float(low), float(high)) if numbers else (math.nan, math.nan)
     greatest, smallest = torch.finfo(torch.float32).max, torch.finfo(torch.float32).tiny
-    if isinstance(value_range, str | bytes) or not (max(-low, high) <= greatest and smallest <= high - low <= greatest):
+    if not (max(-low, high) <= greatest and smallest <= high - low <= greatest):
         raise ValueError(f"value_range is {value_range!r}: give two finite numbers, the lower first, such as (-1, 1)")
     return low, high
 
@@ -138,6 +141,8 @@ def _mend_type(images: Tensor, name: str, value_range: tuple[float, float]) -> s
         return f"convert it: {name}.float()"
     if images.dtype == torch.bool:
         return f"convert it: {_from_unit(f'{name}.float()', value_range)}"
+    if value_range == (0, 255):
+        return f"convert it: {name}.float()"
     greatest = 65535 if images.dtype == torch.uint16 else 255
     return f"divide by {greatest}: {_from_unit(f'{name}.float() / {greatest}', value_range)}"
 

@@ -18,7 +18,7 @@ drawing something a little elsewhere. Three things mend it, at each tap:
    its place is so pulled there from afar, and pictures of all sizes, with or without a margin, are measured alike.
 
 A floor is added to every |a|² and |b|²: the energy of a dot a quarter as dark. It keeps two blank pages alike, and a
-faint speck from counting as a drawing.
+faint speck from counting as a drawing. It grows with the side of the picture, or under a mask of what counts.
 """
 
 import math
@@ -46,20 +46,22 @@ POSITIONS = 64
 _POINT = 1 / (2 * math.sqrt(math.pi))
 #: Of the floor, where a tap does not react to a dot at all.
 _LEAST = 1e-12
+#: Of the factor on the floor, where nothing counts.
+_LEAST_PART = 1e-6
 
 
 @dataclass(frozen=True)
 class Floor:
-    """How much of a tap's energy counts as nothing, for pictures of 64 pixels."""
+    """How much of a tap's energy counts as nothing: of all pictures alike, or of each of n under its mask."""
 
-    places: float
+    places: float | Float[Tensor, " n"]
     """Of features at their positions."""
-    windows: float
+    windows: float | Float[Tensor, " n"]
     """Of features seen through windows."""
 
     @classmethod
     def of(cls, dot: Float[Tensor, "1 c h w"]) -> "Floor":
-        """Measure the floor: the energy of a dot a quarter as dark.
+        """Measure the floor for pictures of 64 pixels: the energy of a dot a quarter as dark.
 
         Args:
             dot: features of a dot relative to those of blank paper.
@@ -67,9 +69,18 @@ class Floor:
         point = dot.sum((2, 3)).square().sum().item() * _POINT**2
         return cls(max(dot.square().sum().item() / 16, _LEAST), max(point / 16, _LEAST))
 
-    def times(self, factor: float) -> "Floor":
+    def times(self, factor: float | Float[Tensor, " n"]) -> "Floor":
         """Return the floor for pictures whose side is so many times 64 pixels."""
         return Floor(self.places * factor, self.windows * factor)
+
+    def under(self, weight: Float[Tensor, "n 1 h w"]) -> "Floor":
+        """Return the floor of what counts: a part of a picture is measured as a picture of that size would be.
+
+        Args:
+            weight: weight of each position, in [0, 1].
+        """
+        # Energy goes by the square of a weight, and the floor by the side, the root of the area.
+        return self.times(weight.square().square().mean((1, 2, 3)).sqrt().clamp_min(_LEAST_PART))
 
 
 def ink_distance(
@@ -99,6 +110,7 @@ def ink_distance(
     """
     side = joins(*pred.shape[-2:])
     ours, theirs = (relative_ink(features, blank, weight=weight, side=side) for features in (pred, target))
+    floor = floor if weight is None else floor.under(weight.to(ours.dtype))
     return relative_distance(ours, theirs, floor=floor, darkness=darkness, windows=windows)
 
 
@@ -207,7 +219,11 @@ class _Axis(NamedTuple):
 
 
 def _share(
-    a: Float[Tensor, " n"], b: Float[Tensor, " n"], gap: Float[Tensor, " n"], floor: float, darkness: float
+    a: Float[Tensor, " n"],
+    b: Float[Tensor, " n"],
+    gap: Float[Tensor, " n"],
+    floor: float | Float[Tensor, " n"],
+    darkness: float,
 ) -> Float[Tensor, " n"]:
     """Return 1 - (1 + 2k) <a, b> / sqrt(A B), from |a|², |b|² and |a - b|²."""
     a, b = a + floor, b + floor
@@ -239,7 +255,8 @@ def _inner(one: Float[Tensor, "n c h w"], other: Float[Tensor, "n c h w"]) -> Fl
 def _places(ours: Float[Tensor, "n c h w"], theirs: Float[Tensor, "n c h w"], floor: Floor) -> tuple[_Axis, _Axis]:
     """Describe where the ink of both drawings lies, down and across the page."""
     energy = ours.square().sum(1) + theirs.square().sum(1)
-    energy = energy + floor.places / energy[0].numel()  # of two blank pages: the page's own middle and spread
+    least = torch.as_tensor(floor.places, dtype=energy.dtype, device=energy.device).reshape(-1, 1, 1)
+    energy = energy + least / energy[0].numel()  # of two blank pages: the page's own middle and spread
     profiles = energy.sum(2), energy.sum(1)
     total = profiles[0].sum(1)
     found = []

@@ -1,5 +1,6 @@
 """The terms of a loss for pictures too large for memory: in patches, with the value that the whole pictures give."""
 
+import math
 from typing import cast
 
 import torch
@@ -128,7 +129,9 @@ class LargePictures:
         for layer in self._layers:
             if self._content and self._metric == "ink":
                 ink, their_ink = (self._join(next(parts)) for parts in (our_parts, their_parts))
-                terms["content", layer] = relative_distance(ink, their_ink, floor=self._floors[layer]).float()
+                whole = self._whole(mask, layer)
+                floor = self._floors[layer] if whole is None else self._floors[layer].under(whole)
+                terms["content", layer] = relative_distance(ink, their_ink, floor=floor)
             if self._style:
                 gap = torch.stack(next(our_parts)).sum(0) - torch.stack(next(their_parts)).sum(0)
                 gap = gap / (gap.shape[-1] * self._count(mask, layer))
@@ -145,10 +148,10 @@ class LargePictures:
 
     def _count(self, mask: Tensor | None, layer: str) -> Tensor | int:
         """Return the sum of the positions' weights."""
-        positions = [side // self._look.strides[layer] for side in self._size]
-        if mask is None:
-            return positions[0] * positions[1]
-        return F.interpolate(mask, size=positions, mode="area").sum().clamp_min(1e-6)
+        whole = self._whole(mask, layer)
+        if whole is None:
+            return math.prod(side // self._look.strides[layer] for side in self._size)
+        return whole.sum().clamp_min(1e-6)
 
     def _check(self, target: Features) -> None:
         for layer, stride in self._look.strides.items():
@@ -160,11 +163,15 @@ class LargePictures:
                 )
 
     def _weight(self, mask: Tensor | None, layer: str, patch: Patch) -> Tensor | None:
+        whole = self._whole(mask, layer)
+        return None if whole is None else patch.outer(whole, self._look.strides[layer])
+
+    def _whole(self, mask: Tensor | None, layer: str) -> Tensor | None:
+        """Return the weights of all positions of a tap."""
         if mask is None:
             return None
-        stride = self._look.strides[layer]
-        height, width = (side // stride for side in self._size)
-        return patch.outer(F.interpolate(mask, size=(height, width), mode="area"), stride)
+        height, width = (side // self._look.strides[layer] for side in self._size)
+        return F.interpolate(mask, size=(height, width), mode="area")
 
 
 def _products(features: Float[Tensor, "n c h w"], weight: Float[Tensor, "n 1 h w"] | None) -> Float[Tensor, "n c c"]:

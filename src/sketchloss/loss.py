@@ -2,8 +2,9 @@
 
 import functools
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
+from numbers import Real
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,23 +30,26 @@ Reduction = Literal["mean", "sum", "none"]
 #: The metric that both judges drawings and guides strokes well, with the default layers (docs/results.md, chosen on
 #: half of the drawings there).
 DEFAULT_METRIC: Metric = "ink"
-#: The settings that were the default before 0.2: `SketchLoss(**BEFORE_0_2)` gives its numbers.
+#: The settings that were the default before 0.2: `SketchLoss(**BEFORE_0_2)` gives its formula and
+#: taps; its numbers, with that version's weights.
 BEFORE_0_2: dict[str, Any] = {"layers": LAYERS_BEFORE_0_2, "metric": "l1"}
 
 
 def gram(features: Float[Tensor, "n c h w"], weight: Float[Tensor, "n 1 h w"] | None = None) -> Float[Tensor, "n c c"]:
-    """Return the Gram matrices of features, divided by C·H·W (Johnson et al. 2016, Eq. 3), in float32.
+    """Return the Gram matrices of features, divided by C·H·W (Johnson et al. 2016, Eq. 3).
+
+    They are float32, or float64 of float64.
 
     Args:
         features: any float dtype.
         weight: weight of each position, in [0, 1]; H·W becomes its sum. An image without any weight gives zeros.
     """
     _, c, h, w = features.shape
-    flat = features.float().flatten(2)
+    flat = features.to(torch.promote_types(features.dtype, torch.float32)).flatten(2)
     if weight is None:
         weighted = flat / (c * h * w)
     else:
-        positions = weight.float().flatten(2)
+        positions = weight.to(flat.dtype).flatten(2)
         weighted = flat * (positions / (c * positions.sum(2, keepdim=True).clamp_min(1e-6)))
     with torch.autocast(features.device.type, enabled=False):  # autocast would multiply matrices in its own dtype
         return torch.bmm(weighted, flat.mT)
@@ -68,7 +72,7 @@ class SketchLoss(nn.Module):
 
     The backbone is frozen: always in eval mode, its weights are buffers that `.to()` moves and `state_dict` leaves
     out. Gradients flow to `pred` only; they can be differentiated again, and taken by `torch.func`. Sums run in float32
-    whatever the dtype of the backbone.
+    whatever the dtype of the backbone, but for one in float64: then in float64.
 
     Args:
         weights: a name or path for `load_backbone`, or a `Backbone`, which is copied.
@@ -107,8 +111,11 @@ class SketchLoss(nn.Module):
         if reduction not in ("mean", "sum", "none"):
             raise ValueError(f"reduction {reduction!r} is unknown: use mean, sum or none")
         for name, value in (("content_weight", content_weight), ("style_weight", style_weight)):
-            if not 0 <= value < float("inf"):
-                raise ValueError(f"{name} is {value}: it must be finite and not negative")
+            if not (isinstance(value, Real) and 0 <= value < float("inf")):
+                raise ValueError(f"{name} is {value!r}: it must be a number, finite and not negative")
+        for name, value in (("check", check), ("invert", invert)):
+            if not isinstance(value, bool):
+                raise ValueError(f"{name} is {value!r}: it must be True or False")
         if content_weight == style_weight == 0:
             raise ValueError("content_weight and style_weight are both 0: the loss would be 0 for all images")
         self.metric: Metric = metric
@@ -118,11 +125,13 @@ class SketchLoss(nn.Module):
         self.check = check
         self.invert = invert
         self.value_range = check_value_range(value_range)
-        backbone = deepcopy(weights) if isinstance(weights, Backbone) else load_backbone(weights)
+        # note: what is made in inference mode could not be used where gradients are wanted
+        with torch.inference_mode(False):
+            backbone = deepcopy(weights) if isinstance(weights, Backbone) else load_backbone(weights)
+            # channels_last is the layout that CPU and GPU convolutions are fastest in.
+            self.backbone = freeze(backbone).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         #: Tap name -> weight.
         self.layers = check_layers(backbone.default_layers) if named is None else named
-        # channels_last is the layout that CPU and GPU convolutions are fastest in.
-        self.backbone = freeze(backbone).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         # A classifier can be eight times the size of the features, and the loss has no use for it.
         self.backbone.classifier = None
         #: Smallest height and width in pixels.
@@ -170,12 +179,13 @@ class SketchLoss(nn.Module):
             return_parts: also return each weighted term, part of the graph.
 
         Returns:
-            A float32 scalar, or (n,) with `reduction="none"`. With `return_parts` that and a dictionary, such as
-            `{"content/relu3_3": ..., "style/relu3_3": ...}`: reduced as the loss, and summing up to it.
+            A scalar, or (n,) with `reduction="none"`. With `return_parts` that and a dictionary, such as
+            `{"content/relu1_2": ..., "style/relu1_2": ...}`: reduced as the loss, and summing up to it.
 
         Raises:
             ValueError: for images outside the contract, of unequal size, on another device than the loss, or smaller
-                than `minimum_size`; features of another backbone, device or size, or not finite; a mask of another
+                than `minimum_size`; features of other shapes, taps or device, or not finite (whether `extract` of these
+                weights made them is not known, but for those of `CachedTargets`); a mask of another
                 shape or range.
         """
         terms = self._terms(pred, target, mask)
@@ -257,7 +267,8 @@ class SketchLoss(nn.Module):
     def _apply(self, *arguments, **settings) -> "SketchLoss":
         self._weights_digest = None  # another type is another rounding
         self._paper.forget()
-        return super()._apply(*arguments, **settings)
+        with torch.inference_mode(False):
+            return super()._apply(*arguments, **settings)
 
     def _papers(self, images: Float[Tensor, "n 3 h w"]) -> dict[str, Paper]:
         return self._paper.seen(images.shape[2], images.shape[3]) if needs_paper(self.metric) else {}
@@ -423,12 +434,18 @@ def check_layers(layers: Sequence[str] | Mapping[str, float]) -> dict[str, float
     """Return tap name -> weight; ValueError for no names, and weights that make no sum."""
     if isinstance(layers, str):
         raise ValueError(f"layers is the text {layers!r}: give a sequence such as ({layers!r},)")
+    if not isinstance(layers, Iterable):
+        raise ValueError(f"layers is {layers!r}: give names of layers, or a mapping from names to weights")
+    if not isinstance(layers, Mapping):
+        layers = tuple(layers)
+        if twice := [name for name in layers if layers.count(name) > 1]:
+            raise ValueError(f"layers names {twice[0]} twice: give it a weight instead, such as {{{twice[0]!r}: 2.0}}")
     named = dict(layers) if isinstance(layers, Mapping) else dict.fromkeys(layers, 1.0)
     if not named:
         raise ValueError("layers is empty: name at least one, or leave it out")
     for name, weight in named.items():
-        if not 0 <= weight < float("inf"):
-            raise ValueError(f"weight of {name} is {weight}: it must be finite and not negative")
+        if not (isinstance(weight, Real) and 0 <= weight < float("inf")):
+            raise ValueError(f"weight of {name} is {weight!r}: it must be a number, finite and not negative")
     if sum(named.values()) == 0:
         raise ValueError(f"the weights of {', '.join(named)} are all 0: the loss would be 0 for all images")
     return {name: float(weight) for name, weight in named.items()}

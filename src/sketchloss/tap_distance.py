@@ -35,7 +35,9 @@ def tap_distance(
     paper: Paper | None = None,
     weight: Float[Tensor, "n 1 h w"] | None = None,
 ) -> Float[Tensor, " n"]:
-    """Return the distance between features of n pictures at one tap, in float32; the gradient flows to `pred` only.
+    """Return the distance between features of n pictures at one tap, in float32 (float64 of float64).
+
+    The gradient flows to `pred` only.
 
     Args:
         pred: features of any float dtype.
@@ -46,7 +48,7 @@ def tap_distance(
     """
     if metric == "ink":
         assert paper is not None
-        return ink_distance(pred, target, paper.blank, floor=paper.floor, weight=weight).float()
+        return ink_distance(pred, target, paper.blank, floor=paper.floor, weight=weight)
     return feature_distance(pred, target, metric, weight)
 
 
@@ -56,5 +58,5 @@ def tap_map(
     """Return where features differ at one tap; its mean over positions is the distance. Arguments as `tap_distance`."""
     if metric == "ink":
         assert paper is not None
-        return ink_map(pred, target, paper.blank, floor=paper.floor).float()
+        return ink_map(pred, target, paper.blank, floor=paper.floor)
     return position_distance(pred, target, metric)

@@ -34,7 +34,8 @@ class WeightsPerArm:
     """The weights of each arm; base of the configs of trainings for one arm."""
 
     photo: str = "imagenet"
-    """Weights of the untuned arms, `original` and, with untrained gates, `attention`: a name, a path, or a hub repo."""
+    """Weights of the untuned arms, `original` and, with untrained gates, `attention`: a name, a path, a hub repo, or
+    another network as `transformers:ID`."""
     tuning: tuple[str, ...] = ("sketch-plain",)
     """Weights tuned without attention: none, one, or one for each seed (if the experiment has several). Made by
     `sketchloss finetune --arm tuning`."""

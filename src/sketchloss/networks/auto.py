@@ -1,7 +1,7 @@
 """Networks of the library transformers as backbones: any model of its `AutoBackbone` kind, such as DINOv2."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -122,7 +122,7 @@ class TransformersBackbone(Backbone):
 
     def _add_gates(self) -> None:
         named = (part for name, part in self.network.named_modules() if name.endswith("stages"))
-        stages: list[Any] = list(next(named, ()))[:GATED]  # pyright: ignore[reportArgumentType] - a ModuleList
+        stages: list[Any] = list(next(named, ()))[:GATED]
         seen: list[Any] = []
         hooks = [stage.register_forward_hook(lambda _, __, features: seen.append(features)) for stage in stages]
         self.minimum_size(())  # looks at a picture
@@ -167,13 +167,15 @@ class TransformersBackbone(Backbone):
         sides = [*range(1, TRIED + 1), *(own if isinstance(own, list) else [own])]
         reason = ""
         was_training = self.network.training
+        place = self.mean.device.type
+        uncast: Any = nullcontext() if place == "meta" else torch.autocast(place, enabled=False)  # meta knows none
         self.network.eval()
         try:
             for side in sides:
                 if isinstance(side, int):
                     page = torch.ones(1, 3, side, side, device=self.mean.device, dtype=self.mean.dtype)
                     try:
-                        with torch.no_grad(), self._in_own_type():
+                        with torch.no_grad(), uncast:
                             self._look(page)
                     except Exception as error:  # noqa: BLE001 (each kind of network has its own)
                         reason = one_line(error)
@@ -182,10 +184,6 @@ class TransformersBackbone(Backbone):
         finally:
             self.network.train(was_training)
         raise ValueError(f"the network {self.label} takes no picture of 1 to {TRIED} pixels a side: {reason}")
-
-    def _in_own_type(self) -> AbstractContextManager[None]:
-        kind = self.mean.device.type
-        return nullcontext() if kind == "meta" else torch.autocast(kind, enabled=False)  # meta knows no autocast
 
     def _look(self, pixels: Tensor) -> tuple[Tensor, ...]:
         """Return the features of all layers, of pixels that are normalised."""

@@ -92,8 +92,11 @@ class Backbone(nn.Module):
         self.origin = Origin()
         #: Recompute activations in the backward pass instead of keeping them: less memory, a third more arithmetic.
         self.checkpoint_activations = False
-        self.register_buffer("mean", torch.tensor(config.mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(config.std).view(1, 3, 1, 1), persistent=False)
+        self._set_normalisation()
+
+    def _set_normalisation(self) -> None:
+        for name, values in (("mean", self.config.mean), ("std", self.config.std)):
+            self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
 
     @property
     def gates(self) -> dict[str, AttentionGate]:

@@ -6,6 +6,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch._subclasses.fake_tensor import FakeCopyMode, unset_fake_temporarily
 
 from sketchloss.files import read_json
@@ -97,7 +98,7 @@ def build_network(model: Mapping[str, object]) -> Any:
             network = _kinds()[type(config)](config).eval()
             if mode is not None:
                 # note: where tensors have no contents, as when memory is counted, some networks cannot be built
-                with FakeCopyMode(mode):
+                with FakeCopyMode(mode):  # pyright: ignore[reportArgumentType]
                     network = deepcopy(network)
             return network
     except Exception as error:  # noqa: BLE001 (likewise)
@@ -138,7 +139,7 @@ def read_network(folder: Path, model: Mapping[str, object]) -> tuple[Any, tuple[
         )
     config = model_config(model)
     try:
-        with quiet():
+        with quiet(), torch.random.fork_rng(devices=[]):  # all weights come from the files
             network, report = _kinds()[type(config)].from_pretrained(
                 str(folder),
                 config=config,

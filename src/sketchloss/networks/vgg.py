@@ -144,6 +144,14 @@ class VGG(Backbone):
         self.classifier = self._build_classifier(channels) if config.classes else None
         self._initialise()
 
+    def allocate(self) -> None:
+        """Give a backbone that was built on the `meta` device memory on the CPU; its weights hold no values yet.
+
+        So one whose weights all come from a file is built without a draw from the random generator.
+        """
+        self.to_empty(device="cpu")
+        self._set_normalisation()
+
     def _build_classifier(self, channels: int) -> nn.Sequential:
         count = len(self.config.classes)
         if self.config.head == "pooled":

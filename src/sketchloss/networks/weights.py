@@ -46,6 +46,7 @@ FORMAT = "sketchloss backbone"
 NO_FEATURES = ("classifier.", "mean", "std")
 
 
+@torch.inference_mode(False)  # what is made in it could not be used where gradients are wanted
 def load_backbone(weights: str | Path = "sketch", **settings) -> Backbone:
     """Build a backbone and load weights into it.
 
@@ -59,7 +60,7 @@ def load_backbone(weights: str | Path = "sketch", **settings) -> Backbone:
 
     Returns:
         The backbone on the CPU, float32, in eval mode; `backbone.load_report` tells which tensors are new (not in the
-        file, at their initial values) and which of the file's went unused.
+        file, at their initial values) and which of the file's went unused. Random numbers are drawn for new ones alone.
 
     Raises:
         ValueError: if the name is unknown, the file is truncated, foreign, or a pickle with code in it, its tensors
@@ -80,10 +81,16 @@ def load_backbone(weights: str | Path = "sketch", **settings) -> Backbone:
         config = replace(stored or BackboneConfig(), **settings)
         with torch.device("meta"):  # without memory: a network of absurd size is refused before it is built
             described = kind(config)
-            described.match_weights(tensors)
+            loaded = described.match_weights(tensors)
         if stored:
             _check_complete(described, tensors, stored)
-        backbone = kind(config)
+        complete = loaded.keys() == described.state_dict().keys()
+        if complete and isinstance(described, VGG):
+            backbone = described
+            backbone.allocate()
+        else:
+            with torch.random.fork_rng(devices=[], enabled=complete):  # whose weights all come from the file
+                backbone = kind(config)
         backbone.load_report = backbone.load_weights(tensors)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
@@ -275,6 +282,8 @@ def bundled_folder(name: str) -> Path:
 
 def _find(weights: str | Path) -> tuple[Path, Config | None]:
     """Return the weights file and its configuration (None: plain VGG-16 weights of other makers)."""
+    if not isinstance(weights, str | Path) or not str(weights):
+        raise ValueError(f"weights is {weights!r}: give {', '.join(NAMES)}, a path, or a hub repo")
     if str(weights) in NAMES:
         folder = bundled_folder(str(weights))
         return folder / TENSORS, read_config(folder / CONFIG)
