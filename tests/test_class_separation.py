@@ -449,7 +449,6 @@ def test_a_run_that_is_none_or_no_longer_fits_is_named(run, place, tmp_path):
         ({"workers": -1}, "workers is -1"),
         ({"per_class": 1}, "per_class is 1: distances within a class need at least 2"),
         ({"held_out": 1.0}, r"held_out is 1\.0"),
-        ({"layer": "relu6_1"}, "layer 'relu6_1' is unknown"),
         ({"heads": Path("run"), "layer": "pool1"}, "layer is pool1, but --heads measures the trained embedding"),
     ],
 )
@@ -463,6 +462,7 @@ def test_settings_out_of_range_are_named(change, words):
     [
         ({"tuning": ("a", "b")}, "tuning has 2 weights for 3 seeds: give one, or one for each seed"),
         ({"photo": "typo"}, "typo"),
+        ({"layer": "relu6_1"}, "layer 'relu6_1' is unknown: choose from relu1_1"),
         ({"image_size": 8, "layer": "pool5"}, "image_size is 8: pool5 of attention.tuning needs 32 at least"),
         ({"data": "no/such/folder/"}, "no/such/folder/ does not exist"),
         ({"part": "held-out", "held_out": 0.1}, "no class has two sketches in the held-out part: hold out more"),

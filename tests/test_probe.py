@@ -255,10 +255,7 @@ def test_quickdraw_and_its_faults(tmp_path, settings):
         ({"image_size": 8}, "image_size is 8: it must be 16 to 8192 pixels"),
         ({"triplet_size": 9000}, "triplet_size is 9000"),
         ({"seed": -1}, "seed is -1"),
-        ({"taps": ()}, "taps names 0 layers: name 1 to 8"),
-        ({"taps": ("relu3_3", "relu2_2")}, "taps are relu3_3, relu2_2: name each once, from shallow to deep"),
-        ({"taps": ("relu2_2", "relu2_2")}, "name each once"),
-        ({"taps": ("relu9_1",)}, "layer 'relu9_1' is unknown"),
+        ({"taps": ("a",) * 9}, "taps names 9 layers: name 8 at most"),
         ({"weights": ("a", "a")}, "weights names a twice"),
         ({"weights": ("tuning",), "tuning": ("x",)}, "weights names tuning, which is what an arm is called"),
         ({"distance": ("a:b", "a:b")}, "distance names a:b twice"),
@@ -272,6 +269,20 @@ def test_quickdraw_and_its_faults(tmp_path, settings):
 def test_settings_out_of_range(changes, words):
     with pytest.raises(ValueError, match=words):
         Probe(out=Path("x"), **changes)
+
+
+@pytest.mark.parametrize(
+    ("taps", "words"),
+    [
+        (("relu3_3", "relu2_2"), "taps are relu3_3, relu2_2: name each once, from shallow to deep"),
+        (("relu2_2", "relu2_2"), "name each once"),
+        (("relu9_1",), "layer 'relu9_1' is unknown: choose from relu1_1"),
+    ],
+)
+def test_taps_that_a_network_does_not_have_so(taps, words, settings, tmp_path):
+    with pytest.raises(ValueError, match=words):
+        probe(Probe(out=tmp_path / "out", **{**settings, "taps": taps}))
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.fixture

@@ -337,7 +337,6 @@ def test_stars_and_daggers_say_which_way_the_difference_goes(config):
         ({"grid": 0}, "grid is 0"),
         ({"tuning": ("a", "b")}, "tuning has 2 weights for 5 seeds: give one, or one for each seed"),
         ({"attention_tuning": ("a",) * 6}, "attention_tuning has 6 weights for 5 seeds"),
-        ({"layer": "relu9"}, "layer 'relu9' is unknown"),
     ],
 )
 def test_settings_out_of_range_are_named(change, message):
@@ -349,6 +348,7 @@ def test_settings_out_of_range_are_named(change, message):
     ("change", "message"),
     [
         ({"tuning": ("no/such/run",)}, "no/such/run"),
+        ({"layer": "relu9"}, "layer 'relu9' is unknown: choose from relu1_1"),
         ({"data": "no/such/folder/"}, "does not exist"),
         ({"image_size": 16}, "image_size is 16: pool5 of .* needs 32 pixels"),
     ],
