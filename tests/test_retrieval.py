@@ -413,7 +413,10 @@ def test_the_command_line_says_mistakes_in_one_line(tmp_path, capsys):
         (["--data", "doodles", "--out", str(tmp_path / "o"), "--seeds", "five"], "five"),
         (["--data", "doodles", "--out", str(tmp_path / "o"), "--tuning", "typo"], "typo"),
         (["--data", "doodles", "--out", str(tmp_path / "o"), "--only", "originl"], "did you mean original?"),
-        (["--data", "doodles", "--out", str(tmp_path / "o"), "--only", "original", "tuning", "--tuning"], "give --tuning"),
+        (
+            ["--data", "doodles", "--out", str(tmp_path / "o"), "--only", "original", "tuning", "--tuning"],
+            "give --tuning",
+        ),
     ):
         assert main(["retrieval", *arguments]) == 2
         said = capsys.readouterr().err
