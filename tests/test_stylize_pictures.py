@@ -1,6 +1,5 @@
 """Oracle: the network called by hand, and Pillow's own reading of transparency."""
 
-import subprocess
 import sys
 from copy import deepcopy
 from io import BytesIO
@@ -10,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from child_process import finished
 from sketchloss.images import UnreadablePicture, read_picture, to_tensor
 from sketchloss.models.stylizer import Stylizer, StylizerConfig
 from sketchloss.stylize import prepare_stylizer, stylize
@@ -187,5 +187,5 @@ def test_names_in_place_of_pictures_and_stylizers_are_refused():
             "from PIL import Image; from sketchloss.models.stylizer import Stylizer, StylizerConfig; "
             f"from sketchloss.stylize import stylize; stylize({arguments})"
         )
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=240, check=False)
+        done = finished([sys.executable, "-c", code], seconds=240)
         assert f"ValueError: {said}" in done.stderr
