@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import sys
 import tempfile
@@ -27,6 +28,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # likewise in the processes that 
 
 def pytest_unconfigure():
     _caches.cleanup()
+
+
+def pytest_sessionstart():
+    """SIGTERM ends the tests as Ctrl+C does: what they have started, in sessions of its own, is ended too."""
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 #: Tests that take a minute or so. They come first, so that no process is left with one when the others are done.

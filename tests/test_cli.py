@@ -354,17 +354,24 @@ def test_the_help_of_a_command_shows_every_field_of_its_config(entry, capsys):
         assert choice not in out
 
 
-def loaded(code: str, names: Collection[str], folder: Path) -> list[str]:
-    """Run code that ends with a command line in a new interpreter, and return which of the modules it has loaded."""
-    script = f"import sys; from sketchloss.cli import main; {code}; print([n for n in {names} if n in sys.modules])"
+def loaded(lines: Collection[str], names: Collection[str], folder: Path) -> list[list[str]]:
+    """Run command lines in one new interpreter; return which of the modules it has loaded after each."""
+    script = f"""
+import sys
+from sketchloss.cli import main
+for line in {lines!r}:
+    main(line.split())
+    print("LOADED", [name for name in {names!r} if name in sys.modules])
+"""
     done = finished([sys.executable, "-c", script], check=True, seconds=300, cwd=folder)
-    return ast.literal_eval(done.stdout.splitlines()[-1])
+    found = [line.removeprefix("LOADED ") for line in done.stdout.splitlines() if line.startswith("LOADED ")]
+    return [ast.literal_eval(names) for names in found]
 
 
-@pytest.mark.parametrize("line", ["", "--help", "--version", "gallery --help", "gallery paint", "--verbose compare"])
-def test_help_version_and_a_wrong_command_load_no_torch(line, tmp_path):
+def test_help_version_and_a_wrong_command_load_no_torch(tmp_path):
+    lines = ["", "--help", "--version", "gallery --help", "gallery paint", "--verbose compare"]
     slow = ("torch", "numpy", "PIL", "tyro", "huggingface_hub", "sketchloss.loss")
-    assert loaded(f"main({line.split()})", slow, tmp_path) == []
+    assert loaded(lines, slow, tmp_path) == [[]] * len(lines)
 
 
 # Libraries that only some commands need.
@@ -375,25 +382,19 @@ SOME = (
 )
 
 
-@pytest.mark.parametrize(
-    ("line", "needed"),
-    [
-        ("compare a/1.png b/2.png --size 32", ()),
-        ("compare a b --size 32", ()),
-        ("compare --help", ()),
-        ("compare --metrik l1 a b", ()),
-        ("doctor --help", ()),
-        ("style apply --help", ()),
-        ("style apply pencil a/1.png --out sketch.png", ()),
-        ("finetune --help", ("accelerate", "datasets", "kornia", "pandas", "pyarrow", "sketchloss.recipes.finetune")),
-    ],
-)
-def test_only_the_chosen_commands_libraries_are_loaded(line, needed, pictures):
-    assert set(loaded(f"main({line.split()})", SOME, pictures)) <= set(needed)
+def test_only_the_chosen_commands_libraries_are_loaded(pictures):
+    lines = (
+        *("compare a/1.png b/2.png --size 32", "compare a b --size 32", "compare --help", "compare --metrik l1 a b"),
+        *("doctor --help", "style apply --help", "style apply pencil a/1.png --out sketch.png"),
+    )
+    *others, training = loaded((*lines, "finetune --help"), SOME, pictures)
+    assert others == [[]] * len(lines)
+    needed = {"accelerate", "datasets", "kornia", "pandas", "pyarrow", "sketchloss.recipes.finetune"}
+    assert set(training) <= needed
 
 
 def test_compare_with_weights_of_the_package_needs_no_client_of_the_hub(pictures):
-    assert loaded("main(['compare', 'a/1.png', 'b/2.png'])", ("huggingface_hub", "httpx", "httpx2"), pictures) == []
+    assert loaded(["compare a/1.png b/2.png"], ("huggingface_hub", "httpx", "httpx2"), pictures) == [[]]
 
 
 def test_a_command_may_have_two_words(command, capsys):

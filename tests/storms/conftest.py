@@ -24,7 +24,7 @@ FULL = os.environ.get("SKETCHLOSS_STORM") == "full"
 SEED = int(os.environ.get("SKETCHLOSS_STORM_SEED") or (random.SystemRandom().randrange(10**6) if FULL else 0))
 ONLY = os.environ.get("SKETCHLOSS_STORM_CASE")
 #: For an answer of a program; a command that hangs ends itself before (forking.py).
-MOST_SECONDS = 180
+MOST_SECONDS = 300
 
 
 class Storm:
