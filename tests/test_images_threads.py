@@ -44,14 +44,14 @@ def test_a_child_that_was_forked_while_a_thread_was_reading_can_read(tmp_path):
         import sketchloss.images as images
         inside, go = threading.Event(), threading.Event()
         decode = images._decode
-        def wait(file):
+        def wait(file, paper):
             inside.set()
             go.wait(30)
             return decode(file, paper)
         images._decode = wait
         reader = threading.Thread(target=images.read_picture, args=(sys.argv[1],))
         reader.start()
-        inside.wait(30)
+        assert inside.wait(30)
         warnings.filterwarnings("default")
         child = os.fork()
         if not child:
