@@ -146,7 +146,7 @@ def start_app(app_cache) -> Callable[..., AbstractContextManager[str]]:
                 assert "/sketchloss/app/" not in said(), said()  # no traceback through our code; Gradio tells its own
             finally:
                 child.process.terminate()
-                child.process.wait(30)
+                child.process.wait(120)
 
     return serving
 

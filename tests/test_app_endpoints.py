@@ -142,11 +142,11 @@ def test_of_a_gallery_that_was_deleted_meanwhile_no_path_is_said(start_app, draw
 def test_sigterm_while_the_doodles_are_looked_at_ends_it_quietly(tmp_path):
     command = [Path(sys.executable).with_name("sketchloss"), "app", "--port", str(_free_port())]
     settings = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}  # no gallery of doodles is there yet
-    with started(command, seconds=240, env=settings) as child:
+    with started(command, seconds=480, env=settings) as child:
         child.wait_until(lambda: "\n" in child.said())
         assert "is at http" in child.said()
         child.process.terminate()
-        assert child.process.wait(60) == 0
+        assert child.process.wait(180) == 0
         assert child.complaints() == ""
 
 
@@ -207,7 +207,7 @@ def test_a_page_of_another_name_is_not_answered(app_url):
 def test_uploads_are_deleted_after_a_while_and_everything_at_the_end(start_app, drawings, tmp_path):
     place = tmp_path / "temporary"
     place.mkdir()
-    with start_app("--keep-minutes", "0.05", TMPDIR=str(place)) as url:
+    with start_app("--keep-minutes", "0.15", TMPDIR=str(place)) as url:
         client = PageClient(url)
         pair = [handle_file(drawings / f"{name}.png") for name in ("cat", "again")]
         client.predict(*pair, api_name="/compare")
@@ -215,7 +215,7 @@ def test_uploads_are_deleted_after_a_while_and_everything_at_the_end(start_app, 
         (private,) = place.glob("sketchloss-*")
         assert private.stat().st_mode & 0o077 == 0
         assert list(private.rglob("cat.png"))
-        for _ in range(60):
+        for _ in range(120):
             if not list(private.rglob("*.png")):
                 break
             time.sleep(0.5)
@@ -269,11 +269,11 @@ def test_a_port_that_is_taken_is_named(app_cache):
 def test_ctrl_c_ends_it_quietly(app_cache, tmp_path):
     command = [Path(sys.executable).with_name("sketchloss"), "app"]
     settings = {**os.environ, "XDG_CACHE_HOME": str(app_cache), "TMPDIR": str(tmp_path)}
-    with started(command, seconds=240, env=settings) as child:
+    with started(command, seconds=480, env=settings) as child:
         child.wait_until(lambda: "\n" in child.said())
         assert "is at http" in child.said()
         child.process.send_signal(signal.SIGINT)
-        assert child.process.wait(30) == 0
+        assert child.process.wait(120) == 0
         assert child.said().splitlines()[1:] == ["stopped"]
         assert child.complaints() == ""
     assert not list(tmp_path.glob("sketchloss-*"))

@@ -5,8 +5,8 @@ import os
 import shlex
 import signal
 import sys
+import threading
 from collections.abc import Collection
-from contextlib import ExitStack, suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -194,18 +194,20 @@ def test_an_interruption_is_one_line_and_130(tmp_path):
     pipe = tmp_path / "pipe.png"
     os.mkfifo(pipe)
     command = [sys.executable, "-m", "sketchloss", "compare", pipe, pipe, "--weights", "imagenet"]
-    with ExitStack() as stack, started(command) as child:
+    read, ended = threading.Event(), threading.Event()
 
-        def is_read() -> bool:
-            with suppress(OSError):  # until the other end is open
-                stack.callback(os.close, os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
-                return True
-            return False
+    def hold() -> None:
+        with pipe.open("wb"):  # returns when the other end is open
+            read.set()
+            ended.wait(120)
 
-        child.wait_until(is_read)
+    threading.Thread(target=hold, daemon=True).start()
+    with started(command) as child:
+        child.wait_until(read.is_set)
         child.process.send_signal(signal.SIGINT)
         assert (child.exit_code(), child.said()) == (130, "")
         assert child.complaints() == "sketchloss compare: interrupted\n"
+    ended.set()
 
 
 @pytest.mark.parametrize("module", ["sketchloss.training.guards", "tyro", "numpy", "torch._C", "sketchloss.weights"])
@@ -233,7 +235,11 @@ def test_interruptions_are_python_s_again_when_a_command_runs(command):
     def function(config: Nothing) -> None:
         found.append(signal.getsignal(signal.SIGINT))
 
-    assert main([command(function)]) == 0
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # as a shell's `&` does not leave it
+    try:
+        assert main([command(function)]) == 0
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert found == [signal.default_int_handler]
 
 
