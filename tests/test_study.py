@@ -163,7 +163,7 @@ def _started(config: Study, *more: str, **settings: Any) -> AbstractContextManag
     flags += [f"--image-size={config.image_size}", "--seeds=2", "--only", "tuning", *more]
     line = [sys.executable, "-m", "sketchloss", "study", *flags]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return started(line, seconds=300, stderr=STDOUT, env=environment, **settings)
+    return started(line, seconds=580, stderr=STDOUT, env=environment, **settings)
 
 
 def test_killed_anywhere_the_same_command_goes_on(cheap):
@@ -204,7 +204,7 @@ def test_processes_end_with_the_one_that_was_killed(cheap):
         return sum("steps on" in log.read_text() for log in (cheap.out / CELLS).glob(f"*/{LOG}"))
 
     with _started(replace(cheap, epochs=2000), "--workers", "2", stdout=PIPE) as child:
-        child.wait_until(lambda: training() >= 2)  # and no loaders are left: one just starting might not notice
+        child.wait_until(lambda: training() >= 2, 500)  # and no loaders are left: one just starting might not notice
         child.process.kill()  # it alone
         child.process.communicate(timeout=60)  # reads until nobody can write any more, so the other has ended too
 
