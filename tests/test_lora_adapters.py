@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from peft import LoraConfig, get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from child_process import finished
 from sketchloss.diffusion.pipeline import StableDiffusionPipeline, build_tiny, load_text_to_image, save_pipeline
 from sketchloss.lora import add_lora, draw, find_lora, load_lora, merge_lora, read_about, save_lora
 from sketchloss.weights import bundled_folder
@@ -204,8 +204,7 @@ def test_plain_diffusers_draws_the_same(base, tmp_path):
         expected[f"merged={tmp_path / f'merged {targets}'}"] = expected[f"lora={tmp_path / targets}"]
     command = [sys.executable, "-c", PLAIN, str(base), str(tmp_path / "drawn.npz"), *expected]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
+    done = finished(command, check=True, seconds=300, env=environment)
     assert "unexpected keys" not in done.stderr
     drawn = np.load(tmp_path / "drawn.npz")
     for job, image in expected.items():
