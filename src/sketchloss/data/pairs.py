@@ -133,7 +133,8 @@ def open_pairs(source: str | Path, *, part: Part = "train", strict: bool = False
     if not whole:
         raise ValueError(f"{source}: no pair is left; {_first_of(problems)}; mend them, or fetch the set again")
     photos, sketches = (
-        pictures_from_files(str(source), folder, side, 256, problems) for side in zip(*whole.values(), strict=True)
+        pictures_from_files(str(source), folder, side, 256, problems, drawings=drawings)
+        for drawings, side in zip((False, True), zip(*whole.values(), strict=True), strict=True)
     )
     return Pairs(str(source), part, list(whole), problems, photos, sketches)
 
