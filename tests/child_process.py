@@ -27,6 +27,8 @@ class Child:
 
     def __init__(self, process: subprocess.Popen[str], output: IO[str]) -> None:
         self.process = process
+        self.limit: float | None = None
+        """After so many seconds it was killed; None if it was not."""
         self._output = output
 
     def said(self) -> str:
@@ -41,14 +43,32 @@ class Child:
     def wait_until(self, reached: Callable[[], bool]) -> None:
         """Wait for something that the process does; it must not end before."""
         while not reached():
-            assert self.process.poll() is None, f"it ended with {self.process.returncode}: {self.said()}"
+            assert self.process.poll() is None, self.how_it_ended()
             time.sleep(0.01)
+
+    def how_it_ended(self) -> str:
+        """Wait until it has ended; say how, and what it said last."""
+        code = self.wait()
+        said = self.said().strip()[-2000:]
+        over = f" (killed after its {self.limit:,.0f} seconds)" if self.limit else ""
+        return f"it ended with {name_of_code(code)}{over}, and said: {said or 'nothing'}"
 
     def kill(self) -> None:
         """End it and what it has started, as a failing power supply does."""
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+
+    def kill_late(self, seconds: float) -> None:
+        """End it since its time is over."""
+        if self.process.poll() is None:
+            self.limit = seconds
+            self.kill()
+
+
+def name_of_code(code: int) -> str:
+    """Return an exit code in words: that of a process which a signal ended is negative."""
+    return f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
 
 
 @contextmanager
@@ -66,7 +86,7 @@ def started(command: Command, *, seconds: float = 120, **settings: Any) -> Itera
         with _heeded_signals():
             process = subprocess.Popen(list(map(str, command)), text=True, start_new_session=True, **settings)
         child = Child(process, output)
-        limit = threading.Timer(seconds, child.kill)
+        limit = threading.Timer(seconds, child.kill_late, [seconds])
         limit.start()
         try:
             yield child
