@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from sketchloss.diffusion.bases import one_line
 from sketchloss.diffusion.quiet import StableDiffusionPipeline, quiet
-from sketchloss.files import write_atomic
+from sketchloss.files import check_permission, write_atomic
 from sketchloss.fitting import check_values
 
 LoraTargets = Literal["attention", "attention+feedforward", "all"]
@@ -182,6 +182,7 @@ def read_about(path: str | Path) -> dict[str, str]:
         ValueError: as `find_lora`; or if the file is damaged.
     """
     path = find_lora(path)
+    check_permission(path)
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
