@@ -60,7 +60,10 @@ def refused(path: Path, **settings) -> str:
 def test_other_files_are_named(file, tmp_path, capfd):
     assert "does not exist: give a file" in refused(tmp_path / "gone.onnx")
     assert "is a folder, not a file" in refused(tmp_path)
-    for name, data in {"empty": b"", "text": b"no model", "cut": file.read_bytes()[:-2000]}.items():
+    whole = file.read_bytes()
+    letters = whole.replace(b"Conv", b"C\xffnv")
+    assert letters != whole
+    for name, data in {"empty": b"", "text": b"no model", "cut": whole[:-2000], "letters": letters}.items():
         (tmp_path / f"{name}.onnx").write_bytes(data)
         assert f"{name}.onnx is no whole ONNX file (" in refused(tmp_path / f"{name}.onnx")
     model = onnx.load(file)
@@ -132,10 +135,11 @@ def test_other_networks_are_named(file, capfd):
 
 def test_a_network_that_fails_is_named(file, monkeypatch):
     exported = load_exported(file)
+    inputs = exported.session.get_inputs()
 
     class Failing:
         def get_inputs(self):
-            return exported.session.get_inputs()
+            return inputs
 
         def run(self, *_):
             raise RuntimeError("bad\nallocation")

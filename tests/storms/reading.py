@@ -148,10 +148,13 @@ def lora(path: Path) -> None:
     make_prompts(["cat"], read_about(path).get("template", TEMPLATE))
     try:
         load_lora(pipeline, path)
-        list(draw(pipeline, ["a house"], [0], steps=1))
     except ValueError:
         assert not getattr(pipeline.unet, "peft_config", {}), "a part of it was put on"
         raise
+    try:
+        list(draw(pipeline, ["a house"], [0], steps=1))
+    except ValueError as error:  # of values that are finite and far too large
+        assert "is not finite" in str(error), error  # noqa: PT017 (pytest does not run this)
     finally:
         pipeline.unload_lora_weights()
 

@@ -20,16 +20,17 @@ import torch
 from PIL import Image, PngImagePlugin
 from tqdm import tqdm
 
-from sketchloss.data.prompts import TEMPLATE, make_prompts
+from sketchloss.data.prompts import TEMPLATE, check_template, make_prompts
 from sketchloss.diffusion.bases import DEFAULT_BASE
 from sketchloss.diffusion.pipeline import load_text_to_image, save_pipeline
 from sketchloss.diffusion.quiet import StableDiffusionPipeline
 from sketchloss.files import claim_folder, contents, read_json, write_atomic, write_json
-from sketchloss.images import fit_square, save_picture
+from sketchloss.images import LARGEST_SIDE, fit_square, save_picture
 from sketchloss.lora.adapters import load_lora, merge_lora, read_about
 from sketchloss.lora.options import LoraMerge, LoraSample
 from sketchloss.lora.sampling import Drawing, draw, find_cut
 from sketchloss.report.grid import draw_grid
+from sketchloss.stored import show
 from sketchloss.training.accelerator import DTYPES
 from sketchloss.training.held_folder import hold_run_folder
 
@@ -38,6 +39,7 @@ RESULTS, GRID = "results.json", "grid.png"
 # What of the pictures is shown in one: a page to look at, whatever their number and size.
 GRID_ROWS, GRID_COLUMNS, GRID_SIDE = 40, 12, 192
 SLUG, LABEL, NOTES = 40, 40, 5
+LONGEST_PATH = 4096
 
 
 # Sample --------------------------------------------------------------------------------------------------------------
@@ -62,14 +64,14 @@ def _sample(config: LoraSample) -> dict[str, Any]:
     about = {} if config.lora is None else read_about(config.lora)
     if config.negative_prompt is not None:
         _check_readable("negative_prompt", config.negative_prompt)
-    prompts = _gather_prompts(config, config.template or about.get("template", TEMPLATE))
+    prompts = _gather_prompts(config, _choose_template(config, about))
+    size = _choose_size(config, about)
     device = _choose_device(config)
     base = _choose_base(config.base, about)
     pipeline = load_text_to_image(base, dtype=DTYPES[config.precision])
     if config.lora is not None:
         load_lora(pipeline, config.lora, scale=config.lora_scale)
     pipeline.to(device)
-    size = config.image_size or (int(about["image_size"]) if about.get("image_size", "").isdecimal() else None)
     jobs = _name_files(prompts, config.seeds)
     bar = tqdm(total=len(jobs), disable=None, leave=False, bar_format="{l_bar}{bar}| {n:.1f}/{total_fmt} [{elapsed}]")
     drawings = draw(
@@ -167,9 +169,31 @@ def _choose_base(base: str | None, about: dict[str, str]) -> str:
     if base is not None:
         return base
     trained_on = about.get("base", DEFAULT_BASE)
+    if not trained_on.strip() or not trained_on.isprintable() or len(trained_on) > LONGEST_PATH:
+        raise ValueError(f"the LoRA's file says its base is {show(trained_on)}: give one by --base")
     if trained_on != DEFAULT_BASE:
         sys.stderr.write(f"note: the base is {trained_on}, which the LoRA was trained on; another is given by --base\n")
     return trained_on
+
+
+def _choose_template(config: LoraSample, about: dict[str, str]) -> str:
+    said = about.get("template", TEMPLATE)
+    if config.template is None and (config.classes or config.class_file):
+        try:
+            check_template(said)
+            _check_readable("template", said)
+        except ValueError:
+            raise ValueError(f"{config.lora} says its template is {show(said)}: give one by --template") from None
+    return config.template or said
+
+
+def _choose_size(config: LoraSample, about: dict[str, str]) -> int | None:
+    said = about.get("image_size")
+    if config.image_size is not None or said is None:
+        return config.image_size
+    if not (said.isascii() and said.isdecimal() and len(said) < 6 and 0 < int(said) <= LARGEST_SIDE):
+        raise ValueError(f"{config.lora} says its pictures have {show(said)} pixels a side: give --image-size")
+    return int(said)
 
 
 def _name_files(prompts: Sequence[str], seeds: Sequence[int]) -> list[tuple[str, str, int]]:

@@ -106,7 +106,11 @@ def _draw_batches(
         for image, (prompt, seed) in zip(drawn.images, batch, strict=True):
             if not image.isfinite().all():
                 dtype = str(pipeline.unet.dtype).removeprefix("torch.")
-                mend = "use bfloat16 or float32" if dtype == "float16" else "the model has diverged, use an earlier one"
+                mend = (
+                    "use bfloat16 or float32"
+                    if dtype == "float16"
+                    else "the model, or its LoRA, has diverged: use an earlier one"
+                )
                 raise ValueError(f"the picture of {prompt!r} with seed {seed} is not finite in {dtype}: {mend}")
             yield Drawing(to_picture(image), prompt, seed)
 

@@ -84,7 +84,10 @@ def load_exported(path: str | Path, *, device: Literal["auto", "cpu", "cuda"] = 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what is wrong comes as an exception
     try:
-        session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=providers)
+        # note: where there is nothing to fall back on, it would only print so on stdout
+        session = onnxruntime.InferenceSession(
+            path.read_bytes(), options, providers=providers, enable_fallback=len(providers) > 1
+        )
     except OSError:
         raise
     except Exception as error:  # noqa: BLE001 (ONNX Runtime has an exception of its own for each kind of damage)
