@@ -32,9 +32,15 @@ class Child:
 
     def __init__(self, process: subprocess.Popen[str], place: Path) -> None:
         self.process = process
+<<<<<<< HEAD
         self.overdue = False
         """Whether it was ended because its time was up."""
         self._place = place
+=======
+        self.limit: float | None = None
+        """After so many seconds it was killed; None if it was not."""
+        self._output = output
+>>>>>>> help-trust
 
     def said(self) -> str:
         """Return what it has said on stdout so far."""
@@ -44,6 +50,7 @@ class Child:
         """Return what it has said on stderr so far."""
         return (self._place / "stderr").read_text(encoding="utf-8", errors="replace")
 
+<<<<<<< HEAD
     def exit_code(self) -> int:
         """Wait until it has ended; return its exit code, negative for a signal. Its time must not be up before."""
         code = self.process.wait()
@@ -79,6 +86,20 @@ class Child:
             self.tell(line)
             return self.process.stdout.readline()
         return ""
+=======
+    def wait_until(self, reached: Callable[[], bool]) -> None:
+        """Wait for something that the process does; it must not end before."""
+        while not reached():
+            assert self.process.poll() is None, self.how_it_ended()
+            time.sleep(0.01)
+
+    def how_it_ended(self) -> str:
+        """Wait until it has ended; say how, and what it said last."""
+        code = self.wait()
+        said = self.said().strip()[-2000:]
+        over = f" (killed after its {self.limit:,.0f} seconds)" if self.limit else ""
+        return f"it ended with {name_of_code(code)}{over}, and said: {said or 'nothing'}"
+>>>>>>> help-trust
 
     def kill(self) -> None:
         """End it and what it has started, as a failing power supply does."""
@@ -96,6 +117,17 @@ class Child:
     def _all_said(self) -> str:
         return f"{self.said()}\n{self.complaints()}"
 
+    def kill_late(self, seconds: float) -> None:
+        """End it since its time is over."""
+        if self.process.poll() is None:
+            self.limit = seconds
+            self.kill()
+
+
+def name_of_code(code: int) -> str:
+    """Return an exit code in words: that of a process which a signal ended is negative."""
+    return f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
+
 
 @contextmanager
 def started(command: Command, *, seconds: float = 120, **settings: Any) -> Iterator[Child]:
@@ -112,7 +144,13 @@ def started(command: Command, *, seconds: float = 120, **settings: Any) -> Itera
         with (place / "stdout").open("wb") as said, (place / "stderr").open("wb") as complaints, _heeded_signals():
             settings = {"stdin": DEVNULL, "stdout": said, "stderr": complaints, **settings}
             process = subprocess.Popen(list(map(str, command)), text=True, start_new_session=True, **settings)
+<<<<<<< HEAD
         child = Child(process, place)
+=======
+        child = Child(process, output)
+        limit = threading.Timer(seconds, child.kill_late, [seconds])
+        limit.start()
+>>>>>>> help-trust
         try:
             with _limit(seconds, child._end_late):
                 yield child

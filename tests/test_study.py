@@ -222,7 +222,7 @@ def test_a_launched_process_works_for_itself(monkeypatch):
 
 
 def test_processes_wait_until_the_first_has_opened_the_folder(cheap, monkeypatch):
-    from sketchloss.recipes import study as package
+    from sketchloss.recipes.study import whole as package
 
     monkeypatch.setattr(package, "WAITS", 2)
     monkeypatch.setattr(package, "WAIT_SECONDS", 0.01)

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from sketchloss.backbone import Backbone, BackboneConfig, Origin
-from sketchloss.files import read_json, write_json, write_tensors
+from sketchloss.files import check_permission, read_json, write_json, write_tensors
 from sketchloss.quantised import quantise, restore
 from sketchloss.stored import build_config, check_types, check_version
 
@@ -136,7 +136,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     Raises:
         ValueError: if the file is truncated, of another kind, or a pickle with anything but tensors in it; or if a
             tensor is sparse, quantised, or by far larger than what is stored of it.
+        OSError: if it is not there, or may not be read.
     """
+    check_permission(path)
     if path.suffix == ".safetensors":
         try:
             tensors = restore(load_file(path))
