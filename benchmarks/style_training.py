@@ -17,12 +17,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sketchloss import load_backbone
-from sketchloss.backbone import freeze
 from sketchloss.data.doodles import KINDS, doodle
 from sketchloss.images import to_tensor
 from sketchloss.loss import PAPER_LAYERS, gram
 from sketchloss.memory import reuse_freed_memory
 from sketchloss.models.stylizer import Stylizer, StylizerConfig
+from sketchloss.networks.backbone import freeze
 from sketchloss.report.tables import markdown_table
 from sketchloss.style_loss import StyleTransferLoss, total_variation
 

@@ -15,7 +15,8 @@ from sketchloss import SketchLoss
 from sketchloss.balance import gradient_norms
 from sketchloss.data.loading import to_unit_range
 from sketchloss.data.sources import open_sketches
-from sketchloss.loss import DEFAULT_LAYERS, PAPER_LAYERS
+from sketchloss.loss import PAPER_LAYERS
+from sketchloss.networks.vgg import VGG
 from sketchloss.report.tables import markdown_table
 
 SIDE, STEP = 128, 2
@@ -53,7 +54,7 @@ def compare_sides() -> str:
 def compare_taps() -> str:
     """What each tap pulls alone, and costs."""
     pulls, costs, least = {}, {}, {}
-    for tap in dict.fromkeys((*DEFAULT_LAYERS, *PAPER_LAYERS, "relu5_3")):
+    for tap in dict.fromkeys((*VGG.default_layers, *PAPER_LAYERS, "relu5_3")):
         loss = SketchLoss(layers=(tap,))
         pulls[tap] = mean(pull(loss(pred, target), pred) for pred, target in pairs(SIDE))
         with FlopCounterMode(display=False) as counter:

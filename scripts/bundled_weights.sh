@@ -37,7 +37,7 @@ wait
 import sys
 
 from sketchloss import load_backbone, save_backbone
-from sketchloss.weights import bundled_folder
+from sketchloss.networks.weights import bundled_folder
 
 save_backbone(load_backbone(sys.argv[1], classes=()), bundled_folder("sketch"))
 save_backbone(load_backbone(sys.argv[2], classes=()), bundled_folder("sketch-plain"), quantised=True)

@@ -21,7 +21,7 @@ from sketchloss.data.ignorable import THICKER, THINNER, shifted
 from sketchloss.data.stroke_drawings import StrokeDrawing, open_drawings
 from sketchloss.data.stroke_edits import by_other_hand, removed
 from sketchloss.images import to_tensor
-from sketchloss.weights import load_backbone, weights_digest
+from sketchloss.networks.weights import load_backbone, weights_digest
 
 #: How much the other hand differs, in units of the doodles' hand (0.01 of the side for long strokes).
 HAND = 2.0

@@ -21,13 +21,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sketchloss import load_backbone
-from sketchloss.backbone import Backbone, freeze
 from sketchloss.blank_paper import BlankPaper, Paper
 from sketchloss.data.stroke_drawings import open_drawings
 from sketchloss.feature_distance import feature_distance
 from sketchloss.files import write_json
 from sketchloss.ink_distance import ink_distance, through_windows
 from sketchloss.loss import PAPER_LAYERS, Features, check_layers
+from sketchloss.networks.backbone import Backbone, freeze
 from sketchloss.probing import probe_distance
 from sketchloss.probing.fooled import fooled, open_halves
 from sketchloss.probing.trials import make_trials

@@ -32,15 +32,9 @@ class Child:
 
     def __init__(self, process: subprocess.Popen[str], place: Path) -> None:
         self.process = process
-<<<<<<< HEAD
         self.overdue = False
         """Whether it was ended because its time was up."""
         self._place = place
-=======
-        self.limit: float | None = None
-        """After so many seconds it was killed; None if it was not."""
-        self._output = output
->>>>>>> help-trust
 
     def said(self) -> str:
         """Return what it has said on stdout so far."""
@@ -50,7 +44,6 @@ class Child:
         """Return what it has said on stderr so far."""
         return (self._place / "stderr").read_text(encoding="utf-8", errors="replace")
 
-<<<<<<< HEAD
     def exit_code(self) -> int:
         """Wait until it has ended; return its exit code, negative for a signal. Its time must not be up before."""
         code = self.process.wait()
@@ -82,24 +75,16 @@ class Child:
             seconds: after which it is killed.
         """
         assert self.process.stdout is not None
-        with _limit(seconds, self.kill), suppress(BrokenPipeError):
+        with _limit(seconds, self._end_late), suppress(BrokenPipeError):
             self.tell(line)
             return self.process.stdout.readline()
         return ""
-=======
-    def wait_until(self, reached: Callable[[], bool]) -> None:
-        """Wait for something that the process does; it must not end before."""
-        while not reached():
-            assert self.process.poll() is None, self.how_it_ended()
-            time.sleep(0.01)
 
     def how_it_ended(self) -> str:
         """Wait until it has ended; say how, and what it said last."""
-        code = self.wait()
-        said = self.said().strip()[-2000:]
-        over = f" (killed after its {self.limit:,.0f} seconds)" if self.limit else ""
-        return f"it ended with {name_of_code(code)}{over}, and said: {said or 'nothing'}"
->>>>>>> help-trust
+        code = self.process.wait(GONE)
+        over = ", killed because its time was up" if self.overdue else ""
+        return f"it ended with {name_of_code(code)}{over}, and said: {self._all_said().strip()[-2000:] or 'nothing'}"
 
     def kill(self) -> None:
         """End it and what it has started, as a failing power supply does."""
@@ -116,12 +101,6 @@ class Child:
 
     def _all_said(self) -> str:
         return f"{self.said()}\n{self.complaints()}"
-
-    def kill_late(self, seconds: float) -> None:
-        """End it since its time is over."""
-        if self.process.poll() is None:
-            self.limit = seconds
-            self.kill()
 
 
 def name_of_code(code: int) -> str:
@@ -144,13 +123,7 @@ def started(command: Command, *, seconds: float = 120, **settings: Any) -> Itera
         with (place / "stdout").open("wb") as said, (place / "stderr").open("wb") as complaints, _heeded_signals():
             settings = {"stdin": DEVNULL, "stdout": said, "stderr": complaints, **settings}
             process = subprocess.Popen(list(map(str, command)), text=True, start_new_session=True, **settings)
-<<<<<<< HEAD
         child = Child(process, place)
-=======
-        child = Child(process, output)
-        limit = threading.Timer(seconds, child.kill_late, [seconds])
-        limit.start()
->>>>>>> help-trust
         try:
             with _limit(seconds, child._end_late):
                 yield child

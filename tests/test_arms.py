@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from sketchloss import ARMS, Backbone, save_backbone
-from sketchloss.arms import ArmWeights
+from sketchloss.networks.arms import ArmWeights
+from sketchloss.networks.weights import weights_digest
 from sketchloss.recipes.class_separation import ClassSeparation
 from sketchloss.recipes.latent_diffusion import LatentDiffusion
 from sketchloss.recipes.lora_table import LoraTable
 from sketchloss.recipes.retrieval import Retrieval
 from sketchloss.recipes.style_table import StyleTable
 from sketchloss.recipes.style_transfer import StyleTransfer
-from sketchloss.weights import weights_digest
 
 
 @pytest.fixture(scope="module")

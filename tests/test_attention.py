@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sketchloss.attention import HALF_TWICE, AttentionGate, ChannelGate, SpatialGate, _mean, weigh_by_pooled
+from sketchloss.networks.attention import HALF_TWICE, AttentionGate, ChannelGate, SpatialGate, _mean, weigh_by_pooled
 
 ORDERS = ("channel_spatial", "spatial_channel", "parallel")
 

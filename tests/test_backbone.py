@@ -12,9 +12,11 @@ from safetensors.torch import save_file
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from sketchloss.attention import AttentionGate
-from sketchloss.backbone import ARMS, IMAGENET_MEAN, IMAGENET_STD, TAPS, Backbone, BackboneConfig, freeze
-from sketchloss.weights import load_backbone, save_backbone
+from sketchloss.networks.arms import ARMS
+from sketchloss.networks.attention import AttentionGate
+from sketchloss.networks.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone, freeze
+from sketchloss.networks.vgg import TAPS, BackboneConfig
+from sketchloss.networks.weights import load_backbone, save_backbone
 
 # Printed by `torchvision.models.vgg16().features`.
 TORCHVISION_TAPS = {

@@ -11,7 +11,7 @@ import torch
 from child_process import finished
 from sketchloss import Backbone, doctor
 from sketchloss.cli import main
-from sketchloss.weights import bundled_folder
+from sketchloss.networks.weights import bundled_folder
 
 
 def test_a_sound_installation_works(capsys):
@@ -90,7 +90,7 @@ def test_broken_weights_fail_the_self_test(value, failed):
 
 
 def test_missing_weights_are_a_finding_and_exit_code_1(tmp_path, monkeypatch, capsys):
-    for module in ("sketchloss.doctor", "sketchloss.weights"):
+    for module in ("sketchloss.doctor", "sketchloss.networks.weights"):
         monkeypatch.setattr(f"{module}.bundled_folder", lambda name: tmp_path / name)
     assert main(["doctor", "--json"]) == 1
     report = json.loads(capsys.readouterr().out)

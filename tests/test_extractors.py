@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from sketchloss.backbone import Backbone
 from sketchloss.extractors import Extractor, backbone_extractor, embed_images
+from sketchloss.networks.backbone import Backbone
 
 
 def test_backbone_extractor_averages_without_normalising():

@@ -16,7 +16,7 @@ from sketchloss import Backbone
 from sketchloss.data.loading import hold_if_small
 from sketchloss.data.sources import Sketches, open_sketches
 from sketchloss.features import STALE_SECONDS, cache_folder, cached_features, pixels_digest
-from sketchloss.weights import weights_digest
+from sketchloss.networks.weights import weights_digest
 
 # What a process of its own runs: features of doodles, slowly, so that it can be killed in the middle.
 SLOW = """
@@ -116,7 +116,7 @@ def test_other_weights_pixels_order_or_transform_never_meet_the_same_file(backbo
 
 
 def test_classifier_and_frozen_copies_do_not_matter_to_the_digest(backbone):
-    from sketchloss.backbone import freeze
+    from sketchloss.networks.backbone import freeze
 
     torch.manual_seed(0)
     tuned = Backbone(width=0.1, classes=("a", "b")).eval()

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from sketchloss.backbone import Backbone
+from sketchloss.networks.backbone import Backbone
+from sketchloss.networks.weights import load_backbone, save_backbone
 from sketchloss.training.groups import parameter_groups
-from sketchloss.weights import load_backbone, save_backbone
 
 RATES = {"lr": 1e-4, "new_lr_factor": 10.0, "gate_lr_factor": 30.0, "weight_decay": 0.01, "gate_weight_decay": 0.002}
 HEAD = {"classifier.2.weight", "classifier.2.bias"}

@@ -154,7 +154,17 @@ def test_mends_bring_values_into_the_range(images, value_range, without_type_che
     "value_range",
     [
         *("01", b"01", None, 1, (), (1,), (0, 1, 2), (1, 0), (1, 1), (0, float("inf")), (float("nan"), 1)),
-        *((-float("inf"), 1), ("a", "b"), ("0", "1"), (None, 1), (0, 1e39), (-3e38, 3e38), (0, 1e-40), [[0, 1]], (0, 1j)),
+        *(
+            (-float("inf"), 1),
+            ("a", "b"),
+            ("0", "1"),
+            (None, 1),
+            (0, 1e39),
+            (-3e38, 3e38),
+            (0, 1e-40),
+            [[0, 1]],
+            (0, 1j),
+        ),
     ],
     ids=repr,
 )

@@ -260,7 +260,7 @@ def test_a_refusal_takes_neither_minutes_nor_gigabytes_and_needs_no_type_checks(
         from sketchloss.models.embedder import load_embedder
         from sketchloss.models.judge import load_judge
         from sketchloss.models.stylizer import load_stylizer
-        from sketchloss.weights import load_backbone
+        from sketchloss.networks.weights import load_backbone
 
         load = dict(backbone=load_backbone, embedder=load_embedder, judge=load_judge, stylizer=load_stylizer)
         with open("/proc/self/statm") as file:
@@ -332,7 +332,7 @@ GALLERY = {
         ({"image_size": "big"}, "gallery.json: image_size is 'big': it must be a whole number"),
         ({"image_size": 10**9}, "gallery.json: image_size is 1000000000: it must be from 1 to 8,192"),
         ({"exact_below": -1}, "gallery.json: exact_below is -1"),
-        ({"layer": "relu9_9"}, "gallery.json: layer 'relu9_9' is unknown"),
+        ({"layer": ""}, "gallery.json: layer is empty"),
         ({"built": 1}, "gallery.json: built is 1: it must be true or false"),
         ({"version": 99}, "is a gallery of version 99"),
         ({"version": [1]}, "is a gallery of version [1]"),
@@ -358,7 +358,7 @@ def test_settings_of_a_gallery_that_cannot_be(changes, said, tmp_path):
     ids=str,
 )
 def test_a_calibration_that_cannot_be(changes, said, tmp_path):
-    from sketchloss.weights import bundled_folder
+    from sketchloss.networks.weights import bundled_folder
 
     stored = json.loads(bundled_folder("calibration.json").read_text())
     if changes is None:

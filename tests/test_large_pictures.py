@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import sketchloss.loss
-import sketchloss.patches
+import sketchloss.networks.patches
 from sketchloss import Backbone, SketchLoss
 from sketchloss.loss import PAPER_LAYERS
 
@@ -13,7 +13,7 @@ SIZE = 289, 190
 
 @pytest.fixture(autouse=True)
 def small_patches(monkeypatch):
-    monkeypatch.setattr(sketchloss.patches, "SIDE", 64)
+    monkeypatch.setattr(sketchloss.networks.patches, "SIDE", 64)
 
 
 def _drawing(seed: int) -> torch.Tensor:

@@ -18,7 +18,7 @@ from torch import nn
 from child_process import finished
 from sketchloss.diffusion.pipeline import StableDiffusionPipeline, build_tiny, load_text_to_image, save_pipeline
 from sketchloss.lora import add_lora, draw, find_lora, load_lora, merge_lora, read_about, save_lora
-from sketchloss.weights import bundled_folder
+from sketchloss.networks.weights import bundled_folder
 
 FILE = "pytorch_lora_weights.safetensors"
 PLAIN = """

@@ -21,7 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import sketchloss.loss
 from child_process import finished
 from sketchloss import Backbone, SketchLoss, gram
-from sketchloss.loss import BEFORE_0_2, DEFAULT_LAYERS, PAPER_LAYERS
+from sketchloss.loss import BEFORE_0_2, PAPER_LAYERS
 
 #: Position by position; and all.
 PLAIN = ("l1", "l2", "cosine")
@@ -700,7 +700,7 @@ def test_the_shallowest_taps_take_the_smallest_images():
     assert loss(torch.zeros(1, 3, 1, 1), torch.ones(1, 3, 1, 1)) > 0
     assert SketchLoss(Backbone(width=0.125, attention=True, downsample="none")).minimum_size == 2
     default = SketchLoss(Backbone(width=0.125))
-    assert list(default.layers) == list(DEFAULT_LAYERS) == ["relu1_2", "relu2_2", "relu3_3", "relu4_1"]
+    assert list(default.layers) == list(default.backbone.default_layers) == ["relu1_2", "relu2_2", "relu3_3", "relu4_1"]
     assert default.metric == "ink"
     assert default.minimum_size == 8
     before = SketchLoss(Backbone(width=0.125), **BEFORE_0_2)

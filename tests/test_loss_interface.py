@@ -276,8 +276,7 @@ def test_pages_that_were_looked_at_do_not_go_into_files_and_copies():
     [
         ({"style_weight": "a"}, "style_weight is 'a': it must be a number"),
         ({"content_weight": None}, "content_weight is None: it must be a number"),
-        ({"layers": None}, "layers is None: give names such as"),
-        ({"layers": 3}, "layers is 3: give names such as"),
+        ({"layers": 3}, "layers is 3: give names of layers"),
         ({"layers": ("relu1_2", "relu1_2")}, "layers names relu1_2 twice: give it a weight instead"),
         ({"layers": {"relu1_2": "1"}}, "weight of relu1_2 is '1': it must be a number"),
         ({"invert": "yes"}, "invert is 'yes': it must be True or False"),

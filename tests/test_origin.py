@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from sketchloss.backbone import Backbone, Origin
 from sketchloss.data.doodles import doodle
+from sketchloss.networks.backbone import Backbone, Origin
+from sketchloss.networks.weights import load_backbone, save_backbone, weights_digest
 from sketchloss.recipes.finetune import Finetune, finetune
-from sketchloss.weights import load_backbone, save_backbone, weights_digest
 
 pytestmark = pytest.mark.usefixtures("fresh_accelerate")
 

@@ -3,16 +3,16 @@
 import pytest
 import torch
 
-import sketchloss.patches
+import sketchloss.networks.patches
 from sketchloss import Backbone
-from sketchloss.patches import InPatches
+from sketchloss.networks.patches import InPatches
 
 LAYERS = ("relu1_2", "relu2_2", "pool3", "relu4_3")
 
 
 @pytest.fixture(autouse=True)
 def small_patches(monkeypatch):
-    monkeypatch.setattr(sketchloss.patches, "SIDE", 64)
+    monkeypatch.setattr(sketchloss.networks.patches, "SIDE", 64)
 
 
 def _backbone(**settings) -> Backbone:

@@ -25,8 +25,8 @@ from sketchloss.features import cache_folder
 from sketchloss.files import check_permission, write_atomic, write_json
 from sketchloss.gallery import Gallery
 from sketchloss.gallery.adding import look_at
+from sketchloss.networks.weights import load_backbone, read_tensors
 from sketchloss.stylize.plan import plan_pictures
-from sketchloss.weights import load_backbone, read_tensors
 
 
 def give_away(place: Path) -> None:

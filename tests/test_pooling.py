@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from kornia.filters import max_blur_pool2d
 
-from sketchloss.backbone import Backbone
-from sketchloss.pooling import BlurredPool, new_pool
-from sketchloss.weights import load_backbone, save_backbone, weights_digest
+from sketchloss.networks.backbone import Backbone
+from sketchloss.networks.pooling import BlurredPool, new_pool
+from sketchloss.networks.weights import load_backbone, save_backbone, weights_digest
 
 FILTER = torch.tensor([1.0, 2.0, 1.0], dtype=torch.float64)[:, None] * torch.tensor([1.0, 2.0, 1.0]) / 16
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from sketchloss import Backbone, load_backbone, save_backbone
-from sketchloss.quantised import quantise, restore
-from sketchloss.weights import read_tensors
+from sketchloss.networks.quantised import quantise, restore
+from sketchloss.networks.weights import read_tensors
 
 
 @given(st.integers(0, 2**31), st.sampled_from([1e-7, 1e-4, 1.0, 100.0]))

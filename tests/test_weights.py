@@ -21,11 +21,12 @@ from safetensors.torch import save_file
 import sketchloss.files
 from child_process import finished
 from sketchloss import SketchLoss, sketch_loss, to_tensor
-from sketchloss.attention import AttentionGate
-from sketchloss.backbone import Backbone, BackboneConfig
 from sketchloss.data.doodles import doodle
 from sketchloss.files import write_json
-from sketchloss.weights import bundled_folder, load_backbone, read_config, read_tensors, save_backbone
+from sketchloss.networks.attention import AttentionGate
+from sketchloss.networks.backbone import Backbone
+from sketchloss.networks.vgg import BackboneConfig
+from sketchloss.networks.weights import bundled_folder, load_backbone, read_config, read_tensors, save_backbone
 
 DRAWING = torch.ones(1, 3, 64, 64)
 #: Of the colours in 0 to 255 that the Visual Geometry Group subtracted.

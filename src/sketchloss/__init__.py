@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any
 from sketchloss.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from sketchloss.attention import AttentionGate
-    from sketchloss.backbone import ARMS, TAPS, Backbone, BackboneConfig
     from sketchloss.cached_targets import CachedTargets
     from sketchloss.images import to_tensor
     from sketchloss.loss import SketchLoss, gram
     from sketchloss.loss_function import sketch_loss
+    from sketchloss.networks.arms import ARMS
+    from sketchloss.networks.attention import AttentionGate
+    from sketchloss.networks.backbone import Backbone
+    from sketchloss.networks.vgg import TAPS, BackboneConfig
+    from sketchloss.networks.weights import load_backbone, save_backbone
     from sketchloss.ranking import top_k_accuracy
     from sketchloss.separation import separation
-    from sketchloss.weights import load_backbone, save_backbone
 
 __version__ = version("sketchloss")
 
@@ -40,16 +42,16 @@ __all__ = [
 #: Name -> module that it comes from, which is imported when the name is first used: torch takes seconds, and the
 #: command line can give help, refuse a mistake and end on Ctrl+C without it.
 _HOMES = {
-    "ARMS": "backbone",
-    "TAPS": "backbone",
-    "AttentionGate": "attention",
-    "Backbone": "backbone",
-    "BackboneConfig": "backbone",
+    "ARMS": "networks.arms",
+    "TAPS": "networks.vgg",
+    "AttentionGate": "networks.attention",
+    "Backbone": "networks.backbone",
+    "BackboneConfig": "networks.vgg",
     "CachedTargets": "cached_targets",
     "SketchLoss": "loss",
     "gram": "loss",
-    "load_backbone": "weights",
-    "save_backbone": "weights",
+    "load_backbone": "networks.weights",
+    "save_backbone": "networks.weights",
     "separation": "separation",
     "sketch_loss": "loss_function",
     "to_tensor": "images",

@@ -9,11 +9,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sketchloss.backbone import Backbone
 from sketchloss.func_transforms import inside_transform
 from sketchloss.ink_distance import Floor
+from sketchloss.networks.backbone import Backbone
 
-#: Side in pixels of the page that the dot is on, and of the dot.
+#: Side in pixels of the page that the dot is on, where the backbone takes pages so small, and of the dot.
 PAGE, DOT = 64, 2
 #: Sizes of pages whose features are kept, as far as they have room in so many bytes; the last one always.
 KEPT, ROOM = 4, 2**28
@@ -40,6 +40,7 @@ class BlankPaper:
     def __init__(self, backbone: Backbone, layers: Iterable[str]) -> None:
         self._backbone = backbone
         self._layers = tuple(layers)
+        self._page = max(PAGE, backbone.minimum_size(self._layers))
         self._floors: dict[str, Floor] | None = None
         self._kept: OrderedDict[object, dict[str, Tensor]] = OrderedDict()
 
@@ -77,8 +78,8 @@ class BlankPaper:
         """Look at the dot. Done once, by itself where it is needed; before compiling, since it waits for the device."""
         if self._floors is not None:
             return
-        page = self._backbone.mean.new_ones((2, 3, PAGE, PAGE))
-        middle = slice((PAGE - DOT) // 2, (PAGE + DOT) // 2)
+        page = self._backbone.mean.new_ones((2, 3, self._page, self._page))
+        middle = slice((self._page - DOT) // 2, (self._page + DOT) // 2)
         page[1, :, middle, middle] = 0
         with torch.autocast(page.device.type, enabled=False):
             found = self._look(page)
@@ -93,7 +94,7 @@ class BlankPaper:
         """Return each tap's floor, for pictures of this size in pixels."""
         self.measure_floors()
         assert self._floors is not None
-        factor = (height * width) ** 0.5 / PAGE
+        factor = (height * width) ** 0.5 / self._page
         return {tap: self._floors[tap].times(factor) for tap in self._layers}
 
     def _papers(self, blank: dict[str, Tensor], height: int, width: int) -> dict[str, Paper]:

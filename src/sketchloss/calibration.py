@@ -19,8 +19,8 @@ import numpy as np
 
 from sketchloss.files import write_json
 from sketchloss.loss import SketchLoss
+from sketchloss.networks.weights import bundled_folder, weights_digest
 from sketchloss.stored import build_config, check_range, is_finite, read_described
-from sketchloss.weights import bundled_folder, weights_digest
 
 #: Kinds of pairs, from alike to different -> what they are, in words.
 KINDS = {

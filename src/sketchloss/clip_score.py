@@ -22,11 +22,11 @@ from torch import Tensor
 from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 from transformers.utils.constants import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
-from sketchloss.fitting import load_fitting
 from sketchloss.images import check_images, to_picture, to_tensor
+from sketchloss.networks.fitting import load_fitting
+from sketchloss.networks.weights import CONFIG, TENSORS, read_tensors
 from sketchloss.statistics import spread
 from sketchloss.stored import check_sizes
-from sketchloss.weights import CONFIG, TENSORS, read_tensors
 
 DEFAULT_CLIP = "openai/clip-vit-base-patch16"
 CLIP_PATH = "SKETCHLOSS_CLIP"  # environment variable

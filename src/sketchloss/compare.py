@@ -40,12 +40,12 @@ from sketchloss.images import (
     to_tensor,
 )
 from sketchloss.ink_amount import ink_amount, nearly_blank
-from sketchloss.loss import DEFAULT_LAYERS, DEFAULT_METRIC, SketchLoss
+from sketchloss.loss import DEFAULT_METRIC, SketchLoss
+from sketchloss.networks.weights import weights_digest
 from sketchloss.passed_over import later_pages, no_pictures, other_kinds
 from sketchloss.report.difference import Caption, draw_difference
 from sketchloss.tap_distance import VERSIONS, Metric
 from sketchloss.visible_ink import open_visible
-from sketchloss.weights import weights_digest
 
 # Pixels evaluated at once: 16 pairs at 256, so that large pictures need no more memory than small ones.
 BATCH_PIXELS = 16 * 256**2
@@ -64,12 +64,12 @@ class Compare:
     b: Annotated[Path, tyro.conf.Positional]
     """Likewise; of two folders, pictures of the same name (without suffix) are compared."""
     weights: str = "sketch"
-    """What looks at them: `sketch`, `imagenet`, a weights folder or file, or a hub repo."""
+    """What looks at them: `sketch`, `imagenet`, a weights folder or file, a hub repo, or `transformers:ID`."""
     metric: Metric = DEFAULT_METRIC
     """Distance between features: `ink`, which is relative to blank paper (0 the same drawing, 1 nothing in common), or
     `l1`, `l2`, `cosine`. The default of version 0.1 is `--metric l1 --layers relu3_3 relu4_3 relu5_3`."""
-    layers: tuple[str, ...] = DEFAULT_LAYERS
-    """Layers whose distances are averaged."""
+    layers: tuple[str, ...] = ()
+    """Layers whose distances are averaged; by default those that the weights' network names."""
     size: int = 256
     """Side in pixels of the square both are fitted into; 0: as they are, if both have one size."""
     map: Annotated[Path | None, tyro.conf.DisallowNone] = None
@@ -284,7 +284,7 @@ def compare(config: Compare) -> None:
         folder, file = (config.a, config.b) if config.a.is_dir() else (config.b, config.a)
         raise ValueError(f"{folder} is a folder and {file} a file: give two pictures or two folders")
     _check_outputs(config)
-    loss = SketchLoss(config.weights, layers=config.layers, metric=config.metric, check=False)
+    loss = SketchLoss(config.weights, layers=config.layers or None, metric=config.metric, check=False)
     loss = loss.to(_pick_device(config.device))
     result = _compare_folders(config, loss) if config.a.is_dir() else _compare_pictures(config, loss)
     sys.stdout.write(result + "\n")
@@ -423,7 +423,7 @@ def _origin(config: Compare, loss: SketchLoss) -> dict[str, Any]:
 
 
 def _to_json(config: Compare, loss: SketchLoss, result: dict[str, Any]) -> str:
-    how = {"weights": config.weights, "metric": config.metric, "layers": list(config.layers), "size": config.size}
+    how = {"weights": config.weights, "metric": config.metric, "layers": list(loss.layers), "size": config.size}
     how |= _origin(config, loss)
     return json.dumps({**how, "invert": config.invert, **result}, indent=2, ensure_ascii=False, allow_nan=False)
 

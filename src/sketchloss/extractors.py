@@ -9,11 +9,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sketchloss.backbone import Backbone
 from sketchloss.data.names import short_name
 from sketchloss.images import check_images
 from sketchloss.models.inception import URL, load_inception
-from sketchloss.weights import load_backbone
+from sketchloss.networks.backbone import Backbone
+from sketchloss.networks.weights import load_backbone
 
 INCEPTION_PATH = "SKETCHLOSS_INCEPTION"  # environment variable
 #: The extractor whose distances are called FID and KID.
@@ -32,7 +32,7 @@ class Extractor:
     """Least height and width in pixels."""
 
 
-def backbone_extractor(backbone: Backbone, name: str, layer: str = "relu5_3") -> Extractor:
+def backbone_extractor(backbone: Backbone, name: str, layer: str | None = None) -> Extractor:
     """Compare by a backbone's features: a layer's, averaged over positions, not normalised.
 
     Its name is such as "sketchloss sketch relu5_3".
@@ -40,17 +40,18 @@ def backbone_extractor(backbone: Backbone, name: str, layer: str = "relu5_3") ->
     Args:
         backbone: on the device to compute on.
         name: what its weights are called, such as `sketch`.
-        layer: any layer name; the default gives 512 numbers.
+        layer: any layer name; None or empty: the backbone's `embedding_layer`.
 
     Raises:
         ValueError: for an unknown layer.
     """
-    minimum = backbone.minimum_size((layer,))
+    whose = layer or backbone.embedding_layer
+    minimum = backbone.minimum_size((whose,))
 
     def embed(images: Tensor) -> Tensor:
-        return backbone(images.to(backbone.mean.device), (layer,))[layer].float().mean((2, 3))
+        return backbone(images.to(backbone.mean.device), (whose,))[whose].float().mean((2, 3))
 
-    return Extractor(f"sketchloss {name} {layer}", embed, minimum)
+    return Extractor(f"sketchloss {name} {whose}", embed, minimum)
 
 
 def inception_extractor(path: str | Path | None = None, *, device: str | torch.device = "cpu") -> Extractor:
@@ -76,7 +77,7 @@ def inception_extractor(path: str | Path | None = None, *, device: str | torch.d
 def open_extractors(
     names: Sequence[str],
     *,
-    layer: str,
+    layer: str | None = None,
     image_size: int,
     inception: Path | None = None,
     device: str | torch.device = "cpu",
@@ -85,7 +86,7 @@ def open_extractors(
 
     Args:
         names: of backbones, as for `load_backbone`.
-        layer: of these.
+        layer: of these; None or empty: of each its `embedding_layer`.
         image_size: side of the images in pixels.
         inception: the FID Inception's weights file, to have it as the last.
         device: to compute on.
@@ -103,6 +104,19 @@ def open_extractors(
         if image_size < extractor.minimum:
             raise ValueError(f"image_size is {image_size}: {extractor.name} needs at least {extractor.minimum} pixels")
     return found
+
+
+def shared_layer(names: Sequence[str]) -> str:
+    """Return the `embedding_layer` of these backbones; empty if they have different ones.
+
+    Args:
+        names: as for `load_backbone`.
+
+    Raises:
+        ValueError: as `load_backbone`.
+    """
+    layers = {load_backbone(name).embedding_layer for name in names}
+    return layers.pop() if len(layers) == 1 else ""
 
 
 @torch.no_grad()

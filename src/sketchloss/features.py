@@ -21,12 +21,12 @@ from jaxtyping import Float, Float16
 from torch import Tensor
 from tqdm import tqdm
 
-from sketchloss.backbone import Backbone
 from sketchloss.data.captions import Captioned
 from sketchloss.data.loading import HeldPictures, HeldSketches, load_batches, to_unit_range
 from sketchloss.data.sources import Sketches
 from sketchloss.files import write_atomic, write_json
-from sketchloss.weights import weights_digest
+from sketchloss.networks.backbone import Backbone
+from sketchloss.networks.weights import weights_digest
 
 Precision = Literal["no", "bf16"]
 
@@ -42,7 +42,7 @@ def embed_sketches(
     backbone: Backbone,
     sketches: Sketches | HeldSketches,
     *,
-    layer: str = "relu5_3",
+    layer: str | None = None,
     batch_size: int = 64,
     workers: int | None = None,
     progress: bool = False,
@@ -52,7 +52,7 @@ def embed_sketches(
     Args:
         backbone: on the device to compute on.
         sketches: at their own image size.
-        layer: whose features are averaged over positions, as for `Backbone.embed`.
+        layer: whose features are averaged over positions; None: the backbone's `embedding_layer`.
         batch_size: images at once.
         workers: as for `load_batches`.
         progress: show a bar.
@@ -60,7 +60,7 @@ def embed_sketches(
     Raises:
         ValueError: if the sketches are too small for the layer, or a file is unreadable.
     """
-    batches = _evaluate(backbone, sketches, layer, 1, "no", batch_size, workers, progress)
+    batches = _evaluate(backbone, sketches, layer or backbone.embedding_layer, 1, "no", batch_size, workers, progress)
     return F.normalize(torch.cat(list(batches)), dim=1)
 
 
@@ -68,7 +68,7 @@ def cached_features(
     backbone: Backbone,
     sketches: Sketches | HeldSketches,
     *,
-    layer: str = "relu5_3",
+    layer: str | None = None,
     grid: int = 1,
     folder: str | Path | None = None,
     precision: Precision = "no",
@@ -83,7 +83,7 @@ def cached_features(
         backbone: on the device to compute on.
         sketches: at their own image size. Their pixels are looked at each time, to see that they are the same; what is
             held in memory is quicker.
-        layer: any layer name.
+        layer: any layer name; None: the backbone's `embedding_layer`.
         grid: average the layer's map onto at most so many positions each way, and flatten it: f is channels x grid x
             grid at most; with 1, the channels.
         folder: where the files are kept; by default as `cache_folder` says. It may be emptied at any time.
@@ -103,6 +103,7 @@ def cached_features(
     """
     if grid < 1:
         raise ValueError(f"grid is {grid}: it must be at least 1")
+    layer = layer or backbone.embedding_layer
     folder = cache_folder() if folder is None else Path(folder)
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file: give a folder to keep features in")

@@ -8,11 +8,11 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from sketchloss.backbone import Backbone
 from sketchloss.blank_paper import BlankPaper
 from sketchloss.feature_distance import PlainMetric, position_distance
 from sketchloss.ink_distance import joins, relative_distance, relative_ink
-from sketchloss.patches import BlankPage, InPatches, Patch
+from sketchloss.networks.backbone import Backbone
+from sketchloss.networks.patches import BlankPage, InPatches, Patch
 from sketchloss.tap_distance import Metric
 from sketchloss.target_features import Features
 

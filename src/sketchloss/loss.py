@@ -13,25 +13,26 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sketchloss.backbone import Backbone, freeze, tap_index
 from sketchloss.blank_paper import BlankPaper, Paper
 from sketchloss.func_transforms import inside_transform
 from sketchloss.image_contract import check_images, check_value_range
 from sketchloss.large_pictures import FEATURES_PER_PIXEL, LARGE, LargePictures
 from sketchloss.masks import check_mask
+from sketchloss.networks.backbone import Backbone, freeze
+from sketchloss.networks.paper_layers import LAYERS_BEFORE_0_2
+from sketchloss.networks.paper_layers import PAPER_LAYERS as PAPER_LAYERS
+from sketchloss.networks.weights import load_backbone, weights_digest
 from sketchloss.tap_distance import Metric, check_metric, needs_paper, tap_distance, tap_map
 from sketchloss.target_features import Features, KeptFeatures, check_features, check_kept
-from sketchloss.weights import load_backbone, weights_digest
 
 Reduction = Literal["mean", "sum", "none"]
 
-#: Johnson et al.'s four taps, for training generators as the paper does, which names no others.
-PAPER_LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
-#: The taps and the metric that both judge drawings and guide strokes well (docs/results.md, chosen on half of the
-#: drawings there).
-DEFAULT_LAYERS, DEFAULT_METRIC = ("relu1_2", "relu2_2", "relu3_3", "relu4_1"), "ink"
-#: The settings that were the default before 0.2: `SketchLoss(**BEFORE_0_2)` gives its formula and taps; its numbers, with that version's weights.
-BEFORE_0_2: dict[str, Any] = {"layers": ("relu3_3", "relu4_3", "relu5_3"), "metric": "l1"}
+#: The metric that both judges drawings and guides strokes well, with the default layers (docs/results.md, chosen on
+#: half of the drawings there).
+DEFAULT_METRIC: Metric = "ink"
+#: The settings that were the default before 0.2: `SketchLoss(**BEFORE_0_2)` gives its formula and
+#: taps; its numbers, with that version's weights.
+BEFORE_0_2: dict[str, Any] = {"layers": LAYERS_BEFORE_0_2, "metric": "l1"}
 
 
 def gram(features: Float[Tensor, "n c h w"], weight: Float[Tensor, "n 1 h w"] | None = None) -> Float[Tensor, "n c c"]:
@@ -75,7 +76,8 @@ class SketchLoss(nn.Module):
 
     Args:
         weights: a name or path for `load_backbone`, or a `Backbone`, which is copied.
-        layers: tap names, equally weighted, or a mapping from tap name to a weight ≥ 0.
+        layers: tap names, equally weighted, or a mapping from tap name to a weight ≥ 0; None: the backbone's
+            `default_layers`.
         metric: `ink` (ours, `sketchloss.ink_distance`: relative to blank paper, 0 the same drawing, 1 nothing in
             common), `l1` (the paper's: mean absolute difference), `l2` (mean squared), or `cosine` (1 - cosine at each
             position).
@@ -94,7 +96,7 @@ class SketchLoss(nn.Module):
         self,
         weights: str | Path | Backbone = "sketch",
         *,
-        layers: Sequence[str] | Mapping[str, float] = DEFAULT_LAYERS,
+        layers: Sequence[str] | Mapping[str, float] | None = None,
         metric: Metric = DEFAULT_METRIC,
         content_weight: float = 1.0,
         style_weight: float = 0.0,
@@ -104,7 +106,7 @@ class SketchLoss(nn.Module):
         value_range: Sequence[float | int] = (0.0, 1.0),
     ) -> None:
         super().__init__()
-        self.layers = check_layers(layers)
+        named = None if layers is None else check_layers(layers)
         check_metric(metric)
         if reduction not in ("mean", "sum", "none"):
             raise ValueError(f"reduction {reduction!r} is unknown: use mean, sum or none")
@@ -128,7 +130,9 @@ class SketchLoss(nn.Module):
             backbone = deepcopy(weights) if isinstance(weights, Backbone) else load_backbone(weights)
             # channels_last is the layout that CPU and GPU convolutions are fastest in.
             self.backbone = freeze(backbone).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-        # VGG's classifier is eight times the size of the features, and the loss has no use for it.
+        #: Tap name -> weight.
+        self.layers = check_layers(backbone.default_layers) if named is None else named
+        # A classifier can be eight times the size of the features, and the loss has no use for it.
         self.backbone.classifier = None
         #: Smallest height and width in pixels.
         self.minimum_size = self.backbone.minimum_size(self.layers)
@@ -371,7 +375,7 @@ class SketchLoss(nn.Module):
     def _terms_of(
         self, pred: Tensor, target: Tensor | Features, mask: Tensor | None
     ) -> dict[tuple[str, str], Float[Tensor, " n"]]:
-        if _is_large(pred):
+        if self.backbone.in_patches and _is_large(pred):
             return self._terms_of_large(pred, target, mask)
         ours = self.backbone(pred, self.layers)
         theirs = self._target_features(target, ours)
@@ -427,20 +431,19 @@ def _images_at_once(images: Float[Tensor, "n 3 h w"]) -> int:
 
 
 def check_layers(layers: Sequence[str] | Mapping[str, float]) -> dict[str, float]:
-    """Return tap name -> weight; ValueError for unknown names, none, and weights that make no sum."""
+    """Return tap name -> weight; ValueError for no names, and weights that make no sum."""
     if isinstance(layers, str):
         raise ValueError(f"layers is the text {layers!r}: give a sequence such as ({layers!r},)")
     if not isinstance(layers, Iterable):
-        raise ValueError(f"layers is {layers!r}: give names such as ('relu3_3',), or a mapping from names to weights")
+        raise ValueError(f"layers is {layers!r}: give names of layers, or a mapping from names to weights")
     if not isinstance(layers, Mapping):
         layers = tuple(layers)
         if twice := [name for name in layers if layers.count(name) > 1]:
             raise ValueError(f"layers names {twice[0]} twice: give it a weight instead, such as {{{twice[0]!r}: 2.0}}")
     named = dict(layers) if isinstance(layers, Mapping) else dict.fromkeys(layers, 1.0)
     if not named:
-        raise ValueError("layers is empty: name at least one, such as relu3_3")
+        raise ValueError("layers is empty: name at least one, or leave it out")
     for name, weight in named.items():
-        tap_index(name)
         if not (isinstance(weight, Real) and 0 <= weight < float("inf")):
             raise ValueError(f"weight of {name} is {weight!r}: it must be a number, finite and not negative")
     if sum(named.values()) == 0:

@@ -8,10 +8,10 @@ from typing import Any, Literal, overload
 import torch
 from torch import Tensor
 
-from sketchloss.backbone import Backbone
-from sketchloss.loss import DEFAULT_LAYERS, SketchLoss, check_layers
+from sketchloss.loss import SketchLoss, check_layers
+from sketchloss.networks.backbone import Backbone
+from sketchloss.networks.weights import FileIdentity, identify_files
 from sketchloss.target_features import Features
-from sketchloss.weights import FileIdentity, identify_files
 
 
 @overload
@@ -33,7 +33,7 @@ def sketch_loss(
     mask: Tensor | None = None,
     return_parts: bool = False,
     weights: str | Path | Backbone = "sketch",
-    layers: Sequence[str] | Mapping[str, float] = DEFAULT_LAYERS,
+    layers: Sequence[str] | Mapping[str, float] | None = None,
     **settings: Any,
 ) -> Tensor | tuple[Tensor, dict[str, Tensor]]:
     """Return the perceptual loss between drawings: `SketchLoss` as a function.
@@ -58,7 +58,7 @@ def sketch_loss(
         ValueError: as `SketchLoss`.
         FileNotFoundError: if the files of a path are gone.
     """
-    taps = tuple(check_layers(layers).items())
+    taps = None if layers is None else tuple(check_layers(layers).items())
     fixed = tuple(
         sorted((name, tuple(value) if isinstance(value, list) else value) for name, value in settings.items())
     )
@@ -74,17 +74,18 @@ def sketch_loss(
 @torch.inference_mode(False)
 def _build_loss(
     weights: str | Path | Backbone,
-    taps: tuple[tuple[str, float], ...],
+    taps: tuple[tuple[str, float], ...] | None,
     settings: tuple[tuple[str, object], ...],
     device: torch.device | None,
 ) -> SketchLoss:
-    return SketchLoss(weights, layers=dict(taps), **dict(settings)).to(device)  # pyright: ignore[reportArgumentType]
+    layers = None if taps is None else dict(taps)
+    return SketchLoss(weights, layers=layers, **dict(settings)).to(device)  # pyright: ignore[reportArgumentType]
 
 
 @lru_cache(maxsize=4)
 def _build_loss_once(
     weights: str | Path,
-    taps: tuple[tuple[str, float], ...],
+    taps: tuple[tuple[str, float], ...] | None,
     settings: tuple[tuple[str, object], ...],
     device: torch.device | None,
     identity: tuple[FileIdentity, ...],  # noqa: ARG001 (part of the key)

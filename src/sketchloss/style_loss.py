@@ -8,10 +8,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sketchloss.backbone import Backbone, tap_index
 from sketchloss.feature_distance import PlainMetric, feature_distance
 from sketchloss.images import check_images
-from sketchloss.loss import PAPER_LAYERS, SketchLoss, gram
+from sketchloss.loss import SketchLoss, gram
+from sketchloss.networks.backbone import Backbone
+from sketchloss.networks.paper_layers import PAPER_CONTENT_LAYER, PAPER_LAYERS
 
 
 class StyleTransferLoss(nn.Module):
@@ -38,15 +39,15 @@ class StyleTransferLoss(nn.Module):
         self,
         weights: str | Path | Backbone = "sketch",
         *,
-        content_layer: str = "relu2_2",
+        content_layer: str = PAPER_CONTENT_LAYER,
         style_layers: Sequence[str] = PAPER_LAYERS,
         metric: PlainMetric = "l2",
     ) -> None:
         super().__init__()
-        tap_index(content_layer)
         if metric not in get_args(PlainMetric):
             raise ValueError(f"metric {metric!r} is unknown here: use l1, l2 or cosine")
         self.backbone = SketchLoss(weights, layers=style_layers, metric=metric).backbone
+        self.backbone.depth(content_layer)  # an unknown one is refused
         self.content_layer = content_layer
         self.style_layers = tuple(dict.fromkeys(style_layers))
         self.metric: PlainMetric = metric

@@ -26,9 +26,9 @@ from sketchloss.images import find_pictures, save_picture
 from sketchloss.loss import SketchLoss
 from sketchloss.models.stylizer import FORMAT as STYLIZER_FORMAT
 from sketchloss.models.stylizer import IN_PACKAGE, Stylizer, load_stylizer
+from sketchloss.networks.weights import CONFIG, TENSORS, bundled_folder, weights_digest
 from sketchloss.passed_over import other_kinds
 from sketchloss.stylize import prepare_stylizer
-from sketchloss.weights import CONFIG, TENSORS, bundled_folder, weights_digest
 
 #: Side of the square that compared drawings are fitted into, as `sketchloss compare` does.
 COMPARED_AT = 256

@@ -16,6 +16,8 @@ def short_name(source: str | Path) -> str:
         return ",".join(short_name(part.strip()) for part in str(source).split(","))
     start, question, options = str(source).rpartition("?") if "?" in str(source) else (str(source), "", "")
     kind, colon, _ = start.partition(":")
+    if kind == "transformers":  # a model, by its repo or its folder
+        return f"transformers:{short_name(start.removeprefix('transformers:'))}"
     if colon or question:
         return f"{kind}{question}{options}"
     return start if HUB_NAME.fullmatch(start) and not Path(start).exists() else Path(start).name or start

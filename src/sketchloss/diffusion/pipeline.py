@@ -31,7 +31,7 @@ from sketchloss.diffusion.bases import TINY as TINY
 from sketchloss.diffusion.quiet import StableDiffusionPipeline, quiet
 from sketchloss.diffusion.schedules import noise_schedule
 from sketchloss.files import contents, write_json
-from sketchloss.fitting import check_values
+from sketchloss.networks.fitting import check_values
 
 #: How long the prompts of the small model may be, in tokens.
 TINY_TOKENS = 16

@@ -20,7 +20,6 @@ from jaxtyping import Float, Float32
 from PIL import Image
 from torch import Tensor
 
-from sketchloss.backbone import Backbone
 from sketchloss.files import clear_left_behind
 from sketchloss.gallery.adding import Adding, AddReport, Progress, Walk, as_text, is_below, is_gone, is_one_of, walk
 from sketchloss.gallery.options import Labels
@@ -38,8 +37,9 @@ from sketchloss.gallery.settings import (
 )
 from sketchloss.gallery.table import LOCK, NAME, Known, PictureTable, check_place, writing
 from sketchloss.images import fit_square, to_tensor
+from sketchloss.networks.backbone import Backbone
+from sketchloss.networks.weights import weights_digest
 from sketchloss.visible_ink import open_visible
-from sketchloss.weights import weights_digest
 
 #: What `open_picture` takes.
 Picture = str | Path | bytes | Image.Image | np.ndarray | Tensor
@@ -120,7 +120,7 @@ class Gallery:
         *,
         weights: Weights = "sketch",
         image_size: int = 128,
-        layer: str = "relu5_3",
+        layer: str = "",
         exact_below: int = EXACT_BELOW,
         device: Device = "auto",
     ) -> "Gallery":
@@ -130,7 +130,7 @@ class Gallery:
             folder: new or empty.
             weights: as for `load_backbone`, or a backbone.
             image_size: side in pixels of the square that pictures are fitted into.
-            layer: whose features, averaged over positions, are the embedding.
+            layer: whose features, averaged over positions, are the embedding; empty: the `embedding_layer`.
             exact_below: from so many rows on an approximate index is made and used.
             device: what computes; `auto`: the GPU if there is one.
 
@@ -144,8 +144,9 @@ class Gallery:
         if folder.exists() and not PictureTable.can_be_made_in(folder):
             raise ValueError(f"{folder} is there and is no empty folder: name a new folder for the gallery")
         backbone = load_weights(weights, device)
-        minimum = _check_range(backbone, image_size=image_size, layer=layer, exact_below=exact_below)
-        dimension = int(_embed(backbone, torch.ones(1, 3, minimum, minimum), layer).shape[1])
+        layer = layer or backbone.embedding_layer
+        _check_range(backbone, image_size=image_size, layer=layer, exact_below=exact_below)
+        dimension = backbone.channels(layer)
         settings = Settings(name_weights(weights), weights_digest(backbone), image_size, layer, exact_below, built=True)
         folder.mkdir(parents=True, exist_ok=True)
         with writing(folder, wait=None):
@@ -234,6 +235,7 @@ class Gallery:
                 "to it, or name a new folder"
             )
         wanted = {name: settings.get(name, getattr(begun, name)) for name in ("image_size", "layer", "exact_below")}
+        wanted["layer"] = wanted["layer"] or begun.layer
         _check_range(load_weights(settings["weights"], device) if "weights" in settings else gallery.backbone, **wanted)
         with writing(gallery.folder, wait=None, tell=progress is True):
             is_empty = not len(gallery)
@@ -467,8 +469,8 @@ class Gallery:
         return _embed(self.backbone, images, self.settings.layer)
 
 
-def _check_range(backbone: Backbone, *, image_size: int, layer: str, exact_below: int) -> int:
-    """Refuse settings out of range; return the smallest image size in pixels."""
+def _check_range(backbone: Backbone, *, image_size: int, layer: str, exact_below: int) -> None:
+    """Refuse settings out of range."""
     if exact_below < 1:
         raise ValueError(f"exact_below is {exact_below}: it must be at least 1")
     minimum = backbone.minimum_size((layer,))
@@ -476,7 +478,6 @@ def _check_range(backbone: Backbone, *, image_size: int, layer: str, exact_below
         raise ValueError(f"image_size is {image_size}: {layer} needs at least {minimum} pixels")
     if image_size > LARGEST_SIDE:
         raise ValueError(f"image_size is {image_size}: {LARGEST_SIDE} pixels at most")
-    return minimum
 
 
 @torch.inference_mode()

@@ -27,7 +27,8 @@ class Build:
     folders: Annotated[tuple[Path, ...], tyro.conf.Positional, _required("FOLDERS")]
     """Folders of drawings; their subfolders are walked too."""
     weights: str = "sketch"
-    """What looks at them: `sketch`, `imagenet`, a weights folder or file, or a hub repo."""
+    """What looks at them: `sketch`, `sketch-plain`, `imagenet`, a weights folder or file, a hub repo, or
+    `transformers:ID`."""
     image_size: int = 128
     """Side in pixels of the square that drawings are fitted into."""
     labels: Labels = "folder"

@@ -7,11 +7,11 @@ from typing import Literal
 
 import torch
 
-from sketchloss.backbone import Backbone, tap_index
 from sketchloss.files import read_json, write_json
 from sketchloss.images import LARGEST_SIDE
+from sketchloss.networks.backbone import Backbone
+from sketchloss.networks.weights import NAMES, TRANSFORMERS, load_backbone, weights_digest
 from sketchloss.stored import build_config, check_range, show
-from sketchloss.weights import NAMES, load_backbone, weights_digest
 
 Weights = str | Path | Backbone
 Device = Literal["auto", "cpu", "cuda"]
@@ -47,7 +47,8 @@ class Settings:
     def __post_init__(self) -> None:
         check_range(self, ("image_size",), 1, LARGEST_SIDE)
         check_range(self, ("exact_below",), 0, 10**12)
-        tap_index(self.layer)
+        if not self.layer:
+            raise ValueError("layer is empty: it must name a layer of the backbone")
 
 
 def is_gallery(folder: Path) -> bool:
@@ -135,6 +136,10 @@ def load_matching(settings: Settings, given: Weights | None, device: Device, fol
             f"the gallery {folder} was made with the weights {settings.weights} "
             f"(fingerprint {settings.fingerprint[:12]}), these are {name} ({found[:12]}): {mend}"
         )
+    try:
+        backbone.depth(settings.layer)
+    except ValueError as error:
+        raise ValueError(f"{folder / FILE} is damaged ({error}): copy it again, or build the gallery anew") from None
     return backbone
 
 
@@ -142,5 +147,7 @@ def name_weights(weights: Weights) -> str:
     """Return what to call weights: their path, absolute, or their name."""
     if isinstance(weights, Backbone):
         return IN_PYTHON
+    if str(weights).startswith(TRANSFORMERS):
+        return TRANSFORMERS + name_weights(str(weights).removeprefix(TRANSFORMERS))
     is_path = str(weights) not in NAMES and Path(weights).exists()
     return os.path.abspath(weights) if is_path else str(weights)  # noqa: PTH100 (not resolved: links keep their names)

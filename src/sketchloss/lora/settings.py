@@ -7,14 +7,14 @@ from typing import Annotated, Literal
 
 import tyro
 
-from sketchloss.arms import WeightsPerArm
 from sketchloss.data.captions import Captioned, open_captioned
 from sketchloss.data.left_out import say_left_out
 from sketchloss.data.prompts import TEMPLATE, check_template
 from sketchloss.diffusion.bases import DEFAULT_BASE
 from sketchloss.diffusion.perceptual import Gate, SnrWeighting, Target
 from sketchloss.lora.adapters import LoraTargets
-from sketchloss.loss import PAPER_LAYERS
+from sketchloss.networks.arms import WeightsPerArm
+from sketchloss.networks.paper_layers import PAPER_LAYERS
 from sketchloss.tap_distance import Metric
 from sketchloss.training.checks import require_not_negative, require_positive
 
@@ -58,7 +58,7 @@ class LoraSettings(WeightsPerArm):
     decoded_part: float = 0.5
     """Side of the window that the term decodes, elsewhere at each step, as a share of the picture's; 1: all of it."""
     layers: tuple[str, ...] = PAPER_LAYERS
-    """Where the backbone's features are compared: relu1_1 to relu5_3, or pool1 to pool5."""
+    """Layers where the backbone's features are compared. The default are of VGG-16."""
     metric: Metric = "l1"
     """Distance of the features."""
     min_snr_gamma: Annotated[float | None, tyro.conf.DisallowNone] = None
@@ -130,7 +130,7 @@ class LoraSettings(WeightsPerArm):
         if not 0 <= self.unconditional < 1:
             raise ValueError(f"unconditional is {self.unconditional}: it must be at least 0 and less than 1")
         if not self.layers:
-            raise ValueError("layers is empty: name at least one, such as relu3_3")
+            raise ValueError("layers is empty: name at least one")
         check_template(self.template)
 
 

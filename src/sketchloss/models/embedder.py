@@ -11,9 +11,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sketchloss.files import write_json, write_tensors
-from sketchloss.fitting import load_fitting
+from sketchloss.networks.fitting import load_fitting
+from sketchloss.networks.weights import CONFIG, TENSORS, read_tensors
 from sketchloss.stored import build_config, check_range, read_described
-from sketchloss.weights import CONFIG, TENSORS, read_tensors
 
 FORMAT = "sketchloss embedder"
 Rows = Float[Tensor, "n f"] | Float[np.ndarray, "n f"]
@@ -41,7 +41,7 @@ class EmbedderConfig:
     """The classifier sees the unit embedding times this."""
     weights: str = ""
     """Digest of the backbone whose features it was trained on (`features.weights_digest`)."""
-    layer: str = "pool5"
+    layer: str = ""
     """Where the features were taken."""
     grid: int = 7
     """The map was averaged onto at most so many positions each way."""

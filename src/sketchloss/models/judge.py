@@ -20,10 +20,10 @@ from transformers import ResNetConfig, ResNetForImageClassification
 
 from sketchloss.extractors import Extractor
 from sketchloss.files import write_json, write_tensors
-from sketchloss.fitting import load_fitting
 from sketchloss.images import LARGEST_SIDE, check_images
+from sketchloss.networks.fitting import load_fitting
+from sketchloss.networks.weights import CONFIG, TENSORS, read_tensors
 from sketchloss.stored import build_config, check_range, read_described
-from sketchloss.weights import CONFIG, TENSORS, read_tensors
 
 FORMAT = "sketchloss judge"
 AT_ONCE = 256  # images judged together

@@ -10,9 +10,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sketchloss.files import read_json, write_json, write_tensors
-from sketchloss.fitting import load_fitting
+from sketchloss.networks.fitting import load_fitting
+from sketchloss.networks.weights import CONFIG, TENSORS, bundled_folder, read_tensors
 from sketchloss.stored import build_config, check_range, read_described, show
-from sketchloss.weights import CONFIG, TENSORS, bundled_folder, read_tensors
 
 FORMAT = "sketchloss stylizer"
 #: The one that comes with the package.

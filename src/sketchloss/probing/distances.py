@@ -19,9 +19,10 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from sketchloss.backbone import Backbone
 from sketchloss.blank_paper import BlankPaper
-from sketchloss.loss import PAPER_LAYERS, SketchLoss
+from sketchloss.loss import SketchLoss
+from sketchloss.networks.backbone import Backbone
+from sketchloss.networks.paper_layers import PAPER_LAYERS
 from sketchloss.probing.trials import Trials
 from sketchloss.ssim import ssim
 from sketchloss.tap_distance import Metric, needs_paper, tap_distance
@@ -31,9 +32,8 @@ Distance: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 #: What a family sees of n pictures: tensors whose first axis is n.
 Seen: TypeAlias = dict[str, Tensor]
 
-#: Name of the distance of embeddings: cosine distance of `EMBEDDED`, averaged over positions.
+#: Name of the distance of embeddings: cosine distance of the features that `Backbone.embed` averages over positions.
 EMBED = "embed"
-EMBEDDED = "relu5_3"
 #: Name of what a family of a backbone keeps of a picture's size: height and width in pixels.
 SIZE = "size"
 #: Features kept to be compared again take at most this many bytes.
@@ -118,9 +118,13 @@ class BackboneDistances:
     Args:
         name: what to call the family.
         backbone: copied.
-        taps: names of layers; the loss's own and the paper's come in any case.
+        taps: names of layers, from shallow to deep, each once; none: the backbone's `stages`. The loss's own come in
+            any case, and so do the paper's where the backbone has them.
         metrics: any of `METRICS`; the loss's own and the paper's come in any case.
         device: to compute on.
+
+    Raises:
+        ValueError: for an unknown layer, or layers named twice or not from shallow to deep.
     """
 
     symmetric = True
@@ -129,12 +133,17 @@ class BackboneDistances:
         self,
         name: str,
         backbone: Backbone,
-        taps: Sequence[str],
+        taps: Sequence[str] = (),
         *,
         metrics: Sequence[Metric] = (),
         device: str | torch.device = "cpu",
     ) -> None:
         self.name = name
+        #: What was asked for, or the backbone's `stages`.
+        self.asked = tuple(taps or backbone.stages)
+        depths = [backbone.depth(tap) for tap in self.asked]
+        if depths != sorted(set(depths)):
+            raise ValueError(f"taps are {', '.join(self.asked)}: name each once, from shallow to deep")
         loss = SketchLoss(backbone).to(device)
         self._backbone = loss.backbone
         #: Taps and weights that `SketchLoss` has by default; the weights sum to 1.
@@ -142,8 +151,11 @@ class BackboneDistances:
         #: Metric that `SketchLoss` has by default.
         self.default_metric: Metric = loss.metric
         self.metrics = tuple(dict.fromkeys((loss.metric, "l1", *metrics)))
-        self.taps = tuple(dict.fromkeys((*taps, *loss.layers, *PAPER_LAYERS)))
-        self._layers = tuple(dict.fromkeys((*self.taps, EMBEDDED)))
+        #: The paper's layers, equally weighted; none where the backbone is no VGG.
+        self.paper_layers = PAPER_LAYERS if set(PAPER_LAYERS) <= set(backbone.taps) else ()
+        self.taps = tuple(dict.fromkeys((*self.asked, *loss.layers, *self.paper_layers)))
+        self._embedded = backbone.embedding_layer
+        self._layers = tuple(dict.fromkeys((*self.taps, self._embedded)))
         self._paper = BlankPaper(self._backbone, self.taps)
         #: Smallest height and width in pixels.
         self.minimum_size = backbone.minimum_size(self._layers)
@@ -152,7 +164,7 @@ class BackboneDistances:
         """Return the taps' features, and the embedding."""
         features = self._backbone(images, self._layers)
         return {
-            EMBED: F.normalize(features[EMBEDDED].float().mean((2, 3)), dim=1),
+            EMBED: F.normalize(features[self._embedded].float().mean((2, 3)), dim=1),
             SIZE: torch.tensor(images.shape[-2:]).expand(len(images), 2),
             **{tap: features[tap] for tap in self.taps},
         }

@@ -7,8 +7,8 @@ from hashlib import blake2b
 from jaxtyping import Float
 from torch import Tensor
 
-from sketchloss.backbone import Backbone
 from sketchloss.loss import SketchLoss
+from sketchloss.networks.backbone import Backbone
 
 #: Batches whose features are kept: a drawing, what it is compared with, and blank paper.
 KEPT = 4

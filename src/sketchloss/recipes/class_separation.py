@@ -21,8 +21,6 @@ import torch
 import tyro
 from jaxtyping import Float16, Float32, Int64
 
-from sketchloss.arms import ArmWeights
-from sketchloss.backbone import ARMS, Backbone, tap_index
 from sketchloss.data.left_out import say_left_out
 from sketchloss.data.loading import HeldSketches, hold_if_small
 from sketchloss.data.names import short_name
@@ -31,6 +29,9 @@ from sketchloss.embedding_map import choose_sample, map_to_plane
 from sketchloss.features import Precision, cached_features, pixels_digest
 from sketchloss.files import claim_folder, read_json, write_atomic, write_json
 from sketchloss.models.embedder import Embedder, load_embedder
+from sketchloss.networks.arms import ARMS, ArmWeights
+from sketchloss.networks.backbone import Backbone
+from sketchloss.networks.weights import weights_digest
 from sketchloss.ranking import top_k_accuracy
 from sketchloss.report.arm_table import keep_comparisons
 from sketchloss.report.separation_figures import (
@@ -54,7 +55,6 @@ from sketchloss.separation import DistanceHistogram, Separation, distance_histog
 from sketchloss.statistics import Spread, format_spread, spread
 from sketchloss.training.held_folder import hold_run_folder
 from sketchloss.training.run import check_data
-from sketchloss.weights import weights_digest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +71,8 @@ class ClassSeparation(ArmWeights):
     """Sketches: `doodles`, a folder of class folders, a folder of QuickDraw .ndjson, or a hub data set."""
     heads: Annotated[Path | None, tyro.conf.DisallowNone] = None
     """Run of `sketchloss retrieval`: measure its trained embeddings, with its data, sizes, weights and seeds."""
-    layer: str = "relu5_3"
-    """Without `heads`: whose features, averaged over positions, are measured."""
+    layer: str = ""
+    """Without `heads`: whose features, averaged over positions, are measured; by default the embedding layer."""
     part: Literal["whole", "held-out"] = "whole"
     """Which sketches: all of them, as the paper, or of each seed those that its split holds out."""
     held_out: float = 0.1
@@ -113,8 +113,7 @@ class ClassSeparation(ArmWeights):
             raise ValueError(f"part {self.part!r} is unknown: use whole or held-out")
         if not 0 < self.held_out < 1:
             raise ValueError(f"held_out is {self.held_out}: it must lie between 0 and 1")
-        tap_index(self.layer)
-        if self.heads is not None and self.layer != "relu5_3":
+        if self.heads is not None and self.layer:
             raise ValueError(
                 f"layer is {self.layer}, but --heads measures the trained embedding: leave one of them out"
             )
@@ -166,6 +165,8 @@ def _class_separation(config: ClassSeparation) -> dict[str, Any]:
     # Set-up: mistakes are found before anything is written or takes long ---------------------------------------------
     if config.heads is not None:
         config = take_settings_of_run(config, config.heads)
+    elif not config.layer:
+        config = replace(config, layer=config.load(config.arms()[0]).embedding_layer)  # so that config.json names it
     arms = _arms_to_measure(config)
     _check_weights(config, arms)
 

@@ -22,13 +22,15 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from sketchloss.backbone import ARMS, Origin
 from sketchloss.data.augmentation import OVERSIZE, Augment
 from sketchloss.data.left_out import say_left_out
 from sketchloss.data.loading import hold_if_small, load_batches
 from sketchloss.data.names import short_name
 from sketchloss.data.sources import Sketches, open_sketches
 from sketchloss.memory import reuse_freed_memory
+from sketchloss.networks.arms import ARMS
+from sketchloss.networks.backbone import Origin
+from sketchloss.networks.weights import load_backbone, save_backbone
 from sketchloss.recipes.finetune_settings import PRESETS as PRESETS
 from sketchloss.recipes.finetune_settings import Finetune
 from sketchloss.training.accelerator import new_accelerator
@@ -40,7 +42,6 @@ from sketchloss.training.held_folder import hold_run_folder
 from sketchloss.training.meter import Meter
 from sketchloss.training.run import Run, check_run_folder
 from sketchloss.training.tuning_plan import check_sizes, plan_lines, plan_tuning
-from sketchloss.weights import load_backbone, save_backbone
 
 # What the result says of its licence, if the weights that it was started from did not say.
 UNKNOWN = "unknown"

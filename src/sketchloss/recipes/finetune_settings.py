@@ -6,16 +6,16 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from sketchloss.attention import GateInit
 from sketchloss.data.augmentation import CROP_AND_FLIP, Augmentation
-from sketchloss.pooling import Pooling
+from sketchloss.networks.attention import GateInit
+from sketchloss.networks.pooling import Pooling
 from sketchloss.training.checks import require_not_negative, require_positive
 from sketchloss.training.sizes import StepSizes, sizes_around
 
 
 @dataclass(frozen=True)
 class Finetune(Augmentation):
-    """Tune VGG-16, with or without attention, to classify sketches; its features become the loss.
+    """Tune VGG-16 or another network, with or without attention, to classify sketches; its features become the loss.
 
     Raises:
         ValueError: for a setting outside its range, naming it.
@@ -29,11 +29,11 @@ class Finetune(Augmentation):
     arm: Literal["attention+tuning", "tuning"] = "attention+tuning"
     """With attention gates or without."""
     weights: str = "imagenet"
-    """What to start from: a name (imagenet, sketch), a path, or a hub repo."""
+    """What to start from: a name (imagenet, sketch), a path, a hub repo, or another network as `transformers:ID`."""
     licence: Annotated[str | None, tyro.conf.DisallowNone] = None
     """Licence of those weights, such as CC-BY-4.0, if their config.json does not say; it is noted in the result's."""
     downsample: Literal["none", "max"] = "max"
-    """`none`: gates replace their pools (12 times the arithmetic); `max`: gate, then pool."""
+    """`none`: gates replace their pools (12 times the arithmetic); `max`: gate, then pool. Of VGG-16 alone."""
     gate_init: GateInit = "half"
     """`half`: gates start at 1/2 each, and the next convolution makes up for it; `open`: near 1; `ajar`: at 0.88;
     `default`: near 0.5."""

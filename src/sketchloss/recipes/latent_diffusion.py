@@ -46,6 +46,7 @@ from sketchloss.lora.networks import open_networks
 from sketchloss.lora.sampling import draw
 from sketchloss.lora.settings import LoraArm, LoraSettings, open_drawings
 from sketchloss.memory import reuse_freed_memory
+from sketchloss.networks.weights import weights_digest
 from sketchloss.report.figures import draw_curves
 from sketchloss.report.grid import draw_grid
 from sketchloss.training.accelerator import new_accelerator
@@ -56,7 +57,6 @@ from sketchloss.training.order import Order, seeded
 from sketchloss.training.plan import peak_memory
 from sketchloss.training.run import Run, check_data, check_run_folder
 from sketchloss.training.trained_part import TrainedPart, leave_out_frozen_weights
-from sketchloss.weights import weights_digest
 
 RESULT = "result.json"
 #: Timesteps that the validation losses are measured at, as shares of all.

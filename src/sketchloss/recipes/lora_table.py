@@ -12,7 +12,7 @@ same true drawings judges them. `--resume` trains and draws only what is not the
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeAlias
 
@@ -26,14 +26,13 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from tqdm import tqdm
 
-from sketchloss.arms import ArmWeights
 from sketchloss.clip_score import ClipScorer
 from sketchloss.data.captions import Captioned
 from sketchloss.data.loading import hold_if_small, load_batches, to_unit_range
 from sketchloss.data.prompts import readable
 from sketchloss.diffusion.pipeline import load_text_to_image
 from sketchloss.distances import distribution_distance
-from sketchloss.extractors import embed_images, open_extractors
+from sketchloss.extractors import embed_images, open_extractors, shared_layer
 from sketchloss.features import pixels_digest
 from sketchloss.files import read_json, write_atomic, write_json, write_tensors
 from sketchloss.images import save_picture, to_picture
@@ -43,6 +42,7 @@ from sketchloss.lora.sampling import draw
 from sketchloss.lora.settings import LoraArm, LoraSettings, open_drawings
 from sketchloss.memory import reuse_freed_memory
 from sketchloss.models.judge import Judge, JudgeConfig, load_judge, save_judge
+from sketchloss.networks.arms import ArmWeights
 from sketchloss.recipes.latent_diffusion import PRESETS as LORA_PRESETS
 from sketchloss.recipes.latent_diffusion import RESULT, LatentDiffusion, latent_diffusion
 from sketchloss.report.grid import draw_grid
@@ -106,8 +106,8 @@ class LoraTable(LoraSettings, ArmWeights):
     """Also measure what the base draws without a LoRA, and other true drawings."""
     extractors: tuple[str, ...] = ("imagenet", "sketch")
     """Weights whose features the Fréchet and kernel distances compare, beside the judge's."""
-    extractor_layer: str = "relu5_3"
-    """The layer that they are taken from, averaged over positions."""
+    extractor_layer: str = ""
+    """The layer that they are taken from, averaged over positions; by default each network's embedding layer."""
     inception: Annotated[Path | None, tyro.conf.DisallowNone] = None
     """The FID Inception's weights file, to measure the FID as well."""
     examples: int = 8
@@ -149,6 +149,8 @@ def lora_table(config: LoraTable) -> dict[str, Any]:
         ValueError: as `LoraTable`, `open_captioned` and `latent_diffusion`.
         TrainingStopped: if a loss is not finite.
     """
+    if not config.extractor_layer:
+        config = replace(config, extractor_layer=shared_layer(config.extractors))  # so that config.json names it
     check_run_folder(config.out, config, config.resume, free=MEASURING)
     with hold_run_folder(config.out):
         return _lora_table(config)

@@ -15,9 +15,9 @@ from sketchloss.data.names import short_name
 from sketchloss.data.sources import open_sketches
 from sketchloss.features import embed_sketches
 from sketchloss.files import write_json
+from sketchloss.networks.weights import load_backbone
 from sketchloss.ranking import top_k_accuracy
 from sketchloss.report.tables import markdown_table
-from sketchloss.weights import load_backbone
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,13 @@ class Neighbours:
     data: tuple[str, ...]
     """Sets of sketches: `doodles`, folders, or hub data sets."""
     weights: tuple[str, ...] = ("imagenet", "sketch")
-    """Names, paths or hub repos."""
+    """Names, paths, hub repos or `transformers:ID`."""
     image_size: int = 64
     """Side of the images in pixels."""
     per_class: Annotated[int | None, tyro.conf.DisallowNone] = None
     """Use at most this many sketches of a class."""
-    layer: str = "relu5_3"
-    """Whose features, averaged over positions, are compared."""
+    layer: str = ""
+    """Whose features, averaged over positions, are compared; by default each network's embedding layer."""
     seed: int = 0
     """Of the sample of each class, and of the line widths of stroke data."""
     json: Annotated[Path | None, tyro.conf.DisallowNone] = None
@@ -66,13 +66,14 @@ def neighbours(config: Neighbours) -> list[dict[str, Any]]:
         say_left_out(source, sketches.unreadable, sketches.passed_over)
         labels = torch.from_numpy(sketches.labels)
         for weights, backbone in backbones.items():
-            rows_of_set = embed_sketches(backbone, sketches, layer=config.layer)
+            layer = config.layer or backbone.embedding_layer
+            rows_of_set = embed_sketches(backbone, sketches, layer=layer)
             scores = top_k_accuracy(rows_of_set, labels, rows_of_set, labels, exclude_self=True)
             rows.append(
                 {
                     **{"data": source, "sketches": len(sketches), "classes": len(sketches.classes)},
                     "unreadable": len(sketches.unreadable),
-                    **{"weights": weights, "image_size": config.image_size, "layer": config.layer},
+                    **{"weights": weights, "image_size": config.image_size, "layer": layer},
                     **{f"top_{k}": value for k, value in scores.items()},
                 }
             )

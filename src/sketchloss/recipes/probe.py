@@ -13,7 +13,7 @@ the other half, on which nothing was chosen, is what the tables report. How to a
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,13 +23,12 @@ import tyro
 from jaxtyping import Float
 from torch import Tensor
 
-from sketchloss.arms import ArmWeights
-from sketchloss.backbone import tap_index
 from sketchloss.data.left_out import say_left_out
 from sketchloss.data.stroke_drawings import open_drawings, split_in_halves
 from sketchloss.files import claim_folder, write_atomic, write_json
 from sketchloss.images import LARGEST_SIDE, fit_square, save_picture, to_tensor
-from sketchloss.loss import PAPER_LAYERS
+from sketchloss.networks.arms import ArmWeights
+from sketchloss.networks.weights import load_backbone
 from sketchloss.probing.distances import (
     EMBED,
     BackboneDistances,
@@ -51,7 +50,6 @@ from sketchloss.report.tables import write_csv
 from sketchloss.tap_distance import METRICS, Metric
 from sketchloss.training.held_folder import hold_run_folder
 from sketchloss.triplets import Triplets, agreement, read_triplets
-from sketchloss.weights import load_backbone
 
 #: Drawings opened of each class: what is not asked about serves as rival, and gives strokes to add.
 PER_CLASS = 24
@@ -77,10 +75,10 @@ class Probe(ArmWeights):
     """Shares of the strokes that are removed, added, displaced, redrawn; also the hand's wobble."""
     image_size: int = 64
     """Side of the drawings in pixels."""
-    taps: tuple[str, ...] = ("relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3")
-    """Layers to measure each by itself, from shallow to deep."""
+    taps: tuple[str, ...] = ()
+    """Layers to measure each by itself, from shallow to deep; by default the last of each stage of the network."""
     weights: tuple[str, ...] = ()
-    """More weights beside the arms': names, paths or hub repos."""
+    """More weights beside the arms': names, paths, hub repos or `transformers:ID`."""
     distance: tuple[str, ...] = ()
     """Distances of your own, `module:function` or `file.py:function`: two batches (n, 3, h, w) in [0, 1] to (n,)."""
     baselines: Annotated[bool, tyro.conf.FlagConversionOff] = True
@@ -112,7 +110,8 @@ class Probe(ArmWeights):
                 raise ValueError(f"{name} is {value}: it must be {SMALLEST} to {LARGEST_SIDE} pixels")
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed is {self.seed}: it must be 0 to {2**32 - 1}")
-        self._check_taps()
+        if len(self.taps) > MOST_TAPS:
+            raise ValueError(f"taps names {len(self.taps)} layers: name {MOST_TAPS} at most")
         for name in ("weights", "distance"):
             values = getattr(self, name)
             if twice := [value for value in values if values.count(value) > 1]:
@@ -124,13 +123,6 @@ class Probe(ArmWeights):
         if self.triplets is None and not (self.pictures is None and self.kind is None):
             name = "kind" if self.pictures is None else "pictures"
             raise ValueError(f"{name} is {getattr(self, name)}, and there are no judgments: give --triplets too")
-
-    def _check_taps(self) -> None:
-        if not 1 <= len(self.taps) <= MOST_TAPS:
-            raise ValueError(f"taps names {len(self.taps)} layers: name 1 to {MOST_TAPS}")
-        depths = [tap_index(tap) for tap in self.taps]
-        if depths != sorted(set(depths)):
-            raise ValueError(f"taps are {', '.join(self.taps)}: name each once, from shallow to deep")
 
     def chooses(self) -> str | None:
         """Return the arm or weights to choose taps for; None: none."""
@@ -162,6 +154,8 @@ def _probe(config: Probe) -> dict[str, Any]:
     # Set-up: mistakes are found before anything is written or takes long ---------------------------------------------
     device = "cuda" if torch.cuda.is_available() else "cpu"
     families = _families(config, device)
+    asked = (tap for family in families if isinstance(family, BackboneDistances) for tap in family.asked)
+    config = replace(config, taps=tuple(dict.fromkeys(asked))[:MOST_TAPS])  # what config.json is to name
     triplets = None
     if config.triplets is not None:
         triplets = read_triplets(config.triplets, config.pictures, kind=config.kind)
@@ -192,7 +186,7 @@ def _probe(config: Probe) -> dict[str, Any]:
         if isinstance(family, BackboneDistances) and family.name == config.chooses():
             choose, report = zip(measured, halves, strict=True)
             default = family.default_layers, family.default_metric
-            chosen = choose_taps(choose, report, config.taps, default=default)
+            chosen = choose_taps(choose, report, family.asked, default=default)
             entries = [chosen["default"], chosen["best"], *chosen["best_of"], *chosen["top"]]
             for entry in entries:  # reported beside the choice, which is made
                 values = combine(judged, entry["layers"], entry["metric"]) if judged else None
@@ -310,18 +304,15 @@ def _rows(
                 "taps": family.default_layers,
                 "metric": metric,
             },
-            {
-                "name": f"{family.name}, the paper's l1",
-                "kind": "paper",
-                "taps": {tap: 1 / len(PAPER_LAYERS) for tap in PAPER_LAYERS},
-                "metric": "l1",
-            },
-            *(
-                {"name": f"{family.name}, {tap}", "kind": "tap", "taps": {tap: 1.0}, "metric": metric}
-                for tap in config.taps
-            ),
-            {"name": f"{family.name}, {EMBED}", "kind": EMBED, "taps": {}, "metric": "cosine"},
         ]
+        if family.paper_layers:
+            paper = {tap: 1 / len(family.paper_layers) for tap in family.paper_layers}
+            asked.append({"name": f"{family.name}, the paper's l1", "kind": "paper", "taps": paper, "metric": "l1"})
+        asked += [
+            {"name": f"{family.name}, {tap}", "kind": "tap", "taps": {tap: 1.0}, "metric": metric}
+            for tap in family.asked
+        ]
+        asked.append({"name": f"{family.name}, {EMBED}", "kind": EMBED, "taps": {}, "metric": "cosine"})
         asked = [{**plain, **whose, **one} for one in asked]
     else:
         kind = "own" if family.name in config.distance else "baseline"

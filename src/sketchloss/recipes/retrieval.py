@@ -10,7 +10,7 @@ A backbone's features do not change while a head is trained, so they are compute
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -27,8 +27,6 @@ from pytorch_metric_learning.samplers import MPerClassSampler
 from torch import Tensor
 from tqdm import tqdm
 
-from sketchloss.arms import ArmWeights
-from sketchloss.backbone import tap_index
 from sketchloss.data.left_out import say_left_out
 from sketchloss.data.loading import HeldSketches, hold_if_small
 from sketchloss.data.sources import Sketches, open_sketches
@@ -37,6 +35,8 @@ from sketchloss.files import read_json, write_atomic, write_json
 from sketchloss.images import save_picture
 from sketchloss.memory import reuse_freed_memory
 from sketchloss.models.embedder import Embedder, EmbedderConfig, load_embedder, save_embedder
+from sketchloss.networks.arms import ArmWeights
+from sketchloss.networks.weights import weights_digest
 from sketchloss.ranking import nearest, top_k_accuracy
 from sketchloss.report.arm_table import keep_comparisons
 from sketchloss.report.contact_sheet import Tile, draw_contact_sheet
@@ -55,7 +55,6 @@ from sketchloss.training.checks import require_positive
 from sketchloss.training.guards import TrainingStopped, require_finite
 from sketchloss.training.held_folder import hold_run_folder
 from sketchloss.training.run import check_run_folder, open_run_folder
-from sketchloss.weights import weights_digest
 
 SHOWN_QUERIES, SHOWN_SIDE = 8, 112
 #: Settings that change what is measured, not what is trained.
@@ -83,8 +82,8 @@ class Retrieval(ArmWeights):
     sketches (Sketchy's of one photo) stay together."""
     duplicates: Literal["ignore", "together"] = "ignore"
     """`together`: flipped or rotated copies of one picture stay on one side of the split."""
-    layer: str = "pool5"
-    """Whose features the head is trained on."""
+    layer: str = ""
+    """Whose features the head is trained on; by default the deepest layer."""
     grid: int = 7
     """Their map is averaged onto at most so many positions each way, as in VGG; 1: the head sees their average."""
     precision: Precision = "bf16"
@@ -135,7 +134,6 @@ class Retrieval(ArmWeights):
         self.check_counts(self.seeds)
         if self.cache is not None and self.cache.exists() and not self.cache.is_dir():
             raise ValueError(f"cache is {self.cache}, a file: give a folder")
-        tap_index(self.layer)
 
     def all_seeds(self) -> range:
         """Return the seed of each repeat."""
@@ -164,6 +162,8 @@ def retrieval(config: Retrieval) -> dict[str, Any]:
         ValueError: as `Retrieval`, `open_sketches`, `load_backbone` and `check_run_folder`.
         TrainingStopped: if a loss is not finite.
     """
+    if not config.layer:
+        config = replace(config, layer=config.load(config.arms()[0]).taps[-1])  # so that config.json names it
     check_run_folder(config.out, config, config.resume, free=MEASURING)
     with hold_run_folder(config.out):
         return _retrieval(config)
@@ -270,8 +270,7 @@ def _features(
         **{"layer": config.layer, "grid": config.grid, "precision": config.precision},
         **{"folder": config.cache, "workers": config.workers, "progress": True, "name": arm},
     )
-    smallest = torch.ones(1, 3, *[backbone.minimum_size([config.layer])] * 2, device=device)
-    channels = backbone(smallest, [config.layer])[config.layer].shape[1]
+    channels = backbone.channels(config.layer)
     averaged = [
         torch.from_numpy(rows[start : start + 1024].astype(np.float32)).unflatten(1, (channels, -1)).mean(2)
         for start in range(0, len(rows), 1024)

@@ -12,7 +12,7 @@ and draws the photos of its test part. `--resume` trains only what is not there 
 
 import hashlib
 import re
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,18 +23,18 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from sketchloss.arms import ArmName, ArmWeights
 from sketchloss.data.left_out import say_left_out
 from sketchloss.data.loading import hold_if_small, load_batches, to_unit_range
 from sketchloss.data.pairs import Pairs, open_pairs
 from sketchloss.data.photos import open_photos
 from sketchloss.data.pictures import Pictures
 from sketchloss.distances import distribution_distance
-from sketchloss.extractors import Extractor, embed_images, open_extractors
+from sketchloss.extractors import Extractor, embed_images, open_extractors, shared_layer
 from sketchloss.files import read_json, write_atomic, write_json
 from sketchloss.images import save_picture, to_picture
 from sketchloss.memory import reuse_freed_memory
 from sketchloss.models.stylizer import Stylizer, load_stylizer
+from sketchloss.networks.arms import ArmName, ArmWeights
 from sketchloss.recipes.style_transfer import PRESETS as STYLE_PRESETS
 from sketchloss.recipes.style_transfer import RESULT, StyleSettings, StyleTransfer, style_transfer
 from sketchloss.report.grid import draw_grid
@@ -68,8 +68,8 @@ class StyleTable(StyleSettings, ArmWeights):
     """Measure at most so many pairs of each set's test part."""
     extractors: tuple[str, ...] = ("imagenet", "sketch")
     """Weights whose features the Fréchet and kernel distances compare."""
-    extractor_layer: str = "relu5_3"
-    """The layer that they are taken from, averaged over positions."""
+    extractor_layer: str = ""
+    """The layer that they are taken from, averaged over positions; by default each network's embedding layer."""
     inception: Annotated[Path | None, tyro.conf.DisallowNone] = None
     """The FID Inception's weights file, to measure the FID as well."""
     bootstrap: int = 200
@@ -119,6 +119,8 @@ def style_table(config: StyleTable) -> dict[str, Any]:
         ValueError: as `StyleTable`, `open_pairs` and `style_transfer`.
         TrainingStopped: if a loss is not finite.
     """
+    if not config.extractor_layer:
+        config = replace(config, extractor_layer=shared_layer(config.extractors))  # so that config.json names it
     check_run_folder(config.out, config, config.resume, free=MEASURING)
     with hold_run_folder(config.out):
         return _style_table(config)

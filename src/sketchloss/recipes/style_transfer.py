@@ -26,7 +26,6 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from sketchloss.arms import ArmName, WeightsPerArm
 from sketchloss.balance import Balance, Balancing, gradient_norms
 from sketchloss.data.left_out import say_left_out
 from sketchloss.data.loading import hold_if_small, load_batches, to_unit_range
@@ -36,9 +35,11 @@ from sketchloss.data.pictures import Pictures
 from sketchloss.feature_distance import PlainMetric
 from sketchloss.files import write_json
 from sketchloss.images import save_picture, to_picture
-from sketchloss.loss import PAPER_LAYERS
 from sketchloss.memory import reuse_freed_memory
 from sketchloss.models.stylizer import Stylizer, StylizerConfig, save_stylizer
+from sketchloss.networks.arms import ArmName, WeightsPerArm
+from sketchloss.networks.paper_layers import PAPER_CONTENT_LAYER, PAPER_LAYERS
+from sketchloss.networks.weights import weights_digest
 from sketchloss.report.grid import draw_grid
 from sketchloss.style_loss import StyleTransferLoss
 from sketchloss.training.accelerator import new_accelerator
@@ -47,7 +48,6 @@ from sketchloss.training.guards import blank_warning, require_finite
 from sketchloss.training.held_folder import hold_run_folder
 from sketchloss.training.meter import Meter
 from sketchloss.training.run import Run, check_run_folder
-from sketchloss.weights import weights_digest
 
 RESULT = "result.json"
 
@@ -64,10 +64,10 @@ class StyleSettings(WeightsPerArm):
     """Residual blocks of the network."""
     channels: Literal[1, 3] = 3
     """Of the sketches: 3, RGB, or 1, grey, which a grey style needs no more than."""
-    content_layer: str = "relu2_2"
-    """Where the sketch's features should be the photo's: relu1_1 to relu5_3, or pool1 to pool5."""
+    content_layer: str = PAPER_CONTENT_LAYER
+    """Layer of the backbone where the sketch's features should be the photo's. The default is of VGG-16."""
     style_layers: tuple[str, ...] = PAPER_LAYERS
-    """Where the sketch's Gram matrices should be the style's: likewise."""
+    """Layers where the sketch's Gram matrices should be the style's. The default are of VGG-16."""
     content_metric: PlainMetric = "l2"
     """Distance of the content's features."""
     content_weight: float = 1.0
@@ -122,7 +122,7 @@ class StyleSettings(WeightsPerArm):
         if self.content_weight == self.style_weight == 0:
             raise ValueError("content_weight and style_weight are both 0: there would be nothing to draw")
         if not self.style_layers:
-            raise ValueError("style_layers is empty: name at least one, such as relu3_3")
+            raise ValueError("style_layers is empty: name at least one")
         StylizerConfig(width=self.width, blocks=self.blocks, channels=self.channels)
 
 

@@ -20,7 +20,8 @@ import tyro
 from sketchloss.data.left_out import say_left_out
 from sketchloss.files import claim_folder, write_atomic, write_json
 from sketchloss.images import LARGEST_SIDE, save_picture
-from sketchloss.loss import BEFORE_0_2, DEFAULT_LAYERS, PAPER_LAYERS, Metric, SketchLoss
+from sketchloss.loss import BEFORE_0_2, PAPER_LAYERS, Metric, SketchLoss
+from sketchloss.networks.weights import load_backbone
 from sketchloss.probing.distances import Distance, baselines, load_distance
 from sketchloss.probing.fooled import Verdicts, judge, measure_tricks, open_halves, summarise
 from sketchloss.probing.sharing import share_backbone
@@ -31,10 +32,9 @@ from sketchloss.report.tricks_figure import draw_tricks
 from sketchloss.report.tricks_sheet import draw_tricked
 from sketchloss.report.tricks_table import ALL, CSV_HEADER, tricks_report, tricks_rows
 from sketchloss.training.held_folder import hold_run_folder
-from sketchloss.weights import load_backbone
 
 Taps = Literal["default", "paper", "deep"]
-TAPS: dict[Taps, tuple[str, ...]] = {"default": DEFAULT_LAYERS, "paper": PAPER_LAYERS, "deep": BEFORE_0_2["layers"]}
+TAPS: dict[Taps, tuple[str, ...] | None] = {"default": None, "paper": PAPER_LAYERS, "deep": BEFORE_0_2["layers"]}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +60,8 @@ class Tricks:
     metrics: tuple[Metric, ...] = get_args(Metric)
     """Distances between features."""
     taps: tuple[Taps, ...] = ("default", "paper")
-    """Sets of layers: `default`: those of `SketchLoss`; `paper`: relu1_2, relu2_2, relu3_3, relu4_3; `deep`: relu3_3,
-    relu4_3, relu5_3."""
+    """Sets of layers: `default`: those of `SketchLoss`; of VGG-16 also `paper`: relu1_2, relu2_2, relu3_3, relu4_3;
+    `deep`: relu3_3, relu4_3, relu5_3."""
     distance: tuple[str, ...] = ()
     """Distances of your own, `module:function` or `file.py:function`: two batches (n, 3, h, w) in [0, 1] to (n,)."""
     baselines: Annotated[bool, tyro.conf.FlagConversionOff] = True

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from sketchloss.loss import DEFAULT_LAYERS, Features, Metric, SketchLoss
+from sketchloss.loss import Features, Metric, SketchLoss
 from sketchloss.strokes.recovery import Loss
 
 #: Losses of pixels that `named_loss` knows.
@@ -40,7 +40,7 @@ def named_loss(name: str, *, bfloat16: bool = False) -> Loss:
     first, _, rest = name.partition(":")
     metrics = "|".join(get_args(Metric))
     if found := re.fullmatch(rf"(.+):({metrics})(?::([\w.,]+))?", name):
-        layers = tuple(found[3].split(",")) if found[3] else DEFAULT_LAYERS
+        layers = tuple(found[3].split(",")) if found[3] else None
         loss = SketchLoss(found[1], layers=layers, metric=found[2], reduction="none", check=False)  # pyright: ignore[reportArgumentType]
         return _InBfloat16(loss) if bfloat16 else loss
     if not first or not rest:

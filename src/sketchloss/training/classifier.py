@@ -9,8 +9,8 @@ from accelerate import Accelerator
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sketchloss.backbone import Backbone
 from sketchloss.data.loading import to_unit_range
+from sketchloss.networks.backbone import Backbone
 from sketchloss.training.resources import peak_training_memory
 
 
@@ -22,10 +22,10 @@ class Classifier(nn.Module):
         self.backbone = backbone
 
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> tuple[Float[Tensor, "n classes"], Float[Tensor, "n d"]]:
-        """Return the logits, and the embeddings as float32: relu5_3 averaged over positions, of any length."""
-        layer = self.backbone.classified_layer
-        taps = self.backbone(images, {"relu5_3", layer})
-        return self.backbone.classify_features(taps[layer]), taps["relu5_3"].float().mean((2, 3))
+        """Return the logits, and the embeddings as float32: features averaged over positions, of any length."""
+        layer, embedding = self.backbone.classified_layer, self.backbone.embedding_layer
+        taps = self.backbone(images, {embedding, layer})
+        return self.backbone.classify_features(taps[layer]), taps[embedding].float().mean((2, 3))
 
 
 @torch.no_grad()
@@ -71,7 +71,7 @@ def count_step_memory(backbone: Backbone, *, image_size: int, batch_size: int, p
     """
 
     def build() -> Backbone:
-        network = Backbone(backbone.config)
+        network = type(backbone)(backbone.config)
         network.checkpoint_activations = backbone.checkpoint_activations
         return network
 

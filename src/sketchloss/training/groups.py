@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sketchloss.backbone import Backbone
+from sketchloss.networks.backbone import Backbone
 
 
 def parameter_groups(

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sketchloss.backbone import Backbone, BackboneConfig
+from sketchloss.networks.backbone import Backbone
 from sketchloss.training.classifier import count_step_memory
 from sketchloss.training.plan import measure_steps, peak_memory
 from sketchloss.training.resources import count_multiply_adds, require_memory
@@ -71,7 +71,7 @@ def plan_tuning(
     at_sizes = []
     for (size, count), share in zip(sizes.count(seed, steps).items(), sizes.shares, strict=True):
         forward = count_multiply_adds(
-            lambda size=size: Backbone(backbone.config).classify(torch.rand(1, 3, size, size))
+            lambda size=size: type(backbone)(backbone.config).classify(torch.rand(1, 3, size, size))
         )
         seconds = measure_steps(lambda batch, size=size: step(batch, size), batches, device)
         row = {"pixels": size, "share": share, "steps": count, "multiply_adds_an_image_forward": forward}
@@ -90,10 +90,6 @@ def plan_tuning(
         "peak_memory_MiB": round(peak_memory(device) / 2**20),
         "sizes": at_sizes,
     }
-
-
-def _forward(settings: BackboneConfig, size: int) -> int:
-    return count_multiply_adds(lambda: Backbone(settings).classify(torch.rand(1, 3, size, size)))
 
 
 def plan_lines(plan: dict[str, Any]) -> list[str]:

@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 
-from sketchloss.backbone import ARMS, Backbone, freeze
 from sketchloss.comparison import FEWEST_SEEDS
 from sketchloss.data.photos import open_photos
 from sketchloss.data.sources import open_sketches
 from sketchloss.models.embedder import Embedder, EmbedderConfig
 from sketchloss.models.stylizer import Stylizer, StylizerConfig
+from sketchloss.networks.arms import ARMS
+from sketchloss.networks.backbone import freeze
 from sketchloss.recipes.study.cells import Cell, CellStore
+from sketchloss.recipes.study.counted import Network, count_forward, feature_shape, tuning_memory
 from sketchloss.recipes.study.device_speed import HERE, Speed, speed_of
 from sketchloss.recipes.study.offline import offline
 from sketchloss.recipes.study.plan import plan_cells
@@ -33,7 +34,6 @@ OVERHEAD = 4.0
 #: Seconds that a training step takes beside its arithmetic: starting hundreds of kernels, fetching a batch. With small
 #: batches on a large card it is most of the time.
 STEP_OVERHEAD = 0.03
-CONTENT_LAYER, STYLE_LAYER = "relu2_2", "relu4_3"
 
 
 @dataclass(frozen=True)
@@ -187,7 +187,8 @@ def load_of(config: Study, cell: Cell) -> Load:
             return _lora_load(cell.arm, settings)
         case "probe":
             images = settings["drawings"] * PROBE_EDITS
-            forward = _forward(settings["image_size"], ARMS[cell.arm].attention, config.downsample)
+            network = Network(config.weights, ARMS[cell.arm].attention, config.downsample)
+            forward = count_forward(network, settings["image_size"])
             return Load(images * 2 * forward, precision="no")
         case _:
             return Load(0.0)
@@ -204,20 +205,21 @@ def _tuning_load(settings: dict[str, Any]) -> Load:
     # At least one of a class is held out, and no class wholly.
     train = count - classes * min(max(1, round(count / classes * settings["held_out"])), max(1, count // classes - 1))
     steps = settings["epochs"] * math.ceil(train / settings["batch_size"])
-    attention, downsample, size = ARMS[settings["arm"]].attention, settings["downsample"], settings["image_size"]
-    arithmetic = 3 * train * settings["epochs"] * _forward(size, attention, downsample)
+    network = Network(settings["weights"], ARMS[settings["arm"]].attention, settings["downsample"])
+    size = settings["image_size"]
+    arithmetic = 3 * train * settings["epochs"] * count_forward(network, size)
     trained = (settings["head"], classes, settings["batch_size"], settings["precision"])
-    memory = partial(_tuning_memory, size, attention, downsample, *trained)
+    memory = partial(tuning_memory, network, size, *trained)
     return Load(arithmetic, steps, memory, assumed, settings["precision"])
 
 
 def _retrieval_load(config: Study, settings: dict[str, Any]) -> Load:
     count, classes, assumed = _count(settings["data"], settings["per_class"], settings["seed"])
-    attention = ARMS[settings["only"][0]].attention
-    forward = _forward(settings["image_size"], attention, config.downsample, settings["layer"])
-    pools = 32 if not attention or config.downsample == "max" else 8  # gates may take the place of two pools
-    side = min(settings["grid"], settings["image_size"] // pools)
-    head = EmbedderConfig(512 * side**2, tuple(map(str, range(classes))), hidden=settings["hidden"])
+    network = Network(settings["photo"], ARMS[settings["only"][0]].attention, config.downsample)
+    forward = count_forward(network, settings["image_size"], (settings["layer"],))
+    channels, *sides = feature_shape(network, settings["image_size"], settings["layer"])
+    numbers = channels * math.prod(min(settings["grid"], side) for side in sides)
+    head = EmbedderConfig(numbers, tuple(map(str, range(classes))), hidden=settings["hidden"])
     with torch.device("meta"):
         weights = sum(weight.numel() for weight in Embedder(head).parameters())
     return Load(count * (forward + 3 * weights * settings["epochs"]), None, None, assumed, settings["precision"])
@@ -229,12 +231,16 @@ def _style_load(arm: str, settings: dict[str, Any]) -> Load:
         photos, _, assumed = _count(settings["content"], None, settings["seed"], photos=True)
     batch, size = settings["batch_size"], settings["image_size"]
     steps = settings["steps"] or settings["epochs"] * math.ceil(photos / batch)
-    attention, downsample = ARMS[arm].attention, settings["downsample"]
+    network = Network(settings["photo"], ARMS[arm].attention, settings["downsample"])
     stylizer = _stylizer(settings["width"], settings["blocks"], size)
     # The network and the loss of what it draws, there and back; the loss network's own weights get no gradient.
-    seen = _forward(size, attention, downsample, STYLE_LAYER)
-    an_image = 3 * stylizer + 2 * seen + _forward(size, attention, downsample, CONTENT_LAYER)
-    memory = partial(_style_memory, settings["width"], settings["blocks"], size, attention, downsample, batch)
+    compared = tuple(settings["style_layers"])
+    an_image = (
+        3 * stylizer
+        + 2 * count_forward(network, size, compared)
+        + count_forward(network, size, (settings["content_layer"],))
+    )
+    memory = partial(_style_memory, settings["width"], settings["blocks"], network, size, compared, batch)
     return Load(steps * batch * an_image, steps, memory, assumed, settings["precision"])
 
 
@@ -248,7 +254,8 @@ def _lora_load(arm: str, settings: dict[str, Any]) -> Load:
     if arm in ARMS:
         share = 1.0 if settings["gate"] == "none" else 0.25  # of the timesteps, those with an SNR of 3 and more
         size = round(settings["image_size"] * settings["decoded_part"])
-        seen = _forward(size, ARMS[arm].attention, settings["downsample"], STYLE_LAYER)
+        network = Network(settings["photo"], ARMS[arm].attention, settings["downsample"])
+        seen = count_forward(network, size, tuple(settings["layers"]))
         perceptual = share * (4 * decoder * settings["decoded_part"] ** 2 + 3 * seen)
     # Every class is drawn, with guidance, that is in two passes a step of the denoising.
     drawing = classes * settings["drawings"] * (2 * settings["drawing_steps"] * unet + decoder)
@@ -277,47 +284,21 @@ def _count(
 
 
 @cache
-def _forward(size: int, attention: bool, downsample: str, layer: str = "relu5_3") -> int:
-    """Return the multiply-adds of an image up to a layer."""
-    settings: dict[str, Any] = {"attention": attention, "downsample": downsample}
-    return count_multiply_adds(lambda: Backbone(**settings)(torch.rand(1, 3, size, size), (layer,)))
-
-
-@cache
-def _tuning_memory(
-    size: int, attention: bool, downsample: str, head: str, classes: int, batch: int, precision: str
-) -> int:
-    settings: dict[str, Any] = {"attention": attention, "downsample": downsample, "head": head}
-
-    def loss(network: Any) -> torch.Tensor:
-        images = torch.rand(batch, 3, size, size)
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
-            logits = network.classify(images)
-        return F.cross_entropy(logits.float(), torch.zeros(batch, dtype=torch.long))
-
-    return peak_training_memory(lambda: Backbone(classes=tuple(map(str, range(classes))), **settings), loss)
-
-
-@cache
 def _stylizer(width: float, blocks: int, size: int) -> int:
     config = StylizerConfig(width=width, blocks=blocks)
     return count_multiply_adds(lambda: Stylizer(config)(torch.rand(1, 3, size, size)))
 
 
 @cache
-def _style_memory(width: float, blocks: int, size: int, attention: bool, downsample: str, batch: int) -> int:
-    settings: dict[str, Any] = {"attention": attention, "downsample": downsample}
-
+def _style_memory(width: float, blocks: int, network: Network, size: int, layers: tuple[str, ...], batch: int) -> int:
     class Both(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.stylizer = Stylizer(StylizerConfig(width=width, blocks=blocks))
-            self.backbone = freeze(Backbone(**settings))
+            self.backbone = freeze(network.build())
 
     def loss(both: Any) -> torch.Tensor:
-        taps = both.backbone(
-            both.stylizer(torch.rand(batch, 3, size, size)), ("relu1_2", "relu2_2", "relu3_3", STYLE_LAYER)
-        )
+        taps = both.backbone(both.stylizer(torch.rand(batch, 3, size, size)), layers)
         return torch.stack([features.float().square().mean() for features in taps.values()]).sum()
 
     return peak_training_memory(Both, loss)
@@ -330,7 +311,7 @@ def _diffusion(base: str, size: int) -> tuple[int, int]:
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
     from sketchloss.diffusion.bases import TINY
-    from sketchloss.weights import bundled_folder
+    from sketchloss.networks.weights import bundled_folder
 
     folder = bundled_folder(TINY) if base == TINY else Path(base)
     if folder.is_dir():
@@ -363,16 +344,17 @@ def _measure_speed(config: Study) -> Speed:
     precision = "no" if config.tuning_preset == "paper" else "bf16"
     # note: on a processor small pictures and batches are as fast as large ones, and a plan must not take long.
     size, most = (min(config.image_size, 224), 6e10) if device.type == "cuda" else (min(config.image_size, 64), 1e10)
-    an_image = 3 * _forward(size, True, config.downsample)
+    tuned = Network(config.weights, True, config.downsample)
+    an_image = 3 * count_forward(tuned, size)
     batch = max(1, min(config.batch_size, int(most / an_image)))
-    network = Backbone(attention=True, downsample=config.downsample).to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    network = tuned.build().to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     images = torch.rand(batch, 3, size, size, device=device)
     start = 0.0
     for step in range(3):
         if step == 1:
             start = time.perf_counter()
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-            features = network(images, ("relu5_3",))["relu5_3"]
+            features = network(images, (network.embedding_layer,))[network.embedding_layer]
         features.float().mean().backward()
         if device.type == "cuda":
             torch.cuda.synchronize()

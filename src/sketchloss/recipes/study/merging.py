@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sketchloss.backbone import ARMS
 from sketchloss.data.ignorable import CHANGES
 from sketchloss.data.names import short_name
+from sketchloss.networks.arms import ARMS
 from sketchloss.recipes.study.cells import Cell, CellStore
 from sketchloss.recipes.study.settings import Part
 from sketchloss.report.arm_table import Measure, keep_comparisons

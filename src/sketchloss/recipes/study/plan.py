@@ -4,19 +4,21 @@ import dataclasses
 import functools
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
 import torch
 
-from sketchloss.attention import GateInit
-from sketchloss.backbone import ARMS, Backbone
 from sketchloss.data.loading import hold_if_small
 from sketchloss.data.names import short_name
 from sketchloss.data.sources import open_sketches, split_sources
 from sketchloss.features import embed_sketches
-from sketchloss.loss import DEFAULT_LAYERS, DEFAULT_METRIC
+from sketchloss.loss import DEFAULT_METRIC
+from sketchloss.networks.arms import ARMS
+from sketchloss.networks.attention import GateInit
+from sketchloss.networks.backbone import Backbone
+from sketchloss.networks.weights import load_backbone, weights_digest
 from sketchloss.ranking import top_k_accuracy
 from sketchloss.recipes.class_separation import ClassSeparation, class_separation
 from sketchloss.recipes.finetune import PRESETS as FINETUNE_PRESETS
@@ -34,7 +36,6 @@ from sketchloss.recipes.style_table import StyleTable, style_table
 from sketchloss.report.lora_table import PLAIN
 from sketchloss.separation import separation
 from sketchloss.tap_distance import VERSIONS
-from sketchloss.weights import load_backbone, weights_digest
 
 TUNED = tuple(arm for arm, kind in ARMS.items() if kind.tuning)
 REFERENCE = "as the study"
@@ -58,6 +59,24 @@ def plan_cells(config: Study) -> list[Cell]:
     if "separation" in wanted:
         wanted.add("retrieval")
     return [cell for part, cells in parts.items() if part in wanted for cell in cells(config)]
+
+
+def check_sizes(config: Study) -> None:
+    """See that images are large enough for the layers that are measured.
+
+    Raises:
+        ValueError: naming the setting and the pixels that are needed.
+    """
+    network = _network(config.weights)
+    embedded, deepest = (network.minimum_size((layer,)) for layer in (network.embedding_layer, network.taps[-1]))
+    # note: a retrieval head and the paper's classifier see the deepest layer, the other parts the embedding's.
+    sizes = {"image_size": deepest if config.does("retrieval") or config.does("separation") else embedded}
+    if config.does("ablation"):
+        sizes["ablation_image_size"] = deepest if config.tuning_preset == "paper" else embedded
+    for name, least in sizes.items():
+        value = getattr(config, name)
+        if value is not None and value < least:
+            raise ValueError(f"{name} is {value}: it must be {least} pixels or more")
 
 
 # Weights -------------------------------------------------------------------------------------------------------------
@@ -228,7 +247,8 @@ def _probe_cell(config: Study, arm: str, seed: int) -> Cell:
         **_arm_settings(config, arm, config.seed),
     }
     # note: what the loss is by default decides a result, too, and so do the metrics that the chosen one is one of.
-    decisive = {**_decisive(Probe, settings), "default": [*DEFAULT_LAYERS, DEFAULT_METRIC], "metrics": VERSIONS}
+    default = [*_network(config.weights).default_layers, DEFAULT_METRIC]
+    decisive = {**_decisive(Probe, settings), "default": default, "metrics": VERSIONS}
 
     def compute(run: Path, needs: Mapping[str, Path]) -> dict[str, Any]:
         return probe(Probe(**settings, out=run, again=run.exists(), **_arm_paths(arm, seed, needs)))
@@ -364,7 +384,27 @@ def _decisive(recipe: type, settings: Mapping[str, Any]) -> dict[str, Any]:
         else:
             assert item.default_factory is not dataclasses.MISSING, f"{recipe.__name__} needs {item.name}"
             found[item.name] = item.default_factory()
+    for name, (weights, own) in _OWN_LAYERS.items():
+        if name in found and not found[name]:
+            found[name] = own(_network(found[weights][0] if weights == "extractors" else found[weights]))
     return json.loads(json.dumps({**found, "files": _fingerprints(found)}, default=str))
+
+
+#: Settings that name layers, by default the network's own: which setting names the network, and which layers they are.
+_OWN_LAYERS: dict[str, tuple[str, Callable[[Backbone], Any]]] = {
+    "layer": ("photo", lambda network: network.taps[-1]),
+    "taps": ("photo", lambda network: network.stages),
+    "extractor_layer": ("extractors", lambda network: network.embedding_layer),
+}
+
+
+@functools.cache
+def _network(weights: str) -> Backbone:
+    """Return the network of weights, to ask for its layers; a VGG where they cannot be loaded, which is said later."""
+    try:
+        return load_backbone(weights, classes=())
+    except (OSError, ValueError):
+        return Backbone(width=0.125)
 
 
 #: Settings that name weights, and those that name files to learn from or to measure.

@@ -222,7 +222,7 @@ def _left_out(config: Study) -> str:
         return ""
     return (
         f" Left-out classes: {len(config.leave_out)} that no arm was tuned on; each of their sketches looks for its "
-        "class among the others, by the averaged relu5_3 features."
+        "class among the others, by the averaged features that are the embedding."
     )
 
 

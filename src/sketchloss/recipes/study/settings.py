@@ -8,17 +8,15 @@ from typing import Annotated, Any, Literal, get_args
 
 import tyro
 
-from sketchloss.attention import GateInit
 from sketchloss.data.names import short_name
 from sketchloss.diffusion.bases import TINY
+from sketchloss.networks.attention import GateInit
 from sketchloss.recipes.study.device_speed import check_device_speed
 from sketchloss.training.checks import require_positive
 
 Part = Literal["tuning", "style", "lora", "retrieval", "separation", "probe", "ablation"]
 PARTS: tuple[Part, ...] = get_args(Part)
 Choice = Literal["gate_init", "downsample", "optimisation"]
-#: Pixels that relu5_3 needs, and the pool after it.
-SMALLEST, SMALLEST_POOLED = 16, 32
 #: Where the preset `real` looks for its data.
 DATA_VARIABLE = "SKETCHLOSS_DATA"
 
@@ -147,7 +145,6 @@ class Study:
         for name in ("per_class", "ablation_per_class"):
             if getattr(self, name) == 1:
                 raise ValueError(f"{name} is 1: one sketch of a class is held out, so give 2 or more")
-        self._check_sizes()
         if (self.does("style") or self.does("lora")) and self.generator_seeds > self.seeds:
             raise ValueError(
                 f"generator_seeds is {self.generator_seeds}: generators need weights tuned with their seed, so give "
@@ -168,18 +165,6 @@ class Study:
             called = [short_name(source) for source in getattr(self, name)]
             if twice := [place for place in called if called.count(place) > 1]:
                 raise ValueError(f"{name} names two sets called {twice[0]}: rename one's folder, or take one out")
-
-    def _check_sizes(self) -> None:
-        """See that images are large enough for the layers that are measured."""
-        # note: retrieval has features after the fifth pool, the other parts before it.
-        pooled = self.does("retrieval") or self.does("separation")
-        sizes = {"image_size": SMALLEST_POOLED if pooled else SMALLEST}
-        if self.does("ablation"):
-            sizes["ablation_image_size"] = SMALLEST_POOLED if self.tuning_preset == "paper" else SMALLEST
-        for name, least in sizes.items():
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise ValueError(f"{name} is {value}: it must be {least} pixels or more")
 
     def does(self, part: Part) -> bool:
         """Tell whether a part is asked for."""

@@ -14,6 +14,7 @@ from sketchloss.data.sources import open_sketches
 from sketchloss.data.stroke_drawings import open_drawings
 from sketchloss.diffusion.bases import find_base
 from sketchloss.files import contents, read_json, write_json
+from sketchloss.networks.weights import load_backbone
 from sketchloss.recipes.study.cells import CellStore
 from sketchloss.recipes.study.estimate import describe_plan
 from sketchloss.recipes.study.plan import plan_cells
@@ -22,7 +23,6 @@ from sketchloss.recipes.study.running import CELLS, find_workplace, run_cells
 from sketchloss.recipes.study.settings import Study
 from sketchloss.training.held_folder import is_held
 from sketchloss.triplets import read_triplets
-from sketchloss.weights import load_backbone
 
 FORMAT = "sketchloss study"
 #: The nearest five of a sketch are looked at.

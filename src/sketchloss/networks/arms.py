@@ -1,16 +1,32 @@
-"""Which weights stand for the paper's four arms, where an experiment compares them."""
+"""The paper's four arms, and which weights stand for them where an experiment compares them."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
 
-from sketchloss.attention import GateInit
-from sketchloss.backbone import ARMS, Backbone
-from sketchloss.weights import load_backbone
+from sketchloss.networks.attention import GateInit, is_gate_tensor
+from sketchloss.networks.backbone import Backbone
+from sketchloss.networks.weights import load_backbone
 
 ArmName = Literal["attention+tuning", "tuning", "attention", "original"]
-GATES = ("features.4.", "features.9.")
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One of the paper's four arms."""
+
+    attention: bool
+    tuning: bool
+
+
+#: The paper's four arms by our names, in the order of its tables.
+ARMS = {
+    "attention+tuning": Arm(attention=True, tuning=True),
+    "tuning": Arm(attention=False, tuning=True),
+    "attention": Arm(attention=True, tuning=False),
+    "original": Arm(attention=False, tuning=False),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +34,8 @@ class WeightsPerArm:
     """The weights of each arm; base of the configs of trainings for one arm."""
 
     photo: str = "imagenet"
-    """Weights of the untuned arms, `original` and, with untrained gates, `attention`: a name, a path, or a hub repo."""
+    """Weights of the untuned arms, `original` and, with untrained gates, `attention`: a name, a path, a hub repo, or
+    another network as `transformers:ID`."""
     tuning: tuple[str, ...] = ("sketch-plain",)
     """Weights tuned without attention: none, one, or one for each seed (if the experiment has several). Made by
     `sketchloss finetune --arm tuning`."""
@@ -72,13 +89,12 @@ class WeightsPerArm:
                 backbone = load_backbone(weights, attention=kind.attention, classes=(), **settings)
             report = backbone.load_report
             assert report is not None
-            untrained = any(name.startswith(GATES) for name in report.new)
-            if untrained != kind.attention or any(name.startswith(GATES) for name in report.unused):
+            if any(map(is_gate_tensor, report.new)) != kind.attention or any(map(is_gate_tensor, report.unused)):
                 raise ValueError(f"the weights {weights} have attention gates: --photo takes weights without any")
             return backbone
         backbone = load_backbone(weights, classes=())
-        if backbone.config.attention != kind.attention:
-            has, flag = ("", "attention-tuning") if backbone.config.attention else ("no ", "tuning")
+        if bool(backbone.gates) != kind.attention:
+            has, flag = ("", "attention-tuning") if backbone.gates else ("no ", "tuning")
             raise ValueError(f"the weights {weights} of the arm {arm} have {has}attention gates: give them as --{flag}")
         return backbone
 

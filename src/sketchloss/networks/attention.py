@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sketchloss.func_transforms import inside_transform
-from sketchloss.pooling import Pooling, new_pool
+from sketchloss.networks.pooling import Pooling, new_pool
 
 GateOrder = Literal["channel_spatial", "spatial_channel", "parallel"]
 GateInit = Literal["default", "half", "ajar", "open"]
@@ -133,6 +133,11 @@ class AttentionGate(nn.Module):
             features = features * weight
             return self.pool(features * self.spatial(features))
         return self.pool(features * (weight * self.spatial(features)))
+
+
+def is_gate_tensor(name: str) -> bool:
+    """Tell by its name in a state dictionary whether a tensor is of an `AttentionGate`."""
+    return any(part in name for part in (".channel.reduce.", ".channel.expand.", ".spatial.conv."))
 
 
 def check_gate(order: str, init: str, downsample: str, kernel_size: int, reduction: int) -> None:

@@ -8,17 +8,20 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from importlib import resources
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from sketchloss.backbone import Backbone, BackboneConfig, Origin
 from sketchloss.files import check_permission, read_json, write_json, write_tensors
-from sketchloss.quantised import quantise, restore
-from sketchloss.stored import build_config, check_types, check_version
+from sketchloss.networks.attention import is_gate_tensor
+from sketchloss.networks.auto import TransformersBackbone, TransformersConfig, load_transformers
+from sketchloss.networks.backbone import Backbone, Origin
+from sketchloss.networks.quantised import quantise, restore
+from sketchloss.networks.vgg import VGG, BackboneConfig
+from sketchloss.stored import build_config, check_types, check_version, show
 
 #: Names of the weights in the package, each with what they are.
 NAMES = {
@@ -28,6 +31,9 @@ NAMES = {
 }
 #: torchvision's VGG-16, which its hub repo names; what the name `imagenet` meant before version 0.2.
 TORCHVISION_REPO = "timm/vgg16.tv_in1k"
+#: Before the name or the folder of a model of the library transformers.
+TRANSFORMERS = "transformers:"
+Config: TypeAlias = BackboneConfig | TransformersConfig
 #: Names of the past, each with what to do.
 GONE = {
     "photo": "the weights 'photo' were in version 0.1 alone: use 'imagenet', which took their place",
@@ -36,6 +42,8 @@ TENSORS = "model.safetensors"
 CONFIG = "config.json"
 # The config file's first key: says what the folder holds, so that another program's folder is told apart.
 FORMAT = "sketchloss backbone"
+# Tensors of a backbone that decide no feature, or are settings, begin like this.
+NO_FEATURES = ("classifier.", "mean", "std")
 
 
 @torch.inference_mode(False)  # what is made in it could not be used where gradients are wanted
@@ -45,9 +53,10 @@ def load_backbone(weights: str | Path = "sketch", **settings) -> Backbone:
     Args:
         weights: `sketch`, `sketch-plain` or `imagenet`, which are in the package, or a path: a weights folder, a run
             folder of `sketchloss finetune`, a `.safetensors` file, torchvision's own `.pth`; or a hub repo id
-            `owner/name` that holds `model.safetensors`, such as torchvision's `timm/vgg16.tv_in1k`.
-        settings: fields of `BackboneConfig` that differ from what the weights say, such as `attention=True`,
-            `downsample="none"`, `gate_init="open"`.
+            `owner/name` that holds `model.safetensors`, such as torchvision's `timm/vgg16.tv_in1k`. Another network is
+            `transformers:` and a hub repo id or a model folder of that library: `transformers:facebook/dinov2-small`.
+        settings: fields of `BackboneConfig` (of `TransformersConfig` for another network) that differ from what the
+            weights say, such as `attention=True`, `downsample="none"`, `gate_init="open"`.
 
     Returns:
         The backbone on the CPU, float32, in eval mode; `backbone.load_report` tells which tensors are new (not in the
@@ -59,27 +68,29 @@ def load_backbone(weights: str | Path = "sketch", **settings) -> Backbone:
             something impossible.
         FileNotFoundError: if the path does not exist, or the hub cannot be reached; the text says how to go on.
     """
+    if str(weights).startswith(TRANSFORMERS):
+        return load_transformers(str(weights).removeprefix(TRANSFORMERS), settings)
     path, stored = _find(weights)
-    known = {item.name for item in fields(BackboneConfig)}
-    unknown = sorted(set(settings) - known)
-    if unknown:
-        raise ValueError(f"unknown backbone setting {unknown[0]!r}: choose from {', '.join(sorted(known))}")
+    kind, kind_of_config = _kind_of(stored)
+    settings = kind.check_settings(settings)
     tensors = read_tensors(path)
-    if stored is None and "features.4.channel.reduce.weight" in tensors and "attention" not in settings:
+    if stored is None and any(map(is_gate_tensor, tensors)) and "attention" not in settings:
         raise ValueError(f"{path} has attention gates but no {CONFIG} beside it: copy that too, or say attention=True")
     try:
-        check_types(BackboneConfig, settings)
+        check_types(kind_of_config, settings)
         config = replace(stored or BackboneConfig(), **settings)
         with torch.device("meta"):  # without memory: a network of absurd size is refused before it is built
-            described = Backbone(config)
+            described = kind(config)
             loaded = described.match_weights(tensors)
         if stored:
             _check_complete(described, tensors, stored)
-        if loaded.keys() == described.state_dict().keys():
+        complete = loaded.keys() == described.state_dict().keys()
+        if complete and isinstance(described, VGG):
             backbone = described
             backbone.allocate()
         else:
-            backbone = Backbone(config)
+            with torch.random.fork_rng(devices=[], enabled=complete):  # whose weights all come from the file
+                backbone = kind(config)
         backbone.load_report = backbone.load_weights(tensors)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
@@ -87,12 +98,13 @@ def load_backbone(weights: str | Path = "sketch", **settings) -> Backbone:
     return backbone.eval()
 
 
-def _check_complete(backbone: Backbone, tensors: Mapping[str, Tensor], stored: BackboneConfig) -> None:
+def _check_complete(backbone: Backbone, tensors: Mapping[str, Tensor], stored: Config) -> None:
     """Refuse a file without parts that its configuration promises, which would stay as random as they start."""
     promised = {}
     if stored.attention:
         promised["attention"] = tuple(f"{gate}." for gate in backbone.gates)
-    if stored.classes and (backbone.config.classes, backbone.config.head) == (stored.classes, stored.head):
+    heads = [getattr(config, "head", None) for config in (stored, backbone.config)]
+    if stored.classes and backbone.config.classes == stored.classes and heads[0] == heads[1]:
         promised["classes"] = ("classifier.",)
     used = backbone.match_weights(tensors)
     for setting, parts in promised.items():
@@ -118,7 +130,11 @@ def save_backbone(
         ValueError: if a weight is not finite in `dtype`, or the backbone is the frozen copy inside a loss.
     """
     folder = Path(folder)
-    tensors = {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in backbone.state_dict().items()}
+    trained = {name for name, _ in backbone.named_parameters()}  # not the statistics of norms, which may be tiny
+    tensors = {
+        name: tensor.detach().to("cpu", dtype if name in trained else tensor.dtype).contiguous()
+        for name, tensor in backbone.state_dict().items()
+    }
     if not tensors:
         raise ValueError("this backbone is frozen, its weights are buffers: save the backbone that it was made from")
     broken = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
@@ -176,7 +192,13 @@ def _is_plain(tensor: Tensor) -> bool:
     return tensor.numel() <= 2**30 or tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
 
 
-def read_config(path: Path) -> BackboneConfig | None:
+def _kind_of(stored: Config | None) -> tuple[Any, type[Config]]:
+    if isinstance(stored, TransformersConfig):
+        return TransformersBackbone, TransformersConfig
+    return VGG, BackboneConfig
+
+
+def read_config(path: Path) -> Config | None:
     """Read the configuration beside a weights file.
 
     Returns:
@@ -190,6 +212,11 @@ def read_config(path: Path) -> BackboneConfig | None:
     if config is None:
         return None
     check_version(config, 1, str(path))
+    kind = config.get("kind", VGG.kind)
+    if kind == TransformersBackbone.kind:
+        return build_config(TransformersConfig, config, str(path))
+    if kind != VGG.kind:
+        raise ValueError(f"{path}: kind is {show(kind)}: this sketchloss knows {VGG.kind} and transformers; update it")
     return build_config(BackboneConfig, config, str(path))
 
 
@@ -212,12 +239,9 @@ def weights_digest(backbone: Backbone) -> str:
 
     The classifier and the classes, which decide none, are left out.
     """
-    settings = {name: value for name, value in backbone.describe().items() if name not in ("classes", "head")}
-    if settings["pooling"] == "max":
-        del settings["pooling"]  # note: galleries know weights by this digest, some from before there was a choice
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps(backbone.describe_features(), sort_keys=True).encode())
     tensors = {**dict(backbone.named_parameters()), **dict(backbone.named_buffers())}  # frozen weights are buffers
-    for name in sorted(name for name in tensors if name.startswith("features.")):
+    for name in sorted(name for name in tensors if not name.startswith(NO_FEATURES)):
         digest.update(name.encode() + tensors[name].detach().float().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
 
@@ -242,7 +266,8 @@ def identify_files(weights: str | Path) -> tuple[FileIdentity, ...]:
     Returns:
         Nothing for names in the package, for repos of the hub, and where there is no such path.
     """
-    path = None if str(weights) in NAMES else _find_here(Path(weights))
+    place = Path(str(weights).removeprefix(TRANSFORMERS))
+    path = None if str(weights) in NAMES else _find_here(place)
     files = () if path is None else (path, path.with_name(CONFIG))
     return tuple(_identify(file) for file in files if file.is_file())
 
@@ -257,7 +282,7 @@ def bundled_folder(name: str) -> Path:
     return Path(str(resources.files("sketchloss") / "bundled" / name))
 
 
-def _find(weights: str | Path) -> tuple[Path, BackboneConfig | None]:
+def _find(weights: str | Path) -> tuple[Path, Config | None]:
     """Return the weights file and its configuration (None: plain VGG-16 weights of other makers)."""
     if not isinstance(weights, str | Path) or not str(weights):
         raise ValueError(f"weights is {weights!r}: give {', '.join(NAMES)}, a path, or a hub repo")

@@ -14,9 +14,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from sketchloss.attention import AttentionGate
-from sketchloss.backbone import Backbone, tap_index
-from sketchloss.pooling import BlurredPool
+from sketchloss.networks.attention import AttentionGate
+from sketchloss.networks.backbone import Backbone
+from sketchloss.networks.pooling import BlurredPool
+from sketchloss.networks.vgg import VGG, tap_index
 
 #: Side of a patch in pixels, without its border.
 SIDE = 448
@@ -69,7 +70,7 @@ class InPatches:
     """A backbone that looks at pictures of one size patch by patch.
 
     Args:
-        backbone: in eval mode.
+        backbone: in eval mode, of a kind that is `in_patches`.
         layers: names of the taps.
         height: of the pictures in pixels.
         width: in pixels.
@@ -77,6 +78,7 @@ class InPatches:
     """
 
     def __init__(self, backbone: Backbone, layers: Iterable[str], height: int, width: int, *, grid: int = GRID) -> None:
+        assert isinstance(backbone, VGG)
         self._modules = list(backbone.features)
         self._backbone = backbone
         self._taps = {tap_index(layer): layer for layer in layers}
