@@ -419,7 +419,8 @@ def test_all_files_are_in_the_private_folder(start_app, tmp_path):
     place = tmp_path / "temporary"
     place.mkdir()
     doodle("cat", 1).sketch(64).save(tmp_path / "cat.png")
-    with start_app(TMPDIR=str(place), GRADIO_TEMP_DIR=str(tmp_path / "elsewhere")) as url:
+    settings = {"GRADIO_TEMP_DIR": str(tmp_path / "elsewhere"), "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "torch")}
+    with start_app(TMPDIR=str(place), **settings) as url:
         program = PageClient(url)
         cat = handle_file(tmp_path / "cat.png")
         program.predict(first=cat, second=cat, api_name="/compare")
