@@ -25,11 +25,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from peak_memory import peak_growth
 from sketchloss import SketchLoss, load_backbone
-from sketchloss.diffusion.bases import noise_schedule
 from sketchloss.diffusion.denoising import Denoising
 from sketchloss.diffusion.perceptual import LatentPerceptualLoss
 from sketchloss.diffusion.pipeline import NOISE_SCHEDULE, build_tiny
 from sketchloss.diffusion.quiet import quiet
+from sketchloss.diffusion.schedules import noise_schedule
 from sketchloss.lora.adapters import add_lora
 from sketchloss.loss import PAPER_LAYERS
 from sketchloss.memory import reuse_freed_memory

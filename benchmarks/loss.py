@@ -21,6 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from peak_memory import peak_growth
 from sketchloss import SketchLoss, load_backbone
 from sketchloss.loss import PAPER_LAYERS, Metric
+from sketchloss.networks.vgg import VGG
 from sketchloss.report.tables import markdown_table
 
 SHAPE = (4, 3, 256, 256)
@@ -32,6 +33,7 @@ class UsualLoss(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         backbone = load_backbone("imagenet")
+        assert isinstance(backbone, VGG)
         self.features = backbone.features.requires_grad_(False)
         for layer in self.features:
             if isinstance(layer, nn.ReLU):

@@ -1,6 +1,7 @@
 """Child processes of the tests: a session of their own, a user's signals, a time limit, and an end whatever happens.
 
-`finished` runs one to its end; inside `with started(...)` one runs beside the test.
+`finished` runs one to its end; inside `with started(...)` one runs beside the test. No test starts one otherwise
+(test_endings.py).
 """
 
 import os
@@ -11,10 +12,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from io import TextIOWrapper
 from pathlib import Path
-from typing import IO, Any
+from subprocess import DEVNULL, PIPE
+from typing import Any
 
 Command = Sequence[str | Path]
+#: Seconds until a process that was killed is gone, or a system that is no longer well.
+GONE = 60
 
 
 class Child:
@@ -22,33 +27,85 @@ class Child:
 
     Args:
         process: leads a session of its own.
-        output: what it says on stdout and stderr, unless they were given to somebody else.
+        place: with the files `stdout` and `stderr`, of what it says unless these were given to somebody else.
     """
 
-    def __init__(self, process: subprocess.Popen[str], output: IO[str]) -> None:
+    def __init__(self, process: subprocess.Popen[str], place: Path) -> None:
         self.process = process
-        self._output = output
+        self.overdue = False
+        """Whether it was ended because its time was up."""
+        self._place = place
 
     def said(self) -> str:
-        """Return what it has said so far."""
-        self._output.seek(0)
-        return self._output.read()
+        """Return what it has said on stdout so far."""
+        return (self._place / "stdout").read_text(encoding="utf-8", errors="replace")
 
-    def wait(self) -> int:
-        """Wait until it has ended, at the latest by its time limit; return its exit code, negative for a signal."""
-        return self.process.wait()
+    def complaints(self) -> str:
+        """Return what it has said on stderr so far."""
+        return (self._place / "stderr").read_text(encoding="utf-8", errors="replace")
 
-    def wait_until(self, reached: Callable[[], bool]) -> None:
-        """Wait for something that the process does; it must not end before."""
-        while not reached():
-            assert self.process.poll() is None, f"it ended with {self.process.returncode}: {self.said()}"
+    def exit_code(self) -> int:
+        """Wait until it has ended; return its exit code, negative for a signal. Its time must not be up before."""
+        code = self.process.wait()
+        assert not self.overdue, f"its time was up: {self._all_said()}"
+        return code
+
+    def wait_until(self, reached: Callable[[], bool], seconds: float = 300) -> None:
+        """Wait for something that the process does; it must not end before, nor take longer."""
+        late = time.monotonic() + seconds
+        while True:
+            code = self.process.poll()
+            if reached():
+                return
+            assert code is None, f"it ended with {code}: {self._all_said()}"
+            assert time.monotonic() < late, f"it took longer than {seconds} seconds: {self._all_said()}"
             time.sleep(0.01)
+
+    def tell(self, text: str) -> None:
+        """Write to its stdin, a pipe."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(text)
+        self.process.stdin.flush()
+
+    def ask(self, line: str, seconds: float) -> str:
+        """Write a line to its stdin and return the next one of its stdout, both pipes; "" if it ended or was too slow.
+
+        Args:
+            line: with its end.
+            seconds: after which it is killed.
+        """
+        assert self.process.stdout is not None
+        with _limit(seconds, self._end_late), suppress(BrokenPipeError):
+            self.tell(line)
+            return self.process.stdout.readline()
+        return ""
+
+    def how_it_ended(self) -> str:
+        """Wait until it has ended; say how, and what it said last."""
+        code = self.process.wait(GONE)
+        over = ", killed because its time was up" if self.overdue else ""
+        return f"it ended with {name_of_code(code)}{over}, and said: {self._all_said().strip()[-2000:] or 'nothing'}"
 
     def kill(self) -> None:
         """End it and what it has started, as a failing power supply does."""
         with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+            if hasattr(os, "killpg"):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            else:
+                self.process.kill()
+        self.process.wait(GONE)
+
+    def _end_late(self) -> None:
+        self.overdue = self.process.poll() is None
+        self.kill()
+
+    def _all_said(self) -> str:
+        return f"{self.said()}\n{self.complaints()}"
+
+
+def name_of_code(code: int) -> str:
+    """Return an exit code in words: that of a process which a signal ended is negative."""
+    return f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
 
 
 @contextmanager
@@ -57,32 +114,58 @@ def started(command: Command, *, seconds: float = 120, **settings: Any) -> Itera
 
     Args:
         command: and its arguments.
-        seconds: after which it is killed, also while somebody waits for it.
-        settings: of `subprocess.Popen`, such as `cwd`, `env`, `stdin`. By default nothing comes from stdin, and stdout
-            and stderr go to a file, which never fills up as a pipe does.
+        seconds: after which it is killed, also while somebody waits for it or reads from it.
+        settings: of `subprocess.Popen`, such as `cwd`, `env`, `stdin=PIPE`. By default nothing comes from stdin, and
+            stdout and stderr go to files, which never fill up as pipes do.
     """
-    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
-        settings = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": output, **settings}
-        with _heeded_signals():
+    with tempfile.TemporaryDirectory(prefix="child-", ignore_cleanup_errors=True) as folder:
+        place = Path(folder)
+        with (place / "stdout").open("wb") as said, (place / "stderr").open("wb") as complaints, _heeded_signals():
+            settings = {"stdin": DEVNULL, "stdout": said, "stderr": complaints, **settings}
             process = subprocess.Popen(list(map(str, command)), text=True, start_new_session=True, **settings)
-        child = Child(process, output)
-        limit = threading.Timer(seconds, child.kill)
-        limit.start()
+        child = Child(process, place)
         try:
-            yield child
+            with _limit(seconds, child._end_late):
+                yield child
         finally:
-            limit.cancel()
             child.kill()
             for pipe in filter(None, (process.stdin, process.stdout, process.stderr)):
                 with suppress(BrokenPipeError):
                     pipe.close()
 
 
-def finished(command: Command, *, seconds: float = 120, **settings: Any) -> subprocess.CompletedProcess[str]:
-    """Run a process to its end, as `started`; `stdout` of what comes back is all that it said, in order."""
-    with started(command, seconds=seconds, **settings) as child:
-        code = child.wait()
-        return subprocess.CompletedProcess(command, code, child.said(), "")
+def finished(
+    command: Command, *, input: bytes | None = None, check: bool = False, seconds: float = 120, **settings: Any
+) -> subprocess.CompletedProcess[str]:
+    """Run a process to its end, as `started`.
+
+    Args:
+        command: and its arguments.
+        input: comes from its stdin, a pipe.
+        check: whether it must succeed.
+        seconds: that it may take; more is a failure.
+        settings: as of `started`. What `stdout` and `stderr` are given to somebody else is "" in what comes back.
+    """
+    with started(command, seconds=seconds, **({} if input is None else {"stdin": PIPE}), **settings) as child:
+        if input is not None:
+            assert isinstance(child.process.stdin, TextIOWrapper)
+            with suppress(BrokenPipeError), child.process.stdin as pipe:
+                pipe.buffer.write(input)
+        done = subprocess.CompletedProcess(command, child.exit_code(), child.said(), child.complaints())
+        assert not check or done.returncode == 0, f"it ended with {done.returncode}: {done.stdout}\n{done.stderr}"
+        return done
+
+
+@contextmanager
+def _limit(seconds: float, end: Callable[[], None]) -> Iterator[None]:
+    """Call a function after some seconds, unless the block has ended before."""
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 @contextmanager

@@ -2,11 +2,10 @@
 
 import os
 import shutil
+import signal
 import socket
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -14,6 +13,8 @@ from pathlib import Path
 import jaxtyping
 import pytest
 import torch
+
+from child_process import started
 
 # Before anything imports sketchloss or a Hugging Face library: both read these once, at import.
 _caches = tempfile.TemporaryDirectory(prefix="sketchloss-tests-")
@@ -27,6 +28,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # likewise in the processes that 
 
 def pytest_unconfigure():
     _caches.cleanup()
+
+
+def pytest_sessionstart():
+    """SIGTERM ends the tests as Ctrl+C does: what they have started, in sessions of its own, is ended too."""
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 #: Tests that take a minute or so. They come first, so that no process is left with one when the others are done.
@@ -119,37 +126,29 @@ def app_cache(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def start_app(app_cache) -> Callable[..., AbstractContextManager[str]]:
-    """`with start_app("--upload-mb", "5") as url:` the page, served by a process of its own; ended as Ctrl+C does."""
+    """`with start_app("--upload-mb", "5") as url:` the page, served by a process of its own; ended by SIGTERM."""
 
     @contextmanager
-    def started(*arguments: str, **environment: str) -> Iterator[str]:
+    def serving(*arguments: str, **environment: str) -> Iterator[str]:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         command = [Path(sys.executable).with_name("sketchloss"), "app", "--port", str(port), *arguments]
         settings = {**os.environ, "XDG_CACHE_HOME": str(app_cache), "OMP_NUM_THREADS": "1", **environment}
-        with (
-            tempfile.TemporaryFile("w+") as said,
-            subprocess.Popen(command, env=settings, stdout=said, stderr=said, cwd=app_cache) as process,
-        ):
-            try:
-                url = f"http://127.0.0.1:{port}/"
-                for _ in range(720):
-                    time.sleep(0.25)
-                    said.seek(0)
-                    text = said.read()
-                    if "is at http" in text or process.poll() is not None:
-                        break
-                assert "is at http" in text, text
-                yield url
-                said.seek(0)
-                text = said.read()
-                assert "/sketchloss/app/" not in text, text  # no traceback through our code; Gradio tells its own
-            finally:
-                process.terminate()
-                process.wait(30)
+        with started(command, seconds=7200, env=settings, cwd=app_cache) as child:
 
-    return started
+            def said() -> str:
+                return child.said() + child.complaints()
+
+            child.wait_until(lambda: "is at http" in said(), seconds=180)
+            try:
+                yield f"http://127.0.0.1:{port}/"
+                assert "/sketchloss/app/" not in said(), said()  # no traceback through our code; Gradio tells its own
+            finally:
+                child.process.terminate()
+                child.process.wait(120)
+
+    return serving
 
 
 @pytest.fixture(scope="session")

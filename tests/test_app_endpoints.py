@@ -1,24 +1,23 @@
 """The page's server as programs see it. Oracle: the library itself, on the same files."""
 
-import functools
 import json
 import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import pytest
-from gradio_client import Client, handle_file
+from gradio_client import handle_file
 from gradio_client.exceptions import AppError
 
+from child_process import finished, started
+from page_client import PageClient
 from sketchloss.cli import main
 from sketchloss.compare import Pair, measure
 from sketchloss.data.doodles import doodle
@@ -28,7 +27,7 @@ from sketchloss.loss import SketchLoss
 
 @pytest.fixture(scope="module")
 def client(app_url):
-    return Client(app_url, verbose=False, analytics_enabled=False)
+    return PageClient(app_url)
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +80,7 @@ def test_a_gallery_of_ones_own_is_nobody_elses(app_url, drawings, tmp_path):
             for seed in range(3):
                 doodle(kind, 50 + seed).sketch(64).save(tmp_path / "x.png")
                 archive.write(tmp_path / "x.png", f"{kind}/{seed}.png")
-    me, other = (Client(app_url, verbose=False, analytics_enabled=False) for _ in range(2))
+    me, other = (PageClient(app_url) for _ in range(2))
     name, report = me.predict(handle_file(tmp_path / "mine.zip"), api_name="/build_gallery")
     assert name == "mine"
     assert report == {"rows": 6, "unreadable": [], "passed_over": []}
@@ -132,7 +131,7 @@ def test_of_a_gallery_that_was_deleted_meanwhile_no_path_is_said(start_app, draw
         doodle("cat", number).sketch(64).save(tmp_path / "mine" / f"{number}.png")
     main(["gallery", "build", str(tmp_path / "gallery"), str(tmp_path / "mine")])
     with start_app("--galleries", str(tmp_path / "gallery")) as url:
-        client = Client(url, verbose=False, analytics_enabled=False)
+        client = PageClient(url)
         assert client.predict(handle_file(drawings / "cat.png"), "gallery", 2, api_name="/search")
         shutil.rmtree(tmp_path / "gallery")
         with pytest.raises(AppError, match="the gallery 'gallery' cannot be read any more: choose another") as refused:
@@ -143,16 +142,12 @@ def test_of_a_gallery_that_was_deleted_meanwhile_no_path_is_said(start_app, draw
 def test_sigterm_while_the_doodles_are_looked_at_ends_it_quietly(tmp_path):
     command = [Path(sys.executable).with_name("sketchloss"), "app", "--port", str(_free_port())]
     settings = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}  # no gallery of doodles is there yet
-    with subprocess.Popen(command, env=settings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            assert process.stderr is not None
-            assert "is at http" in process.stdout.readline()
-            process.terminate()
-            assert process.wait(60) == 0
-            assert process.stderr.read() == ""
-        finally:
-            process.kill()
+    with started(command, seconds=480, env=settings) as child:
+        child.wait_until(lambda: "\n" in child.said())
+        assert "is at http" in child.said()
+        child.process.terminate()
+        assert child.process.wait(180) == 0
+        assert child.complaints() == ""
 
 
 def _free_port() -> int:
@@ -212,15 +207,15 @@ def test_a_page_of_another_name_is_not_answered(app_url):
 def test_uploads_are_deleted_after_a_while_and_everything_at_the_end(start_app, drawings, tmp_path):
     place = tmp_path / "temporary"
     place.mkdir()
-    with start_app("--keep-minutes", "0.05", TMPDIR=str(place)) as url:
-        client = Client(url, verbose=False, analytics_enabled=False)
+    with start_app("--keep-minutes", "0.15", TMPDIR=str(place)) as url:
+        client = PageClient(url)
         pair = [handle_file(drawings / f"{name}.png") for name in ("cat", "again")]
         client.predict(*pair, api_name="/compare")
         client.predict(handle_file(drawings / "photo.png"), api_name="/stylize")
         (private,) = place.glob("sketchloss-*")
         assert private.stat().st_mode & 0o077 == 0
         assert list(private.rglob("cat.png"))
-        for _ in range(60):
+        for _ in range(120):
             if not list(private.rglob("*.png")):
                 break
             time.sleep(0.5)
@@ -235,8 +230,8 @@ def test_a_login_is_asked_for(start_app):
         assert _status(f"{url}config")[0] == 401
         assert _status(f"{url}gradio_api/call/galleries", {"data": []})[0] == 401
         with pytest.raises(Exception, match=r"401|credentials|[Ll]ogin|[Aa]uth"):
-            Client(url, verbose=False, analytics_enabled=False, auth=("me", "wrong"))
-        assert Client(url, verbose=False, analytics_enabled=False, auth=("me", "secret")).predict(api_name="/galleries")
+            PageClient(url, auth=("me", "wrong"))
+        assert PageClient(url, auth=("me", "secret")).predict(api_name="/galleries")
 
 
 @pytest.mark.parametrize(
@@ -266,9 +261,7 @@ def test_a_port_that_is_taken_is_named(app_cache):
         taken.listen()
         port = str(taken.getsockname()[1])
         command = [Path(sys.executable).with_name("sketchloss"), "app", "--port", port]
-        ended = subprocess.run(
-            command, env={**os.environ, "XDG_CACHE_HOME": str(app_cache)}, capture_output=True, text=True, timeout=120
-        )
+        ended = finished(command, env={**os.environ, "XDG_CACHE_HOME": str(app_cache)})
     assert ended.returncode == 2
     assert f"cannot answer at 127.0.0.1:{port}" in ended.stderr.strip().splitlines()[-1]
 
@@ -276,20 +269,13 @@ def test_a_port_that_is_taken_is_named(app_cache):
 def test_ctrl_c_ends_it_quietly(app_cache, tmp_path):
     command = [Path(sys.executable).with_name("sketchloss"), "app"]
     settings = {**os.environ, "XDG_CACHE_HOME": str(app_cache), "TMPDIR": str(tmp_path)}
-    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    # note: a shell that runs the tests in the background has its children ignore Ctrl+C
-    heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    with subprocess.Popen(command, env=settings, preexec_fn=heed, **pipes) as process:
-        try:
-            assert process.stdout is not None
-            assert process.stderr is not None
-            assert "is at http" in process.stdout.readline()
-            process.send_signal(signal.SIGINT)
-            assert process.wait(30) == 0
-            assert process.stdout.read().strip() == "stopped"
-            assert process.stderr.read() == ""
-        finally:
-            process.kill()
+    with started(command, seconds=480, env=settings) as child:
+        child.wait_until(lambda: "\n" in child.said())
+        assert "is at http" in child.said()
+        child.process.send_signal(signal.SIGINT)
+        assert child.process.wait(120) == 0
+        assert child.said().splitlines()[1:] == ["stopped"]
+        assert child.complaints() == ""
     assert not list(tmp_path.glob("sketchloss-*"))
 
 

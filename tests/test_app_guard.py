@@ -19,9 +19,10 @@ import gradio as gr
 import httpx
 import pytest
 from gradio.routes import App
-from gradio_client import Client, handle_file
+from gradio_client import handle_file
 from gradio_client.exceptions import AppError
 
+from page_client import PageClient
 from sketchloss.app.guard import MOST_JSON, SERVED, Guard
 from sketchloss.app.private import PrivateFolder
 from sketchloss.data.doodles import doodle
@@ -162,7 +163,7 @@ def test_nothing_is_asked_of_the_hub_whatever_a_request_or_the_environment_says(
                     assert answer.status_code == 404, route
             for sent in (f"proxy={address}/x", f"file={address}/x", "file=https://huggingface.co/x"):
                 assert client.get(f"/gradio_api/{sent}").status_code == 404
-        program = Client(url, verbose=False, analytics_enabled=False, headers=bucket)
+        program = PageClient(url, headers=bucket)
         cat = handle_file(tmp_path / "cat.png")
         report, _ = program.predict(first=cat, second=cat, api_name="/compare")
         assert report["distance"] == 0
@@ -400,7 +401,7 @@ def test_no_more_is_kept_than_said_and_uploads_are_taken_again_afterwards(start_
             return answer.status_code, answer.text if answer.is_error else ""
 
         assert [give(number) for number in range(2)] == [(200, "")] * 2
-        program = Client(url, verbose=False, analytics_enabled=False)
+        program = PageClient(url)
         with pytest.raises(AppError, match="unpacks to 3 MB: 1 MB at most at the moment"):
             program.predict(handle_file(tmp_path / "mine.zip"), api_name="/build_gallery")
         with ThreadPoolExecutor(8) as visitors:  # who come at once get no more either
@@ -418,8 +419,9 @@ def test_all_files_are_in_the_private_folder(start_app, tmp_path):
     place = tmp_path / "temporary"
     place.mkdir()
     doodle("cat", 1).sketch(64).save(tmp_path / "cat.png")
-    with start_app(TMPDIR=str(place), GRADIO_TEMP_DIR=str(tmp_path / "elsewhere")) as url:
-        program = Client(url, verbose=False, analytics_enabled=False)
+    settings = {"GRADIO_TEMP_DIR": str(tmp_path / "elsewhere"), "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "torch")}
+    with start_app(TMPDIR=str(place), **settings) as url:
+        program = PageClient(url)
         cat = handle_file(tmp_path / "cat.png")
         program.predict(first=cat, second=cat, api_name="/compare")
         with _visit(url) as client:

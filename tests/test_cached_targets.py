@@ -4,9 +4,9 @@ import copy
 import json
 import multiprocessing
 import pickle
-import subprocess
 import sys
 import textwrap
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, StackDataset
 from torch.utils.flop_counter import FlopCounterMode
 
+from child_process import PIPE, started
 from sketchloss import Backbone, CachedTargets, SketchLoss
 from sketchloss.target_features import KeptFeatures
 
@@ -299,14 +300,9 @@ KILLED = """
 
 def test_after_a_kill_everything_that_is_there_is_whole(narrow, tmp_path):
     command = [sys.executable, "-c", textwrap.dedent(KILLED), narrow, str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            for line in process.stdout:
-                if int(line) == 7:
-                    break
-        finally:
-            process.kill()
+    with started(command) as child:
+        child.wait_until(lambda: "\n7\n" in child.said())
+        child.kill()
     loss = SketchLoss(narrow, layers=LAYERS)
     cache, targets = CachedTargets(loss, tmp_path), pictures(400)
     kept = sorted(cache)
@@ -410,21 +406,15 @@ TOGETHER = """
 def test_processes_that_train_together_share_a_folder(narrow, tmp_path):
     # Both compute all, in orders of their own, and meet on the way.
     command = [sys.executable, "-c", textwrap.dedent(TOGETHER), narrow, str(tmp_path)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    processes = [subprocess.Popen([*command, str(rank)], **pipes) for rank in range(2)]
-    try:
-        for process in processes:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-        for process in processes:
-            assert process.stdin is not None
-            process.stdin.write("go\n")
-            process.stdin.flush()
-        answers = [json.loads(process.communicate(timeout=240)[0]) for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait(60)
+    with ExitStack() as stack:
+        both = [stack.enter_context(started([*command, str(rank)], seconds=300, stdin=PIPE)) for rank in range(2)]
+        for child in both:
+            child.wait_until(lambda child=child: child.said() == "ready\n")
+        for child in both:
+            child.tell("go\n")
+        for child in both:
+            assert child.exit_code() == 0, child.complaints()
+        answers = [json.loads(child.said().splitlines()[1]) for child in both]
     loss = SketchLoss(narrow, layers=LAYERS)
     expected = loss.extract(pictures(40))["relu1_2"].half().double().sum((1, 2, 3)).tolist()
     for sums in answers:

@@ -1,14 +1,16 @@
 """Oracle of most tests: the error rule. A mistake is one line on stderr that names value and mend, exit code 2."""
 
 import ast
+import importlib
 import os
 import shlex
 import signal
-import subprocess
 import sys
+import threading
 from collections.abc import Collection
 from dataclasses import dataclass, fields
 from pathlib import Path
+from subprocess import CompletedProcess
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from child_process import PIPE, finished, started
 from sketchloss import cli
 from sketchloss.cli import COMMANDS, Command, main
 from sketchloss.command_line import parse
@@ -79,9 +82,8 @@ def check_one_line(code: int, out: str, err: str, said: tuple[str, ...]) -> None
         assert words in err
 
 
-def run(*arguments: str, **settings) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "sketchloss", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, **settings)
+def run(*arguments: str, **settings) -> CompletedProcess[str]:
+    return finished([sys.executable, "-m", "sketchloss", *arguments], seconds=300, **settings)
 
 
 @pytest.fixture
@@ -181,10 +183,10 @@ def test_a_missing_library_names_the_extra(extra, command, capsys):
     check_one_line(code, *capsys.readouterr(), ("datasets is not installed", pip))
 
 
-def test_a_module_that_cannot_be_imported_names_the_extra(capsys, monkeypatch):
+def test_a_module_that_cannot_be_imported_names_the_extra(tmp_path, capsys, monkeypatch):
     monkeypatch.delitem(sys.modules, "sketchloss.recipes.finetune", raising=False)
     monkeypatch.setitem(sys.modules, "accelerate", None)  # as if it were not installed
-    code = main(["finetune"])
+    code = main(["finetune", "--data", "doodles", "--out", str(tmp_path / "run")])
     check_one_line(code, *capsys.readouterr(), ("accelerate is not installed", "pip install 'sketchloss[train]'"))
 
 
@@ -192,18 +194,21 @@ def test_an_interruption_is_one_line_and_130(tmp_path):
     # A picture that never comes: the process waits in the middle of its work until it is interrupted.
     pipe = tmp_path / "pipe.png"
     os.mkfifo(pipe)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "sketchloss", "compare", str(pipe), str(pipe), "--weights", "imagenet"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        # Processes that a script starts in the background are born deaf to it, and so are their children.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    with pipe.open("wb"):  # returns when the other end is open
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
-    assert (process.returncode, out, err) == (130, "", "sketchloss compare: interrupted\n")
+    command = [sys.executable, "-m", "sketchloss", "compare", pipe, pipe, "--weights", "imagenet"]
+    read, ended = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with pipe.open("wb"):  # returns when the other end is open
+            read.set()
+            ended.wait(120)
+
+    threading.Thread(target=hold, daemon=True).start()
+    with started(command) as child:
+        child.wait_until(read.is_set)
+        child.process.send_signal(signal.SIGINT)
+        assert (child.exit_code(), child.said()) == (130, "")
+        assert child.complaints() == "sketchloss compare: interrupted\n"
+    ended.set()
 
 
 @pytest.mark.parametrize(
@@ -213,23 +218,14 @@ def test_an_interruption_while_libraries_are_imported_is_quiet(module, tmp_path)
     # The interpreter says on stderr what it has imported. A pipe for a picture: if the signal comes late, it waits.
     pipe = tmp_path / "pipe.png"
     os.mkfifo(pipe)
-    process = subprocess.Popen(
-        [sys.executable, "-X", "importtime", "-m", "sketchloss", "compare", str(pipe), str(pipe)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    try:
-        assert any(line.rpartition("|")[2].strip() == module for line in process.stderr)
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=120)
-    finally:
-        process.kill()
-    said = [line for line in err.splitlines() if not line.startswith("import time:")]
+    command = [sys.executable, "-X", "importtime", "-m", "sketchloss", "compare", pipe, pipe]
+    with started(command, stderr=PIPE) as child:
+        assert any(line.rpartition("|")[2].strip() == module for line in child.process.stderr)
+        child.process.send_signal(signal.SIGINT)
+        said = [line for line in child.process.stderr.read().splitlines() if not line.startswith("import time:")]
+        code, out = child.exit_code(), child.said()
     # Ended by the signal, which a shell reports as 130; or by itself with the same number.
-    assert (process.returncode, out, said) in (
+    assert (code, out, said) in (
         (-signal.SIGINT, "", []),
         (130, "", ["sketchloss compare: interrupted"]),
         (130, "", ["sketchloss: interrupted"]),
@@ -266,11 +262,10 @@ def pictures(tmp_path_factory) -> Path:
     return folder
 
 
-def in_shell(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
+def in_shell(line: str, folder: Path) -> CompletedProcess[str]:
     """Run a line of a shell in which `sketchloss` is this one's; with its pipes, `$?` is the command's own."""
     line = line.replace("sketchloss", f"{shlex.quote(sys.executable)} -m sketchloss")
-    command = ["bash", "-c", f"set -o pipefail; {line}"]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, cwd=folder)
+    return finished(["bash", "-c", f"set -o pipefail; {line}"], seconds=300, cwd=folder)
 
 
 COMPARE_ONE = "sketchloss compare a/1.png b/2.png --size 32"
@@ -318,15 +313,8 @@ def test_a_closed_pipe_is_no_error(line, pictures):
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "wb") as closed:
-        done = subprocess.run(
-            [sys.executable, "-m", "sketchloss", *line.split()],
-            stdout=closed,
-            stderr=subprocess.PIPE,
-            check=False,
-            cwd=pictures,
-            timeout=300,
-        )
-    assert (done.returncode, done.stderr) == (141, b"")
+        done = run(*line.split(), stdout=closed, cwd=pictures)
+    assert (done.returncode, done.stderr) == (141, "")
 
 
 def test_a_reader_that_takes_one_line_is_no_error(pictures):
@@ -366,8 +354,12 @@ def test_the_help_of_a_command_shows_every_field_of_its_config(entry, capsys):
     assert err == ""
     assert out.startswith(f"usage: sketchloss {entry.name} ")
     assert "Raises:" not in out
-    module = sys.modules[entry.module]
+    module = importlib.import_module(entry.module)
     config_type = next(iter(getattr(module, entry.function).__annotations__.values()))
+    if entry.settings:
+        settings = importlib.import_module(entry.settings)
+        assert getattr(settings, entry.config) is config_type
+        assert getattr(settings, "PRESETS", None) == getattr(module, "PRESETS", None)
     for item in fields(config_type):
         shown = (f"--{item.name.replace('_', '-')} ", f" {item.name.upper()} ", f"[{item.name.upper()}]")
         assert any(word in out for word in shown), item.name
@@ -375,19 +367,24 @@ def test_the_help_of_a_command_shows_every_field_of_its_config(entry, capsys):
         assert choice not in out
 
 
-def loaded(code: str, names: Collection[str], folder: Path) -> list[str]:
-    """Run code that ends with a command line in a new interpreter, and return which of the modules it has loaded."""
-    script = f"import sys; from sketchloss.cli import main; {code}; print([n for n in {names} if n in sys.modules])"
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=300, cwd=folder
-    )
-    return ast.literal_eval(done.stdout.splitlines()[-1])
+def loaded(lines: Collection[str], names: Collection[str], folder: Path) -> list[list[str]]:
+    """Run command lines in one new interpreter; return which of the modules it has loaded after each."""
+    script = f"""
+import sys
+from sketchloss.cli import main
+for line in {lines!r}:
+    main(line.split())
+    print("LOADED", [name for name in {names!r} if name in sys.modules])
+"""
+    done = finished([sys.executable, "-c", script], check=True, seconds=300, cwd=folder)
+    found = [line.removeprefix("LOADED ") for line in done.stdout.splitlines() if line.startswith("LOADED ")]
+    return [ast.literal_eval(names) for names in found]
 
 
-@pytest.mark.parametrize("line", ["", "--help", "--version", "gallery --help", "gallery paint", "--verbose compare"])
-def test_help_version_and_a_wrong_command_load_no_torch(line, tmp_path):
+def test_help_version_and_a_wrong_command_load_no_torch(tmp_path):
+    lines = ["", "--help", "--version", "gallery --help", "gallery paint", "--verbose compare"]
     slow = ("torch", "numpy", "PIL", "tyro", "huggingface_hub", "sketchloss.loss")
-    assert loaded(f"main({line.split()})", slow, tmp_path) == []
+    assert loaded(lines, slow, tmp_path) == [[]] * len(lines)
 
 
 # Libraries that only some commands need.
@@ -398,25 +395,22 @@ SOME = (
 )
 
 
-@pytest.mark.parametrize(
-    ("line", "needed"),
-    [
-        ("compare a/1.png b/2.png --size 32", ()),
-        ("compare a b --size 32", ()),
-        ("compare --help", ()),
-        ("compare --metrik l1 a b", ()),
-        ("doctor --help", ()),
-        ("style apply --help", ()),
-        ("style apply pencil a/1.png --out sketch.png", ()),
-        ("finetune --help", ("accelerate", "datasets", "kornia", "pandas", "pyarrow", "sketchloss.recipes.finetune")),
-    ],
+LOAD_NONE = (
+    *("compare a/1.png b/2.png --size 32", "compare a b --size 32", "compare --help", "compare --metrik l1 a b"),
+    *("doctor --help", "style apply --help", "style apply pencil a/1.png --out sketch.png", "finetune --help"),
+    *("finetune --epoch 3", "study --help", "lora sample --help", "lora merge --lora a", "app --help"),
 )
-def test_only_the_chosen_commands_libraries_are_loaded(line, needed, pictures):
-    assert set(loaded(f"main({line.split()})", SOME, pictures)) <= set(needed)
+
+
+def test_only_the_chosen_commands_libraries_are_loaded(pictures):
+    *others, search = loaded((*LOAD_NONE, "gallery search --help"), SOME, pictures)
+    found = dict(zip(LOAD_NONE, others, strict=True))
+    assert {line: names for line, names in found.items() if names} == {}
+    assert search == ["sketchloss.gallery"]
 
 
 def test_compare_with_weights_of_the_package_needs_no_client_of_the_hub(pictures):
-    assert loaded("main(['compare', 'a/1.png', 'b/2.png'])", ("huggingface_hub", "httpx", "httpx2"), pictures) == []
+    assert loaded(["compare a/1.png b/2.png"], ("huggingface_hub", "httpx", "httpx2"), pictures) == [[]]
 
 
 def test_a_command_may_have_two_words(command, capsys):

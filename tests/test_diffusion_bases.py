@@ -15,8 +15,9 @@ from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
 from sketchloss.diffusion import bases
 from sketchloss.diffusion.arithmetic import cumulative_alphas
-from sketchloss.diffusion.bases import DEFAULT_BASE, find_base, noise_schedule, weights_variant
+from sketchloss.diffusion.bases import DEFAULT_BASE, find_base, weights_variant
 from sketchloss.diffusion.pipeline import build_tiny
+from sketchloss.diffusion.schedules import noise_schedule
 
 WEIGHTS = ("unet/diffusion_pytorch_model", "vae/diffusion_pytorch_model", "text_encoder/model")
 

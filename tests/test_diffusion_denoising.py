@@ -11,10 +11,10 @@ from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from torch import Tensor
 
 from sketchloss import Backbone, SketchLoss
-from sketchloss.diffusion.bases import noise_schedule
 from sketchloss.diffusion.denoising import Denoising
 from sketchloss.diffusion.perceptual import LatentPerceptualLoss
 from sketchloss.diffusion.pipeline import NOISE_SCHEDULE, build_tiny
+from sketchloss.diffusion.schedules import noise_schedule
 from sketchloss.lora.adapters import add_lora
 
 TIMES = torch.tensor([10, 150, 700])  # of an SNR of 3 and more: the first two

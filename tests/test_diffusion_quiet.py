@@ -1,11 +1,11 @@
 """Oracle: what another process writes to stderr, and the two libraries' own settings."""
 
-import subprocess
 import sys
 
 from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
+from child_process import finished
 from sketchloss.diffusion.quiet import quiet
 
 OPEN_AND_SAVE = """
@@ -17,9 +17,7 @@ load_text_to_image(sys.argv[1])
 
 
 def test_building_saving_and_opening_say_nothing(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-c", OPEN_AND_SAVE, str(tmp_path / "model")], capture_output=True, text=True, check=False
-    )
+    done = finished([sys.executable, "-c", OPEN_AND_SAVE, tmp_path / "model"], seconds=240)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 

@@ -4,7 +4,6 @@ import functools
 import os
 import re
 import shlex
-import subprocess
 import sys
 from collections.abc import Iterator
 from importlib import import_module
@@ -19,6 +18,7 @@ from markdown_it.token import Token
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser
 
+from child_process import finished
 from sketchloss import cli
 from sketchloss.cli import COMMANDS, main
 
@@ -257,8 +257,7 @@ def test_pages_are_built_and_load_nothing_from_elsewhere(tmp_path):
     pytest.importorskip("mkdocs", reason="the dependency group docs is not installed")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stderr
+    finished(command, check=True, seconds=300, cwd=ROOT, env=environment)
     pages = sorted((tmp_path / "site").rglob("*.html"))
     assert len(pages) >= len(PAGES)
     # What a browser fetches by itself: everything with src=, <link> but for the address of the page, url() of a style.

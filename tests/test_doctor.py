@@ -2,13 +2,13 @@
 
 import json
 import math
-import subprocess
 import sys
 from importlib import metadata
 
 import pytest
 import torch
 
+from child_process import finished
 from sketchloss import Backbone, doctor
 from sketchloss.cli import main
 from sketchloss.networks.weights import bundled_folder
@@ -107,6 +107,6 @@ def test_it_runs_in_a_process_and_imports_no_library_of_an_extra():
         "import sys; from sketchloss.cli import main; code = main(['doctor']); "
         f"print(code, [name for name in {heavy} if name in sys.modules], file=sys.stderr)"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=240, check=True)
+    done = finished([sys.executable, "-c", script], check=True, seconds=240)
     assert done.stderr == "0 []\n"
     assert "sketchloss works here." in done.stdout

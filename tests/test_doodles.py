@@ -1,4 +1,3 @@
-import subprocess
 import sys
 from functools import cache
 from hashlib import sha256
@@ -8,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
+from child_process import finished
 from sketchloss.data.doodle_drawing import SPACING, visible_strokes
 from sketchloss.data.doodle_shapes import RED, box, ellipse, fill, line, shape
 from sketchloss.data.doodles import KINDS, STYLES, doodle
@@ -43,7 +43,7 @@ def test_same_in_a_fresh_process():
         "    one = doodle(kind, seed)\n"
         "    print(sha256(one.sketch(48).tobytes() + one.photo(48).tobytes()).hexdigest())\n"
     )
-    fresh = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=240, check=True)
+    fresh = finished([sys.executable, "-c", program], check=True, seconds=240)
     assert fresh.stdout.split() == [fingerprint(kind, seed) for kind, seed in cases]
 
 

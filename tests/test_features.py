@@ -2,8 +2,6 @@
 
 import json
 import os
-import signal
-import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -13,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from child_process import finished, started
 from sketchloss import Backbone
 from sketchloss.data.loading import hold_if_small
 from sketchloss.data.sources import Sketches, open_sketches
@@ -130,11 +129,10 @@ def test_classifier_and_frozen_copies_do_not_matter_to_the_digest(backbone):
 @pytest.mark.parametrize("moment", [0.1, 0.7, 1.6])
 def test_a_killed_process_leaves_nothing_that_is_read(backbone, sketches, tmp_path, moment):
     command = [sys.executable, "-c", SLOW, str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
+    with started(command) as child:
+        child.wait_until(lambda: child.said() == "ready\n")
         time.sleep(moment)
-        process.send_signal(signal.SIGKILL)
+        child.kill()
     assert not files(tmp_path), "it should have been killed before its end"
     found = cached_features(backbone, sketches, folder=tmp_path, workers=0)
     expected = torch.stack([one.mean((1, 2)) for one in directly(backbone, sketches, "relu5_3")])
@@ -177,9 +175,7 @@ def test_features_beyond_float16_are_refused_and_leave_nothing(backbone, sketche
 
 def test_a_full_disk_is_an_error_that_names_the_folder(tmp_path):
     code = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))" + SLOW.replace("0.2", "0")
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=240, check=False
-    )
+    done = finished([sys.executable, "-c", code, tmp_path], seconds=240)
     assert done.returncode == 1
     assert f"File too large: '{tmp_path}'" in done.stderr.splitlines()[-1]
     assert not list(tmp_path.iterdir())

@@ -92,15 +92,16 @@ def test_concurrent_writers_and_readers_only_ever_see_whole_files(tmp_path):
         while not done.is_set():
             seen.add(path.read_text())
 
-    reader = threading.Thread(target=read)
-    writers = [threading.Thread(target=write, args=(writer,)) for writer in range(1, 5)]
+    reader = threading.Thread(target=read, daemon=True)
+    writers = [threading.Thread(target=write, args=(writer,), daemon=True) for writer in range(1, 5)]
     reader.start()
     for thread in writers:
         thread.start()
     for thread in writers:
-        thread.join()
+        thread.join(120)
     done.set()
-    reader.join()
+    reader.join(60)
+    assert not any(thread.is_alive() for thread in (*writers, reader))
     assert len(seen) > 1
     assert seen <= whole
     assert names(tmp_path) == ["shared.txt"]

@@ -7,11 +7,8 @@ import json
 import math
 import os
 import re
-import signal
-import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +19,7 @@ from PIL import ImageOps
 from safetensors.torch import load_file
 from torch.optim.swa_utils import AveragedModel
 
+from child_process import Child, finished, started
 from sketchloss import load_backbone
 from sketchloss.data.doodles import KINDS, doodle
 from sketchloss.data.loading import to_unit_range
@@ -109,7 +107,7 @@ def test_learns_and_keeps_the_best_weights(config):
 
 
 @contextmanager
-def trained_elsewhere(config: Finetune) -> Iterator[subprocess.Popen[str]]:
+def trained_elsewhere(config: Finetune) -> Iterator[Child]:
     """A process that trains, killed at the end of the block if it has not ended by itself."""
     script = (
         "import sys, json; from pathlib import Path; from sketchloss.recipes.finetune import *;"
@@ -120,28 +118,8 @@ def trained_elsewhere(config: Finetune) -> Iterator[subprocess.Popen[str]]:
     settings = json.dumps(config.__dict__, default=str)
     # As many threads as here: sums over threads round differently.
     environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
-    with subprocess.Popen(
-        [sys.executable, "-c", script, settings],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=environment,
-        start_new_session=True,
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.send_signal(signal.SIGKILL)
-            process.wait(60)
-
-
-def wait_until(reached: Callable[[], bool], process: subprocess.Popen[str], seconds: float = 240) -> None:
-    """Wait for something that a process does; the process must not end before."""
-    end = time.monotonic() + seconds
-    while not reached():
-        assert process.poll() is None, process.stdout and process.stdout.read()
-        assert time.monotonic() < end, "it took too long"
-        time.sleep(0.005)
+    with started([sys.executable, "-c", script, settings], seconds=300, env=environment) as child:
+        yield child
 
 
 @pytest.mark.parametrize(
@@ -166,8 +144,8 @@ def test_killed_again_and_again_and_resumed_ends_as_the_unbroken_run(config, tmp
 
     # Before the first checkpoint, after it, and after the second epoch's first: checkpoints are 3 steps apart.
     for resume, steps in ((False, 1), (True, 4), (True, 8)):
-        with trained_elsewhere(replace(config, resume=resume)) as process:
-            wait_until(lambda steps=steps: logged() >= steps, process)
+        with trained_elsewhere(replace(config, resume=resume)) as child:
+            child.wait_until(lambda steps=steps: logged() >= steps)
     assert lines(config.out)[-1]["step"] < last, "the process finished before it was killed"
 
     finetune(replace(config, resume=True))
@@ -238,8 +216,8 @@ def test_contrast_has_its_weight_and_classes_come_together(config, monkeypatch):
 
 def test_a_second_training_in_one_folder_is_refused(config):
     config = replace(config, epochs=400)
-    with trained_elsewhere(config) as process:
-        wait_until((config.out / "metrics.jsonl").exists, process)
+    with trained_elsewhere(config) as child:
+        child.wait_until((config.out / "metrics.jsonl").exists)
         before = (config.out / "config.json").read_bytes()
         for resume, words in (
             (True, "another process is working in .*run: wait until"),
@@ -249,7 +227,7 @@ def test_a_second_training_in_one_folder_is_refused(config):
                 finetune(replace(config, resume=resume))
             assert "\n" not in str(error.value)
         assert (config.out / "config.json").read_bytes() == before
-        assert process.poll() is None
+        assert child.process.poll() is None
     # Killed, it holds the folder no longer.
     with hold_run_folder(config.out):
         pass
@@ -327,12 +305,11 @@ def test_sizes_that_network_or_memory_will_not_take_are_refused_before_anything_
 def test_two_processes_log_once_and_score_every_sketch_once(config):
     arguments = [f"--{name.replace('_', '-')}={value}" for name, value in _flags(config).items()]
     launch = "accelerate.commands.launch --cpu --num_processes=2 --num_machines=1 --mixed_precision=no"
-    subprocess.run(
+    finished(
         [sys.executable, "-m", *launch.split(), "--dynamo_backend=no", "-m", "sketchloss", "finetune", *arguments],
         check=True,
-        capture_output=True,
+        seconds=240,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
-        timeout=240,
     )
     logged = lines(config.out)
     trained = [line["step"] for line in logged if "train_loss" in line]

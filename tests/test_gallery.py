@@ -5,11 +5,11 @@ import pickle
 import shutil
 import signal
 import struct
-import subprocess
 import sys
 import tempfile
 import textwrap
 import zlib
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ import pytest
 import torch
 from PIL import Image
 
+from child_process import PIPE, finished, started
 from sketchloss import Backbone, load_backbone, save_backbone
 from sketchloss.data.doodles import KINDS, doodle
 from sketchloss.gallery import Gallery
@@ -699,21 +700,10 @@ print(report.added, report.unchanged)
 """
 
 
-def start_adding(moment: str, gallery: Path, weights: Path, *pictures: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", ADD, moment, str(gallery), str(weights), *map(str, pictures)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
 def kill(moment: str, gallery: Path, weights: Path, *pictures: Path) -> dict[bytes, tuple[str, int, str | None]]:
     """Run a process that dies at a moment, and return what it leaves, after a check that every row is whole."""
-    process = start_adding(moment, gallery, weights, *pictures)
-    _, err = process.communicate(timeout=120)
-    assert process.returncode == -signal.SIGKILL, err
+    ended = finished([sys.executable, "-c", ADD, moment, gallery, weights, *pictures])
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
     return contents(Gallery.open(gallery))
 
 
@@ -782,8 +772,7 @@ def test_a_gallery_whose_settings_were_being_written_at_the_kill_is_made_anew(we
         Path.replace = die
         Gallery.build(sys.argv[1], [sys.argv[2]], weights=sys.argv[3], image_size=32)
     """
-    command = [sys.executable, "-c", textwrap.dedent(script), *map(str, (folder, drawings, weights))]
-    killed = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    killed = finished([sys.executable, "-c", textwrap.dedent(script), folder, drawings, weights])
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert [path.name for path in folder.glob(".gallery.*.json")]
     _, report = Gallery.build(folder, [drawings], weights=weights, image_size=32)
@@ -828,20 +817,19 @@ def test_every_version_that_was_ever_committed_holds_whole_rows(build, tmp_path)
 def test_two_processes_that_add_at_once_lose_nothing(weights, drawings, tmp_path):
     folder = tmp_path / "gallery"
     Gallery.create(folder, weights=weights, image_size=SIZE)
-    both = [
-        start_adding("never", folder, weights, drawings / "cat", drawings / "fish"),
-        start_adding("never", folder, weights, drawings / "house", drawings / "fish"),
-    ]
-    for process in both:
-        assert process.stdout.readline() == "ready\n"
-    results = []
-    for process in both:
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    for process in both:
-        out, err = process.communicate(timeout=120)
-        assert process.returncode == 0, err
-        results.append(tuple(map(int, out.split())))
+    adding = [sys.executable, "-c", ADD, "never", folder, weights]
+    with ExitStack() as stack:
+        both = [
+            stack.enter_context(started([*adding, drawings / name, drawings / "fish"], stdin=PIPE))
+            for name in ("cat", "house")
+        ]
+        for child in both:
+            child.wait_until(lambda child=child: child.said() == "ready\n")
+        for child in both:
+            child.tell("go\n")
+        for child in both:
+            assert child.exit_code() == 0, child.complaints()
+        results = [tuple(map(int, child.said().split()[1:])) for child in both]
     assert sum(added for added, _ in results) == 24
     assert sum(unchanged for _, unchanged in results) == 8  # fish, for whoever came second
     found = contents(Gallery.open(folder))

@@ -1,16 +1,17 @@
 """Two processes and one folder for results. Oracles: the folder's files, byte for byte, and what the commands say."""
 
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from child_process import PIPE, started
 from sketchloss.cli import main
 from sketchloss.data.doodles import doodle
 from sketchloss.gallery import Gallery
-from sketchloss.recipes.study import Study, _open_folder
+from sketchloss.recipes.study import Study
+from sketchloss.recipes.study.whole import _open_folder
 from sketchloss.training.held_folder import hold_run_folder
 
 HOLD = (
@@ -37,17 +38,11 @@ COMMANDS = (
 def held(tmp_path_factory) -> Iterator[Path]:
     """A folder in which another process is at work."""
     folder = tmp_path_factory.mktemp("held") / "run"
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen([sys.executable, "-c", HOLD, folder], **pipes, text=True, start_new_session=True) as process:
-        try:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "held\n"
-            (folder / "notes.txt").write_text("of the other process")
-            yield folder
-            assert process.poll() is None
-        finally:
-            process.kill()
-            process.wait(60)
+    with started([sys.executable, "-c", HOLD, folder], seconds=1200, stdin=PIPE) as child:
+        child.wait_until(lambda: child.said() == "held\n")
+        (folder / "notes.txt").write_text("of the other process")
+        yield folder
+        assert child.process.poll() is None
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
@@ -95,17 +90,10 @@ def test_two_processes_that_build_one_gallery_make_it_once(tmp_path):
         (tmp_path / "drawings").mkdir(exist_ok=True)
         doodle("cat", number).sketch(64).save(tmp_path / "drawings" / f"{number}.png")
     line = [sys.executable, "-m", "sketchloss", "gallery", "build", "gallery", "drawings", "--image-size", "32"]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": tmp_path}
-    processes = [subprocess.Popen(line, **pipes, start_new_session=True) for _ in range(2)]
-    try:
-        said = [process.communicate(timeout=240) for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait(60)
-    for process, (_, errors) in zip(processes, said, strict=True):
-        assert process.returncode in (0, 2)
-        assert errors.count("\n") <= 1, errors  # that it waits, or that the other has made it
-    assert 0 in [process.returncode for process in processes]
+    with started(line, seconds=240, cwd=tmp_path) as first, started(line, seconds=240, cwd=tmp_path) as second:
+        codes = [child.exit_code() for child in (first, second)]
+        for child in (first, second):
+            assert child.complaints().count("\n") <= 1, child.complaints()  # that it waits, or that the other made it
+    assert sorted(codes) in ([0, 0], [0, 2])
     assert len(Gallery.open(tmp_path / "gallery")) == 6
     assert Gallery.open(tmp_path / "gallery").settings.built

@@ -22,6 +22,7 @@ from sketchloss.images import (
     to_picture,
     to_tensor,
 )
+from sketchloss.passed_over import other_kinds
 
 
 def file_of(picture, kind="PNG", **options):
@@ -433,7 +434,7 @@ def test_folders_that_link_to_each_other_are_listed_once(tmp_path):
     assert names == ["a/a.png", "a/out/deep/x.png", *(f"{name}/{name}.png" for name in "bcdefg")]
 
 
-def test_a_subfolder_without_permission_is_listed_and_says_so(tmp_path, monkeypatch):
+def test_a_subfolder_without_permission_is_passed_over_and_named(tmp_path, monkeypatch):
     (tmp_path / "open").mkdir()
     (tmp_path / "open" / "a.png").touch()
     (tmp_path / "lost+found").mkdir()
@@ -445,9 +446,10 @@ def test_a_subfolder_without_permission_is_listed_and_says_so(tmp_path, monkeypa
         return iterdir(folder)
 
     monkeypatch.setattr(Path, "iterdir", refuse)
-    assert find_pictures(tmp_path) == [tmp_path / "lost+found", tmp_path / "open" / "a.png"]
-    with pytest.raises(UnreadablePicture, match=r"lost\+found: (no permission to read it|a folder, not a picture)"):
-        read_picture(tmp_path / "lost+found")
+    assert find_pictures(tmp_path) == [tmp_path / "open" / "a.png"]
+    assert other_kinds(tmp_path) == [
+        f"{tmp_path}: no permission to list 1 folder in it: lost+found; change its permissions"
+    ]
     (tmp_path / "closed").mkdir()
     with pytest.raises(ValueError, match="closed: no permission to list it; change its permissions"):
         find_pictures(tmp_path / "closed")

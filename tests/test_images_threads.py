@@ -1,7 +1,6 @@
 """Reading pictures in threads and forked processes. Oracles: threads that meet inside, a child that ends."""
 
 import os
-import subprocess
 import sys
 import textwrap
 import threading
@@ -14,17 +13,18 @@ import torch
 from PIL import Image
 
 import sketchloss.images
+from child_process import finished
 from sketchloss.data.doodles import doodle
 from sketchloss.images import open_picture, read_picture, to_tensor
 
 
 def test_threads_decode_at_once_and_warnings_come_back(tmp_path, monkeypatch):
     doodle("cat", 1).sketch(64).save(tmp_path / "cat.png")
-    meeting = threading.Barrier(4, timeout=20)
+    meeting = threading.Barrier(4)
     decode = sketchloss.images._decode
 
     def meet(file, paper):
-        meeting.wait()  # broken unless all four are inside
+        meeting.wait(20)  # broken unless all four are inside
         warnings.warn("of a picture", UserWarning, stacklevel=1)  # an error in these tests, unless silenced
         return decode(file, paper)
 
@@ -44,14 +44,14 @@ def test_a_child_that_was_forked_while_a_thread_was_reading_can_read(tmp_path):
         import sketchloss.images as images
         inside, go = threading.Event(), threading.Event()
         decode = images._decode
-        def wait(file):
+        def wait(file, paper):
             inside.set()
             go.wait(30)
             return decode(file, paper)
         images._decode = wait
         reader = threading.Thread(target=images.read_picture, args=(sys.argv[1],))
         reader.start()
-        inside.wait(30)
+        assert inside.wait(30)
         warnings.filterwarnings("default")
         child = os.fork()
         if not child:
@@ -60,12 +60,9 @@ def test_a_child_that_was_forked_while_a_thread_was_reading_can_read(tmp_path):
             os._exit(0)
         print(os.waitpid(child, 0)[1], flush=True)
         go.set()
-        reader.join()
+        reader.join(30)
     """
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(script), str(tmp_path / "cat.png")],
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    done = finished([sys.executable, "-W", "ignore", "-c", textwrap.dedent(script), tmp_path / "cat.png"], seconds=60)
     assert done.stdout.split("\n")[:2] == ["(64, 64)", "0"], done.stderr
 
 

@@ -5,7 +5,6 @@ Oracle: one line that names the file, the key, the value and what is right, befo
 
 import json
 import os
-import subprocess
 import sys
 import textwrap
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from child_process import finished
 from sketchloss import Backbone, load_backbone, save_backbone
 from sketchloss.calibration import load_calibration
 from sketchloss.gallery.settings import read_settings
@@ -273,13 +273,8 @@ def test_a_refusal_takes_neither_minutes_nor_gigabytes_and_needs_no_type_checks(
             except ValueError as error:
                 print(error)
     """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)],
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=400,
-    )
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = finished([sys.executable, "-c", textwrap.dedent(code)], seconds=400, env=environment)
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert len(lines) == len(LARGE)
@@ -429,11 +424,7 @@ def test_weights_of_other_makers_are_looked_at_too(tmp_path):
 
 def test_compare_says_it_in_one_line(whole, tmp_path):
     folder = copied(whole, "backbone", tmp_path / "net", gate_kernel=100_001)
-    done = subprocess.run(
-        [sys.executable, "-m", "sketchloss", "compare", __file__, __file__, "--weights", str(folder)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    command = [sys.executable, "-m", "sketchloss", "compare", __file__, __file__, "--weights", folder]
+    done = finished(command, seconds=300)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert "config.json: gate_kernel is 100001" in done.stderr

@@ -162,7 +162,7 @@ def test_a_part_is_measured_as_a_picture_of_its_size():
     weight = torch.zeros(1, 1, 56, 56)
     weight[..., 24:32, 24:32] = 1
     alone = ink_distance(*part, _blank(part[0]), floor=FLOOR)
-    found = ink_distance(*whole, _blank(whole[0]), floor=FLOOR.times(7), weight=weight)
+    found = ink_distance(*whole, _blank(whole[0]), floor=FLOOR.times(7.0), weight=weight)
     torch.testing.assert_close(found, alone, rtol=1e-3, atol=1e-4)
 
 

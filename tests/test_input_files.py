@@ -2,7 +2,6 @@
 
 import os
 import socket
-import subprocess
 import sys
 import threading
 from contextlib import suppress
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import sketchloss.files
+from child_process import finished
 from sketchloss.cli import main
 from sketchloss.data.doodles import doodle
 from sketchloss.data.quickdraw import read_ndjson
@@ -48,7 +48,7 @@ def test_a_pipe_is_read_whole(picture):
     script = "from sketchloss.images import read_picture; import sys; print(read_picture(sys.argv[1]).size)"
     parts = f'head -c 99 "{picture}"; sleep 1; tail -c +100 "{picture}"'
     command = ["bash", "-c", f'"{sys.executable}" -c "{script}" <({parts})']
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = finished(command)
     assert done.stdout == "(64, 64)\n", done.stderr
 
 

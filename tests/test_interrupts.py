@@ -42,4 +42,4 @@ print("all waits ended")
 def test_a_signal_ends_the_wait_whenever_it_comes(name):
     script = SIGNALLED_AT_EACH_INSTRUCTION.format(signal=name)
     child = finished([sys.executable, "-c", script], seconds=30)
-    assert (child.returncode, child.stdout) == (0, "all waits ended\n")
+    assert (child.returncode, child.stdout, child.stderr) == (0, "all waits ended\n", "")

@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from peft import LoraConfig, get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from child_process import finished
 from sketchloss.diffusion.pipeline import StableDiffusionPipeline, build_tiny, load_text_to_image, save_pipeline
 from sketchloss.lora import add_lora, draw, find_lora, load_lora, merge_lora, read_about, save_lora
 from sketchloss.networks.weights import bundled_folder
@@ -204,8 +204,7 @@ def test_plain_diffusers_draws_the_same(base, tmp_path):
         expected[f"merged={tmp_path / f'merged {targets}'}"] = expected[f"lora={tmp_path / targets}"]
     command = [sys.executable, "-c", PLAIN, str(base), str(tmp_path / "drawn.npz"), *expected]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
+    done = finished(command, check=True, seconds=300, env=environment)
     assert "unexpected keys" not in done.stderr
     drawn = np.load(tmp_path / "drawn.npz")
     for job, image in expected.items():
@@ -345,6 +344,10 @@ def test_what_is_no_lora_for_the_pipeline(base, pipeline, tmp_path, capfd):
         "text": ({name.replace("unet.", "text_encoder."): tensor for name, tensor in good.items()}, None),
         "ranks": ({**good, key: torch.zeros(5, 96)}, None),
         "settings": (good, metadata),
+        "scalar": ({**good, key: torch.tensor(1.0)}, None),
+        "row": ({**good, key: torch.ones(96)}, None),
+        "alone": ({name: tensor for name, tensor in good.items() if "lora_A" in name}, None),
+        "rankless": ({**good, key: torch.zeros(0, 96)}, None),
         "nan": ({**good, key: good[key] * float("nan")}, None),
         "whole": ({**good, key: good[key].int()}, None),
         "nested": (good, {"lora_adapter_metadata": "[" * 100_000}),
@@ -377,6 +380,10 @@ def test_what_is_no_lora_for_the_pipeline(base, pipeline, tmp_path, capfd):
         "deep.safetensors": r"another model: it changes .*_blocks.8.*, which .*base does not have",
         "text.safetensors": r"text.safetensors names the layers of its text_encoder in no known way",
         "ranks.safetensors": r"ranks.safetensors cannot be put on .*base",
+        "scalar.safetensors": r"another model: its .*attn2.to_k has no pair of matrices, but \(\) and \(96, 3\)",
+        "row.safetensors": r"its .*attn2.to_k has no pair of matrices, but \(96,\) and \(96, 3\)",
+        "alone.safetensors": r"has no pair of matrices, but \(3, 64\) and nothing",
+        "rankless.safetensors": r"has no pair of matrices, but \(0, 96\) and \(96, 3\)",
         "settings.safetensors": r"settings.safetensors cannot be put on .*base",
         "nan.safetensors": r"nan.safetensors: tensor .*to_k.* holds nan: weights must be finite",
         "whole.safetensors": r"whole.safetensors: tensor .*to_k.* is of torch.int32: it must be of floats",

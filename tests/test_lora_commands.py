@@ -216,6 +216,31 @@ def test_mistakes_are_named_before_anything_is_drawn(quick, settings, said):
     assert not Path("out").exists()
 
 
+@pytest.mark.parametrize(
+    ("about", "mend"),
+    [
+        ({"template": "no place"}, "run says its template is 'no place': give one by --template"),
+        ({"template": "a\x1b[2J {}"}, r"run says its template is 'a\\x1b\[2J {}': give one by --template"),
+        ({"image_size": "1" * 5000}, r"run says its pictures have '1+\.\.\.1+' pixels a side: give --image-size"),
+        ({"image_size": "0"}, "run says its pictures have '0' pixels a side"),
+        ({"image_size": "1.5"}, "run says its pictures have '1.5' pixels a side"),
+        ({"base": ""}, "the LoRA's file says its base is '': give one by --base"),
+        ({"base": "a\nb\x1b[2J"}, r"the LoRA's file says its base is 'a\\nb\\x1b\[2J': give one by --base"),
+        ({"base": "x" * 9999}, "the LoRA's file says its base is 'x"),
+    ],
+)
+def test_what_a_file_says_wrongly_is_named_and_can_be_given(quick, made, monkeypatch, capsys, about, mend):
+    there = {"base": str(made / "base"), "template": "{}", "image_size": "16", **about}
+    monkeypatch.setattr(module, "read_about", lambda _: there)
+    settings = {**quick, "base": None, "lora": Path("run"), "classes": ("cat",), "steps": 1}
+    with pytest.raises(ValueError, match=mend) as raised:
+        sample(LoraSample(**settings))
+    assert str(raised.value).isprintable()
+    assert len(str(raised.value)) < 300
+    assert capsys.readouterr().err.count("\n") <= 1
+    sample(LoraSample(**{**settings, "base": "base", "template": "{}", "image_size": 16}))
+
+
 @given(st.lists(st.text(min_size=1), min_size=1, max_size=12, unique=True))
 def test_names_are_distinct_and_safe(prompts):
     jobs = module._name_files(prompts, [0, 2**62])

@@ -5,7 +5,6 @@ import io
 import json
 import os
 import pickle
-import subprocess
 import sys
 import textwrap
 from functools import cache
@@ -20,6 +19,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import sketchloss.loss
+from child_process import finished
 from sketchloss import Backbone, SketchLoss, gram
 from sketchloss.loss import BEFORE_0_2, PAPER_LAYERS
 
@@ -563,14 +563,8 @@ def test_compiled_and_exported_it_gives_the_same_numbers():
         }
         print(json.dumps({name: value.item() for name, value in values.items()}))
     """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)],
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert done.returncode == 0, done.stderr
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = finished([sys.executable, "-c", textwrap.dedent(code)], check=True, seconds=600, env=environment)
     values = json.loads(done.stdout.splitlines()[-1])
     assert values["compiled"] == pytest.approx(values["eager"], rel=1e-5)
     assert values["exported"] == pytest.approx(values["eager"], rel=1e-5)

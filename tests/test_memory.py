@@ -1,9 +1,10 @@
 """Freed memory is handed out again. Oracle: the system's own count of pages that a process had mapped."""
 
-import subprocess
 import sys
 
 import pytest
+
+from child_process import finished
 
 COUNT = """
 import resource, sys
@@ -23,7 +24,7 @@ print(faults() - before)
 
 
 def pages(how: str) -> int:
-    done = subprocess.run([sys.executable, "-c", COUNT, how], capture_output=True, text=True, timeout=240, check=True)
+    done = finished([sys.executable, "-c", COUNT, how], check=True, seconds=240)
     return int(done.stdout)
 
 

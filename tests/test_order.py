@@ -1,6 +1,5 @@
 """The order of samples. Oracles: sets and counts; the same numbers from another process."""
 
-import subprocess
 import sys
 
 import pytest
@@ -8,6 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from child_process import finished
 from sketchloss.training.order import Order, seeded
 
 
@@ -39,8 +39,8 @@ def test_a_generator_follows_from_its_arguments_in_every_process():
         "import torch; from sketchloss.training.order import seeded; "
         "print(torch.rand(3, generator=seeded('step', 1, 2)).tolist())"
     )
-    there = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=240, check=True).stdout
-    assert there.strip() == str(torch.rand(3, generator=seeded("step", 1, 2)).tolist())
+    there = finished([sys.executable, "-c", code], check=True, seconds=240)
+    assert there.stdout.strip() == str(torch.rand(3, generator=seeded("step", 1, 2)).tolist())
 
 
 ARGUMENTS = st.tuples(st.sampled_from(["step", "order"]), st.lists(st.integers(0, 3), max_size=3))

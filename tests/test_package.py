@@ -6,14 +6,15 @@ import importlib.util
 import json
 import os
 import re
-import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
 import sketchloss
+from child_process import finished
 
 # Names that users rely on: one that is gone here is a breaking change, to be told in the changelog.
 PUBLIC_NAMES = {
@@ -77,12 +78,10 @@ IMPORT_EVERYTHING = """
 """
 
 
-def run_python(code: str, *search_path: Path) -> subprocess.CompletedProcess[str]:
+def run_python(code: str, *search_path: Path) -> CompletedProcess[str]:
     places = [*map(str, search_path), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(places), "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], env=environment, capture_output=True, text=True, timeout=600
-    )
+    return finished([sys.executable, "-c", textwrap.dedent(code)], seconds=600, env=environment)
 
 
 @pytest.fixture

@@ -1,10 +1,10 @@
 """Oracles: the shares themselves, by the law of large numbers; the same draw in another process."""
 
-import subprocess
 import sys
 
 import pytest
 
+from child_process import finished
 from sketchloss.training.sizes import StepSizes, sizes_around
 
 
@@ -26,7 +26,7 @@ def test_a_size_follows_from_seed_and_step_alone():
         "from sketchloss.training.sizes import StepSizes;"
         "print([StepSizes((32, 40), (0.5, 0.5)).at(0, step) for step in range(40)])"
     )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    said = finished([sys.executable, "-c", code], check=True)
     assert said.stdout.strip() == str(drawn)
 
 

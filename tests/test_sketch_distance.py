@@ -3,7 +3,6 @@
 import copy
 import json
 import pickle
-import subprocess
 import sys
 import textwrap
 
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from torchmetrics import MetricCollection
 from torchmetrics.image import StructuralSimilarityIndexMeasure
 
+from child_process import finished, started
 from sketchloss import Backbone, SketchLoss
 from sketchloss.metrics import SketchDistance
 
@@ -180,14 +180,11 @@ DISTRIBUTED = """
 
 
 def test_two_processes_add_up(narrow, tmp_path):
-    command = [sys.executable, "-c", textwrap.dedent(DISTRIBUTED), narrow, str(tmp_path / "meeting")]
-    processes = [subprocess.Popen([*command, str(rank)], stdout=subprocess.PIPE, text=True) for rank in range(2)]
-    try:
-        answers = [json.loads(process.communicate(timeout=240)[0].splitlines()[-1]) for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait(60)
+    command = [sys.executable, "-c", textwrap.dedent(DISTRIBUTED), narrow, tmp_path / "meeting"]
+    with started([*command, "0"], seconds=240) as first, started([*command, "1"], seconds=240) as second:
+        for child in (first, second):
+            assert child.exit_code() == 0, child.complaints()
+        answers = [json.loads(child.said().splitlines()[-1]) for child in (first, second)]
     each = SketchLoss(narrow, layers=LAYERS, reduction="none")(PREDS, TARGET)
     for answer, own in zip(answers, (each[:1], each[1:]), strict=True):
         assert answer["all"] == answer["again"] == pytest.approx(each.mean().item(), rel=1e-5)
@@ -212,10 +209,7 @@ def test_without_torchmetrics_one_line_names_the_extra():
         except AttributeError as error:
             print(error)
     """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=240, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    done = finished([sys.executable, "-c", textwrap.dedent(code)], check=True, seconds=240)
     mend = "SketchDistance needs the extra: pip install 'sketchloss[metrics]'"
     line = f"torchmetrics | torchmetrics is not installed; {mend}"
     assert done.stdout.splitlines() == [line, line, "module 'sketchloss.metrics' has no attribute 'Nothing'"]
@@ -223,5 +217,5 @@ def test_without_torchmetrics_one_line_names_the_extra():
 
 def test_the_package_is_imported_without_torchmetrics():
     code = "import sys, sketchloss.metrics; print('torchmetrics' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=240, check=False)
+    done = finished([sys.executable, "-c", code], seconds=240)
     assert done.stdout == "False\n", done.stderr

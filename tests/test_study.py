@@ -6,15 +6,17 @@ import csv
 import json
 import os
 import re
-import signal
-import subprocess
 import sys
 import time
+from contextlib import AbstractContextManager
 from dataclasses import replace
+from subprocess import STDOUT, CompletedProcess
+from typing import Any
 
 import pytest
 import torch
 
+from child_process import PIPE, Child, finished, started
 from sketchloss import ARMS, cli
 from sketchloss.comparison import FEWEST_SEEDS
 from sketchloss.recipes.study import Study, command, estimate, plan, running, study
@@ -154,29 +156,25 @@ def test_a_cell_that_fails_is_shown_with_its_reason_and_the_others_go_on(config,
     assert "What failed" not in (config.out / "report.md").read_text()
 
 
-def _start(config: Study, *more: str) -> subprocess.Popen:
+def _started(config: Study, *more: str, **settings: Any) -> AbstractContextManager[Child]:
     flags = [
         f"--{name}={getattr(config, name.replace('-', '_'))}" for name in ("out", "weights", "per-class", "epochs")
     ]
     flags += [f"--image-size={config.image_size}", "--seeds=2", "--only", "tuning", *more]
     line = [sys.executable, "-m", "sketchloss", "study", *flags]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+    return started(line, seconds=580, stderr=STDOUT, env=environment, **settings)
 
 
 def test_killed_anywhere_the_same_command_goes_on(cheap):
-    process = _start(cheap)
-    deadline = time.monotonic() + 300
-    while len(_times(cheap)) < 1:
-        assert process.poll() is None, process.communicate(timeout=300)[0]
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=300)
+    with _started(cheap) as child:
+        child.wait_until(lambda: bool(_times(cheap)))
+        child.kill()
     before = _times(cheap)
-    said, _ = _start(cheap).communicate(timeout=300)
+    with _started(cheap) as child:
+        child.exit_code()
+        assert f"{len(before)} of 4 cells are there already" in child.said()
     after = _times(cheap)
-    assert f"{len(before)} of 4 cells are there already" in said
     assert len(after) == 4
     assert {name: after[name] for name in before} == before
     assert (cheap.out / "report.html").is_file()
@@ -188,12 +186,13 @@ def _at_work(config: Study) -> int:
 
 
 def test_several_processes_share_the_cells(cheap):
-    process = _start(replace(cheap, epochs=40), "--workers", "2")
     most = 0
-    while process.poll() is None:
-        most = max(most, _at_work(cheap))
-        time.sleep(0.05)
-    said = process.communicate(timeout=300)[0]
+    with _started(replace(cheap, epochs=40), "--workers", "2") as child:
+        while child.process.poll() is None:
+            most = max(most, _at_work(cheap))
+            time.sleep(0.05)
+        child.exit_code()
+        said = child.said()
     assert most == 2, said
     assert said.count("validation top-1") == 4
     logs = [path.read_text() for path in (cheap.out / CELLS).glob(f"*/{LOG}")]
@@ -201,13 +200,13 @@ def test_several_processes_share_the_cells(cheap):
 
 
 def test_processes_end_with_the_one_that_was_killed(cheap):
-    process = _start(replace(cheap, epochs=2000), "--workers", "2")
-    # Both train, and have no loaders left: one that is just starting might not notice.
-    while sum("steps on" in log.read_text() for log in (cheap.out / CELLS).glob(f"*/{LOG}")) < 2:
-        assert process.poll() is None, process.communicate(timeout=300)[0]
-        time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=60)  # reads until nobody can write any more, so the other has ended too
+    def training() -> int:
+        return sum("steps on" in log.read_text() for log in (cheap.out / CELLS).glob(f"*/{LOG}"))
+
+    with _started(replace(cheap, epochs=2000), "--workers", "2", stdout=PIPE) as child:
+        child.wait_until(lambda: training() >= 2, 500)  # and no loaders are left: one just starting might not notice
+        child.process.kill()  # it alone
+        child.process.communicate(timeout=60)  # reads until nobody can write any more, so the other has ended too
 
 
 def test_a_launched_process_works_for_itself(monkeypatch):
@@ -223,7 +222,7 @@ def test_a_launched_process_works_for_itself(monkeypatch):
 
 
 def test_processes_wait_until_the_first_has_opened_the_folder(cheap, monkeypatch):
-    from sketchloss.recipes import study as package
+    from sketchloss.recipes.study import whole as package
 
     monkeypatch.setattr(package, "WAITS", 2)
     monkeypatch.setattr(package, "WAIT_SECONDS", 0.01)
@@ -293,11 +292,11 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-def _plan_without_network(*flags: str, home) -> subprocess.CompletedProcess[str]:
+def _plan_without_network(*flags: str, home) -> CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "TRANSFORMERS_"))}
     environment |= {"OMP_NUM_THREADS": "1", "HF_HOME": str(home)}
     line = [sys.executable, "-c", NO_SOCKETS, "study", "--dry-run", *flags]
-    return subprocess.run(line, capture_output=True, text=True, env=environment, timeout=400)
+    return finished(line, seconds=400, env=environment)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,6 @@
 """The cells of a study. Oracle: a log of what was computed, kept by the computations themselves."""
 
 import json
-import signal
-import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -10,6 +8,7 @@ from dataclasses import replace
 import pytest
 from filelock import FileLock
 
+from child_process import started
 from sketchloss.recipes.study.cells import FAILURE, LOG, RESULT, Cell, CellStore, last_line
 
 
@@ -116,12 +115,9 @@ CellStore(Path(sys.argv[1]), [Cell("a", "part", compute, {})], started=0).run("a
 
 
 def test_a_killed_process_leaves_no_lock_and_no_result(tmp_path):
-    process = subprocess.Popen([sys.executable, "-c", ENDLESS, str(tmp_path)])
-    while not list(tmp_path.glob("*/run/begun")):
-        assert process.poll() is None, "the process ended before it began"
-        time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    process.wait(120)
+    with started([sys.executable, "-c", ENDLESS, tmp_path], seconds=240) as child:
+        child.wait_until(lambda: bool(list(tmp_path.glob("*/run/begun"))))
+        child.kill()
 
     def compute(run, _):
         assert (run / "begun").exists(), "what was begun is gone"

@@ -5,10 +5,7 @@ Oracles: the unbroken run, the loss computed anew, and files and counts worked o
 
 import json
 import os
-import signal
-import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +15,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from child_process import started
 from sketchloss import Backbone, load_backbone, save_backbone
 from sketchloss.balance import Balance, gradient_norms
 from sketchloss.cli import main
@@ -253,12 +251,9 @@ def test_killed_and_resumed_ends_as_the_unbroken_run(config, tmp_path, balance):
     settings = json.dumps(config.__dict__, default=str)
     # As many threads as here: sums over threads round differently.
     environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
-    process = subprocess.Popen([sys.executable, "-c", script, settings], stdout=subprocess.DEVNULL, env=environment)
-    position = config.out / "checkpoints" / "last" / "position.json"
-    while process.poll() is None and not position.exists():
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait(120)
+    with started([sys.executable, "-c", script, settings], seconds=300, env=environment) as child:
+        child.wait_until((config.out / "checkpoints" / "last" / "position.json").exists)
+        child.kill()
     assert not (config.out / "result.json").exists(), "the process finished before it was killed"
 
     style_transfer(replace(config, resume=True))

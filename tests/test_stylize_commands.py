@@ -2,16 +2,17 @@
 
 import os
 import shlex
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from child_process import finished
 from sketchloss.cli import main
 from sketchloss.images import read_picture
 from sketchloss.models.stylizer import Stylizer, StylizerConfig, load_stylizer, save_stylizer
@@ -25,9 +26,9 @@ def exported(tmp_path_factory) -> Path:
     torch.manual_seed(0)
     save_stylizer(Stylizer(StylizerConfig(width=0.2, blocks=1, style="pencil")), run / "model")
     done = run_process(run, f"export {run} model.onnx")
-    assert done.stderr == b""
-    assert done.stdout.decode().splitlines()[0].startswith("model.onnx  0.")
-    assert float(done.stdout.split(b"PyTorch ")[1].split()[0]) < 1e-5
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[0].startswith("model.onnx  0.")
+    assert float(done.stdout.split("PyTorch ")[1].split()[0]) < 1e-5
     assert sorted(path.name for path in run.iterdir()) == ["model", "model.onnx"]
     return run
 
@@ -47,10 +48,10 @@ def photo(seed: int = 0, channels: int = 3) -> Image.Image:
     return Image.fromarray(np.random.default_rng(seed).integers(0, 255, (30, 44, channels), dtype=np.uint8))
 
 
-def run_process(folder: Path, line: str, **settings) -> subprocess.CompletedProcess:
+def run_process(folder: Path, line: str, **settings) -> CompletedProcess[str]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "sketchloss", "style", *shlex.split(line)]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, timeout=120, **settings)
+    return finished(command, cwd=folder, env=environment, **settings)
 
 
 def run(capsys, line: str, code: int = 0) -> str:
@@ -257,15 +258,16 @@ def test_a_picture_too_large_for_its_format(place, capsys):
 
 
 def test_standard_input_to_standard_output(place):
-    done = run_process(place, "apply run - --out -", input=Path("photos/b.jpg").read_bytes())
-    assert (done.returncode, done.stderr) == (0, b"")
-    Path("out.png").write_bytes(done.stdout)  # a PNG and nothing else
-    assert done.stdout.startswith(b"\x89PNG")
-    assert done.stdout.endswith(b"IEND\xaeB`\x82")
+    with Path("out.png").open("wb") as out:
+        done = run_process(place, "apply run - --out -", input=Path("photos/b.jpg").read_bytes(), stdout=out)
+    assert (done.returncode, done.stderr) == (0, "")
+    sent = Path("out.png").read_bytes()  # a PNG and nothing else
+    assert sent.startswith(b"\x89PNG")
+    assert sent.endswith(b"IEND\xaeB`\x82")
     assert np.array_equal(pixels("out.png"), expected("photos/b.jpg"))
     done = run_process(place, "apply run - --out -", input=b"")
-    assert (done.returncode, done.stdout) == (2, b"")
-    assert done.stderr.startswith(b"sketchloss style apply: standard input: the file is empty")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("sketchloss style apply: standard input: the file is empty")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits are of Unix")
@@ -281,7 +283,7 @@ def test_a_file_size_limit_leaves_no_half_file(place):
         "resource.setrlimit(resource.RLIMIT_FSIZE, (12_000, 12_000))\n"
         "sys.exit(main(['style', 'apply', 'run', 'photos', '--out', 'new']))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    done = finished([sys.executable, "-c", code])
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.count("\n") == 1
     assert "cannot write new/b.png (file too large): free some space, or write elsewhere; the 1 before" in done.stderr

@@ -60,7 +60,10 @@ def refused(path: Path, **settings) -> str:
 def test_other_files_are_named(file, tmp_path, capfd):
     assert "does not exist: give a file" in refused(tmp_path / "gone.onnx")
     assert "is a folder, not a file" in refused(tmp_path)
-    for name, data in {"empty": b"", "text": b"no model", "cut": file.read_bytes()[:-2000]}.items():
+    whole = file.read_bytes()
+    letters = whole.replace(b"Conv", b"C\xffnv")
+    assert letters != whole
+    for name, data in {"empty": b"", "text": b"no model", "cut": whole[:-2000], "letters": letters}.items():
         (tmp_path / f"{name}.onnx").write_bytes(data)
         assert f"{name}.onnx is no whole ONNX file (" in refused(tmp_path / f"{name}.onnx")
     model = onnx.load(file)
@@ -83,3 +86,66 @@ def test_other_files_are_named(file, tmp_path, capfd):
 def test_a_missing_gpu_is_named(file, monkeypatch):
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
     assert refused(file, device="cuda").startswith("device is cuda: this ONNX Runtime is for the CPU")
+
+
+def another(path: Path, name: str, node: onnx.NodeProto, inputs: list, outputs: list, **values: np.ndarray) -> Path:
+    """A file that says it is a stylizer, and is one node."""
+    constants = [onnx.numpy_helper.from_array(value, key) for key, value in values.items()]
+    graph = onnx.helper.make_graph([node], "other", inputs, outputs, constants)
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=9)
+    made = onnx.load(path)
+    model.metadata_props.extend(made.metadata_props)
+    other = path.with_name(f"{name}.onnx")
+    onnx.save(model, other)
+    return other
+
+
+def test_other_networks_are_named(file, capfd):
+    def value(name: str, *shape, kind: int = onnx.TensorProto.FLOAT) -> onnx.ValueInfoProto:
+        return onnx.helper.make_tensor_value_info(name, kind, shape)
+
+    picture, node = ("n", 3, "h", "w"), onnx.helper.make_node
+    others = {
+        "text": (node("Identity", ["x"], ["y"]), [value("x", "n", kind=8)], [value("y", "n", kind=8)], {}),
+        "flat": (node("Flatten", ["x"], ["y"]), [value("x", *picture)], [value("y", "n", "m")], {}),
+        "pair": (
+            node("Add", ["x", "z"], ["y"]),
+            [value("x", *picture), value("z", *picture)],
+            [value("y", *picture)],
+            {},
+        ),
+        "two": (node("Split", ["x"], ["y", "z"], num_outputs=2), [value("x", *picture)], [value("y"), value("z")], {}),
+        "small": (node("Identity", ["x"], ["y"]), [value("x", 1, 3, 16, 16)], [value("y", 1, 3, 16, 16)], {}),
+        "beyond": (
+            *(node("Mul", ["x", "factor"], ["y"]), [value("x", *picture)], [value("y", *picture)]),
+            {"factor": np.float32(2)},
+        ),
+        "nan": (
+            *(node("Mul", ["x", "factor"], ["y"]), [value("x", *picture)], [value("y", *picture)]),
+            {"factor": np.float32("nan")},
+        ),
+        "none": (node("Identity", ["factor"], ["y"]), [], [value("y")], {"factor": np.float32(1)}),
+    }
+    for name, (made, inputs, outputs, values) in others.items():
+        said = refused(another(file, name, made, inputs, outputs, **{k: np.asarray(v) for k, v in values.items()}))
+        assert f"{name}.onnx does not do what it says (" in said, said
+        assert said.endswith("): export the stylizer again")
+    assert capfd.readouterr().err == ""
+
+
+def test_a_network_that_fails_is_named(file, monkeypatch):
+    exported = load_exported(file)
+    inputs = exported.session.get_inputs()
+
+    class Failing:
+        def get_inputs(self):
+            return inputs
+
+        def run(self, *_):
+            raise RuntimeError("bad\nallocation")
+
+    monkeypatch.setattr(exported, "session", Failing())
+    with pytest.raises(
+        ValueError, match=r"^the ONNX file fails on images of shape \(1, 3, 20, 20\) \(bad allocation\)$"
+    ):
+        exported(torch.zeros(1, 3, 20, 20))

@@ -4,7 +4,6 @@ Oracles: the unbroken run, plain diffusers in another process, the latents' spre
 """
 
 import json
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from child_process import finished
 from sketchloss.data.doodles import doodle
 from sketchloss.data.sources import open_sketches
 from sketchloss.diffusion.pipeline import load_text_to_image
@@ -108,9 +108,7 @@ def test_a_run_folder_holds_what_it_should_and_plain_diffusers_opens_its_model(c
     assert rates == pytest.approx(1e-3 * np.array([0.5, 1, 1, 1]) * cosine)
     assert "3 classes, 9 pictures to learn from, 3 held out" in capsys.readouterr().out
 
-    done = subprocess.run(
-        [sys.executable, "-c", OPEN_AND_DRAW, result["model"]], capture_output=True, text=True, check=False
-    )
+    done = finished([sys.executable, "-c", OPEN_AND_DRAW, result["model"]], seconds=240)
     assert done.stdout == "drawn\n", done.stderr
 
 

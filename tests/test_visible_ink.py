@@ -3,15 +3,22 @@
 import json
 from pathlib import Path
 
+import datasets
 import numpy as np
 import pytest
 import torch
+from datasets import Dataset
 from PIL import Image, ImageOps
 
 from sketchloss.cli import main
+from sketchloss.data.captions import open_captioned
 from sketchloss.data.doodles import doodle
+from sketchloss.data.pairs import open_pairs
+from sketchloss.data.photos import open_photos, open_style
+from sketchloss.data.sources import open_sketches
 from sketchloss.gallery import Gallery
 from sketchloss.images import UnreadablePicture, open_picture, read_picture, to_tensor
+from sketchloss.triplets import read_triplets
 from sketchloss.visible_ink import HiddenInk, hides_ink, open_to_show, open_visible
 
 LIGHT = "its ink is light on a transparent ground, and lost on white paper: add --invert"
@@ -196,3 +203,72 @@ def test_stylizing(chalk, tmp_path, capsys):
     transparent(on_paper(), "black").save(tmp_path / "ink.png")
     assert main(["style", "apply", "pencil", str(tmp_path / "ink.png"), "--out", str(tmp_path / "inked.png")]) == 0
     assert capsys.readouterr().err == ""
+
+
+# What is learned from ------------------------------------------------------------------------------------------------
+
+
+def parquet(folder: Path, pictures: list[Path]) -> str:
+    """A data set of the hub, as files: these pictures, each with a class."""
+    rows = Dataset.from_dict({"image": [str(path) for path in pictures], "label": [path.stem for path in pictures]})
+    folder.mkdir()
+    rows.cast_column("image", datasets.Image()).to_parquet(folder / "train.parquet")
+    return str(folder)
+
+
+def test_trainings_see_light_ink_as_dark_ink_on_white(tmp_path):
+    for kind in ("cat", "house"):
+        (tmp_path / "drawings" / kind).mkdir(parents=True)
+        transparent(on_paper(kind)).save(tmp_path / "drawings" / kind / f"{kind}.png")
+    files = sorted((tmp_path / "drawings").rglob("*.png"))
+    (tmp_path / "captioned").mkdir()
+    transparent(on_paper("cat")).save(tmp_path / "captioned" / "cat.png")
+    (tmp_path / "captioned" / "cat.txt").write_text("a cat")
+    table = parquet(tmp_path / "table", files)
+    opened = [
+        open_sketches(tmp_path / "drawings", 64),
+        open_sketches(table, 64),
+        open_captioned(tmp_path / "captioned", 64),
+        open_style(str(tmp_path / "drawings"), 64),
+        open_style(table, 64),
+        open_style(files[0], 64),
+    ]
+    for pictures in opened:
+        assert far(pictures.picture(0), on_paper("cat")) <= 1
+        assert pictures.unreadable == []
+    assert np.abs(opened[0][1]["image"].numpy() - np.asarray(on_paper("house")).astype(int)).max() <= 1
+
+
+def test_trainings_see_light_photos_on_black(tmp_path):
+    for name in ("photos", "sketches"):
+        (tmp_path / "cufs" / "train" / name).mkdir(parents=True)
+        transparent(on_paper()).save(tmp_path / "cufs" / "train" / name / "1.png")
+    folder = tmp_path / "cufs" / "train" / "photos"
+    pairs, table = open_pairs(f"cufs:{tmp_path / 'cufs'}"), parquet(tmp_path / "table", [folder / "1.png"])
+    for photo in (
+        open_photos(str(folder), 64).picture(0),
+        open_photos(folder / "1.png", 64).picture(0),
+        open_photos(table, 64).picture(0),
+        pairs.photo(0, 64),
+    ):
+        assert far(photo, ImageOps.invert(on_paper())) <= 1
+    assert far(pairs.sketch(0, 64), on_paper()) <= 1
+
+
+def test_a_transparent_ground_is_white_for_what_shows_on_it(tmp_path):
+    wanted = Image.new("RGB", (64, 64), "white")
+    wanted.paste("red", (9, 9, 40, 40))
+    half = Image.new("RGBA", (64, 64))
+    half.paste("red", (9, 9, 40, 40))
+    half.save(tmp_path / "red.png")
+    for opened in (open_photos, open_style):
+        assert far(opened(tmp_path / "red.png", 64).picture(0), wanted) == 0
+
+
+def test_judged_drawings_are_seen(tmp_path):
+    for number in range(3):
+        transparent(on_paper("cat", number)).save(tmp_path / f"{number}.png")
+    (tmp_path / "triplets.csv").write_text("reference,closer,farther\n0,1,2\n")
+    triplets = read_triplets(tmp_path / "triplets.csv")
+    for index, path in enumerate(triplets.pictures):
+        assert far(triplets.read(index), on_paper("cat", int(path.stem))) <= 1

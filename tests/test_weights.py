@@ -4,7 +4,6 @@ import inspect
 import json
 import os
 import pickle
-import subprocess
 import sys
 import textwrap
 import threading
@@ -20,6 +19,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 import sketchloss.files
+from child_process import finished
 from sketchloss import SketchLoss, sketch_loss, to_tensor
 from sketchloss.data.doodles import doodle
 from sketchloss.files import write_json
@@ -262,14 +262,9 @@ def test_unknown_settings_list_the_known_ones():
 def run_python(code: str, **environment: str) -> dict:
     """Run code in a new interpreter, since the hub's client reads its settings at import; it prints JSON."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", textwrap.dedent(code)],
-        env=inherited | environment | {"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
+    environment = {**inherited, **environment, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-W", "error", "-c", textwrap.dedent(code)]
+    done = finished(command, check=True, seconds=300, env=environment)
     return json.loads(done.stdout.splitlines()[-1])
 
 

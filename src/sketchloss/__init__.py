@@ -1,10 +1,11 @@
 """A perceptual loss made for sketches (Seo 2025, "Improved Perceptual Loss for Sketch Image Domain")."""
 
 import sys
-from importlib import import_module
 from importlib.metadata import version
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
+
+from sketchloss.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from sketchloss.cached_targets import CachedTargets
@@ -58,12 +59,7 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazy_names(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

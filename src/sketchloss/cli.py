@@ -34,11 +34,19 @@ class Command(NamedTuple):
     a name to the defaults that it changes, becomes the flag `--preset`."""
     extra: str = ""
     """The extra with the libraries that it needs beyond the core."""
+    settings: str = ""
+    """The module of the config dataclass, and of `PRESETS`, where that loads much less: help and a mistake come before
+    the rest is loaded."""
+    config: str = ""
+    """The config dataclass in that module."""
 
 
 COMMANDS = (
     Command("compare", "how different two drawings look, or two folders of them", "sketchloss.compare", "compare"),
-    Command("finetune", "tune the backbone on sketches", "sketchloss.recipes.finetune", "finetune", "train"),
+    Command(
+        *("finetune", "tune the backbone on sketches", "sketchloss.recipes.finetune", "finetune", "train"),
+        *("sketchloss.recipes.finetune_settings", "Finetune"),
+    ),
     Command(
         "neighbours", "how well weights tell drawings apart", "sketchloss.recipes.neighbours", "neighbours", "train"
     ),
@@ -51,7 +59,10 @@ COMMANDS = (
     ),
     Command("probe", "whether distances between drawings behave", "sketchloss.recipes.probe", "probe", "eval"),
     Command("tricks", "which tricks fool distances, blank paper first", "sketchloss.recipes.tricks", "tricks", "eval"),
-    Command("study", "every table and figure, in a report", "sketchloss.recipes.study", "command", "eval,diffusion"),
+    Command(
+        *("study", "every table and figure, in a report"),
+        *("sketchloss.recipes.study", "command", "eval,diffusion", "sketchloss.recipes.study.settings", "Study"),
+    ),
     Command(
         *("style train", "train a network that turns photos into sketches"),
         *("sketchloss.recipes.style_transfer", "style_transfer", "train"),
@@ -66,8 +77,14 @@ COMMANDS = (
         *("lora train", "teach a text-to-image model to sketch"),
         *("sketchloss.recipes.latent_diffusion", "latent_diffusion", "diffusion"),
     ),
-    Command("lora sample", "draw prompts", "sketchloss.lora.commands", "sample", "diffusion"),
-    Command("lora merge", "put a LoRA into its model", "sketchloss.lora.commands", "merge", "diffusion"),
+    Command(
+        *("lora sample", "draw prompts"),
+        *("sketchloss.lora.commands", "sample", "diffusion", "sketchloss.lora.options", "LoraSample"),
+    ),
+    Command(
+        *("lora merge", "put a LoRA into its model"),
+        *("sketchloss.lora.commands", "merge", "diffusion", "sketchloss.lora.options", "LoraMerge"),
+    ),
     Command(
         *("lora table", "what models taught with each arm draw, measured"),
         *("sketchloss.recipes.lora_table", "lora_table", "eval,diffusion"),
@@ -76,12 +93,20 @@ COMMANDS = (
         *("lora base", "train a small text-to-image model from nothing"),
         *("sketchloss.recipes.tiny_diffusion", "tiny_diffusion", "diffusion"),
     ),
-    Command("gallery build", "make a gallery of drawings to search", "sketchloss.gallery.commands", "build", "gallery"),
-    Command("gallery add", "bring a gallery up to date", "sketchloss.gallery.commands", "add", "gallery"),
-    Command("gallery remove", "take drawings out of a gallery", "sketchloss.gallery.commands", "remove", "gallery"),
-    Command("gallery search", "find drawings by drawing", "sketchloss.gallery.commands", "search", "gallery"),
-    Command("gallery info", "what is in a gallery", "sketchloss.gallery.commands", "info", "gallery"),
-    Command("app", "a page in the browser for all this", "sketchloss.app.command", "app", "app"),
+    *(
+        Command(name, summary, "sketchloss.gallery.commands", function, "gallery", "sketchloss.gallery.options", config)
+        for name, summary, function, config in (
+            ("gallery build", "make a gallery of drawings to search", "build", "Build"),
+            ("gallery add", "bring a gallery up to date", "add", "Add"),
+            ("gallery remove", "take drawings out of a gallery", "remove", "Remove"),
+            ("gallery search", "find drawings by drawing", "search", "Search"),
+            ("gallery info", "what is in a gallery", "info", "Show"),
+        )
+    ),
+    Command(
+        *("app", "a page in the browser for all this"),
+        *("sketchloss.app.command", "app", "app", "sketchloss.app.settings", "App"),
+    ),
     Command("doctor", "check this installation", "sketchloss.doctor", "doctor"),
 )
 
@@ -170,15 +195,19 @@ def _run(command: Command, arguments: list[str]) -> int:
     with ended_by_interrupts():
         from sketchloss.command_line import HelpShown, parse
 
-        module = import_module(command.module)
-    function: Callable[[Any], Any] = getattr(module, command.function)
-    config_type = next(iter(get_type_hints(function).values()))
+        settings = import_module(command.settings or command.module)
+    if command.settings:
+        config_type = getattr(settings, command.config)
+    else:
+        config_type = next(iter(get_type_hints(getattr(settings, command.function)).values()))
     try:
         config = parse(
-            config_type, arguments, program=f"sketchloss {command.name}", presets=getattr(module, "PRESETS", {})
+            config_type, arguments, program=f"sketchloss {command.name}", presets=getattr(settings, "PRESETS", {})
         )
     except HelpShown:
         return 0
+    with ended_by_interrupts():
+        function: Callable[[Any], Any] = getattr(import_module(command.module), command.function)
     with redirect_stdout(cast(Any, _WithoutControls(sys.stdout))):
         result = function(config)
     return result if isinstance(result, int) else 0
@@ -218,6 +247,8 @@ def _explain(error: BaseException, command: Command | None) -> tuple[str | None,
             return "there is not enough memory: use smaller pictures or batches", 2
         case RuntimeError() if "DataLoader worker" in str(error) and "killed" in str(error):
             return "a process that decodes pictures was killed, most likely for memory: use a smaller image size", 2
+        case FileNotFoundError() if "No usable temporary directory" in str(error):
+            return "no folder for temporary files can be written to: set TMPDIR to one that can", 2
         case OSError(strerror=str(reason)) if error.filename is not None:
             mend = _MENDS.get(type(error), "check the path and the disk")
             return f"{error.filename}: {reason[:1].lower()}{reason[1:]}; {mend}", 2

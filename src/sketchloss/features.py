@@ -122,7 +122,10 @@ def cached_features(
     found = _read(path, len(sketches))
     if found is not None:
         return found
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(f"cannot keep features in {folder} ({str(error.strerror).lower()}): {_MEND}") from None
     _remove_stale(folder)
     seen = _start_digest(sketches)
     rows = _evaluate(backbone, sketches, layer, grid, precision, batch_size, workers, progress, name, seen)
@@ -140,9 +143,19 @@ def cached_features(
 
 
 def cache_folder() -> Path:
-    """Return where features are kept: `$SKETCHLOSS_CACHE/features`, else `~/.cache/sketchloss/features`."""
+    """Return where features are kept: `$SKETCHLOSS_CACHE/features`, else `~/.cache/sketchloss/features`.
+
+    Raises:
+        ValueError: if there is no home folder.
+    """
     base = os.environ.get("SKETCHLOSS_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "sketchloss")
-    return Path(base).expanduser() / "features"
+    try:
+        return Path(base).expanduser() / "features"
+    except RuntimeError:  # a user without a home folder, as in some containers
+        raise ValueError(f"there is no home folder to keep features in: {_MEND}") from None
+
+
+_MEND = "set SKETCHLOSS_CACHE to a folder that can be written to"
 
 
 def pixels_digest(pictures: Sketches | Captioned | HeldPictures, *, workers: int | None = None) -> str:
@@ -219,6 +232,6 @@ def _read(path: Path, count: int) -> np.ndarray | None:
 def _remove_stale(folder: Path) -> None:
     for path in folder.iterdir():
         if UNFINISHED.fullmatch(path.name):
-            with suppress(FileNotFoundError):  # another process has just finished it
+            with suppress(OSError):  # another process has just finished it, or it is another user's
                 if time.time() - path.stat().st_mtime > STALE_SECONDS:
                     path.unlink()

@@ -64,6 +64,14 @@ def open_input(path: str | Path, *, pipes: bool = True) -> BufferedReader | Byte
             os.close(descriptor)
 
 
+def check_permission(path: str | Path) -> None:
+    """Raise PermissionError for a file that is there and may not be read: safetensors says that there is none."""
+    effective = os.access in os.supports_effective_ids
+    there = os.access(path, os.F_OK, effective_ids=effective)
+    if there and not os.access(path, os.R_OK, effective_ids=effective):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+
 def _read_pipe(descriptor: int) -> bytes:
     parts: list[bytes] = []
     total = 0
@@ -99,7 +107,10 @@ def write_atomic(path: str | Path) -> Iterator[Path]:
     # A name of its own for each writer; the suffix stays last, because Pillow and others go by it.
     temporary = path.with_name(f".{path.stem}.{secrets.token_hex(8)}{path.suffix}")
     # note: not tempfile, whose files only their owner may read; these have the permissions of any new file.
-    temporary.open("xb").close()
+    try:
+        temporary.open("xb").close()
+    except OSError as error:  # which names the temporary path
+        raise OSError(error.errno, error.strerror, str(path)) from None
     mode = temporary.stat().st_mode
     try:
         yield temporary

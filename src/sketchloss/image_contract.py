@@ -1,7 +1,6 @@
 """What a tensor of images must be: dense, of a float type, n×{1,3}×h×w, its values in a range that is known."""
 
 import math
-from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -108,10 +107,10 @@ def check_value_range(value_range: object) -> tuple[float, float]:
     """
     try:
         low, high = value_range  # pyright: ignore[reportGeneralTypeIssues]
-        numbers = isinstance(low, Real) and isinstance(high, Real)
+        texts = any(isinstance(one, str | bytes) for one in (value_range, low, high))
+        low, high = (math.nan, math.nan) if texts else (float(low), float(high))
     except (TypeError, ValueError):
-        numbers = False
-    low, high = (float(low), float(high)) if numbers else (math.nan, math.nan)
+        low, high = math.nan, math.nan
     greatest, smallest = torch.finfo(torch.float32).max, torch.finfo(torch.float32).tiny
     if not (max(-low, high) <= greatest and smallest <= high - low <= greatest):
         raise ValueError(f"value_range is {value_range!r}: give two finite numbers, the lower first, such as (-1, 1)")

@@ -141,8 +141,8 @@ def find_pictures(folder: str | Path) -> list[Path]:
 
     Hidden files and folders are passed over (`._cat.png`, `.ipynb_checkpoints`). Links to folders elsewhere are
     entered, each folder once; links into `folder` itself are not, since what is there is listed anyway. A broken link
-    with a picture's suffix, and a subfolder that may not be listed, are listed themselves: reading them says what is
-    wrong.
+    with a picture's suffix is listed: reading it says what is wrong. Subfolders that may not be listed are passed over;
+    `other_kinds` names them.
 
     Raises:
         ValueError: if `folder` is not a folder, or may not be listed.
@@ -150,18 +150,24 @@ def find_pictures(folder: str | Path) -> list[Path]:
     return find_files(folder, picture_suffixes())
 
 
-def find_files(folder: str | Path, suffixes: Container[str]) -> list[Path]:
-    """List the files with some suffixes, in lower case with the dot, as `find_pictures` does."""
+def find_files(folder: str | Path, suffixes: Container[str], *, closed: list[Path] | None = None) -> list[Path]:
+    """List the files with some suffixes, in lower case with the dot, as `find_pictures` does.
+
+    Args:
+        folder: to look through.
+        suffixes: of the files.
+        closed: is given the subfolders that may not be listed.
+    """
     folder = Path(folder)
     if not folder.is_dir():
         raise ValueError(f"{folder} is not a folder; give the path of a folder of pictures")
     try:
-        return list(_walk(folder, suffixes, folder.resolve(), set()))
+        return list(_walk(folder, suffixes, folder.resolve(), set(), [] if closed is None else closed))
     except PermissionError:
         raise ValueError(f"{folder}: no permission to list it; change its permissions") from None
 
 
-def _walk(folder: Path, suffixes: Container[str], root: Path, entered: set[Path]) -> Iterator[Path]:
+def _walk(folder: Path, suffixes: Container[str], root: Path, entered: set[Path], closed: list[Path]) -> Iterator[Path]:
     for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
         if entry.name.startswith((".", "__MACOSX")):
             continue
@@ -175,9 +181,10 @@ def _walk(folder: Path, suffixes: Container[str], root: Path, entered: set[Path]
                 continue
             entered.add(place)
         try:
-            below = list(_walk(entry, suffixes, root, entered))
+            below = list(_walk(entry, suffixes, root, entered, closed))
         except PermissionError:
-            below = [entry]
+            closed.append(entry)
+            continue
         yield from below
 
 

@@ -1,4 +1,4 @@
-"""What a folder of pictures holds and is not read: other kinds of files, later pages. Nothing vanishes without a word.
+"""What a folder of pictures holds and is not read: other kinds of files, later pages, folders that may not be listed.
 
 Each function returns no line if there is nothing to say, else one: how many, which, and the mend.
 """
@@ -33,8 +33,14 @@ def passed_over(folder: str | Path, pictures: Iterable[str | Path]) -> list[str]
 
 
 def other_kinds(folder: str | Path) -> list[str]:
-    """Say which pictures in a folder are of kinds that cannot be read."""
-    return say_other_kinds(folder, find_files(folder, DRAWINGS - picture_suffixes()))
+    """Say which pictures in a folder are of kinds that cannot be read, and which subfolders may not be listed."""
+    closed: list[Path] = []
+    lines = say_other_kinds(folder, find_files(folder, DRAWINGS - picture_suffixes(), closed=closed))
+    if closed:
+        names = _list([path.relative_to(folder).as_posix() for path in closed])
+        what, their = ("1 folder", "its") if len(closed) == 1 else (f"{len(closed):,} folders", "their")
+        lines.append(_plain(f"{folder}: no permission to list {what} in it: {names}; change {their} permissions"))
+    return lines
 
 
 def say_other_kinds(place: str | Path, paths: Iterable[PurePath]) -> list[str]:

@@ -14,7 +14,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from PIL import Image
 
-from sketchloss.images import find_pictures, picture_suffixes, probe_picture, read_picture
+from sketchloss.images import find_pictures, picture_suffixes, probe_picture
+from sketchloss.visible_ink import open_to_show
 
 RESAMPLES = 2000
 #: Of a table with a column of kinds, the judgments that are scored unless others are asked for.
@@ -56,8 +57,8 @@ class Triplets:
         return len(self.triplets)
 
     def read(self, index: int) -> Image.Image:
-        """Read one of the pictures, as `read_picture` does."""
-        return read_picture(self.pictures[index])
+        """Read one of the pictures, as `open_to_show` does."""
+        return open_to_show(self.pictures[index])
 
     @property
     def pairs(self) -> Int[np.ndarray, "k 2"]:

@@ -4,6 +4,7 @@ drawing = open_visible("chalk.png", invert=True)
 """
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -63,14 +64,36 @@ def hides_ink(picture: Picture, *, invert: bool = False) -> bool:
     """
     if isinstance(picture, str | Path | bytes | BinaryFile):
         picture = read_picture(picture, paper=None)
+        if picture.mode != "RGBA":  # no transparency
+            return False
     return _is_blank(open_page(picture, invert=invert)) and not _is_blank(open_page(picture, invert=not invert))
 
 
-def open_to_show(picture: Picture) -> Image.Image:
-    """Open a drawing to be looked at, as `open_visible` does, and turned if its ink would be lost else."""
+def open_to_show(picture: Picture, *, name: str | None = None) -> Image.Image:
+    """Open a drawing to be looked at or learned from: as `open_visible` does, turned if its ink would be lost else.
+
+    Args:
+        picture: what `open_picture` takes.
+        name: what to call it in an error; a path is its own name.
+    """
     if isinstance(picture, str | Path | bytes | BinaryFile):
-        picture = read_picture(picture, paper=None)
+        picture = read_picture(picture, name=name, paper=None)
+        if picture.mode != "RGBA":  # no transparency
+            return picture
     return open_page(picture, invert=hides_ink(picture))
+
+
+def open_photo(picture: str | Path | bytes | BinaryFile, *, name: str | None = None) -> Image.Image:
+    """Read a photo as `read_picture` does, on black where all of it would be lost on white; its colours stay.
+
+    Args:
+        picture: what `read_picture` takes.
+        name: what to call it in an error; a path is its own name.
+    """
+    read = read_picture(picture, name=name, paper=None)
+    if read.mode != "RGBA":
+        return read
+    return open_picture(read, paper="black" if hides_ink(read) else "white")
 
 
 def open_page(picture: Image.Image | np.ndarray | Tensor, *, invert: bool) -> Image.Image:
@@ -85,4 +108,5 @@ def open_page(picture: Image.Image | np.ndarray | Tensor, *, invert: bool) -> Im
 
 
 def _is_blank(page: Image.Image) -> bool:
-    return bool(np.ptp(np.asarray(page.convert("L")).astype(int)) < FAINT)
+    darkest, lightest = cast("tuple[int, int]", page.convert("L").getextrema())
+    return lightest - darkest < FAINT

@@ -18,11 +18,14 @@ from typing import Any
 
 import pytest
 
-from child_process import Child, started
+from child_process import PIPE, Child, name_of_code, started
 
 FULL = os.environ.get("SKETCHLOSS_STORM") == "full"
 SEED = int(os.environ.get("SKETCHLOSS_STORM_SEED") or (random.SystemRandom().randrange(10**6) if FULL else 0))
+DAY = 86_400.0
 ONLY = os.environ.get("SKETCHLOSS_STORM_CASE")
+#: For an answer of a program; a command that hangs ends itself before (forking.py).
+MOST_SECONDS = 300
 
 
 class Storm:
@@ -90,6 +93,10 @@ class Ended:
     def was_killed(self) -> bool:
         return self.code < 0
 
+    def __str__(self) -> str:
+        said = self.said.strip()[-2000:]
+        return f"{name_of_code(self.code)} after {self.seconds:.1f} s, having said: {said or 'nothing'}"
+
 
 class Commands:
     """Runs commands of sketchloss, each in a process of its own.
@@ -120,20 +127,16 @@ class Commands:
         return self.wait(*self.start(*arguments, folder=folder, change=change, seconds=seconds))
 
     def _ask(self, job: dict[str, Any]) -> Any:
-        pipes = self.child.process
-        assert pipes.stdin is not None
-        assert pipes.stdout is not None
-        pipes.stdin.write(json.dumps(job) + "\n")
-        pipes.stdin.flush()
-        answer = pipes.stdout.readline()
-        assert answer, f"the commands have ended with {self.child.wait()}: {self.child.said()}"
+        answer = self.child.ask(json.dumps(job) + "\n", MOST_SECONDS)
+        assert answer, f"the program that runs the commands has ended: {self.child.how_it_ended()}"
         return json.loads(answer)
 
 
 @pytest.fixture(scope="session")
 def commands(tmp_path_factory) -> Iterator[Commands]:
     program = [sys.executable, Path(__file__).with_name("forking.py")]
-    with started(program, seconds=1800, stdin=-1, stdout=-1) as child:  # -1: a pipe
+    # note: no limit of its own. Every command has one, every test too, and all storms together may take long.
+    with started(program, seconds=DAY, stdin=PIPE, stdout=PIPE) as child:
         yield Commands(child, tmp_path_factory.mktemp("said"))
 
 
@@ -154,15 +157,10 @@ class Worker:
         """Return the answer; None if it died of the question, and then `last_end` says how."""
         if self.child is None:
             command = [sys.executable, self.program]
-            self.child = self.stack.enter_context(started(command, seconds=1800, stdin=-1, stdout=-1))
-        pipes = self.child.process
-        assert pipes.stdin is not None
-        assert pipes.stdout is not None
-        pipes.stdin.write(json.dumps(question) + "\n")
-        pipes.stdin.flush()
-        if answer := pipes.stdout.readline():
+            self.child = self.stack.enter_context(started(command, seconds=DAY, stdin=PIPE, stdout=PIPE))
+        if answer := self.child.ask(json.dumps(question) + "\n", MOST_SECONDS):
             return json.loads(answer)
-        self.last_end = f"{self.child.wait()}, {self.child.said()[-500:]}"
+        self.last_end = self.child.how_it_ended()
         self.child = None
         return None
 

@@ -5,6 +5,7 @@ make its n-th change of a file in a folder, or after a time. What libraries of C
 LanceDB) is not seen here and not counted: for that there is the time.
 """
 
+import faulthandler
 import json
 import os
 import signal
@@ -33,8 +34,8 @@ EVENTS = {
     "os.chmod": ((0, 2),),
     "os.truncate": ((0, None),),
 }
-#: A command that takes longer hangs.
-MOST_SECONDS = 120
+#: A command that takes longer hangs, also on a busy computer: it says where, and is killed.
+MOST_SECONDS = 300
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 
 
@@ -71,6 +72,8 @@ def run(job: dict) -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     changes = Changes(job["folder"], job["change"])
     sys.addaudithook(changes)
+    faulthandler.enable()  # a crash says where it was, too
+    faulthandler.dump_traceback_later(MOST_SECONDS - 5)
     signal.setitimer(signal.ITIMER_REAL, job["seconds"] or MOST_SECONDS)  # ends the process, as nobody handles it
     code = sketchloss.cli.main(job["arguments"])
     Path(job["said"]).with_suffix(".changes").write_text(str(changes.count))

@@ -9,7 +9,9 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +19,8 @@ from PIL import Image
 
 from sketchloss import SketchLoss, load_backbone
 from sketchloss.data.captions import open_captioned
+from sketchloss.data.pairs import open_pairs
+from sketchloss.data.prompts import TEMPLATE, make_prompts
 from sketchloss.data.quickdraw import read_ndjson
 from sketchloss.data.sources import open_sketches
 from sketchloss.gallery import Gallery
@@ -102,9 +106,65 @@ def run(path: Path) -> None:
     check_data(path.parent, "digest")
 
 
+def exported(path: Path) -> None:
+    from sketchloss.stylize.exported import load_exported
+
+    made = load_exported(path)(torch.rand(1, 3, 20, 24))
+    assert made.shape == (1, 3, 20, 24), made.shape
+    assert made.isfinite().all(), "not finite"
+
+
+def pairs(path: Path, kind: str) -> None:
+    root = next(folder for folder in path.parents if (folder / "train").exists() or (folder / "photo").exists())
+    opened = open_pairs(f"{kind}:{root}")
+    for line in opened.problems:
+        assert "\n" not in line, line
+        assert len(line) < 1000, line
+    for index in range(len(opened)):
+        opened.photo(index, 16)
+        opened.sketch(index, 16)
+
+
+def fs2k(path: Path) -> None:
+    pairs(path, "fs2k")
+
+
+def cufs(path: Path) -> None:
+    pairs(path, "cufs")
+
+
+@cache
+def tiny_pipeline() -> Any:
+    from sketchloss.diffusion.pipeline import build_tiny
+
+    torch.manual_seed(0)
+    return build_tiny(["a sketch of a cat", "a house"], image_size=16)
+
+
+def lora(path: Path) -> None:
+    from sketchloss.lora import draw, load_lora, read_about
+
+    pipeline = tiny_pipeline()
+    make_prompts(["cat"], read_about(path).get("template", TEMPLATE))
+    try:
+        load_lora(pipeline, path)
+    except ValueError:
+        assert not getattr(pipeline.unet, "peft_config", {}), "a part of it was put on"
+        raise
+    try:
+        list(draw(pipeline, ["a house"], [0], steps=1))
+    except ValueError as error:  # of values that are finite and far too large
+        assert "is not finite" in str(error), error  # noqa: PT017 (pytest does not run this)
+    finally:
+        pipeline.unload_lora_weights()
+
+
 READERS: dict[str, Callable[[Path], None]] = {
     reader.__name__: reader
-    for reader in (picture, ndjson, captions, backbone, stylizer, judge, embedder, gallery, triplets, run)
+    for reader in (
+        *(picture, ndjson, captions, backbone, stylizer, judge, embedder, gallery, triplets, run),
+        *(exported, fs2k, cufs, lora),
+    )
 }
 
 
@@ -134,4 +194,5 @@ def main() -> None:
         print(json.dumps([*outcome, peak() - before]), flush=True)
 
 
-main()
+if __name__ == "__main__":
+    main()

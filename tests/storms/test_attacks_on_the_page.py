@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 import httpx
 import psutil
 import pytest
-from gradio_client import Client, handle_file
+from gradio_client import handle_file
 
+from page_client import PageClient
 from sketchloss.app.guard import SERVED
 from sketchloss.data.doodles import doodle
 
@@ -202,7 +203,7 @@ def is_refusal(answer: bytes) -> bool:
 def test_attacks_on_the_page(storm, page, tmp_path):
     url, place, process = page
     doodle("cat", 1).sketch(64).save(tmp_path / "cat.png")
-    program = Client(url, verbose=False, analytics_enabled=False)
+    program = PageClient(url)
     cat = handle_file(tmp_path / "cat.png")
     program.predict(cat, cat, api_name="/compare")  # what is loaded then is no growth
     memory = process.memory_info().rss

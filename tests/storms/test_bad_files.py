@@ -9,13 +9,16 @@ import numpy as np
 import pytest
 import torch
 from damage import damaged
+from reading import tiny_pipeline
 
 from sketchloss.data.doodles import doodle
 from sketchloss.gallery import Gallery
+from sketchloss.lora import add_lora, save_lora
 from sketchloss.models.embedder import Embedder, EmbedderConfig, save_embedder
 from sketchloss.models.judge import Judge, JudgeConfig, save_judge
 from sketchloss.models.stylizer import Stylizer, StylizerConfig, save_stylizer
 from sketchloss.recipes.finetune import Finetune
+from sketchloss.stylize.exporting import export_stylizer
 from sketchloss.training.run import open_run_folder
 
 #: MB that reading one file may take: a picture of the most pixels that are allowed takes a gigabyte.
@@ -92,6 +95,33 @@ def _run(folder: Path, narrow: str) -> None:
     open_run_folder(folder / "run", Finetune(data="doodles", out=folder / "run"), resume=False, data="digest")
 
 
+def _exported(folder: Path, narrow: str) -> None:
+    export_stylizer(Stylizer(StylizerConfig(width=0.1, blocks=1)).eval(), folder / "model.onnx")
+
+
+def _fs2k(folder: Path, narrow: str) -> None:
+    rows = [{"image_name": f"photo{number}/image{number}", "style": number, "gender": 1} for number in (1, 2)]
+    for number in (1, 2):
+        for side, name in (("photo", "image"), ("sketch", "sketch")):
+            (folder / side / f"{side}{number}").mkdir(parents=True)
+            doodle("cat", number).sketch(32).save(folder / side / f"{side}{number}" / f"{name}{number}.jpg")
+    for part in ("train", "test"):
+        (folder / f"anno_{part}.json").write_text(json.dumps(rows))
+
+
+def _cufs(folder: Path, narrow: str) -> None:
+    for side in ("photos", "sketches"):
+        (folder / "train" / side).mkdir(parents=True)
+        for number in range(2):
+            doodle("cat", number).sketch(32).save(folder / "train" / side / f"{number}.png")
+
+
+def _lora(folder: Path, narrow: str) -> None:
+    unet = tiny_pipeline().unet
+    add_lora(unet, rank=2, seed=0)
+    save_lora(unet, folder / "lora", about={"base": "tiny", "template": "a sketch of a {}", "image_size": "16"})
+
+
 #: Reader -> what makes good files for it, and which of them are damaged.
 KINDS: dict[str, tuple[Callable[[Path, str], None], str]] = {
     "picture": (_pictures, "*.*"),
@@ -104,6 +134,10 @@ KINDS: dict[str, tuple[Callable[[Path, str], None], str]] = {
     "gallery": (_gallery, "gallery/**/*.*"),
     "triplets": (_triplets, "**/[0t]*.[nc]*"),
     "run": (_run, "run/*.json"),
+    "exported": (_exported, "*.onnx"),
+    "fs2k": (_fs2k, "**/*.j*"),
+    "cufs": (_cufs, "train/*/*"),
+    "lora": (_lora, "lora/*"),
 }
 #: Readers of one file, where the others read a whole folder.
 OF_ONE_FILE = ("picture", "ndjson", "captions")
@@ -134,7 +168,7 @@ def test_bad_files(storm, worker, good, tmp_path):
             if (answer := read.ask([kind, str(path)]) or [read.last_end])[0] != "read":
                 storm.lose(f"a whole {kind}", f"{path}: {answer}")
     some = [good_files(good, kind)[0].read_bytes() for kind in KINDS]
-    for kind, case, random in storm.cases(KINDS, small=60, full=600):
+    for kind, case, random in storm.cases(KINDS, small=70, full=700):
         whole = random.choice(good_files(good, kind))
         folder = tmp_path / case.replace(" ", "-")
         shutil.copytree(good[kind], folder)

@@ -64,7 +64,7 @@ def difference(one: dict, other: dict) -> str:
 
 def kill_trainings(storm, start: Callable, tmp_path: Path, *, small: int, full: int) -> None:
     whole = start(tmp_path / "whole", "")
-    assert whole.code == 0, whole.said
+    assert whole.code == 0, str(whole)
     expected = trained(tmp_path / "whole")
     for way, case, random in storm.cases(WAYS, small=small, full=full):
         folder = tmp_path / case.replace(" ", "-")
@@ -74,12 +74,12 @@ def kill_trainings(storm, start: Callable, tmp_path: Path, *, small: int, full: 
             ended = start(folder, resume, **(moment(way, random, whole) if last else {}))
             kills += ended.was_killed
             if ended.code > 0 or (ended.code and not last):
-                storm.lose(case, f"{ended.code}: {ended.said.strip()}")
+                storm.lose(case, str(ended))
                 break
         else:
             if differs := difference(trained(folder), expected):
                 storm.lose(case, f"after {kills} kills another result than the unbroken run: {differs}")
-        storm.note(("ended before the kill", "killed once and resumed", "killed twice and resumed")[kills])
+            storm.note(("ended before the kill", "killed once and resumed", "killed twice and resumed")[kills])
     storm.end()
 
 
@@ -140,7 +140,7 @@ def test_killed_gallery(storm, commands, drawings, narrow, tmp_path):
             again = command(folder)
             done = "is a gallery of 8 drawings already" in again.said  # it was killed after its last change
             if again.code and not done:
-                storm.lose(case, f"{command.__name__}: {again.code}: {again.said.strip()}")
+                storm.lose(case, f"{command.__name__}: {again}")
         if rows(folder) != expected:
             storm.lose(case, f"{len(rows(folder))} rows, or others than the {len(expected)} of the unbroken commands")
         elif beside := {path.name for path in folder.iterdir()} ^ {path.name for path in whole.iterdir()}:
@@ -160,7 +160,7 @@ def test_killed_compare(storm, commands, drawings, narrow, tmp_path):
 
     (tmp_path / "whole").mkdir()
     whole = compare(tmp_path / "whole")
-    assert whole.code == 0, whole.said
+    assert whole.code == 0, str(whole)
     expected = (tmp_path / "whole" / "table.csv").read_text()
     for way, case, random in storm.cases(WAYS, small=1, full=30):
         folder = tmp_path / case.replace(" ", "-")
@@ -172,7 +172,7 @@ def test_killed_compare(storm, commands, drawings, narrow, tmp_path):
             storm.lose(case, f"a table in parts: {found!r}")
         again = compare(folder)
         if again.code or (folder / "table.csv").read_text() != expected:
-            storm.lose(case, f"not made by the same command again: {again.code}, {again.said.strip()}")
+            storm.lose(case, f"not made by the same command again: {again}")
         beside = [name for name in files(folder) if name != "table.csv"]
         if len(beside) > killed or not all(map(BEGUN.fullmatch, beside)):
             storm.lose(case, f"more than one begun file: {beside}")

@@ -25,6 +25,14 @@ def drawings(tmp_path_factory) -> Path:
     return place
 
 
+def run_well(storm, case: str, commands, *arguments, folder: Path) -> bool:
+    """Run one command alone, which must do its work; say what happened if it does not."""
+    ended = commands.run(*arguments, folder=folder)
+    if ended.code != DONE:
+        storm.lose(case, f"{' '.join(map(str, arguments[:2]))}, alone: {ended}")
+    return ended.code == DONE
+
+
 def both(commands, random: Random, first: list, second: list, folder: Path):
     """Run two commands at once, in either order; the second is started a moment later."""
     order = [first, second] if random.random() < 0.5 else [second, first]
@@ -35,11 +43,10 @@ def both(commands, random: Random, first: list, second: list, folder: Path):
 
 def check(storm, case: str, ended, refusals: tuple[str, ...]) -> None:
     """Each must have done its work, or have been refused in one line with one of these words."""
-    for one in ended:
-        lines = one.said.strip().splitlines()
-        allowed = one.code == DONE or (one.code == REFUSED and any(words in lines[-1] for words in refusals))
-        if not allowed:
-            storm.lose(case, f"exit code {one.code}: {one.said.strip()[-1000:]}")
+    for one, other in (ended, ended[::-1]):
+        last = (one.said.strip().splitlines() or [""])[-1]
+        if one.code != DONE and not (one.code == REFUSED and any(words in last for words in refusals)):
+            storm.lose(case, f"one: {one}\n    the other: {other}")
 
 
 def test_one_gallery_for_two(storm, commands, drawings, narrow, tmp_path):
@@ -54,11 +61,12 @@ def test_one_gallery_for_two(storm, commands, drawings, narrow, tmp_path):
             refusals = ("is a gallery of", "has just become a gallery", "is no empty folder")
             check(storm, case, both(commands, random, building, building, folder), refusals)
         else:
-            assert commands.run(*building, folder=folder).code == DONE
+            if not run_well(storm, case, commands, *building, folder=folder):
+                continue
             adding = [["gallery", "add", folder, drawings / name] for name in "12"]
             check(storm, case, both(commands, random, *adding, folder), ())
-        if commands.run("gallery", "add", folder, *(drawings / name for name in "012"), folder=folder).code:
-            storm.lose(case, "nothing can be added afterwards")
+        afterwards = ["gallery", "add", folder, *(drawings / name for name in "012")]
+        if not run_well(storm, case, commands, *afterwards, folder=folder):
             continue
         gallery = Gallery.open(folder)
         found = {row.path: row.embedding.tobytes() for row in gallery.table.rows()}
@@ -78,7 +86,8 @@ def test_one_run_folder_for_two(storm, commands, drawings, narrow, tmp_path):
         ]
 
     whole = tmp_path / "whole"
-    assert commands.run(*training(whole), folder=whole).code == DONE
+    alone = commands.run(*training(whole), folder=whole)
+    assert alone.code == DONE, str(alone)
     expected = (whole / "best" / "model.safetensors").read_bytes()
     last = (whole / "checkpoints" / "last" / "model.safetensors").read_bytes()
     refusals = ("another process is working in", "already holds a run", "holds no run to resume")
@@ -86,10 +95,14 @@ def test_one_run_folder_for_two(storm, commands, drawings, narrow, tmp_path):
         folder = tmp_path / case.replace(" ", "-")
         line = training(folder)
         if kind == "resumed":
-            commands.run(*line, folder=folder, change=random.randint(20, 60))
+            killed = commands.run(*line, folder=folder, change=random.randint(20, 60))
+            if killed.code > 0:
+                storm.lose(case, f"to be killed: {killed}")
             line += ["--resume"] * (folder / "config.json").exists()
         check(storm, case, both(commands, random, line, line, folder), refusals)
-        commands.run(*training(folder), *["--resume"] * (folder / "config.json").exists(), folder=folder)
+        afterwards = [*training(folder), *["--resume"] * (folder / "config.json").exists()]
+        if not run_well(storm, case, commands, *afterwards, folder=folder):
+            continue
         if (folder / "best" / "model.safetensors").read_bytes() != expected:
             storm.lose(case, "other best weights than one process makes")
         if (folder / "checkpoints" / "last" / "model.safetensors").read_bytes() != last:
@@ -105,14 +118,16 @@ def test_one_table_for_two(storm, commands, drawings, narrow, tmp_path):
 
     tables = {}
     for name in "12":
-        assert commands.run(*comparing(tmp_path / f"{name}.csv", name), folder=tmp_path).code == DONE
+        alone = commands.run(*comparing(tmp_path / f"{name}.csv", name), folder=tmp_path)
+        assert alone.code == DONE, str(alone)
         tables[name] = (tmp_path / f"{name}.csv").read_text()
     for _, case, random in storm.cases(["table"], small=1, full=10):
         folder = tmp_path / case.replace(" ", "-")
         folder.mkdir()
         lines = [comparing(folder / "table.csv", name) for name in "12"]
         check(storm, case, both(commands, random, *lines, folder), ())
-        if (folder / "table.csv").read_text() not in tables.values():
+        table = folder / "table.csv"
+        if not table.exists() or table.read_text() not in tables.values():
             storm.lose(case, "neither the one table nor the other")
         if left := [path.name for path in folder.iterdir() if path.name != "table.csv"]:
             storm.lose(case, f"left beside it: {left}")

@@ -117,6 +117,8 @@ def open_services(
         FileNotFoundError: if one does not exist.
     """
     cache = cache or user_cache_path("sketchloss", appauthor=False)
+    if not cache.is_absolute():
+        raise ValueError("there is no home folder to keep galleries in: set XDG_CACHE_HOME to a folder")
     for path in (*galleries, *styles, *([study] if study else [])):
         if not path.is_dir():
             what = "is a file" if path.exists() else "does not exist"

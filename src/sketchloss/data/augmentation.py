@@ -3,7 +3,6 @@
 import math
 from dataclasses import dataclass
 
-import kornia.augmentation as augmentation
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, UInt8
@@ -90,6 +89,8 @@ class Augment(nn.Module):
         super().__init__()
         self.settings = settings
         side = 2 * math.ceil(2 * settings.softness) + 1
+        from kornia import augmentation  # here, as it takes a second to load
+
         self.soften = augmentation.RandomGaussianBlur(
             (side, side), (0.3, settings.softness), border_type="constant", p=settings.soften
         )

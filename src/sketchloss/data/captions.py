@@ -246,7 +246,13 @@ def _from_classes(
 def _empty_folders(root: Path) -> Iterator[str]:
     for folder in sorted(root.iterdir()):
         hidden = folder.name.startswith((".", "__MACOSX"))  # as `find_pictures` passes over
-        if folder.is_dir() and not hidden and not find_pictures(folder):
+        if not folder.is_dir() or hidden:
+            continue
+        try:
+            is_empty = not find_pictures(folder)
+        except ValueError:  # it may not be listed, which `passed_over` says
+            continue
+        if is_empty:
             yield one_line(f"{folder}: a class folder without pictures; put some in it or remove it")
 
 

@@ -21,8 +21,9 @@ from sketchloss.data.hub import load_hub, one_column
 from sketchloss.data.options import parse_options
 from sketchloss.data.quickdraw import SUFFIX, find_ndjson, read_ndjson, to_unit_square
 from sketchloss.data.strokes import draw_strokes
-from sketchloss.images import UnreadablePicture, find_pictures, fit_square, probe_picture, read_picture
+from sketchloss.images import UnreadablePicture, find_pictures, fit_square, probe_picture
 from sketchloss.passed_over import other_kinds, passed_over
+from sketchloss.visible_ink import open_to_show
 
 LINE_WIDTH = (0.008, 0.024)  # of the side: 1.8 to 5.4 pixels at 224
 DOODLES_PER_CLASS = 100
@@ -197,8 +198,8 @@ def relatives_of(path: Path) -> str:
 
 
 def paint_file(row: dict[str, Any], size: int, _: float | None) -> Image.Image:
-    """Read a picture file whole into a square, as `fit_square` does."""
-    return fit_square(read_picture(os.fsdecode(row["path"])), size)
+    """Read a drawing's file whole into a square, as `open_to_show` and `fit_square` do."""
+    return fit_square(open_to_show(os.fsdecode(row["path"])), size)
 
 
 _CLASS_FOLDERS = "a folder of class folders"
@@ -250,10 +251,10 @@ def read_classes(rows: Dataset, column: str) -> tuple[list[str], Int64[np.ndarra
 
 
 def paint_cell(row: dict[str, Any], size: int, _: float | None) -> Image.Image:
-    """Read a picture of a data set whole into a square, as `fit_square` does."""
+    """Read a drawing of a data set whole into a square, as `open_to_show` and `fit_square` do."""
     cell = row["image"]
     source = cell["path"] if cell["bytes"] is None else cell["bytes"]
-    return fit_square(read_picture(source, name=row["name"]), size)
+    return fit_square(open_to_show(source, name=row["name"]), size)
 
 
 def number_classes(names: Sequence[str | None]) -> tuple[list[str], Int64[np.ndarray, " n"]]:

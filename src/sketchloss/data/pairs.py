@@ -23,6 +23,7 @@ from sketchloss.data.pictures import Pictures, pictures_from_files
 from sketchloss.files import open_input, read_json
 from sketchloss.images import FORMATS, UnreadablePicture, find_pictures, probe_picture
 from sketchloss.passed_over import other_kinds
+from sketchloss.stored import show
 
 Part = Literal["train", "test"]
 
@@ -133,7 +134,8 @@ def open_pairs(source: str | Path, *, part: Part = "train", strict: bool = False
     if not whole:
         raise ValueError(f"{source}: no pair is left; {_first_of(problems)}; mend them, or fetch the set again")
     photos, sketches = (
-        pictures_from_files(str(source), folder, side, 256, problems) for side in zip(*whole.values(), strict=True)
+        pictures_from_files(str(source), folder, side, 256, problems, drawings=drawings)
+        for drawings, side in zip((False, True), zip(*whole.values(), strict=True), strict=True)
     )
     return Pairs(str(source), part, list(whole), problems, photos, sketches)
 
@@ -213,9 +215,9 @@ def _fs2k(folder: Path, list_file: Path, style: str | None) -> dict[str, tuple[P
         name, counted = values.get("image_name"), values.get("style")
         place = re.fullmatch(r"photo(\w+)/image(\w+)", name) if isinstance(name, str) else None
         if place is None:
-            found[where] = f"image_name is {name!r}, not like 'photo1/image0110'"
-        elif counted not in (0, 1, 2):
-            found[where] = f"the style of {place[0]} is {counted!r}, not 0, 1 or 2"
+            found[where] = f"image_name is {show(name)}, not like 'photo1/image0110'"
+        elif type(counted) is not int or counted not in (0, 1, 2):
+            found[where] = f"the style of {place[0]} is {show(counted)}, not 0, 1 or 2"
         elif style is None or int(style) == counted + 1:
             sketch = f"sketch{place[1]}/sketch{place[2]}"
             files = _pair_up(photos.get(place[0], []), sketches.get(sketch, []))

@@ -5,6 +5,7 @@ style = open_style("fs2k:~/data/fs2k?style=1", 256)
 photos[0]["image"], photos.picture(0), photos.digest()
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,10 +18,10 @@ from PIL import Image
 from sketchloss.data.hub import load_hub, one_column
 from sketchloss.data.names import HUB_NAME
 from sketchloss.data.pairs import is_pair_source, open_pairs, pair_layout
-from sketchloss.data.pictures import Pictures, pictures_from_files
+from sketchloss.data.pictures import OPENERS, Pictures, pictures_from_files
 from sketchloss.data.quickdraw import is_quickdraw
 from sketchloss.data.sources import checked_size, list_some, refuse_left_out
-from sketchloss.images import UnreadablePicture, fill_square, find_pictures, probe_picture, read_picture
+from sketchloss.images import UnreadablePicture, fill_square, find_pictures, probe_picture
 from sketchloss.passed_over import later_pages, other_kinds, passed_over
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -45,7 +46,8 @@ def open_photos(
 
     Returns:
         The pictures, opened but not decoded. Damaged files that a look at header and end can tell are left out and
-        named in `.unreadable`; others raise `UnreadablePicture` when they are read.
+        named in `.unreadable`; others raise `UnreadablePicture` when they are read. What is transparent is read on
+        white, or on black where all of the photo would be lost on white.
 
     Raises:
         ValueError: in one line, for a source that is missing, empty or of another kind, for sizes and limits out of
@@ -57,7 +59,10 @@ def open_photos(
 def open_style(
     source: str | Path, image_size: int, *, limit: int | None = None, strict: bool = False, seed: int = 0
 ) -> Pictures:
-    """Open pictures of a style, as `open_photos` does, but of pairs the sketches."""
+    """Open pictures of a style, as `open_photos` does, but of pairs the sketches.
+
+    Drawings whose light ink would be lost on white are turned, as `open_to_show` does.
+    """
     return _open(source, image_size, "sketches", limit, strict, seed)
 
 
@@ -80,17 +85,19 @@ def _open(
         pairs = open_pairs(source, strict=strict)
         pictures = pairs.photos(image_size) if side == "photos" else pairs.sketches(image_size)
         return pictures.select(_sample(len(pictures), limit, seed))
-    path = _expanded(source)
+    path, drawings = _expanded(source), side == "sketches"
     if path.is_dir():
         layout = pair_layout(path)
         if layout:
             raise ValueError(f"{source} holds photos and sketches side by side; give {layout}:{source}")
-        pictures = _folder(str(source), path, image_size, limit, seed)
+        pictures = _folder(str(source), path, image_size, limit, seed, drawings)
     elif path.exists():
         probe_picture(path)
-        return pictures_from_files(str(source), path.parent, [path], image_size, [], later_pages([path]))
+        return pictures_from_files(
+            str(source), path.parent, [path], image_size, [], later_pages([path]), drawings=drawings
+        )
     elif isinstance(source, str) and HUB_NAME.fullmatch(source):
-        pictures = _hub(source, image_size, limit, seed)
+        pictures = _hub(source, image_size, limit, seed, drawings)
     else:
         raise ValueError(f"{source} does not exist; give {_CHOICES}")
     if strict:
@@ -107,11 +114,11 @@ def _expanded(source: str | Path) -> Path:
         raise ValueError(f"{source}: that user has no home folder; write the path in full") from error
 
 
-def _folder(name: str, root: Path, image_size: int, limit: int | None, seed: int) -> Pictures:
+def _folder(name: str, root: Path, image_size: int, limit: int | None, seed: int, drawings: bool) -> Pictures:
     paths = find_pictures(root)
     if not paths:
         if next(root.rglob("*.parquet"), None):
-            return _hub(str(root), image_size, limit, seed)
+            return _hub(str(root), image_size, limit, seed, drawings)
         what = "QuickDraw strokes, no pictures" if is_quickdraw(root) else "no pictures"
         raise ValueError("; ".join([f"{name} holds {what}; give {_CHOICES}", *other_kinds(root)]))
     whole, unreadable = [], []
@@ -121,13 +128,13 @@ def _folder(name: str, root: Path, image_size: int, limit: int | None, seed: int
             whole.append(paths[index])
         except UnreadablePicture as error:
             unreadable.append(str(error))
-    return pictures_from_files(name, root, whole, image_size, unreadable, passed_over(root, whole))
+    return pictures_from_files(name, root, whole, image_size, unreadable, passed_over(root, whole), drawings=drawings)
 
 
 _PICTURES = "a folder of pictures"
 
 
-def _hub(name: str, image_size: int, limit: int | None, seed: int) -> Pictures:
+def _hub(name: str, image_size: int, limit: int | None, seed: int, drawings: bool) -> Pictures:
     rows = load_hub(name, otherwise=_PICTURES)
     column = one_column(
         name, rows, "picture", ("image", "photo"), lambda kind: isinstance(kind, datasets.Image), otherwise=_PICTURES
@@ -152,14 +159,14 @@ def _hub(name: str, image_size: int, limit: int | None, seed: int) -> Pictures:
         unreadable=[f"{name}: {count} row{'s' * (count > 1)} without a picture"] if count else [],
         rows=rows.add_column("name", [f"{name} row {row}" for row in range(len(rows))]),
         order=order,
-        paint=_paint_cell,
+        paint=partial(_paint_cell, drawings=drawings),
     )
 
 
-def _paint_cell(row: dict[str, Any], size: int) -> Image.Image:
+def _paint_cell(row: dict[str, Any], size: int, *, drawings: bool) -> Image.Image:
     cell = row["image"]
     source = cell["path"] if cell["bytes"] is None else cell["bytes"]
-    return fill_square(read_picture(source, name=row["name"]), size)
+    return fill_square(OPENERS[drawings](source, name=row["name"]), size)
 
 
 def _sample(count: int, limit: int | None, seed: int) -> Int64[np.ndarray, " m"]:

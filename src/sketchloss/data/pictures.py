@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -16,7 +17,8 @@ from PIL import Image
 from torch import Tensor
 
 from sketchloss.data.sources import checked_size
-from sketchloss.images import fill_square, read_picture
+from sketchloss.images import fill_square
+from sketchloss.visible_ink import open_photo, open_to_show
 
 
 class PictureItem(TypedDict):
@@ -94,8 +96,20 @@ def pictures_from_files(
     image_size: int,
     unreadable: list[str],
     passed_over: Sequence[str] = (),
+    *,
+    drawings: bool,
 ) -> Pictures:
-    """Make a set of picture files that were looked at before, named by their paths from `root`."""
+    """Make a set of picture files that were looked at before, named by their paths from `root`.
+
+    Args:
+        name: what they were opened from.
+        root: a folder that all are in.
+        paths: of the files.
+        image_size: side of the squares in pixels.
+        unreadable: as of `Pictures`.
+        passed_over: as of `Pictures`.
+        drawings: what would be lost on white paper is turned, as `open_to_show` does; of photos it is shown on black.
+    """
     # as bytes: a file's name need not be text
     places = [os.fsencode(path.absolute()) for path in paths]
     return Pictures(
@@ -106,10 +120,14 @@ def pictures_from_files(
         unreadable=unreadable,
         rows=Dataset.from_dict({"path": places}, features=Features({"path": Value("binary")})),
         order=np.arange(len(paths)),
-        paint=_paint_file,
+        paint=partial(_paint_file, drawings=drawings),
         passed_over=list(passed_over),
     )
 
 
-def _paint_file(row: dict[str, Any], size: int) -> Image.Image:
-    return fill_square(read_picture(os.fsdecode(row["path"])), size)
+def _paint_file(row: dict[str, Any], size: int, *, drawings: bool) -> Image.Image:
+    return fill_square(OPENERS[drawings](os.fsdecode(row["path"])), size)
+
+
+#: What opens a photo, and what a drawing.
+OPENERS = (open_photo, open_to_show)

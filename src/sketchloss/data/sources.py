@@ -196,7 +196,8 @@ def open_sketches(
 
     Returns:
         The sketches, opened but not decoded. Damaged files that a look at header and end can tell, and malformed lines,
-        are left out and named in `.unreadable`; others raise `UnreadablePicture` when they are read.
+        are left out and named in `.unreadable`; others raise `UnreadablePicture` when they are read. Drawings on a
+        transparent ground whose light ink would be lost on white paper are turned, as `open_to_show` does.
 
     Raises:
         ValueError: in one line, for a source that is missing, empty, of one class only or laid out otherwise, for

@@ -3,17 +3,13 @@
 What the configurations tell is checked before any weights are read, or fetched.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from diffusers import schedulers
-from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from huggingface_hub import hf_hub_download, snapshot_download
 from huggingface_hub.errors import EntryNotFoundError, HFValidationError, LocalEntryNotFoundError
 
-from sketchloss.diffusion.arithmetic import check_prediction
-from sketchloss.diffusion.quiet import quiet
 from sketchloss.files import read_json
 from sketchloss.networks.weights import bundled_folder
 from sketchloss.stored import check_sizes
@@ -75,24 +71,6 @@ def find_base(base: str | Path) -> Path:
     _check_configurations(base, folder)
     weights_variant(base, folder)
     return folder
-
-
-def noise_schedule(config: Mapping[str, Any]) -> DDPMScheduler:
-    """Return the noise that a model is trained with, from the configuration of any scheduler that samples from it.
-
-    A schedule rescaled to zero terminal SNR (Lin et al. 2024) stays so: its last ᾱ is 0.
-
-    Raises:
-        ValueError: for schedulers without the ᾱ of Ho et al. 2020 (flow matching), and as `check_prediction`.
-    """
-    kind = config.get("_class_name")
-    with quiet():  # of settings that only the other scheduler has
-        scheduler = getattr(schedulers, str(kind), None)
-        if scheduler is None or not hasattr(scheduler.from_config(dict(config)), "alphas_cumprod"):
-            raise ValueError(f"its scheduler is a {kind}: one of noise or velocity is needed, such as DDIMScheduler")
-        schedule: Any = DDPMScheduler.from_config(dict(config))
-    check_prediction(schedule)
-    return schedule
 
 
 def weights_variant(base: str | Path, folder: Path) -> str | None:
@@ -170,6 +148,8 @@ def _check_configurations(base: str | Path, folder: Path) -> None:
             f"{gives}; fetch or copy it again"
         )
     try:
+        from sketchloss.diffusion.schedules import noise_schedule  # here, as diffusers takes seconds to load
+
         noise_schedule(_read_json(base, folder / "scheduler" / "scheduler_config.json"))
     except (ValueError, TypeError, NotImplementedError) as error:  # the last: diffusers' for a schedule it lacks
         raise ValueError(f"{base} will not do: {one_line(error)}") from None

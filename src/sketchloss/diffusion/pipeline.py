@@ -26,9 +26,10 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from sketchloss.diffusion.bases import DEFAULT_BASE, INDEX, find_base, noise_schedule, one_line, weights_variant
+from sketchloss.diffusion.bases import DEFAULT_BASE, INDEX, find_base, one_line, weights_variant
 from sketchloss.diffusion.bases import TINY as TINY
 from sketchloss.diffusion.quiet import StableDiffusionPipeline, quiet
+from sketchloss.diffusion.schedules import noise_schedule
 from sketchloss.files import contents, write_json
 from sketchloss.networks.fitting import check_values
 

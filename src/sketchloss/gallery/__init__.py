@@ -7,7 +7,16 @@ for match in gallery.search("query.png", k=5)[0]:
     print(match.similarity, match.label, match.path)
 """
 
-from sketchloss.gallery.adding import AddReport
-from sketchloss.gallery.gallery import EXACT_BELOW, Gallery, Info, Match
+from typing import TYPE_CHECKING
+
+from sketchloss.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from sketchloss.gallery.adding import AddReport
+    from sketchloss.gallery.gallery import EXACT_BELOW, Gallery, Info, Match
 
 __all__ = ["EXACT_BELOW", "AddReport", "Gallery", "Info", "Match"]
+
+__getattr__ = lazy_names(
+    __name__, {"AddReport": "adding", **dict.fromkeys(("EXACT_BELOW", "Gallery", "Info", "Match"), "gallery")}
+)

@@ -22,12 +22,12 @@ from torch import Tensor
 from tqdm import tqdm
 
 from sketchloss.files import NoFile, open_input
+from sketchloss.gallery.options import Labels
 from sketchloss.gallery.table import Known, PictureTable, Row
 from sketchloss.images import UnreadablePicture, find_pictures, fit_square, to_tensor
 from sketchloss.passed_over import no_pictures, passed_over
 from sketchloss.visible_ink import open_visible
 
-Labels = Literal["folder", "none"]
 #: Whether a bar is shown on stderr, if that is a terminal; or what is told how many drawings of how many are done.
 Progress = bool | Callable[[int, int], object]
 Embed = Callable[[Float[Tensor, "n 3 h w"]], Float32[np.ndarray, "n d"]]
@@ -156,6 +156,17 @@ def is_one_of(path: str | Path, others: Iterable[str | Path | bytes]) -> bool:
     return any(there is not None and os.path.samestat(here, there) for there in found)
 
 
+def is_gone(path: bytes) -> bool:
+    """Tell whether there is no such file; of what may not be looked at, nobody can."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        pass
+    return False
+
+
 def _stat(path: str | Path | bytes) -> os.stat_result | None:
     try:
         return Path(os.fsdecode(path)).stat()
@@ -216,6 +227,8 @@ def look_at(path: bytes, is_known: Callable[[str], bool], image_size: int, *, in
         return Seen(path, unreadable=as_text(str(error)))
     except NoFile as error:
         return Seen(path, unreadable=f"{as_text(path)}: {error}")
+    except PermissionError:
+        return Seen(path, unreadable=f"{as_text(path)}: no permission to read it; change its permissions")
     except OSError as error:
         return Seen(path, unreadable=f"{as_text(path)}: {(error.strerror or str(error)).lower()}; check the file")
 
@@ -329,7 +342,7 @@ class Adding:
         rows = self.elsewhere.get(content, deque())
         while rows:
             row = rows.popleft()
-            if not os.path.lexists(row.path):
+            if is_gone(row.path):
                 return row
         return None
 
@@ -379,4 +392,4 @@ class Adding:
 
 def _is_gone(row: Known, found: Walk) -> bool:
     # note: what the walk does not list may be there all the same, in a hidden folder that was added by its own name.
-    return row.path not in found.labels and not os.path.lexists(row.path)
+    return row.path not in found.labels and is_gone(row.path)

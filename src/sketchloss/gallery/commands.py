@@ -11,129 +11,22 @@ In Python, see `sketchloss.gallery`.
 
 import json
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-import tyro
 from PIL import Image
 
 from sketchloss.gallery import Gallery, Match
-from sketchloss.gallery.adding import AddReport, Labels, as_text, is_one_of
+from sketchloss.gallery.adding import AddReport, as_text, is_one_of
+from sketchloss.gallery.options import Add, Build, Remove, Search, Show
 from sketchloss.images import UnreadablePicture, find_pictures, fit_square, picture_suffixes, save_picture
 from sketchloss.passed_over import later_pages, no_pictures, other_kinds
 from sketchloss.report.contact_sheet import Tile, draw_contact_sheet, fit_tile, sheet_size
 from sketchloss.visible_ink import open_to_show, open_visible
 
-Device = Literal["auto", "cpu", "cuda"]
 LISTED = 20  # lines of a list that is only looked at
 READ_AT_ONCE = 256  # queries held in memory
-
-
-def _required(metavar: str) -> Any:
-    # By itself tyro shows several values as optional; none at all is refused here with what to name.
-    return tyro.conf.arg(metavar=metavar, help_behavior_hint="(required)")
-
-
-@dataclass(frozen=True)
-class Build:
-    """Make a gallery of the drawings in some folders, to search it by drawings.
-
-    If it is interrupted, the same command goes on where it was.
-    """
-
-    gallery: Annotated[Path, tyro.conf.Positional]
-    """The folder to make."""
-    folders: Annotated[tuple[Path, ...], tyro.conf.Positional, _required("FOLDERS")]
-    """Folders of drawings; their subfolders are walked too."""
-    weights: str = "sketch"
-    """What looks at them: `sketch`, `imagenet`, a weights folder or file, a hub repo, or `transformers:ID`."""
-    image_size: int = 128
-    """Side in pixels of the square that drawings are fitted into."""
-    labels: Labels = "folder"
-    """`folder`: a drawing's label is the name of the folder directly below the given one that holds it."""
-    invert: bool = False
-    """The drawings are light on dark, or light on a transparent ground."""
-    json: bool = False
-    """Print JSON and nothing else."""
-    device: Device = "auto"
-    """`auto`: the GPU if there is one."""
-
-
-@dataclass(frozen=True)
-class Add:
-    """Bring a gallery up to date with the drawings in some folders: new, moved and changed ones."""
-
-    gallery: Annotated[Path, tyro.conf.Positional]
-    """As made by `sketchloss gallery build`."""
-    folders: Annotated[tuple[Path, ...], tyro.conf.Positional, _required("FOLDERS")]
-    """Folders of drawings; what is there already is not embedded again."""
-    prune: bool = False
-    """Take out drawings below these folders whose files are gone."""
-    labels: Labels = "folder"
-    """`folder`: a drawing's label is the name of the folder directly below the given one that holds it. `none`: new
-    drawings get no label; those that have one keep it."""
-    weights: Annotated[str | None, tyro.conf.DisallowNone] = None
-    """Those that the gallery was made with, if they are elsewhere now."""
-    invert: bool = False
-    """The new drawings are light on dark. Those that are there already stay as they are: remove them first to turn
-    them."""
-    json: bool = False
-    """Print JSON and nothing else."""
-    device: Device = "auto"
-    """`auto`: the GPU if there is one."""
-
-
-@dataclass(frozen=True)
-class Remove:
-    """Take drawings out of a gallery; their files stay."""
-
-    gallery: Annotated[Path, tyro.conf.Positional]
-    """As made by `sketchloss gallery build`."""
-    paths: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
-    """Drawings, and folders with all that is below them; the files may be gone."""
-    label: Annotated[str | None, tyro.conf.DisallowNone] = None
-    """Also all drawings with this label."""
-    json: bool = False
-    """Print JSON and nothing else."""
-
-
-@dataclass(frozen=True)
-class Search:
-    """Find the drawings of a gallery that look most like others."""
-
-    gallery: Annotated[Path, tyro.conf.Positional]
-    """As made by `sketchloss gallery build`."""
-    queries: Annotated[tuple[Path, ...], tyro.conf.Positional, _required("QUERIES")]
-    """Drawings to look for, or folders of them."""
-    k: Annotated[int, tyro.conf.arg(aliases=("-k",))] = 10
-    """How many to find for each."""
-    label: Annotated[str | None, tyro.conf.DisallowNone] = None
-    """Only drawings with this label."""
-    min_similarity: Annotated[float | None, tyro.conf.DisallowNone] = None
-    """Only drawings at least so similar: a cosine in [-1, 1], 1 for the same drawing."""
-    sheet: Annotated[Path | None, tyro.conf.DisallowNone] = None
-    """Picture to write: each query with what was found."""
-    exact: bool = False
-    """Compare all drawings even where the gallery has an index."""
-    weights: Annotated[str | None, tyro.conf.DisallowNone] = None
-    """Those that the gallery was made with, if they are elsewhere now."""
-    invert: bool = False
-    """The queries are light on dark, or light on a transparent ground."""
-    json: bool = False
-    """Print JSON and nothing else."""
-    device: Device = "auto"
-    """`auto`: the GPU if there is one."""
-
-
-@dataclass(frozen=True)
-class Show:
-    """Say what is in a gallery, what made it, and which drawings' files are gone."""
-
-    gallery: Annotated[Path, tyro.conf.Positional]
-    """As made by `sketchloss gallery build`."""
-    json: bool = False
-    """Print JSON and nothing else."""
 
 
 # Build, add, remove --------------------------------------------------------------------------------------------------

@@ -21,7 +21,8 @@ from PIL import Image
 from torch import Tensor
 
 from sketchloss.files import clear_left_behind
-from sketchloss.gallery.adding import Adding, AddReport, Labels, Progress, Walk, as_text, is_below, is_one_of, walk
+from sketchloss.gallery.adding import Adding, AddReport, Progress, Walk, as_text, is_below, is_gone, is_one_of, walk
+from sketchloss.gallery.options import Labels
 from sketchloss.gallery.settings import (
     FILE,
     Device,
@@ -441,7 +442,7 @@ class Gallery:
             dimension=self.table.dimension,
             exact=not self.table.uses_index(),
             disk_bytes=sum(file.stat().st_size for file in self.folder.rglob("*") if file.is_file()),
-            missing=tuple(sorted(_to_path(row) for row in rows if not os.path.lexists(row.path))),
+            missing=tuple(sorted(_to_path(row) for row in rows if is_gone(row.path))),
         )
 
     # Embedding -------------------------------------------------------------------------------------------------------

@@ -11,8 +11,13 @@
 Needs the extra `diffusion`.
 """
 
-from sketchloss.lora.adapters import LoraTargets, add_lora, find_lora, load_lora, merge_lora, read_about, save_lora
-from sketchloss.lora.sampling import Drawing, draw, find_cut
+from typing import TYPE_CHECKING
+
+from sketchloss.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from sketchloss.lora.adapters import LoraTargets, add_lora, find_lora, load_lora, merge_lora, read_about, save_lora
+    from sketchloss.lora.sampling import Drawing, draw, find_cut
 
 __all__ = [
     "Drawing",
@@ -26,3 +31,7 @@ __all__ = [
     "read_about",
     "save_lora",
 ]
+
+_SAMPLING = ("Drawing", "draw", "find_cut")
+
+__getattr__ = lazy_names(__name__, {name: "sampling" if name in _SAMPLING else "adapters" for name in __all__})

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from sketchloss.diffusion.bases import one_line
 from sketchloss.diffusion.quiet import StableDiffusionPipeline, quiet
-from sketchloss.files import write_atomic
+from sketchloss.files import check_permission, write_atomic
 from sketchloss.networks.fitting import check_values
 
 LoraTargets = Literal["attention", "attention+feedforward", "all"]
@@ -182,6 +182,7 @@ def read_about(path: str | Path) -> dict[str, str]:
         ValueError: as `find_lora`; or if the file is damaged.
     """
     path = find_lora(path)
+    check_permission(path)
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -319,7 +320,10 @@ def _check_fit(tensors: dict[str, Tensor], network: nn.Module, title: str, base:
         layer: Any = layers.get(layer_name) or layers.get(layer_name.removeprefix("text_model."))
         if not isinstance(layer, nn.Linear | nn.Conv2d):
             raise ValueError(f"{title}: it changes {layer_name}, which {base} does not have")
-        up = tensors.get(f"{layer_name}.lora_B.weight", down)
+        up = tensors.get(f"{layer_name}.lora_B.weight")
+        if up is None or min(down.ndim, up.ndim) < 2 or 0 in (*down.shape, *up.shape):
+            shapes = f"{tuple(down.shape)} and {'nothing' if up is None else tuple(up.shape)}"
+            raise ValueError(f"{title}: its {layer_name} has no pair of matrices, but {shapes}")
         made, there = (down.shape[1], up.shape[0]), (layer.weight.shape[1], layer.weight.shape[0])
         if made != there:
             raise ValueError(

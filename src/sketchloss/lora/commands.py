@@ -13,12 +13,10 @@ import sys
 import time
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import torch
-import tyro
 from PIL import Image, PngImagePlugin
 from tqdm import tqdm
 
@@ -27,102 +25,21 @@ from sketchloss.diffusion.bases import DEFAULT_BASE
 from sketchloss.diffusion.pipeline import load_text_to_image, save_pipeline
 from sketchloss.diffusion.quiet import StableDiffusionPipeline
 from sketchloss.files import claim_folder, contents, read_json, write_atomic, write_json
-from sketchloss.images import fit_square, save_picture
+from sketchloss.images import LARGEST_SIDE, fit_square, save_picture
 from sketchloss.lora.adapters import load_lora, merge_lora, read_about
-from sketchloss.lora.sampling import Drawing, check_settings, draw, find_cut
+from sketchloss.lora.options import LoraMerge, LoraSample
+from sketchloss.lora.sampling import Drawing, draw, find_cut
 from sketchloss.report.grid import draw_grid
+from sketchloss.stored import show
 from sketchloss.training.accelerator import DTYPES
 from sketchloss.training.held_folder import hold_run_folder
 
-Device = Literal["auto", "cpu", "cuda"]
 KIND = "sampling"
 RESULTS, GRID = "results.json", "grid.png"
 # What of the pictures is shown in one: a page to look at, whatever their number and size.
 GRID_ROWS, GRID_COLUMNS, GRID_SIDE = 40, 12, 192
 SLUG, LABEL, NOTES = 40, 40, 5
-
-
-@dataclass(frozen=True, kw_only=True)
-class LoraSample:
-    """Draw prompts with a text-to-image model, with or without a LoRA.
-
-    Raises:
-        ValueError: for a setting outside its range, naming it.
-    """
-
-    base: Annotated[str | None, tyro.conf.DisallowNone] = None
-    """The model: a name of the hub, a folder, or `tiny`. By default what the LoRA was trained on, if its file says, or
-    Stable Diffusion 1.5."""
-    lora: Annotated[Path | None, tyro.conf.DisallowNone] = None
-    """A LoRA file, its folder, or a run folder of `sketchloss lora train`; without: the model as it is."""
-    lora_scale: float = 1.0
-    """Factor on what the LoRA changes."""
-    out: Path
-    """Folder to make: a picture for each prompt and seed, and `grid.png`, which shows them."""
-    again: bool = False
-    """Do an earlier sampling in this folder over: what it made is removed."""
-    prompts: tuple[str, ...] = ()
-    """What to draw; one that is given twice is drawn once."""
-    prompt_file: Annotated[Path | None, tyro.conf.DisallowNone] = None
-    """More prompts: a text file (UTF-8) with one a line."""
-    classes: tuple[str, ...] = ()
-    """More, by what they show: names, or ImageNet ids such as n02123045."""
-    class_file: Annotated[Path | None, tyro.conf.DisallowNone] = None
-    """More classes: a text file (UTF-8) with one a line."""
-    template: Annotated[str | None, tyro.conf.DisallowNone] = None
-    """The prompt of a class, with {} for its name. By default what the LoRA was trained with, if its file says, or
-    'a sketch of a {}'."""
-    seeds: tuple[int, ...] = (0,)
-    """Each prompt is drawn with each; the same seed gives the same picture."""
-    steps: int = 30
-    """Of denoising."""
-    guidance: float = 7.5
-    """How closely to follow the prompt (classifier-free guidance); up to 1: none, in half the time."""
-    negative_prompt: Annotated[str | None, tyro.conf.DisallowNone] = None
-    """What to keep away from."""
-    image_size: Annotated[int | None, tyro.conf.DisallowNone] = None
-    """Side of the pictures in pixels. By default that of the LoRA's training, if its file says, or of the model's."""
-    batch_size: int = 4
-    """Pictures at once."""
-    precision: Literal["no", "bf16", "fp16"] = "no"
-    """Arithmetic: float32, bfloat16 or float16 (which needs a GPU)."""
-    device: Device = "auto"
-    """`auto`: the GPU if there is one."""
-    json: bool = False
-    """Print JSON and nothing else."""
-
-    def __post_init__(self) -> None:
-        check_settings(
-            self.seeds,
-            steps=self.steps,
-            guidance=self.guidance,
-            negative_prompt=self.negative_prompt,
-            batch_size=self.batch_size,
-        )
-        twice = [seed for seed in self.seeds if self.seeds.count(seed) > 1]
-        if twice:
-            raise ValueError(f"seeds holds {twice[0]} twice: name each once")
-        if self.image_size is not None and self.image_size < 1:
-            raise ValueError(f"image_size is {self.image_size}: it must be at least 1")
-        if self.template is not None:
-            check_template(self.template)
-
-
-@dataclass(frozen=True, kw_only=True)
-class LoraMerge:
-    """Add a LoRA to its model's weights, for programs that open models alone."""
-
-    base: Annotated[str | None, tyro.conf.DisallowNone] = None
-    """The model: a name of the hub, a folder, or `tiny`. By default what the LoRA was trained on, if its file says, or
-    Stable Diffusion 1.5."""
-    lora: Path
-    """A LoRA file, its folder, or a run folder of `sketchloss lora train`."""
-    lora_scale: float = 1.0
-    """Factor on what the LoRA changes."""
-    out: Path
-    """Folder to make, which `StableDiffusionPipeline.from_pretrained` opens."""
-    dtype: Literal["float16", "float32"] = "float16"
-    """Of the weights on disk."""
+LONGEST_PATH = 4096
 
 
 # Sample --------------------------------------------------------------------------------------------------------------
@@ -147,14 +64,14 @@ def _sample(config: LoraSample) -> dict[str, Any]:
     about = {} if config.lora is None else read_about(config.lora)
     if config.negative_prompt is not None:
         _check_readable("negative_prompt", config.negative_prompt)
-    prompts = _gather_prompts(config, config.template or about.get("template", TEMPLATE))
+    prompts = _gather_prompts(config, _choose_template(config, about))
+    size = _choose_size(config, about)
     device = _choose_device(config)
     base = _choose_base(config.base, about)
     pipeline = load_text_to_image(base, dtype=DTYPES[config.precision])
     if config.lora is not None:
         load_lora(pipeline, config.lora, scale=config.lora_scale)
     pipeline.to(device)
-    size = config.image_size or (int(about["image_size"]) if about.get("image_size", "").isdecimal() else None)
     jobs = _name_files(prompts, config.seeds)
     bar = tqdm(total=len(jobs), disable=None, leave=False, bar_format="{l_bar}{bar}| {n:.1f}/{total_fmt} [{elapsed}]")
     drawings = draw(
@@ -252,9 +169,31 @@ def _choose_base(base: str | None, about: dict[str, str]) -> str:
     if base is not None:
         return base
     trained_on = about.get("base", DEFAULT_BASE)
+    if not trained_on.strip() or not trained_on.isprintable() or len(trained_on) > LONGEST_PATH:
+        raise ValueError(f"the LoRA's file says its base is {show(trained_on)}: give one by --base")
     if trained_on != DEFAULT_BASE:
         sys.stderr.write(f"note: the base is {trained_on}, which the LoRA was trained on; another is given by --base\n")
     return trained_on
+
+
+def _choose_template(config: LoraSample, about: dict[str, str]) -> str:
+    said = about.get("template", TEMPLATE)
+    if config.template is None and (config.classes or config.class_file):
+        try:
+            check_template(said)
+            _check_readable("template", said)
+        except ValueError:
+            raise ValueError(f"{config.lora} says its template is {show(said)}: give one by --template") from None
+    return config.template or said
+
+
+def _choose_size(config: LoraSample, about: dict[str, str]) -> int | None:
+    said = about.get("image_size")
+    if config.image_size is not None or said is None:
+        return config.image_size
+    if not (said.isascii() and said.isdecimal() and len(said) < 6 and 0 < int(said) <= LARGEST_SIDE):
+        raise ValueError(f"{config.lora} says its pictures have {show(said)} pixels a side: give --image-size")
+    return int(said)
 
 
 def _name_files(prompts: Sequence[str], seeds: Sequence[int]) -> list[tuple[str, str, int]]:

@@ -1,6 +1,5 @@
 """Pictures by a text-to-image pipeline, each of which depends on its prompt and seed alone."""
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,8 +9,7 @@ from PIL import Image
 
 from sketchloss.diffusion.quiet import StableDiffusionPipeline, quiet
 from sketchloss.images import to_picture
-
-SEEDS = 2**63  # what torch's generators take
+from sketchloss.lora.options import check_settings
 
 
 @dataclass(frozen=True)
@@ -108,27 +106,13 @@ def _draw_batches(
         for image, (prompt, seed) in zip(drawn.images, batch, strict=True):
             if not image.isfinite().all():
                 dtype = str(pipeline.unet.dtype).removeprefix("torch.")
-                mend = "use bfloat16 or float32" if dtype == "float16" else "the model has diverged, use an earlier one"
+                mend = (
+                    "use bfloat16 or float32"
+                    if dtype == "float16"
+                    else "the model, or its LoRA, has diverged: use an earlier one"
+                )
                 raise ValueError(f"the picture of {prompt!r} with seed {seed} is not finite in {dtype}: {mend}")
             yield Drawing(to_picture(image), prompt, seed)
-
-
-def check_settings(
-    seeds: Sequence[int], *, steps: int, guidance: float | int, negative_prompt: str | None, batch_size: int
-) -> None:
-    """Raise ValueError, as `draw`, for what can be told without a pipeline."""
-    if not seeds:
-        raise ValueError("seeds is empty: give at least one")
-    for seed in seeds:
-        if not 0 <= seed < SEEDS:
-            raise ValueError(f"seed is {seed}: it must be at least 0 and below 2**63")
-    for name, value in (("steps", steps), ("batch_size", batch_size)):
-        if value < 1:
-            raise ValueError(f"{name} is {value}: it must be at least 1")
-    if not 0 <= guidance < math.inf:
-        raise ValueError(f"guidance is {guidance}: it must be finite and not negative")
-    if negative_prompt is not None and guidance <= 1:
-        raise ValueError(f"guidance is {guidance}, which leaves no use for a negative prompt: raise it above 1")
 
 
 def size_step(pipeline: StableDiffusionPipeline) -> int:

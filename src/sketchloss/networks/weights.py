@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from sketchloss.files import read_json, write_json, write_tensors
+from sketchloss.files import check_permission, read_json, write_json, write_tensors
 from sketchloss.networks.attention import is_gate_tensor
 from sketchloss.networks.auto import TransformersBackbone, TransformersConfig, load_transformers
 from sketchloss.networks.backbone import Backbone, Origin
@@ -152,7 +152,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     Raises:
         ValueError: if the file is truncated, of another kind, or a pickle with anything but tensors in it; or if a
             tensor is sparse, quantised, or by far larger than what is stored of it.
+        OSError: if it is not there, or may not be read.
     """
+    check_permission(path)
     if path.suffix == ".safetensors":
         try:
             tensors = restore(load_file(path))

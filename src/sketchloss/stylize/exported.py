@@ -45,7 +45,7 @@ class ExportedStylizer:
             tensor a tensor on its device.
 
         Raises:
-            ValueError: for another shape.
+            ValueError: for another shape, or if the file's network fails, for want of memory, say.
         """
         array = images.detach().float().cpu().numpy() if isinstance(images, Tensor) else np.asarray(images, np.float32)
         if array.ndim != 4 or array.shape[1] != 3 or 0 in array.shape:
@@ -53,7 +53,10 @@ class ExportedStylizer:
         height, width = array.shape[-2:]
         below, beside = (max(0, SMALLEST - side) for side in (height, width))
         array = np.pad(array, ((0, 0), (0, 0), (0, below), (0, beside)), mode="edge")
-        (sketches,) = self.session.run(None, {self.session.get_inputs()[0].name: array})
+        try:
+            (sketches,) = self.session.run(None, {self.session.get_inputs()[0].name: array})
+        except Exception as error:  # noqa: BLE001 (ONNX Runtime has an exception of its own for each kind of failure)
+            raise ValueError(f"the ONNX file fails on images of shape {array.shape} ({_reason(error)})") from None
         sketches = np.ascontiguousarray(cast(np.ndarray, sketches)[..., :height, :width])
         return torch.from_numpy(sketches).to(images.device) if isinstance(images, Tensor) else sketches
 
@@ -81,13 +84,17 @@ def load_exported(path: str | Path, *, device: Literal["auto", "cpu", "cuda"] = 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what is wrong comes as an exception
     try:
-        session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=providers)
+        # note: where there is nothing to fall back on, it would only print so on stdout
+        session = onnxruntime.InferenceSession(
+            path.read_bytes(), options, providers=providers, enable_fallback=len(providers) > 1
+        )
     except OSError:
         raise
     except Exception as error:  # noqa: BLE001 (ONNX Runtime has an exception of its own for each kind of damage)
-        reason = " ".join(str(error).split())[:200]
-        raise ValueError(f"{path} is no whole ONNX file ({reason}): export the stylizer again") from None
-    return ExportedStylizer(session, _read_config(session, path))
+        raise ValueError(f"{path} is no whole ONNX file ({_reason(error)}): export the stylizer again") from None
+    stylizer = ExportedStylizer(session, _read_config(session, path))
+    _try(stylizer, path)
+    return stylizer
 
 
 def _read_config(session: onnxruntime.InferenceSession, path: Path) -> StylizerConfig:
@@ -102,5 +109,23 @@ def _read_config(session: onnxruntime.InferenceSession, path: Path) -> StylizerC
         check_version(values, 1, "it")
         return build_config(StylizerConfig, values, "it")
     except ValueError as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ValueError(f"{path} does not say what it is ({reason}): export the stylizer again") from None
+        raise ValueError(f"{path} does not say what it is ({_reason(error)}): export the stylizer again") from None
+
+
+def _try(stylizer: ExportedStylizer, path: Path) -> None:
+    """Refuse a file whose network is another than it says, or damaged: it must make sketches of two small pictures."""
+    for height, width in ((SMALLEST, SMALLEST), (SMALLEST + 3, SMALLEST + 8)):
+        images = np.linspace(0, 1, 3 * height * width, dtype=np.float32).reshape(1, 3, height, width)
+        wanted = (1, stylizer.config.channels, height, width)
+        try:
+            sketches = stylizer(images)
+            if sketches.shape != wanted or sketches.dtype != np.float32:
+                raise ValueError(f"it makes {sketches.dtype} {sketches.shape} of {images.shape}")
+            if not (sketches.min() >= 0 and sketches.max() <= 1):  # nor is NaN
+                raise ValueError("it makes values that are not in [0, 1]")
+        except Exception as error:  # noqa: BLE001 (whatever such a file gives)
+            raise ValueError(f"{path} does not do what it says ({_reason(error)}): export the stylizer again") from None
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
