@@ -4,6 +4,7 @@ Nothing is forbidden to root, for whom the tests become another user for a while
 """
 
 import errno
+import json
 import os
 import shutil
 import tempfile
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+import datasets
 import pytest
 import torch
 
@@ -21,7 +23,7 @@ from sketchloss.data.captions import open_captioned
 from sketchloss.data.doodles import doodle
 from sketchloss.data.photos import open_photos
 from sketchloss.data.sources import open_sketches
-from sketchloss.features import cache_folder
+from sketchloss.features import cache_folder, cached_features
 from sketchloss.files import check_permission, write_atomic, write_json
 from sketchloss.gallery import Gallery
 from sketchloss.gallery.adding import look_at
@@ -162,6 +164,27 @@ def test_sources_and_plans_name_folders_that_may_not_be_listed(drawings, place, 
             open_sketches(drawings, 32, strict=True)
 
 
+def test_a_cache_that_may_not_be_written_to(place, forbid, monkeypatch):
+    (place / "strokes").mkdir()
+    for word in ("cat", "star"):
+        line = json.dumps({"word": word, "drawing": [[[0, 9], [0, 9]]]})
+        (place / "strokes" / f"{word}.ndjson").write_text(line + "\n")
+    assert len(open_sketches(place / "strokes", 16)) == 2  # has what is needed loaded
+    (place / "cache").mkdir()
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", place / "cache" / "new")
+    (place / "strokes" / "dog.ndjson").write_text(line.replace("star", "dog") + "\n")
+    with forbid(place / "cache", 0o555), pytest.raises(PermissionError) as caught:
+        open_sketches(place / "strokes", 16)
+    assert str(caught.value) == (
+        f"strokes are kept in {place / 'cache' / 'new'}, and {place / 'cache' / 'new'} gives no permission: set "
+        "HF_HOME to a folder that can be written to"
+    )
+    features = place / "cache" / "features"
+    backbone = load_backbone("imagenet")
+    with forbid(place / "cache", 0o555), pytest.raises(OSError, match=r"^cannot keep features in .*: set SKETCHLOSS"):
+        cached_features(backbone, open_sketches("doodles", 16, per_class=1), folder=features, workers=0)
+
+
 def test_no_home_folder_is_said(monkeypatch):
     def homeless(_: Path) -> Path:
         raise RuntimeError("Could not determine home directory.")
@@ -171,6 +194,17 @@ def test_no_home_folder_is_said(monkeypatch):
     monkeypatch.setattr(Path, "expanduser", homeless)
     with pytest.raises(ValueError, match=r"^there is no home folder to keep features in: set SKETCHLOSS_CACHE to a"):
         cache_folder()
+
+
+def test_no_home_folder_for_the_page_is_said(monkeypatch):
+    services = pytest.importorskip("sketchloss.app.services")
+
+    def homeless(*_, **settings) -> Path:
+        raise RuntimeError("could not determine the home directory for '~/.cache'")
+
+    monkeypatch.setattr(services, "user_cache_path", homeless)
+    with pytest.raises(ValueError, match=r"^there is no home folder to keep galleries in: set XDG_CACHE_HOME to a fol"):
+        services.open_services(weights="imagenet")
 
 
 def test_no_folder_for_temporary_files_is_said(monkeypatch, capsys):

@@ -116,9 +116,10 @@ def open_services(
         ValueError: for folders that are neither, or hold nothing.
         FileNotFoundError: if one does not exist.
     """
-    cache = cache or user_cache_path("sketchloss", appauthor=False)
-    if not cache.is_absolute():
-        raise ValueError("there is no home folder to keep galleries in: set XDG_CACHE_HOME to a folder")
+    try:
+        cache = cache or user_cache_path("sketchloss", appauthor=False)
+    except RuntimeError:  # a user without a home folder, as in some containers
+        raise ValueError("there is no home folder to keep galleries in: set XDG_CACHE_HOME to a folder") from None
     for path in (*galleries, *styles, *([study] if study else [])):
         if not path.is_dir():
             what = "is a file" if path.exists() else "does not exist"
@@ -188,7 +189,8 @@ def _in_background(make: Callable[[], Gallery]) -> "Future[Gallery]":
         try:
             future.set_result(make())
         except (ValueError, OSError) as error:
-            sys.stderr.write(f"no doodles to search: {' '.join(str(error).split())}\n")
+            mend = "; set XDG_CACHE_HOME to a folder that can be written to" * isinstance(error, PermissionError)
+            sys.stderr.write(f"no doodles to search: {' '.join(str(error).split())}{mend}\n")
             future.set_exception(ValueError("the built-in doodles could not be drawn: see the server's terminal"))
 
     # note: a daemon, because the server need not wait for it to end; what is begun is gone on with the next time

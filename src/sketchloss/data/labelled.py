@@ -90,11 +90,17 @@ def find_quickdraw(folder: Path, per_class: int | None, _: int) -> Labelled:
         raise ValueError(f"{folder}: no readable sketch in it; {'; '.join(unreadable)}")
     files = tuple((str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths)
     with _quiet_unless_large(sum(size for _, size, _ in files)):
-        rows = Dataset.from_generator(
-            _quickdraw_rows,
-            features=_QUICKDRAW_ROW,
-            gen_kwargs={"files": files, "per_class": per_class, "reader": QUICKDRAW_READER},
-        )
+        try:
+            rows = Dataset.from_generator(
+                _quickdraw_rows,
+                features=_QUICKDRAW_ROW,
+                gen_kwargs={"files": files, "per_class": per_class, "reader": QUICKDRAW_READER},
+            )
+        except PermissionError as error:
+            raise PermissionError(
+                f"strokes are kept in {datasets.config.HF_DATASETS_CACHE}, and {error.filename} gives no permission: "
+                "set HF_HOME to a folder that can be written to"
+            ) from None
     faults = rows.data.column("fault")
     order = np.flatnonzero(faults.is_null().to_numpy())
     words = rows.data.column("word").drop_null().combine_chunks().dictionary_encode()
