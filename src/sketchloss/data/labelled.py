@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 import datasets
 import numpy as np
 import pyarrow.compute as pc
-from datasets import ClassLabel, Dataset, Features, Value
+from datasets import ClassLabel, Dataset, Features, Value, config
 from jaxtyping import Bool, Int64
 from PIL import Image
 
@@ -98,7 +98,7 @@ def find_quickdraw(folder: Path, per_class: int | None, _: int) -> Labelled:
             )
         except PermissionError as error:
             raise PermissionError(
-                f"strokes are kept in {datasets.config.HF_DATASETS_CACHE}, and {error.filename} gives no permission: "
+                f"strokes are kept in {config.HF_DATASETS_CACHE}, and {error.filename} gives no permission: "
                 "set HF_HOME to a folder that can be written to"
             ) from None
     faults = rows.data.column("fault")
