@@ -102,7 +102,7 @@ def run_cells(config: Study, store: CellStore, workplace: Workplace) -> None:
         raise
 
 
-def _end(processes: list[SpawnProcess], seconds: float) -> None:
+def _end(processes: list[SpawnProcess], seconds: float | int) -> None:
     """Wait so long for processes; then ask them to end, and at last make them."""
     started = [process for process in processes if process.pid is not None]
     for ask, patience in ((SpawnProcess.terminate, seconds), (SpawnProcess.kill, 20)):
