@@ -57,7 +57,7 @@ class Child:
             code = self.process.poll()
             if reached():
                 return
-            assert code is None, f"it ended with {code}: {self._all_said()}"
+            assert code is None, self.how_it_ended()
             assert time.monotonic() < late, f"it took longer than {seconds} seconds: {self._all_said()}"
             time.sleep(0.01)
 

@@ -48,6 +48,7 @@ def config(untrained_base, narrow, drawings, tmp_path) -> LoraTable:
         data=drawings,
         out=tmp_path / "table",
         photo=narrow,
+        tuning=(),
         attention_tuning=(),
         image_size=16,
         layers=("relu1_2",),

@@ -259,11 +259,11 @@ def test_quickdraw_and_its_faults(tmp_path, settings):
         ({"weights": ("a", "a")}, "weights names a twice"),
         ({"weights": ("tuning",), "tuning": ("x",)}, "weights names tuning, which is what an arm is called"),
         ({"distance": ("a:b", "a:b")}, "distance names a:b twice"),
-        ({"choose": "tuning"}, "choose is 'tuning', which is not measured: choose from attention\\+tuning"),
+        ({"choose": "tuning", "tuning": ()}, "choose is 'tuning', which is not measured: choose from attention"),
         ({"kind": "random"}, "kind is random, and there are no judgments: give --triplets too"),
         ({"pictures": Path("here")}, "pictures is here, and there are no judgments"),
         ({"tuning": ("a", "b")}, "tuning has 2 weights for 1 seeds"),
-        ({"only": ("tuning",)}, "only names tuning, which has no weights"),
+        ({"only": ("tuning",), "tuning": ()}, "only names tuning, which has no weights"),
     ],
 )
 def test_settings_out_of_range(changes, words):

@@ -7,6 +7,7 @@ import torch
 from sketchloss import Backbone, SketchLoss
 from sketchloss.data.sources import open_sketches
 from sketchloss.data.stroke_drawings import open_drawings
+from sketchloss.networks.vgg import VGG
 from sketchloss.probing import fooled, make_tricks, open_halves
 from sketchloss.probing.fooled import ORDER, TrickDistances, Verdicts, judge, measure_tricks, summarise
 from sketchloss.probing.sharing import share_backbone
@@ -202,9 +203,9 @@ def test_a_loss_is_asked_as_any_function_and_sees_a_drawing_once_for_a_paper(tri
 def test_losses_that_share_a_backbone_give_the_same_for_one_pass(tricked, losses, monkeypatch):
     alone = {name: measure_tricks({name: loss}, tricked)[name] for name, loss in losses.items()}
     passes = []
-    run = Backbone._run
+    run = VGG._run
     monkeypatch.setattr(
-        Backbone, "_run", lambda self, images, layers: passes.append(len(images)) or run(self, images, layers)
+        VGG, "_run", lambda self, images, layers: passes.append(len(images)) or run(self, images, layers)
     )
     share_backbone(list(losses.values()))
     together = measure_tricks(losses, tricked)

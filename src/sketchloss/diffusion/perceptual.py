@@ -117,7 +117,7 @@ class LatentPerceptualLoss(nn.Module):
         distances = self.loss(ours, theirs)
         if self.weighting == "signal":
             distances = distances * alphas[chosen]
-        return values.index_add(0, chosen, distances)
+        return values.index_add(0, chosen, distances.to(values.dtype))
 
     def window(self, size: Sequence[int], corner: tuple[float, float] | None) -> tuple[slice, slice]:
         """Return which rows and columns are decoded of latents that have so many."""
