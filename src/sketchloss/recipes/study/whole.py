@@ -17,7 +17,7 @@ from sketchloss.files import contents, read_json, write_json
 from sketchloss.networks.weights import load_backbone
 from sketchloss.recipes.study.cells import CellStore
 from sketchloss.recipes.study.estimate import describe_plan
-from sketchloss.recipes.study.plan import plan_cells
+from sketchloss.recipes.study.plan import check_sizes, plan_cells
 from sketchloss.recipes.study.reporting import write_report
 from sketchloss.recipes.study.running import CELLS, find_workplace, run_cells
 from sketchloss.recipes.study.settings import Study
@@ -50,6 +50,7 @@ def study(config: Study) -> dict[str, Any]:
     begun = time.time()
     config = replace(config, out=config.out.absolute())  # cells note paths, and are gone on with from any folder
     workplace = find_workplace()
+    check_sizes(config)
     if config.dry_run:
         return {"plan": describe_plan(config)} if workplace.rank == 0 else {}
     _check_sources(config, say=print if workplace.rank == 0 else lambda _: None)
@@ -89,7 +90,7 @@ def _check_sources(config: Study, say: Callable[[str], object]) -> None:
                     f"neighbours are looked for among them, so leave out two classes or more, with {FEWEST_LEFT_OUT} "
                     "sketches at least"
                 )
-    if load_backbone(config.weights, classes=()).config.attention:
+    if load_backbone(config.weights, classes=()).gates:
         raise ValueError(
             f"weights is {config.weights}, which has attention gates: the arms without need others, such as imagenet"
         )
