@@ -460,9 +460,10 @@ def test_a_mistake_on_the_command_line_is_one_line(config, tmp_path, mistake, ca
     settings = {name: getattr(config, name) for name in ("content", "style", "out", "arm", "photo", "image_size")}
     settings |= {"width": 0.25, "steps": 1, "workers": 0, "shown": 2, "precision": "no"} | changes
     resume = ["--resume"] if settings.pop("resume", False) else []
-    values = {name: str(value).format(tmp=tmp_path) for name, value in settings.items()}
+    none_given = [f"--{name}" for name, value in settings.items() if value == ()]
+    values = {name: str(value).format(tmp=tmp_path) for name, value in settings.items() if value != ()}
     before = sorted(tmp_path.rglob("*"))
-    assert main(["style", "train", *flags(**values), *resume]) == 2
+    assert main(["style", "train", *flags(**values), *none_given, *resume]) == 2
     said = capsys.readouterr().err
     assert said.startswith("sketchloss style train: ")
     assert words.format(tmp=tmp_path) in said
