@@ -161,8 +161,9 @@ def test_a_part_is_measured_as_a_picture_of_its_size():
     whole = [F.pad(features, (24, 24, 24, 24), value=5.0) for features in part]
     weight = torch.zeros(1, 1, 56, 56)
     weight[..., 24:32, 24:32] = 1
-    alone = ink_distance(*part, _blank(part[0]), floor=FLOOR)
-    found = ink_distance(*whole, _blank(whole[0]), floor=FLOOR.times(7.0), weight=weight)
+    floor = Floor(1e-3, 1.0)  # of windows large enough to count; of places it lies on the whole page
+    alone = ink_distance(*part, _blank(part[0]), floor=floor)
+    found = ink_distance(*whole, _blank(whole[0]), floor=floor.times(7.0), weight=weight)
     torch.testing.assert_close(found, alone, rtol=1e-3, atol=1e-4)
 
 
