@@ -176,7 +176,9 @@ def test_in_half_precision_values_and_gradients_are_close_and_finite(dtype, metr
 
 
 def test_shares_of_the_style_add_up_to_its_weight():
-    loss = small_loss(style_layers=("relu1_2", "relu3_3", "relu1_2"))  # named twice, met once
+    with pytest.raises(ValueError, match="layers names relu1_2 twice: give it a weight instead"):
+        small_loss(style_layers=("relu1_2", "relu3_3", "relu1_2"))
+    loss = small_loss(style_layers=("relu1_2", "relu3_3"))
     shares = loss.share_out(content=1.0, style=5.0, total_variation=0.3)
     assert shares == {"content": 1.0, "style_relu1_2": 2.5, "style_relu3_3": 2.5, "total_variation": 0.3}
     loss.set_style([pictures(1, 3, 16, 16)])

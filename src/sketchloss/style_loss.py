@@ -49,7 +49,7 @@ class StyleTransferLoss(nn.Module):
         self.backbone = SketchLoss(weights, layers=style_layers, metric=metric).backbone
         self.backbone.depth(content_layer)  # an unknown one is refused
         self.content_layer = content_layer
-        self.style_layers = tuple(dict.fromkeys(style_layers))
+        self.style_layers = tuple(style_layers)
         self.metric: PlainMetric = metric
         self._taps = tuple(dict.fromkeys((content_layer, *style_layers)))
         #: Smallest height and width in pixels.
