@@ -13,15 +13,6 @@ from sketchloss.networks.attention import HALF_TWICE, AttentionGate, ChannelGate
 ORDERS = ("channel_spatial", "spatial_channel", "parallel")
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Tensors here are tiny: on a busy machine, threads that wait for one another take fifty times as long."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def sigmoid(x: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-x))
 

@@ -28,10 +28,5 @@ def test_accents_are_taken_off_and_other_letters_marked():
 @pytest.mark.parametrize("width", [5, 40, 90, 400])
 def test_shortened_text_fits_and_loses_no_more_than_it_must(width):
     text = "a rather long name of a drawing"
-    short = shorten(text, FONT, width)
-    if FONT.getlength(text) <= width:
-        assert short == text
-    elif short != "...":
-        assert FONT.getlength(short) <= width
-        assert short.endswith("...")
-        assert FONT.getlength(text[: len(short) - 2] + "...") > width
+    begun = [text, *(text[:length] + "..." for length in reversed(range(len(text))))]
+    assert shorten(text, FONT, width) == next((one for one in begun if FONT.getlength(one) <= width), "...")

@@ -28,15 +28,6 @@ PLAIN = ("l1", "l2", "cosine")
 METRICS = (*PLAIN, "ink")
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Tensors here are tiny: on a busy machine, threads that wait for one another take fifty times as long."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @cache
 def small_backbone(attention: bool = True) -> Backbone:
     """Tests share it; a loss copies it."""

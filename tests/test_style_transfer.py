@@ -497,7 +497,9 @@ def test_paper_preset_is_section_4_1():
     assert (paper.width, paper.blocks, paper.photo, paper.downsample) == (1.0, 5, "imagenet", "none")
 
 
-def test_every_preset_is_whole():
-    for changes in PRESETS.values():
-        StyleTransfer(**{"content": "x", "style": "y", "out": Path("x")} | changes)
-        assert Balance({"content": 1.0}, changes.get("balance", "initial")).factors
+@pytest.mark.parametrize("changes", PRESETS.values(), ids=PRESETS)
+def test_a_preset_is_taken_whole_and_balances_its_terms(changes):
+    preset = StyleTransfer(**{"content": "x", "style": "y", "out": Path("x")} | changes)
+    assert {name: getattr(preset, name) for name in changes} == changes
+    shares = {"content": 1.0, "style_relu1_2": 2.0}
+    assert Balance(shares, preset.balance).factors.keys() == shares.keys()
