@@ -4,6 +4,7 @@ import json
 import re
 import socket
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from random import Random
@@ -20,6 +21,8 @@ from sketchloss.data.doodles import doodle
 
 #: MB of memory that the server may have more at the end, and of files in its folder.
 MOST_MEMORY, MOST_FILES = 600, 64
+#: Who attack at once. Most of the time goes by in waiting: for the rest of a request that never comes, say.
+ATTACKERS = 32
 #: What an answer must not hold: that there was an error in the program, or where it lies on this computer.
 TOLD = re.compile(rb"Traceback|site-packages|/usr/lib|/root/|/home/|/src/sketchloss/")
 METHODS = ("GET", "POST", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "PROPFIND", "get", "X" * 300)
@@ -207,10 +210,17 @@ def test_attacks_on_the_page(storm, page, tmp_path):
     cat = handle_file(tmp_path / "cat.png")
     program.predict(cat, cat, api_name="/compare")  # what is loaded then is no growth
     memory = process.memory_info().rss
-    for kind, case, random in storm.cases(ATTACKS, small=60, full=1500):
+
+    def attack(kind: str, case: str, random: Random) -> tuple[str, bytes | None]:
         try:
-            answer = ATTACKS[kind](random, url)
+            return case, ATTACKS[kind](random, url)
         except (TimeoutError, httpx.TimeoutException):
+            return case, None
+
+    with ThreadPoolExecutor(ATTACKERS) as attackers:
+        answers = list(attackers.map(lambda found: attack(*found), storm.cases(ATTACKS, small=60, full=1500)))
+    for case, answer in answers:
+        if answer is None:
             storm.lose(case, "no answer for a minute")
             continue
         code = status(answer)
