@@ -118,6 +118,29 @@ def test_a_range_in_low_precision(dtype):
     assert pred.grad.any()
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("settings", [{"invert": True}, {"value_range": (-1, 1)}, {"value_range": (0, 255)}])
+def test_a_range_and_inversion_do_not_round_pictures_of_low_precision_once_more(settings, dtype):
+    loss = small_loss(**settings)
+    low, high = loss.value_range
+    pred, target = ((images * (high - low) + low).to(dtype) for images in (PRED, TARGET))
+    torch.testing.assert_close(loss.map(pred, target), loss.map(pred.float(), target.float()), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("metric", get_args(Metric))
+def test_features_of_another_type_are_taken_in_the_losss_own(metric, dtype):
+    loss = small_loss(metric=metric, style_weight=1.0)
+    features = loss.extract(TARGET)
+    first = next(iter(LAYERS))
+    kept = {**features, first: features[first].to(dtype)}
+    rounded = {**features, first: features[first].to(dtype).float()}
+    for found, expected in ((loss(PRED, kept), loss(PRED, rounded)), (loss.map(PRED, kept), loss.map(PRED, rounded))):
+        torch.testing.assert_close(found, expected, rtol=0, atol=0)
+    double = small_loss(metric=metric, style_weight=1.0).double()
+    assert double(PRED.double(), kept).dtype == torch.float64
+
+
 @pytest.mark.parametrize(
     ("role", "images", "words"),
     [

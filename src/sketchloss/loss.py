@@ -300,6 +300,8 @@ class SketchLoss(nn.Module):
             mend = f"loss.to({name}.device)" if name == "pred" else f"{name}.to({str(device)!r})"
             raise ValueError(f"{name} is on {images.device} and the loss on {device}: move one of them, {mend}")
         low, high = self.value_range
+        if (low, high) != (0, 1) or self.invert:  # half precision would lose a digit of its two
+            images = images.to(torch.promote_types(images.dtype, torch.float32))
         if (low, high) != (0, 1):
             images = (images - low) / (high - low)
         return 1 - images if self.invert else images
@@ -317,7 +319,13 @@ class SketchLoss(nn.Module):
                         f"{name} of target holds features of {len(target[name])} images and pred is "
                         f"{tuple(pred.shape)}: give as many targets as preds, or one"
                     )
-            return pred, target
+            # note: the network's own dtype says whether the loss is in float64, and not what was kept
+            wide = torch.promote_types(self.backbone.mean.dtype, torch.float32)
+            kept = {name: target[name] for name in self.layers}
+            return pred, {
+                name: one if torch.promote_types(one.dtype, torch.float32) == wide else one.to(wide)
+                for name, one in kept.items()
+            }
         target = self._prepare(target, "target")
         if target.shape[-2:] != pred.shape[-2:] or len(target) not in (1, len(pred)):
             raise ValueError(
