@@ -10,6 +10,7 @@ import tempfile
 import textwrap
 import zlib
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from sketchloss import Backbone, load_backbone, save_backbone
 from sketchloss.data.doodles import KINDS, doodle
 from sketchloss.gallery import Gallery
 from sketchloss.gallery.adding import Adding, AddReport
+from sketchloss.gallery.settings import write_settings
 from sketchloss.gallery.table import LOCK, PictureTable, Row, writing
 from sketchloss.images import UnreadablePicture, fit_square, read_picture, to_tensor
 from sketchloss.ranking import nearest
@@ -738,6 +740,21 @@ def test_what_a_killed_process_leaves_is_whole_and_another_completes_it(weights,
     assert not gallery.info().exact
     for row in gallery.table.rows():
         assert gallery.table.nearest(row.embedding, 1)[0][1] == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("write", ["build", "add", "remove"])
+def test_whoever_writes_next_removes_what_a_killed_writer_had_begun(write, build, drawings, weights):
+    gallery = build(drawings)
+    begun = gallery.folder / ".gallery.0123456789abcdef.json"
+    begun.write_text("{")
+    if write == "build":  # which goes on where another was killed
+        write_settings(gallery.folder, replace(gallery.settings, built=False))
+        Gallery.build(gallery.folder, [drawings], weights=weights)
+    elif write == "add":
+        gallery.add([drawings])
+    else:
+        gallery.remove([next(drawings.rglob("*.png"))])
+    assert not begun.exists()
 
 
 def test_however_it_is_held_a_drawing_finds_itself(build, drawings):

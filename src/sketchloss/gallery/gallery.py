@@ -20,7 +20,6 @@ from jaxtyping import Float, Float32
 from PIL import Image
 from torch import Tensor
 
-from sketchloss.files import clear_left_behind
 from sketchloss.gallery.adding import Adding, AddReport, Progress, Walk, as_text, is_below, is_gone, is_one_of, walk
 from sketchloss.gallery.options import Labels
 from sketchloss.gallery.settings import (
@@ -152,7 +151,6 @@ class Gallery:
         with writing(folder, wait=None):
             if is_gallery(folder):
                 raise ValueError(f"{folder} has just become a gallery by another process: add to that one")
-            clear_left_behind(folder)
             PictureTable.create(folder, dimension, exact_below)
             write_settings(folder, settings)  # last: a folder without it is no gallery yet
         gallery = cls(folder, settings, weights, device)
@@ -220,7 +218,8 @@ class Gallery:
     @classmethod
     def _begin(cls, folder: str | Path, settings: dict) -> "Gallery":
         gallery = cls.create(folder, **settings)
-        gallery._mark(built=False)
+        with writing(gallery.folder, wait=None):
+            gallery._mark(built=False)
         return gallery
 
     @classmethod

@@ -24,7 +24,7 @@ from lancedb.query import LanceVectorQueryBuilder
 from lancedb.table import Table
 from tqdm import tqdm
 
-from sketchloss.files import contents
+from sketchloss.files import clear_left_behind, contents
 
 NAME = "pictures"
 LOCK = "writing.lock"
@@ -282,6 +282,8 @@ class PictureTable:
 def writing(folder: Path, *, wait: float | int | None, tell: bool = False) -> Iterator[None]:
     """Hold the right to write to a gallery; it ends with the process, however that ends.
 
+    What a killed writer had begun is removed first.
+
     Args:
         folder: of the gallery.
         wait: seconds to wait for another writer; None: as long as it takes.
@@ -303,6 +305,7 @@ def writing(folder: Path, *, wait: float | int | None, tell: bool = False) -> It
     except OSError as error:
         raise ValueError(f"{folder}: {_reason(error)}") from None
     try:
+        clear_left_behind(folder)
         yield
     finally:
         lock.release()
