@@ -8,7 +8,6 @@ import psutil
 import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.distributed._tools.mem_tracker import MemTracker
 from torch.utils.flop_counter import FlopCounterMode
 
 #: Adam and AdamW keep two numbers for every weight, which the first step, the one that is counted, does not have yet.
@@ -46,6 +45,8 @@ def peak_training_memory(build: Callable[[], nn.Module], loss: Callable[[nn.Modu
         Weights, gradients, Adam's states, and all that is kept for the backward pass. What libraries take for
         themselves comes on top: see `OVERHEAD`.
     """
+    from torch.distributed._tools.mem_tracker import MemTracker  # a second to import, for those who ask
+
     tracker = MemTracker()
     with without_contents():
         network = build()
