@@ -17,7 +17,8 @@ class Network:
     """A network whose arithmetic is counted, which weights do not change."""
 
     weights: str
-    attention: bool
+    attention: bool | None
+    """None: as its weights have it."""
     downsample: str
 
     @property
@@ -33,7 +34,9 @@ class Network:
 
 @cache
 def _like(network: Network) -> Backbone:
-    settings: dict[str, Any] = {"attention": network.attention, "downsample": network.downsample, "classes": ()}
+    settings: dict[str, Any] = {"downsample": network.downsample, "classes": ()}
+    if network.attention is not None:
+        settings["attention"] = network.attention
     try:
         return load_backbone(network.weights, **settings)
     except (OSError, ValueError):  # not here: the paper's network is counted
