@@ -17,7 +17,7 @@ from statistics import mean, stdev
 import torch
 from torch import Tensor, nn
 
-from sketchloss import ARMS, Backbone, load_backbone, top_k_accuracy
+from sketchloss import Backbone, load_backbone, top_k_accuracy
 from sketchloss.data.loading import hold_if_small, load_batches, to_unit_range
 from sketchloss.data.sources import open_sketches
 from sketchloss.features import embed_sketches
@@ -81,7 +81,7 @@ def main() -> None:
         held, labels = hold_if_small(sketches), torch.from_numpy(sketches.labels)
         backbone = load_backbone(run, classes=())
         variants = {arm: backbone}
-        if ARMS[arm].attention:
+        if backbone.gates:
             variants[WITHOUT] = without_gates(backbone)
             images = to_unit_range(next(iter(load_batches(held, batch_size=64)))["image"])
             for name, weights in gate_weights(backbone, images).items():

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -244,8 +245,8 @@ class ForOneArm(WeightsPerArm):
         if self.arm in self.beside:
             return
         if (arm := known.get(self.arm_name)) is None:
-            names = ", ".join((*known, *self.beside))
-            raise ValueError(f"arm is {self.arm!r}, which is unknown: choose from {names}, or give {EXAMPLE}")
+            choices = _choices(self.arm, (*known, *self.beside))
+            raise ValueError(f"arm is {self.arm!r}, which is unknown: {choices}, or give {EXAMPLE}")
         self._check_has_weights("arm is", arm)
         if arm.option == "arm" and len(arm.weights) > 1:
             raise ValueError(f"arm is {self.arm!r}: give one weights, since this is one training")
@@ -316,4 +317,9 @@ class ArmWeights(WeightsPerArm):
             if name in known:
                 self._check_has_weights("only names", known[name])
             elif name not in self.beside:
-                raise ValueError(f"only names {name!r}: choose from {', '.join((*known, *self.beside))}")
+                raise ValueError(f"only names {name!r}: {_choices(name, (*known, *self.beside))}")
+
+
+def _choices(name: str, known: Sequence[str]) -> str:
+    near = get_close_matches(name, known, n=1)
+    return f"{f'did you mean {near[0]}? ' if near else ''}choose from {', '.join(known)}"
