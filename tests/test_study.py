@@ -377,7 +377,7 @@ def test_drawing_is_counted_with_the_training(tmp_path):
     (cell,) = [cell for cell in plan_cells(config) if cell.name == f"lora/{PLAIN}/0"]
     unet, decoder = estimate._diffusion(config.base, 256)
     more = dict(cell.settings) | {"drawings": cell.settings["drawings"] + 1}
-    difference = estimate._lora_load(PLAIN, more).multiply_adds - load_of(config, cell).multiply_adds
+    difference = estimate._lora_load(None, more).multiply_adds - load_of(config, cell).multiply_adds
     assert difference == pytest.approx(1000 * (2 * 25 * unet + decoder))
 
 

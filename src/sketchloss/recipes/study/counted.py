@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch._subclasses.fake_tensor import unset_fake_temporarily
 
 from sketchloss.networks.backbone import Backbone
 from sketchloss.networks.weights import load_backbone
@@ -28,8 +29,9 @@ class Network:
 
     def build(self, **settings: Any) -> Backbone:
         """Return it untrained, with these settings changed."""
-        like = _like(self)
-        return type(like)(replace(like.config, **settings))
+        with unset_fake_temporarily():  # weights cannot be read where tensors have no contents
+            like = _like(self)
+        return type(like)(replace(like.config, **like.check_settings(settings)))
 
 
 @cache
