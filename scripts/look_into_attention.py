@@ -3,8 +3,8 @@
     SKETCHLOSS_DATA=FOLDER .venv/bin/python scripts/look_into_attention.py STUDY
 
 On the classes that the study's arms were never tuned on: nearest-neighbour top-1 by each layer's averaged features, of
-every tuned arm and seed, and of those that have gates with their gates taken away (held open). Then the gates: their mean
-weight, how far it differs between channels or positions of one drawing, and between drawings.
+every tuned arm and seed, and of those that have gates with their gates taken away (held open). Then the gates: their
+mean weight, how far it differs between channels or positions of one drawing, and between drawings.
 """
 
 import argparse
