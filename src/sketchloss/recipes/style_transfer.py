@@ -38,7 +38,8 @@ from sketchloss.images import save_picture, to_picture
 from sketchloss.memory import reuse_freed_memory
 from sketchloss.models.stylizer import Stylizer, StylizerConfig, save_stylizer
 from sketchloss.networks.arms import ForOneArm, WeightsPerArm
-from sketchloss.networks.paper_layers import PAPER_CONTENT_LAYER, PAPER_LAYERS, content_layer_for, layers_for
+from sketchloss.networks.own_layers import content_layer_for, layers_for
+from sketchloss.networks.paper_layers import PAPER_CONTENT_LAYER, PAPER_LAYERS
 from sketchloss.networks.weights import weights_digest
 from sketchloss.report.grid import draw_grid
 from sketchloss.style_loss import StyleTransferLoss

@@ -17,7 +17,7 @@ from sketchloss.models.embedder import Embedder, EmbedderConfig
 from sketchloss.models.stylizer import Stylizer, StylizerConfig
 from sketchloss.networks.arms import ARMS
 from sketchloss.networks.backbone import freeze
-from sketchloss.networks.paper_layers import content_layer_for, layers_for
+from sketchloss.networks.own_layers import content_layer_for, layers_for
 from sketchloss.recipes.study.cells import Cell, CellStore
 from sketchloss.recipes.study.counted import Network, count_forward, feature_shape, tuning_memory
 from sketchloss.recipes.study.device_speed import HERE, Speed, speed_of
