@@ -3,8 +3,8 @@
     SKETCHLOSS_DATA=FOLDER .venv/bin/python scripts/look_into_attention.py STUDY
 
 On the classes that the study's arms were never tuned on: nearest-neighbour top-1 by each layer's averaged features, of
-every tuned arm and seed, and of `attention+tuning` with its gates taken away (held open). Then the gates: their mean
-weight, how far it differs between channels or positions of one drawing, and between drawings.
+every tuned arm and seed, and of those that have gates with their gates taken away (held open). Then the gates: their
+mean weight, how far it differs between channels or positions of one drawing, and between drawings.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from statistics import mean, stdev
 import torch
 from torch import Tensor, nn
 
-from sketchloss import ARMS, Backbone, load_backbone, top_k_accuracy
+from sketchloss import Backbone, load_backbone, top_k_accuracy
 from sketchloss.data.loading import hold_if_small, load_batches, to_unit_range
 from sketchloss.data.sources import open_sketches
 from sketchloss.features import embed_sketches
@@ -25,7 +25,7 @@ from sketchloss.networks.attention import AttentionGate, ChannelGate, SpatialGat
 from sketchloss.report.tables import markdown_table
 
 LAYERS = ("relu2_2", "relu3_3", "relu4_3", "relu5_3")
-WITHOUT = "attention+tuning, gates taken away"
+WITHOUT = "gates taken away"
 ALWAYS_OPEN = 30.0  # sigmoid of it is 1 in float32
 
 
@@ -81,11 +81,11 @@ def main() -> None:
         held, labels = hold_if_small(sketches), torch.from_numpy(sketches.labels)
         backbone = load_backbone(run, classes=())
         variants = {arm: backbone}
-        if ARMS[arm].attention:
-            variants[WITHOUT] = without_gates(backbone)
+        if backbone.gates:
+            variants[f"{arm}, {WITHOUT}"] = without_gates(backbone)
             images = to_unit_range(next(iter(load_batches(held, batch_size=64)))["image"])
             for name, weights in gate_weights(backbone, images).items():
-                gates.setdefault(name, []).append(weights)
+                gates.setdefault(f"{arm}: {name}", []).append(weights)
         for name, variant in variants.items():
             for layer in LAYERS:
                 rows = embed_sketches(variant, held, layer=layer)
@@ -106,7 +106,7 @@ def main() -> None:
         ]
         for name, found in gates.items()
     ]
-    print("\nWeights of the gates of attention+tuning, mean over seeds (1: a gate that does nothing)")
+    print("\nWeights of the gates, mean over seeds (1: a gate that does nothing)")
     print(markdown_table(["gate", "mean", "spread within a drawing", "spread between drawings"], cells))
 
 

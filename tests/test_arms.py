@@ -1,6 +1,6 @@
 """Which weights stand for which arm. Oracle: the tensors of the files themselves."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 
@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from sketchloss import ARMS, Backbone, save_backbone
-from sketchloss.networks.arms import ArmWeights
+from sketchloss import ARMS, Backbone, load_backbone, save_backbone
+from sketchloss.networks.arms import PROPOSED, REFERENCE, Arm, ArmWeights, read_arms
 from sketchloss.networks.weights import weights_digest
 from sketchloss.recipes.class_separation import ClassSeparation
 from sketchloss.recipes.latent_diffusion import LatentDiffusion
@@ -29,8 +29,10 @@ def folder(tmp_path_factory):
 
 
 def test_the_arms_of_the_package_can_be_loaded():
-    for arm, kind in ARMS.items():
-        assert ArmWeights().load(arm).config.attention == kind.attention
+    assert list(ARMS) == ["attention+tuning", "tuning", "attention", "original"]
+    for name, arm in ARMS.items():
+        assert arm.name == name
+        assert arm.load().config.attention == ArmWeights().load(name).config.attention == (arm.gates != "none")
 
 
 def gates(backbone: Backbone) -> list[Tensor]:
@@ -76,12 +78,12 @@ def test_an_arm_without_weights_is_refused(kind, settings, words):
 def test_a_name_that_is_no_arm_is_refused(kind):
     config = MAKERS[kind]()
     for name in ("tunning", "none"):
-        object.__setattr__(config, "only", (name,))  # here, not outside tests, its type would speak first
+        object.__setattr__(config, "only", (name,))
         if (kind, name) == ("lora table", "none"):  # a LoRA without the term
             config.__post_init__()
             assert config.arms() == []
             continue
-        with pytest.raises(ValueError, match=f"only names '{name}': choose from attention") as error:
+        with pytest.raises(ValueError, match=rf"only names '{name}': .*choose from attention") as error:
             config.__post_init__()
         assert str(error.value).endswith("original, none" if kind == "lora table" else "original")
 
@@ -141,3 +143,92 @@ def test_weights_given_for_the_wrong_arm_are_refused(folder, settings, arm, mess
     }
     with pytest.raises(ValueError, match=message):
         ArmWeights(**settings).load(arm)
+
+
+# Further arms --------------------------------------------------------------------------------------------------------
+
+
+def test_the_papers_arms_are_entries_made_from_the_options(folder):
+    weights = ArmWeights(photo="p", tuning=("a", "b"), attention_tuning=(), gate_init="open", downsample="none")
+    entries = weights.entries()
+    assert {name: (arm.gates, arm.weights) for name, arm in entries.items()} == {
+        **{PROPOSED: ("trained", ()), REFERENCE: ("none", ("a", "b"))},
+        **{"attention": ("untrained", ("p",)), "original": ("none", ("p",))},
+    }
+    assert entries["attention"].new_gates == {"gate_init": "open", "downsample": "none"}
+    assert [name for name, arm in entries.items() if arm.tuning is not None] == [PROPOSED, REFERENCE]
+    for name, arm in entries.items():  # what an entry says of its setting gives the entry's weights
+        given = ArmWeights(**arm.settings(str(folder / "plain"))).entries()[name]
+        assert given.weights == (str(folder / "plain"),)
+
+
+def test_a_further_arm_comes_after_the_papers_and_is_chosen_like_them(folder):
+    given = (f"mine={folder / 'gates'}", f"two={folder / 'tuned'},{folder / 'tuned2'}")
+    weights = ArmWeights(tuning=(), arm=given)
+    assert weights.arms() == ["attention+tuning", "attention", "original", "mine", "two"]
+    assert replace(weights, only=("two", "original")).arms() == ["original", "two"]
+    entry = weights.entries()["two"]
+    assert (entry.gates, entry.tuning) == ("any", None)
+    assert [entry.weights_of(run) for run in range(3)] == [str(folder / name) for name in ("tuned", "tuned2", "tuned")]
+    for name, file, run in (("mine", "gates", 0), ("two", "tuned", 0), ("two", "tuned2", 1)):
+        loaded = weights.load(name, run)
+        assert weights_digest(loaded) == weights_digest(load_backbone(folder / file))
+        assert bool(loaded.gates) == (file == "gates")
+    weights.check_counts(2)
+    with pytest.raises(ValueError, match="arm two has 2 weights for 3 seeds: give one, or one for each seed"):
+        weights.check_counts(3)
+    with pytest.raises(ValueError, match=r"only names .three.: .*original, mine, two$"):
+        replace(weights, only=("three",))
+
+
+def test_a_path_with_commas_is_one(folder):
+    (folder / "a,b").symlink_to(folder / "plain")
+    assert read_arms((f"x={folder}/a,b",))["x"].weights == (f"{folder}/a,b",)
+    assert read_arms(("x=a, b",))["x"].weights == ("a", "b")
+    assert read_arms(("x=transformers:some=/where",))["x"].weights == ("transformers:some=/where",)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (("sketch",), "arm is 'sketch': give a name and weights, as in dino="),
+        (("mine=",), "arm is 'mine=': give a name and weights"),
+        (("=sketch",), "its name must be 1 to 40 letters, digits"),
+        (("../up=sketch",), "its name must be 1 to 40 letters, digits"),
+        (("two words=sketch",), "its name must be"),
+        (("tuning=sketch",), "the name tuning is taken; choose another"),
+        (("Original=sketch",), "the name Original is taken"),
+        (("none=sketch",), "the name none is taken"),
+        (("ssim=sketch",), "the name ssim is taken"),
+        (("mine=sketch", "Mine=imagenet"), "arm names Mine twice: name each once"),
+        (("mine=sketch,",), "it has a comma with no weights beside it"),
+        (("mine=finetune:contrast=0.1",), "as `sketchloss study` does; tune it .* and give mine=FOLDER"),
+    ],
+)
+@pytest.mark.parametrize("kind", MAKERS)
+def test_what_is_no_arm_is_one_line(kind, given, words):
+    with pytest.raises(ValueError, match=words) as error:
+        MAKERS[kind](arm=given)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("kind", [StyleTransfer, LatentDiffusion])
+def test_a_training_takes_an_arm_of_yours(kind, folder):
+    data = {"content": "doodles", "style": "doodles"} if kind is StyleTransfer else {"data": "doodles"}
+    make = partial(kind, out=Path("never"), **data)
+    config = make(arm=f"mine={folder / 'tuned'}")
+    assert config.arm_name == "mine"
+    assert weights_digest(config.load("mine")) == weights_digest(load_backbone(folder / "tuned"))
+    assert make().arm_name == PROPOSED
+    for arm, words in (
+        ("mine", "arm is 'mine', which is unknown: choose from attention"),
+        ("mine=a,b", "give one weights, since this is one training"),
+        ("tuning=sketch", "the name tuning is taken"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            make(arm=arm)
+
+
+def test_an_entry_names_itself_for_one_training():
+    assert ARMS["tuning"].named() == "tuning"
+    assert Arm(name="mine", weights=("a", "b")).named(1) == "mine=b"

@@ -462,7 +462,7 @@ def test_settings_out_of_range_are_named(change, words):
         ({"tuning": ("a", "b")}, "tuning has 2 weights for 3 seeds: give one, or one for each seed"),
         ({"photo": "typo"}, "typo"),
         ({"layer": "relu6_1"}, "layer 'relu6_1' is unknown: choose from relu1_1"),
-        ({"image_size": 8, "layer": "pool5"}, "image_size is 8: pool5 of attention.tuning needs 32 at least"),
+        ({"image_size": 8, "layer": "pool5"}, "image_size is 8: pool5 of attention.tuning needs 32 pixels at least"),
         ({"data": "no/such/folder/"}, "no/such/folder/ does not exist"),
         ({"part": "held-out", "held_out": 0.1}, "no class has two sketches in the held-out part: hold out more"),
     ],

@@ -488,8 +488,11 @@ def test_settings_out_of_range_are_named(config, changes, words):
         ({"arm": "tuning", "tuning": ()}, "arm is tuning, which has no weights: give --tuning"),
         ({"image_size": 20}, "image_size is 20: this base takes multiples of 8, such as 16"),
         ({"layers": ("relu9_9",)}, "relu9_9"),
-        ({"layers": ("pool5",)}, "image_size is 16: the layers need at least 32 pixels"),
-        ({"layers": ("relu5_1",), "decoded_part": 0.5}, "and decoded_part 0.5: the layers need at least 16 pixels"),
+        ({"layers": ("pool5",)}, "image_size is 16: the layers of original need at least 32 pixels"),
+        (
+            {"layers": ("relu5_1",), "decoded_part": 0.5},
+            "and decoded_part 0.5: the layers of original need at least 16 pixels",
+        ),
         ({"base": "nowhere"}, "nowhere does not exist"),
         ({"data": "nowhere"}, "nowhere does not exist"),
         ({"precision": "fp16"}, "precision is fp16, which needs a GPU"),

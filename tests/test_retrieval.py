@@ -312,7 +312,8 @@ def test_stars_and_daggers_say_which_way_the_difference_goes(config):
         "original": runs(0.5, 0.52, 0.51, 0.51, 0.51),
     }
     config = replace(config, seeds=5)
-    report = retrieval_report(recipe._results(config, open_sketches("doodles", 32, per_class=2), (200, 200), arms))
+    sketches, layers = open_sketches("doodles", 32, per_class=2), dict.fromkeys(arms, "pool5")
+    report = retrieval_report(recipe._results(config, sketches, (200, 200), layers, arms))
     lines = [line for line in report.splitlines() if line.startswith("| ")][2:]
     assert [line.split("|")[2].strip() for line in lines] == [
         "91.00 ± 1.00 *",

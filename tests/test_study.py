@@ -377,7 +377,7 @@ def test_drawing_is_counted_with_the_training(tmp_path):
     (cell,) = [cell for cell in plan_cells(config) if cell.name == f"lora/{PLAIN}/0"]
     unet, decoder = estimate._diffusion(config.base, 256)
     more = dict(cell.settings) | {"drawings": cell.settings["drawings"] + 1}
-    difference = estimate._lora_load(PLAIN, more).multiply_adds - load_of(config, cell).multiply_adds
+    difference = estimate._lora_load(None, more).multiply_adds - load_of(config, cell).multiply_adds
     assert difference == pytest.approx(1000 * (2 * 25 * unet + decoder))
 
 
@@ -439,6 +439,111 @@ def test_collapsed_features_leave_no_neighbours_and_no_error(config):
         torch.nn.init.constant_(weight, -1.0)  # every ReLU at zero
     found = plan.measure_left_out(config, backbone, 0, 32)
     assert found == {"left_out_sketches": 8, "left_out_classes": 2}
+
+
+# Further arms --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tiny(tmp_path) -> str:
+    """Name of a network of transformers, tiny and random."""
+    from transformers import ResNetConfig, ResNetModel
+
+    torch.manual_seed(0)
+    settings = ResNetConfig(embedding_size=8, hidden_sizes=[8, 16, 24], depths=[1, 1, 1], layer_type="basic")
+    ResNetModel(settings).save_pretrained(tmp_path / "resnet")
+    return f"transformers:{tmp_path / 'resnet'}"
+
+
+def test_further_arms_are_in_every_table_and_a_changed_setting_redoes_its_arm_alone(config, tiny, capsys):
+    arms = (f"tiny={tiny}", "steep=finetune:lr=1e-3,label_smoothing=0")
+    parts = ("retrieval", "separation", "style", "probe")
+    config = replace(config, seeds=1, only=parts, leave_out=(), arm=arms)
+    results = study(config)
+    assert [cell["reason"] for cell in results["cells"] if cell["state"] == "failed"] == []
+    tables = results["tables"]
+    names = [*ARMS, "tiny", "steep"]
+    assert list(tables["retrieval"]["doodles"]) == list(tables["separation"]["doodles"]) == names
+    assert list(tables["tuning"][""]) == ["attention+tuning", "tuning", "steep"]
+    assert list(tables["style"]["doodles?tool=ink"])[:6] == names
+    assert set(names) <= set(tables["probe"]["doodles"])
+
+    # what was computed is what was asked for
+    (tuned,) = (config.out / CELLS).glob("tuning_steep_0-*/run")
+    settings = json.loads((tuned / "config.json").read_text())
+    assert (settings["arm"], settings["lr"], settings["label_smoothing"], settings["seed"]) == ("tuning", 1e-3, 0, 0)
+    others = json.loads(next((config.out / CELLS).glob("tuning_tuning_0-*/run/config.json")).read_text())
+    differing = {name for name in settings if settings[name] != others[name]} - {"out"}
+    assert differing == {"lr", "label_smoothing"}
+    (heads,) = (config.out / CELLS).glob("retrieval_doodles_steep_0-*/run")
+    assert json.loads((heads / "config.json").read_text())["arm"] == [f"steep={tuned}"]
+
+    # and said
+    text = (config.out / "report.md").read_text()
+    assert "tiny, the weights transformers:resnet; steep, tuned with lr 0.001, label_smoothing 0.0" in text
+    assert "- steep: the weights tuned with lr 0.001, label_smoothing 0.0 in this study, anew for each seed." in text
+    assert str(config.out.parent) not in text
+    assert len(re.findall(r"^\| (?:tiny|steep) ", text, re.MULTILINE)) >= 9
+
+    # again: nothing to do; another setting: that arm's cells and no others
+    before = _times(config)
+    study(config)
+    assert _times(config) == before
+    changed = replace(config, only=("retrieval",), arm=(arms[0], "steep=finetune:lr=2e-3,label_smoothing=0"))
+    study(changed)
+    new = set(_times(changed)) - set(before)
+    assert {name.rpartition("-")[0] for name in new} == {"tuning_steep_0", "retrieval_doodles_steep_0"}
+    assert {name: stamp for name, stamp in _times(changed).items() if name in before} == before
+
+
+def test_further_arms_leave_the_cells_of_the_others_as_they_are(config, narrow, tmp_path):
+    from sketchloss import Backbone, save_backbone
+
+    weights = [str(tmp_path / name) for name in "ab"]
+    for number, place in enumerate(weights):
+        torch.manual_seed(number)
+        save_backbone(Backbone(width=0.125, attention=True), place)
+
+    def keys(*arms: str) -> dict[str, str]:
+        plan._weights_fingerprint.cache_clear()
+        return CellStore(tmp_path, plan_cells(replace(config, arm=arms)), started=0).keys
+
+    plain, first = keys(), keys(f"mine={','.join(weights)}", "gated=finetune:arm=attention+tuning,gate_init=ajar")
+    assert {name: first[name] for name in plain} == plain
+    mine = [f"{part}/mine/{seed}" for part in ("retrieval/doodles", "separation/doodles", "probe") for seed in (0, 1)]
+    more = ["style/doodles?tool=ink/mine/0", "lora/mine/0"]
+    assert sorted(name for name in first if "/mine/" in name) == sorted([*mine, *more])
+    assert not any("ablation" in name and "gated" in name for name in first)
+    cells = {cell.name: cell for cell in plan_cells(replace(config, arm=(f"mine={','.join(weights)}",)))}
+    assert [cells[f"retrieval/doodles/mine/{seed}"].settings["arm"] for seed in (0, 1)] == [
+        [f"mine={place}"] for place in weights
+    ]
+
+    # other tensors under the same name are other cells, of that seed
+    save_backbone(Backbone(width=0.125, attention=True), weights[1])
+    second = keys(f"mine={','.join(weights)}")
+    assert second["retrieval/doodles/mine/0"] == first["retrieval/doodles/mine/0"]
+    assert second["retrieval/doodles/mine/1"] != first["retrieval/doodles/mine/1"]
+    assert second["separation/doodles/mine/1"] != first["separation/doodles/mine/1"]
+
+
+def test_an_arms_network_and_sizes_are_counted(cheap, tiny):
+    (plain,) = study(replace(cheap, dry_run=True))["plan"]
+    larger = replace(cheap, arm=("large=finetune:image_sizes=32 64",))
+    cells = {cell.name: load_of(larger, cell) for cell in plan_cells(larger)}
+    one, mixed = cells["tuning/tuning/0"], cells["tuning/large/0"]
+    assert mixed.multiply_adds == pytest.approx(one.multiply_adds * (1 + 4) / 2, rel=0.01)
+    assert mixed.steps == one.steps
+    assert study(replace(larger, dry_run=True))["plan"][0]["cells"] == plain["cells"] + 1
+
+    # another network, given and tuned, at its own layers
+    others = (f"tiny={tiny}", f"tuned=finetune:weights={tiny}")
+    planned = study(replace(cheap, only=("retrieval",), arm=others, dry_run=True))["plan"]
+    assert [(row["part"], row["cells"]) for row in planned] == [("tuning", 3), ("retrieval", 6)]
+    cells = {cell.name: cell.settings for cell in plan_cells(replace(cheap, only=("retrieval",), arm=others))}
+    layers = {name: cells[f"retrieval/doodles/{name}/0"]["layer"] for name in ("original", "tiny", "tuned")}
+    assert layers == {"original": "pool5", "tiny": "stage3", "tuned": "stage3"}
+    assert not cheap.out.exists()
 
 
 # Mistakes ------------------------------------------------------------------------------------------------------------
@@ -503,6 +608,21 @@ def test_a_mistake_is_one_line_and_costs_nothing(config):
         ("--device-speed gtx", "device_speed is 'gtx': name a card (a100, h100"),
         ("--device-speed -3", "device_speed is '-3'"),
         ("--device-speed nan", "device_speed is 'nan'"),
+        ("--arm mine", "arm is 'mine': give a name and weights, as in dino="),
+        ("--arm original=sketch", "the name original is taken"),
+        ("--arm a=sketch,sketch-plain", "arm a has 2 weights for 3 seeds: give one, or one for each seed"),
+        ("--arm a=no/such/weights/", "no/such/weights"),
+        ("--arm a=finetune:", "arm a says '': give settings and values, as in finetune:contrast=0.1"),
+        ("--arm a=finetune:lr", "arm a says 'lr': give settings and values"),
+        ("--arm a=finetune:contrastt=1", "arm a sets contrastt, which sketchloss finetune does not know: did you mean"),
+        ("--arm a=finetune:held_out=0.5", "arm a sets held_out, which is the same for all arms of a study: leave it"),
+        ("--arm a=finetune:lr=1,lr=2", "arm a sets lr twice"),
+        ("--arm a=finetune:lr=fast", "arm a: --lr takes a number, not 'fast'"),
+        ("--arm a=finetune:contrast=-1", "arm a: contrast is -1.0: it must be finite and not negative"),
+        ("--arm a=finetune:arm=original", "arm a: --arm 'original' is unknown"),
+        ("--arm a=finetune:gate_init=half", "arm a sets gate_init and has no gates: add arm=attention+tuning"),
+        ("--arm a=finetune:size_shares=1", "arm a: size_shares"),
+        ("--arm a=finetune:weights=no/such/start/", "no/such/start"),
     ],
 )
 def test_settings_out_of_range_are_one_line(flags, line, tmp_path, capsys):

@@ -18,8 +18,6 @@ from sketchloss.networks.paper_layers import PAPER_LAYERS
 from sketchloss.tap_distance import Metric
 from sketchloss.training.checks import require_not_negative, require_positive
 
-LoraArm = Literal["attention+tuning", "tuning", "attention", "original", "none"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class LoraSettings(WeightsPerArm):
@@ -58,7 +56,8 @@ class LoraSettings(WeightsPerArm):
     decoded_part: float = 0.5
     """Side of the window that the term decodes, elsewhere at each step, as a share of the picture's; 1: all of it."""
     layers: tuple[str, ...] = PAPER_LAYERS
-    """Layers where the backbone's features are compared. The default are of VGG-16."""
+    """Layers where the backbone's features are compared. The default are of VGG-16; of another network they are those
+    that `SketchLoss` compares."""
     metric: Metric = "l1"
     """Distance of the features."""
     min_snr_gamma: Annotated[float | None, tyro.conf.DisallowNone] = None

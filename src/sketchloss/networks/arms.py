@@ -1,37 +1,149 @@
-"""The paper's four arms, and which weights stand for them where an experiment compares them."""
+"""What an experiment compares: arms, each a name, gates or none, and weights or a tuning; the paper's four are such."""
 
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any, ClassVar, Literal
 
 import torch
 
 from sketchloss.networks.attention import GateInit, is_gate_tensor
 from sketchloss.networks.backbone import Backbone
-from sketchloss.networks.weights import load_backbone
+from sketchloss.networks.weights import TRANSFORMERS, load_backbone
 
-ArmName = Literal["attention+tuning", "tuning", "attention", "original"]
-
-
-@dataclass(frozen=True)
-class Arm:
-    """One of the paper's four arms."""
-
-    attention: bool
-    tuning: bool
-
-
-#: The paper's four arms by our names, in the order of its tables.
-ARMS = {
-    "attention+tuning": Arm(attention=True, tuning=True),
-    "tuning": Arm(attention=False, tuning=True),
-    "attention": Arm(attention=True, tuning=False),
-    "original": Arm(attention=False, tuning=False),
+#: The arm that the paper proposes.
+PROPOSED = "attention+tuning"
+#: The arm that tables compare the others with.
+REFERENCE = "tuning"
+#: What the paper claims: the first of each two is the better one.
+CLAIMS = ((PROPOSED, REFERENCE), (PROPOSED, "original"), (REFERENCE, "original"))
+#: What rows of tables are called that are no arms.
+TAKEN = ("none", "base", "ssim")
+#: Before settings of `sketchloss finetune`, where weights would stand.
+TUNED_WITH = "finetune:"
+#: How a further arm is written, for errors.
+EXAMPLE = "dino=transformers:facebook/dinov2-small"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+-]{0,39}")
+#: Option -> what to do with weights whose gates are not the arm's.
+_MENDS = {
+    "photo": "--photo takes weights without any",
+    "tuning": "give them as --attention-tuning",
+    "attention_tuning": "give them as --tuning",
 }
 
 
 @dataclass(frozen=True, kw_only=True)
+class Arm:
+    """One of the networks that an experiment compares."""
+
+    name: str
+    """As tables, figures and folders have it."""
+    option: str = "arm"
+    """The setting that gives its weights."""
+    weights: tuple[str, ...] = ()
+    """What `load_backbone` takes: one, or one for each seed. None: the arm is left out, or tuned in the experiment."""
+    tuning: Mapping[str, Any] | None = None
+    """Settings of `sketchloss finetune` that make its weights; None: it is not tuned."""
+    gates: Literal["none", "trained", "untrained", "any"] = "any"
+    """`trained`: in its weights; `untrained`: added to them; `any`: as its weights have them."""
+    new_gates: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of untrained gates: `gate_init` and `downsample`."""
+
+    @property
+    def flag(self) -> str:
+        """The option that gives its weights, on the command line."""
+        return f"--{self.option.replace('_', '-')}"
+
+    def weights_of(self, run: int = 0) -> str:
+        """Return the name or path of its weights in the given repeat of the experiment, counted from 0."""
+        return self.weights[run % len(self.weights)]
+
+    def named(self, run: int = 0) -> str:
+        """Return how `ForOneArm` names it: by its name, and by its weights if the other options do not give them."""
+        return f"{self.name}={self.weights_of(run)}" if self.option == "arm" else self.name
+
+    def settings(self, weights: str) -> dict[str, Any]:
+        """Return the setting of `ArmWeights` that gives this arm these weights."""
+        value = {"photo": weights, "arm": (f"{self.name}={weights}",)}
+        return {self.option: value.get(self.option, (weights,))}
+
+    def load(self, run: int = 0, *, gates: int | None = None) -> Backbone:
+        """Load its backbone for one repeat of the experiment.
+
+        Args:
+            run: which repeat, from 0: of several weights it takes the next.
+            gates: seed that untrained gates are drawn from; by default `run`.
+
+        Raises:
+            ValueError: as `load_backbone`, or if the weights have gates where the arm has none, or none where it has.
+        """
+        weights = self.weights_of(run)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(run if gates is None else gates)
+            added = {"attention": True, **self.new_gates} if self.gates == "untrained" else {}
+            backbone = load_backbone(weights, classes=(), **added)
+        report = backbone.load_report
+        assert report is not None
+        in_weights = {*backbone.state_dict(), *report.unused} - set(report.new)
+        has = any(map(is_gate_tensor, in_weights))
+        if self.gates != "any" and has != (self.gates == "trained"):
+            what = f"have {'' if has else 'no '}attention gates"
+            raise ValueError(f"the weights {weights} of the arm {self.name} {what}: {_MENDS[self.option]}")
+        return backbone
+
+
+def read_arms(given: Sequence[str], tune: Callable[[str, str], Arm] | None = None) -> dict[str, Arm]:
+    """Return further arms by their names.
+
+    Args:
+        given: `NAME=WEIGHTS` each, or `NAME=WEIGHTS,WEIGHTS,...` with one for each seed.
+        tune: makes an arm of its name and what follows `finetune:`; None: nothing is tuned here.
+
+    Raises:
+        ValueError: for a text that is not of this form, and a name that is taken, given twice, or no name for a folder.
+    """
+    found: dict[str, Arm] = {}
+    for text in given:
+        name, equals, weights = text.partition("=")
+        if not equals or not weights.strip():
+            raise ValueError(f"arm is {text!r}: give a name and weights, as in {EXAMPLE}")
+        if not _NAME.fullmatch(name):
+            raise ValueError(
+                f"arm is {text!r}: its name must be 1 to 40 letters, digits, -, _ and +, and begin with a letter or a "
+                "digit"
+            )
+        # Some file systems do not tell A from a.
+        if name.casefold() in (*ARMS, *TAKEN):
+            raise ValueError(f"arm is {text!r}: the name {name} is taken; choose another")
+        if name.casefold() in map(str.casefold, found):
+            raise ValueError(f"arm names {name} twice: name each once")
+        if not weights.startswith(TUNED_WITH):
+            found[name] = Arm(name=name, weights=_split(text, weights))
+        elif tune is None:
+            raise ValueError(
+                f"arm is {text!r}: it would be tuned, as `sketchloss study` does; tune it with `sketchloss finetune`, "
+                f"and give {name}=FOLDER"
+            )
+        else:
+            found[name] = tune(name, weights.removeprefix(TUNED_WITH))
+    return found
+
+
+def _split(text: str, weights: str) -> tuple[str, ...]:
+    """Return the weights that are joined with commas; a path with commas in it is one."""
+    if os.path.exists(weights.removeprefix(TRANSFORMERS)):  # noqa: PTH110 (a name may be too long for a path)
+        return (weights,)
+    parts = tuple(part.strip() for part in weights.split(","))
+    if not all(parts):
+        raise ValueError(f"arm is {text!r}: it has a comma with no weights beside it; take it out, or name them")
+    return parts
+
+
+@dataclass(frozen=True, kw_only=True)
 class WeightsPerArm:
-    """The weights of each arm; base of the configs of trainings for one arm."""
+    """The weights of the paper's arms; base of all configs that choose one or several."""
 
     photo: str = "imagenet"
     """Weights of the untuned arms, `original` and, with untrained gates, `attention`: a name, a path, a hub repo, or
@@ -46,13 +158,34 @@ class WeightsPerArm:
     downsample: Literal["none", "max"] = "max"
     """Whether the untrained gates replace their pools (`none`) or come before them."""
 
-    def arms(self) -> list[str]:
-        """Return the arms that have weights, in the order of the paper's tables."""
-        return [arm for arm in ARMS if self._names(arm)]
+    def entries(self) -> dict[str, Arm]:
+        """Return every arm by its name, with weights or without: the paper's in the order of its tables, then others.
 
-    def count(self, arm: str) -> int:
-        """Return how many weights an arm has."""
-        return len(self._names(arm))
+        Raises:
+            ValueError: as `read_arms`.
+        """
+        new_gates = {"gate_init": self.gate_init, "downsample": self.downsample}
+        paper = (
+            Arm(
+                name=PROPOSED,
+                option="attention_tuning",
+                weights=self.attention_tuning,
+                tuning={"arm": PROPOSED},
+                gates="trained",
+            ),
+            Arm(name=REFERENCE, option="tuning", weights=self.tuning, tuning={"arm": REFERENCE}, gates="none"),
+            Arm(name="attention", option="photo", weights=(self.photo,), gates="untrained", new_gates=new_gates),
+            Arm(name="original", option="photo", weights=(self.photo,), gates="none"),
+        )
+        return {arm.name: arm for arm in paper} | self.further()
+
+    def further(self) -> dict[str, Arm]:
+        """Return the arms beside the paper's."""
+        return {}
+
+    def arms(self) -> list[str]:
+        """Return the names of the arms that have weights, in the order of `entries`."""
+        return [name for name, arm in self.entries().items() if arm.weights]
 
     def check_counts(self, seeds: int) -> None:
         """Refuse more than one weights of an arm unless there is one for each seed: some would count twice.
@@ -60,48 +193,63 @@ class WeightsPerArm:
         Raises:
             ValueError: naming the arm's setting and how many there are.
         """
-        for name in ("tuning", "attention_tuning"):
-            count = len(getattr(self, name))
+        for arm in self.entries().values():
+            count = len(arm.weights)
             if count not in (0, 1, seeds):
-                raise ValueError(f"{name} has {count} weights for {seeds} seeds: give one, or one for each seed")
+                what = f"arm {arm.name}" if arm.option == "arm" else arm.option
+                raise ValueError(f"{what} has {count} weights for {seeds} seeds: give one, or one for each seed")
 
     def weights_of(self, arm: str, run: int = 0) -> str:
         """Return the name or path of an arm's weights in the given repeat of the experiment, counted from 0."""
-        names = self._names(arm)
-        return names[run % len(names)]
+        return self.entries()[arm].weights_of(run)
 
     def load(self, arm: str, run: int = 0, *, gates: int | None = None) -> Backbone:
-        """Load an arm's backbone for one repeat of the experiment.
+        """Load the backbone of one of `arms()`, as `Arm.load` does."""
+        return self.entries()[arm].load(run, gates=gates)
 
-        Args:
-            arm: one of `arms()`.
-            run: which repeat, from 0: of several weights it takes the next.
-            gates: seed that untrained gates are drawn from; by default `run`.
+    def _check_has_weights(self, setting: str, arm: Arm) -> None:
+        if not arm.weights:
+            raise ValueError(f"{setting} {arm.name}, which has no weights: give {arm.flag}")
+
+
+#: The paper's four arms by our names, in the order of its tables, with the weights of the package.
+ARMS = WeightsPerArm().entries()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForOneArm(WeightsPerArm):
+    """The weights of each arm and the one to take; base of the configs of trainings for one arm."""
+
+    arm: str = PROPOSED
+    """Which network the loss looks through: `attention+tuning`, `tuning`, `attention` or `original`, whose weights are
+    given by the options of the same name (`photo` for the last two), or one of yours as `NAME=WEIGHTS`."""
+    beside: ClassVar[tuple[str, ...]] = ()
+    """What `arm` may name beside arms."""
+
+    @property
+    def arm_name(self) -> str:
+        """What the arm is called, without its weights."""
+        return self.arm.partition("=")[0]
+
+    def further(self) -> dict[str, Arm]:
+        """Return the arm, if it is none of the paper's."""
+        return read_arms((self.arm,)) if "=" in self.arm else {}
+
+    def check_arm(self) -> None:
+        """Refuse an arm that is unknown or has no weights, or several.
 
         Raises:
-            ValueError: as `load_backbone`, or if the weights have gates where the arm has none, or none where it has.
+            ValueError: naming it, and what to give.
         """
-        weights, kind = self.weights_of(arm, run), ARMS[arm]
-        if not kind.tuning:
-            settings = {"gate_init": self.gate_init, "downsample": self.downsample} if kind.attention else {}
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(run if gates is None else gates)
-                backbone = load_backbone(weights, attention=kind.attention, classes=(), **settings)
-            report = backbone.load_report
-            assert report is not None
-            if any(map(is_gate_tensor, report.new)) != kind.attention or any(map(is_gate_tensor, report.unused)):
-                raise ValueError(f"the weights {weights} have attention gates: --photo takes weights without any")
-            return backbone
-        backbone = load_backbone(weights, classes=())
-        if bool(backbone.gates) != kind.attention:
-            has, flag = ("", "attention-tuning") if backbone.gates else ("no ", "tuning")
-            raise ValueError(f"the weights {weights} of the arm {arm} have {has}attention gates: give them as --{flag}")
-        return backbone
-
-    def _names(self, arm: str) -> tuple[str, ...]:
-        if not ARMS[arm].tuning:
-            return (self.photo,)
-        return self.attention_tuning if ARMS[arm].attention else self.tuning
+        known = self.entries()
+        if self.arm in self.beside:
+            return
+        if (arm := known.get(self.arm_name)) is None:
+            choices = _choices(self.arm, (*known, *self.beside))
+            raise ValueError(f"arm is {self.arm!r}, which is unknown: {choices}, or give {EXAMPLE}")
+        self._check_has_weights("arm is", arm)
+        if arm.option == "arm" and len(arm.weights) > 1:
+            raise ValueError(f"arm is {self.arm!r}: give one weights, since this is one training")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,10 +257,13 @@ class ArmWeights(WeightsPerArm):
     """The weights of each arm and which arms to compare; base of the configs of experiments that compare arms.
 
     Raises:
-        ValueError: if `only` names an arm that has no weights, or none.
+        ValueError: as `read_arms`; if `only` names an arm that has no weights, or none.
     """
 
-    only: tuple[ArmName, ...] = ()
+    arm: tuple[str, ...] = ()
+    """Further arms, after the paper's: `NAME=WEIGHTS` each, as in `dino=transformers:FOLDER tv=timm/vgg16.tv_in1k`, or
+    `NAME=WEIGHTS,WEIGHTS` with one for each seed. Gates are as the weights have them."""
+    only: tuple[str, ...] = ()
     """Compare these arms alone; by default every arm that has weights."""
     beside: ClassVar[tuple[str, ...]] = ()
     """What `only` may name beside arms."""
@@ -120,9 +271,40 @@ class ArmWeights(WeightsPerArm):
     def __post_init__(self) -> None:
         self.check_only()
 
+    def further(self) -> dict[str, Arm]:
+        """Return the arms beside the paper's, in the order given."""
+        return read_arms(self.arm)
+
     def arms(self) -> list[str]:
-        """Return the arms to compare, in the order of the paper's tables."""
+        """Return the names of the arms to compare, in the order of `entries`."""
         return [arm for arm in super().arms() if not self.only or arm in self.only]
+
+    def choose_layers(
+        self, layer: str, own: Callable[[Backbone], str], *, image_size: int, seeds: int
+    ) -> dict[str, str]:
+        """Return which layer is measured of each of `arms()`. All their weights are loaded, and mistakes found.
+
+        Args:
+            layer: the same for all; empty: each network's own.
+            own: gives it.
+            image_size: side of the images in pixels.
+            seeds: how many repeats there are.
+
+        Raises:
+            ValueError: as `Arm.load`; for a layer that a network does not have, or images that are too small for it.
+        """
+        known, found = self.entries(), {}
+        for name in self.arms():
+            for run in range(min(seeds, len(known[name].weights))):
+                backbone = known[name].load(run)
+                chosen = found.setdefault(name, layer or own(backbone))
+                try:
+                    least = backbone.minimum_size((chosen,))
+                except ValueError as error:
+                    raise ValueError(f"{name}: {error}") from None
+                if image_size < least:
+                    raise ValueError(f"image_size is {image_size}: {chosen} of {name} needs {least} pixels at least")
+        return found
 
     def check_only(self) -> None:
         """Refuse a name in `only` that is no arm, or an arm without weights.
@@ -130,8 +312,14 @@ class ArmWeights(WeightsPerArm):
         Raises:
             ValueError: naming it, and what to give.
         """
-        for arm in self.only:
-            if arm not in (*ARMS, *self.beside):
-                raise ValueError(f"only names {arm!r}: choose from {', '.join((*ARMS, *self.beside))}")
-            if arm in ARMS and not self.count(arm):
-                raise ValueError(f"only names {arm}, which has no weights: give --{arm.replace('+', '-')}")
+        known = self.entries()
+        for name in self.only:
+            if name in known:
+                self._check_has_weights("only names", known[name])
+            elif name not in self.beside:
+                raise ValueError(f"only names {name!r}: {_choices(name, (*known, *self.beside))}")
+
+
+def _choices(name: str, known: Sequence[str]) -> str:
+    near = get_close_matches(name, known, n=1)
+    return f"{f'did you mean {near[0]}? ' if near else ''}choose from {', '.join(known)}"

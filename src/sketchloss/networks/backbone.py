@@ -119,6 +119,11 @@ class Backbone(nn.Module):
         """Return the features of these layers, whose names are checked; `images` are large enough."""
         raise NotImplementedError
 
+    @staticmethod
+    def check_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Return those settings of `load_backbone` that the config takes; ValueError for an unknown one."""
+        raise NotImplementedError
+
     def load_weights(self, tensors: Mapping[str, Tensor]) -> LoadReport:
         """Copy tensors of the same name into the backbone and report the rest.
 

@@ -1,4 +1,4 @@
-"""How far apart the paper's four arms keep the classes: Table 4 and Figure 4 (Seo 2025, section 4.3).
+"""How far apart the arms keep the classes: Table 4 and Figure 4 (Seo 2025, section 4.3).
 
     sketchloss separation --data doodles --out runs/separation --per-class 20          a minute or two on two cores
     sketchloss separation --data FOLDER --out runs/separation --tuning runs/tuning --attention-tuning runs/attention
@@ -29,7 +29,7 @@ from sketchloss.embedding_map import choose_sample, map_to_plane
 from sketchloss.features import Precision, cached_features, pixels_digest
 from sketchloss.files import claim_folder, read_json, write_atomic, write_json
 from sketchloss.models.embedder import Embedder, load_embedder
-from sketchloss.networks.arms import ARMS, ArmWeights
+from sketchloss.networks.arms import ArmWeights
 from sketchloss.networks.backbone import Backbone
 from sketchloss.networks.weights import weights_digest
 from sketchloss.ranking import top_k_accuracy
@@ -47,6 +47,7 @@ from sketchloss.report.separation_table import (
     QUANTITIES,
     mark,
     measures,
+    paper_ratio,
     separation_report,
     separation_rows,
 )
@@ -59,7 +60,7 @@ from sketchloss.training.run import check_data
 
 @dataclass(frozen=True, kw_only=True)
 class ClassSeparation(ArmWeights):
-    """Measure how far apart the four arms keep the classes of a set of sketches.
+    """Measure how far apart the arms keep the classes of a set of sketches.
 
     Raises:
         ValueError: for a setting outside its range, naming it.
@@ -72,7 +73,8 @@ class ClassSeparation(ArmWeights):
     heads: Annotated[Path | None, tyro.conf.DisallowNone] = None
     """Run of `sketchloss retrieval`: measure its trained embeddings, with its data, sizes, weights and seeds."""
     layer: str = ""
-    """Without `heads`: whose features, averaged over positions, are measured; by default the embedding layer."""
+    """Without `heads`: whose features, averaged over positions, are measured; by default the embedding layer of each
+    arm's network."""
     part: Literal["whole", "held-out"] = "whole"
     """Which sketches: all of them, as the paper, or of each seed those that its split holds out."""
     held_out: float = 0.1
@@ -165,10 +167,9 @@ def _class_separation(config: ClassSeparation) -> dict[str, Any]:
     # Set-up: mistakes are found before anything is written or takes long ---------------------------------------------
     if config.heads is not None:
         config = take_settings_of_run(config, config.heads)
-    elif not config.layer:
-        config = replace(config, layer=config.load(config.arms()[0]).embedding_layer)  # so that config.json names it
-    arms = _arms_to_measure(config)
-    _check_weights(config, arms)
+    layers = _choose_layers(config)
+    if config.heads is None:
+        config = replace(config, layer=next(iter(layers.values())))  # so that config.json names it
 
     # Data ------------------------------------------------------------------------------------------------------------
     sketches = open_sketches(config.data, config.image_size, per_class=config.per_class, seed=config.seed)
@@ -185,12 +186,13 @@ def _class_separation(config: ClassSeparation) -> dict[str, Any]:
     # Arms ------------------------------------------------------------------------------------------------------------
     found: dict[str, Measured] = {}
     sample = choose_sample(sketches.labels[parts[0]])
-    for arm in arms:
-        found[arm] = _measure_arm(config, arm, held, parts, sample)
+    for arm, layer in layers.items():
+        here = config if config.heads else replace(config, layer=layer)
+        found[arm] = _measure_arm(here, arm, held, parts, sample)
         print(f"{arm}: {_in_short(found[arm])}")
 
     # Report ----------------------------------------------------------------------------------------------------------
-    results = _results(config, sketches, found)
+    results = _results(config, sketches, layers, found)
     text = separation_report(results)
     write_csv(config.out / "table.csv", CSV_HEADER, separation_rows(results))
     with write_atomic(config.out / "table.md") as temporary:
@@ -240,38 +242,45 @@ OWN = {"out", "again", "heads", "only", "layer", "part", "hardest", "precision",
 
 def what_varies(config: ClassSeparation, arm: str) -> str:
     """Say what differs between the repeats of an arm; empty if nothing does."""
-    names = {config.weights_of(arm, run) for run in range(config.seeds)}
+    entry = config.entries()[arm]
+    names = {entry.weights_of(run) for run in range(config.seeds)}
     found = {
         "the split": config.part == "held-out",
-        "the tuned weights": ARMS[arm].tuning and len(names) > 1,
+        "the weights" if entry.tuning is None else "the tuned weights": len(names) > 1,
         # Heads are trained on one start of the gates.
-        "the untrained gates": ARMS[arm].attention and not ARMS[arm].tuning and config.heads is None,
+        "the untrained gates": entry.gates == "untrained" and config.heads is None,
         "the trained head": config.heads is not None,
     }
     return " and ".join(name for name, varies in found.items() if varies) if config.seeds > 1 else ""
 
 
-def _arms_to_measure(config: ClassSeparation) -> list[str]:
-    if config.heads is None:
-        return config.arms()
+def _arms_with_heads(config: ClassSeparation, run: Path) -> list[str]:
     mend = "finish the run with `sketchloss retrieval --resume`"
-    if missing := [arm for arm in config.only if not (config.heads / "heads" / arm).is_dir()]:
-        raise ValueError(f"only names {missing[0]}, which is not in {config.heads}/heads: name others, or {mend}")
-    arms = [arm for arm in config.arms() if (config.heads / "heads" / arm).is_dir()]
+    if missing := [arm for arm in config.only if not (run / "heads" / arm).is_dir()]:
+        raise ValueError(f"only names {missing[0]}, which is not in {run}/heads: name others, or {mend}")
+    arms = [arm for arm in config.arms() if (run / "heads" / arm).is_dir()]
     if not arms:
-        raise ValueError(f"{config.heads}/heads has none of {', '.join(config.arms())}: {mend}")
+        raise ValueError(f"{run}/heads has none of {', '.join(config.arms())}: {mend}")
     return arms
 
 
-def _check_weights(config: ClassSeparation, arms: Sequence[str]) -> None:
+def _choose_layers(config: ClassSeparation) -> dict[str, str]:
+    """Return the layer of each arm that is measured, of trained heads the one below them; all weights are checked."""
     config.check_counts(config.seeds)
-    for arm in arms:
-        for run in range(config.seeds if what_varies(config, arm) else 1):
-            backbone, head = _load(config, arm, run)
-            layer = head.config.layer if head else config.layer
-            minimum = backbone.minimum_size((layer,))
-            if config.image_size < minimum:
-                raise ValueError(f"image_size is {config.image_size}: {layer} of {arm} needs {minimum} at least")
+    if config.heads is None:
+        return config.choose_layers(
+            config.layer,
+            lambda backbone: backbone.embedding_layer,
+            image_size=config.image_size,
+            seeds=config.seeds,
+        )
+    layers = {}
+    for arm in _arms_with_heads(config, config.heads):
+        for run in range(config.seeds):
+            _, head = _load(config, arm, run)
+            assert head is not None
+            layers[arm] = head.config.layer
+    return layers
 
 
 def _load(config: ClassSeparation, arm: str, run: int) -> tuple[Backbone, Embedder | None]:
@@ -361,7 +370,9 @@ def _measure(
 # Report --------------------------------------------------------------------------------------------------------------
 
 
-def _results(config: ClassSeparation, sketches: Sketches, found: Mapping[str, Measured]) -> dict[str, Any]:
+def _results(
+    config: ClassSeparation, sketches: Sketches, layers: Mapping[str, str], found: Mapping[str, Measured]
+) -> dict[str, Any]:
     first = next(iter(found.values()))
     values = {
         arm: {name: dict(enumerate(one.values(name), start=config.seed)) for name in QUANTITIES}
@@ -381,12 +392,13 @@ def _results(config: ClassSeparation, sketches: Sketches, found: Mapping[str, Me
         "image_size": config.image_size,
         "seeds": config.seeds,
         "heads": config.heads and str(config.heads),
-        "embedding": _in_words(config.heads) if config.heads else f"{config.layer}, averaged over positions",
+        "embedding": _in_words(config.heads) if config.heads else f"{_each(layers)}, averaged over positions",
         "in_histogram": first.histogram.rows,
         "arms": {
-            arm: _results_of_arm(config, sketches.classes, arm, one, compared[arm]) for arm, one in found.items()
+            arm: {"layer": layers[arm], **_results_of_arm(config, sketches.classes, arm, one, compared[arm])}
+            for arm, one in found.items()
         },
-        "left_out": [arm for arm in ARMS if arm not in found and not config.only],
+        "left_out": [arm for arm in config.entries() if arm not in found and not config.only],
         "paper": PAPER,
     }  # fmt: skip
 
@@ -415,6 +427,13 @@ def _results_of_arm(
     }
 
 
+def _each(layers: Mapping[str, str]) -> str:
+    """Say which layer is measured, and of which arms it is another."""
+    first = next(iter(layers.values()))
+    others = [f"; of {arm} {layer}" for arm, layer in layers.items() if layer != first]
+    return f"{first}{''.join(others)}"
+
+
 def _in_words(heads: Path) -> str:
     stored = read_json(heads / "config.json")
     epochs = stored.get("epochs")
@@ -439,10 +458,14 @@ def _draw(
     sample: Sample,
 ) -> None:
     name, measured = short_name(config.data), results["measured"]
-    layer = "trained embedding" if config.heads else config.layer
+    layer = (
+        "trained embedding"
+        if config.heads
+        else ", ".join(dict.fromkeys(one["layer"] for one in results["arms"].values()))
+    )
     what = f"{name}: {measured:,} sketches of {results['classes']} classes, {config.image_size} pixels, {layer}"
     bars = [
-        RatioBar(arm, Spread(**values), mark("ratio", of_arm), PAPER[arm]["ratio"][0])
+        RatioBar(arm, Spread(**values), mark("ratio", of_arm), paper_ratio(arm))
         for arm, of_arm in results["arms"].items()
         if (values := of_arm["spread"]["ratio"])
     ]

@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -29,7 +29,7 @@ from sketchloss.data.names import short_name
 from sketchloss.data.sources import Sketches, open_sketches
 from sketchloss.memory import reuse_freed_memory
 from sketchloss.networks.arms import ARMS
-from sketchloss.networks.backbone import Origin
+from sketchloss.networks.backbone import Backbone, Origin
 from sketchloss.networks.weights import load_backbone, save_backbone
 from sketchloss.recipes.finetune_settings import PRESETS as PRESETS
 from sketchloss.recipes.finetune_settings import Finetune
@@ -89,15 +89,7 @@ def _finetune(config: Finetune, accelerator: Accelerator) -> dict[str, Any]:
         raise ValueError(f"{config.data} without {', '.join(config.leave_out)} is one class: leave out fewer")
 
     # Model -----------------------------------------------------------------------------------------------------------
-    backbone = load_backbone(
-        config.weights,
-        attention=ARMS[config.arm].attention,
-        downsample=config.downsample,
-        gate_init=config.gate_init,
-        head=config.head,
-        classes=tuple(sketches.classes),
-        **({} if config.pooling is None else {"pooling": config.pooling}),
-    )
+    backbone = load_start(config, sketches.classes)
     backbone.origin = _origin(config, backbone.origin)
     if backbone.origin.licence == UNKNOWN:
         mend = 'write it into their config.json as "licence", or give --licence'
@@ -274,6 +266,19 @@ def _finetune(config: Finetune, accelerator: Accelerator) -> dict[str, Any]:
         **{"best_validation_accuracy": best, "held_out": len(held_out_part)},
         **{"steps": step, "weights": str(run.folder / "best")},
     }
+
+
+def load_start(config: Finetune, classes: Sequence[str]) -> Backbone:
+    """Return the backbone that is tuned, with a new classifier for these classes; ValueError as `load_backbone`."""
+    return load_backbone(
+        config.weights,
+        attention=ARMS[config.arm].gates != "none",
+        downsample=config.downsample,
+        gate_init=config.gate_init,
+        head=config.head,
+        classes=tuple(classes),
+        **({} if config.pooling is None else {"pooling": config.pooling}),
+    )
 
 
 def _origin(config: Finetune, of_start: Origin) -> Origin:

@@ -18,7 +18,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from accelerate import Accelerator
@@ -44,8 +44,9 @@ from sketchloss.images import save_picture
 from sketchloss.lora.adapters import add_lora, save_lora
 from sketchloss.lora.networks import open_networks
 from sketchloss.lora.sampling import draw
-from sketchloss.lora.settings import LoraArm, LoraSettings, open_drawings
+from sketchloss.lora.settings import LoraSettings, open_drawings
 from sketchloss.memory import reuse_freed_memory
+from sketchloss.networks.arms import PROPOSED, ForOneArm
 from sketchloss.networks.weights import weights_digest
 from sketchloss.report.figures import draw_curves
 from sketchloss.report.grid import draw_grid
@@ -69,8 +70,8 @@ CURVES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class LatentDiffusion(LoraSettings):
-    """Train a LoRA that makes a Stable Diffusion pipeline draw, with the perceptual loss of one of the paper's arms.
+class LatentDiffusion(LoraSettings, ForOneArm):
+    """Train a LoRA that makes a Stable Diffusion pipeline draw, with the perceptual loss of one arm.
 
     Raises:
         ValueError: for a setting outside its range, naming it.
@@ -81,11 +82,17 @@ class LatentDiffusion(LoraSettings):
     hub data set."""
     out: Path
     """Run folder to make; the LoRA is in its `lora`."""
-    arm: LoraArm = "attention+tuning"
-    """Which variant of the backbone the perceptual term looks through, or `none` for a plain LoRA. Its weights are
-    given by the options of the same name; `imagenet` for the two untuned ones."""
+    arm: str = PROPOSED
+    """Which network the perceptual term looks through: `attention+tuning`, `tuning`, `attention` or `original`, whose
+    weights are given by the options of the same name (`photo` for the last two), one of yours as `NAME=WEIGHTS`, or
+    `none` for a plain LoRA."""
+    beside: ClassVar[tuple[str, ...]] = ("none",)
     resume: bool = False
     """Continue the run in `out` to the same weights as if it had never stopped."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_arm()
 
 
 #: What each preset changes of the defaults above.
@@ -127,7 +134,7 @@ def _latent_diffusion(config: LatentDiffusion, accelerator: Accelerator) -> dict
     # Set-up ----------------------------------------------------------------------------------------------------------
     say, device = accelerator.print, accelerator.device
     reuse_freed_memory()
-    pipeline, perceptual = open_networks(config, config.arm, device)
+    pipeline, perceptual = open_networks(config, config.arm_name, device)
     noising = training_scheduler(pipeline)
 
     # Loss ------------------------------------------------------------------------------------------------------------
@@ -165,7 +172,7 @@ def _latent_diffusion(config: LatentDiffusion, accelerator: Accelerator) -> dict
     accelerator.register_for_checkpointing(schedule, balance, TrainedPart(parameters))
     leave_out_frozen_weights(accelerator)
     trained = sum(parameter.numel() for parameter in parameters)
-    say(f"{config.base}: {trained:,} numbers to train; perceptual term: {config.arm if perceptual else 'none'}")
+    say(f"{config.base}: {trained:,} numbers to train; perceptual term: {config.arm_name if perceptual else 'none'}")
     say(f"{steps:,} steps of {per_step} at {config.image_size} pixels, {device}")
 
     # Loop ------------------------------------------------------------------------------------------------------------
@@ -292,7 +299,7 @@ def _latent_diffusion(config: LatentDiffusion, accelerator: Accelerator) -> dict
         **{"steps": steps, **scores, "perceptual_factor": balance.factors["perceptual"], "peak_memory_bytes": memory},
     }
     if accelerator.is_main_process:
-        title = f"{short_name(config.data)}, {config.arm}"
+        title = f"{short_name(config.data)}, {config.arm_name}"
         draw_curves(run.metrics(), run.folder / "curves.png", title=title, panels=CURVES)
         write_json(run.folder / RESULT, result)  # last: it says that the run is done
     say(f"LoRA in {result['lora']}, what it draws in {result['samples']}, peak memory {memory / 2**30:.1f} GiB")
@@ -395,7 +402,9 @@ def _save_samples(
     )
     pictures = [drawing.picture for drawing in drawn]
     rows = [pictures[start : start + 4] for start in range(0, len(pictures), 4)]
-    sheet = draw_grid(rows, side=max(96, config.image_size), row_names=prompts, title=f"{config.arm}, step {step:,}")
+    sheet = draw_grid(
+        rows, side=max(96, config.image_size), row_names=prompts, title=f"{config.arm_name}, step {step:,}"
+    )
     (folder / "samples").mkdir(exist_ok=True)
     for file in (folder / "samples" / f"step_{step:06}.png", folder / "samples.png"):
         save_picture(sheet, file)
@@ -406,6 +415,6 @@ def _about(config: LatentDiffusion, step: int) -> dict[str, str]:
     # A path from the root on: the LoRA may be used from another folder.
     base = str(Path(config.base).resolve()) if config.base != TINY and Path(config.base).is_dir() else config.base
     return {
-        **{"base": base, "data": short_name(config.data), "template": config.template, "arm": config.arm},
+        **{"base": base, "data": short_name(config.data), "template": config.template, "arm": config.arm_name},
         **{"image_size": str(config.image_size), "steps": str(step)},
     }

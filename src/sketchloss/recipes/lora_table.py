@@ -37,9 +37,9 @@ from sketchloss.features import pixels_digest
 from sketchloss.files import read_json, write_atomic, write_json, write_tensors
 from sketchloss.images import save_picture, to_picture
 from sketchloss.lora.adapters import find_lora, load_lora
-from sketchloss.lora.networks import open_networks
+from sketchloss.lora.networks import open_networks, open_term
 from sketchloss.lora.sampling import draw
-from sketchloss.lora.settings import LoraArm, LoraSettings, open_drawings
+from sketchloss.lora.settings import LoraSettings, open_drawings
 from sketchloss.memory import reuse_freed_memory
 from sketchloss.models.judge import Judge, JudgeConfig, load_judge, save_judge
 from sketchloss.networks.arms import ArmWeights
@@ -69,7 +69,7 @@ MEASURING = frozenset(
         "judge",
         "references",
     }
-    | {"seeds", "only"}
+    | {"seeds", "arm", "only"}
 )
 
 
@@ -85,7 +85,7 @@ class LoraTable(LoraSettings, ArmWeights):
     """Labelled sketches: `doodles`, a folder of class folders, a folder of QuickDraw .ndjson, or a hub data set."""
     out: Path
     """Run folder to make."""
-    only: tuple[LoraArm, ...] = ()  # pyright: ignore[reportIncompatibleVariableOverride] - one name more
+    only: tuple[str, ...] = ()
     """Train only these; by default every arm that has weights, and `none`."""
     beside: ClassVar[tuple[str, ...]] = (PLAIN,)
     seeds: int = 1
@@ -160,14 +160,17 @@ def _lora_table(config: LoraTable) -> dict[str, Any]:
     # Set-up ----------------------------------------------------------------------------------------------------------
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     reuse_freed_memory()
-    every: list[LoraArm] = [*config.arms(), PLAIN]  # pyright: ignore[reportAssignmentType] - names of ARMS
-    arms: list[LoraArm] = [arm for arm in every if not config.only or arm in config.only]
-    backbones = [arm for arm in arms if arm != PLAIN]
+    backbones = config.arms()
+    arms = [*backbones, *([PLAIN] if not config.only or PLAIN in config.only else [])]
     # A mistake in any of these is said before the first hour, not after.
     new_accelerator(config.precision, seed=config.seed)
-    open_networks(config, arms[0], torch.device("cpu"))
+    pipeline, _ = open_networks(config, arms[0], torch.device("cpu"))
     for arm in backbones[1:]:
-        config.load(arm)
+        open_term(config, arm, pipeline)
+    for arm in backbones:
+        for run in range(1, min(config.seeds, len(config.entries()[arm].weights))):
+            config.load(arm, run)
+    del pipeline
     extractors = open_extractors(
         config.extractors,
         layer=config.extractor_layer,
@@ -314,16 +317,17 @@ def _judge(config: LoraTable, learnt: Captioned, held: Captioned, device: torch.
 # Training ------------------------------------------------------------------------------------------------------------
 
 
-def _training(config: LoraTable, arm: LoraArm, run: int) -> LatentDiffusion:
+def _training(config: LoraTable, arm: str, run: int) -> LatentDiffusion:
     settings: dict[str, Any] = {item.name: getattr(config, item.name) for item in fields(LoraSettings)}
     settings["seed"] = config.seed + run
-    settings |= {  # of several weights of an arm, one for each seed
-        name: getattr(config, name)[run % len(getattr(config, name)) :][:1] for name in ("tuning", "attention_tuning")
-        if getattr(config, name)
-    }  # fmt: skip
+    known = config.entries()
+    for entry in known.values():  # of several weights of an arm, one for each seed
+        if entry.tuning is not None and entry.weights:
+            settings |= entry.settings(entry.weights_of(run))
     out = config.out / "runs" / f"{arm}-{config.seed + run}"
     begun = (out / "config.json").is_file()
-    return LatentDiffusion(data=config.data, out=out, arm=arm, resume=begun, **settings)
+    named = arm if arm == PLAIN else known[arm].named(run)
+    return LatentDiffusion(data=config.data, out=out, arm=named, resume=begun, **settings)
 
 
 def _is_trained(training: LatentDiffusion) -> bool:

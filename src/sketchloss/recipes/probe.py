@@ -27,7 +27,7 @@ from sketchloss.data.left_out import say_left_out
 from sketchloss.data.stroke_drawings import open_drawings, split_in_halves
 from sketchloss.files import claim_folder, write_atomic, write_json
 from sketchloss.images import LARGEST_SIDE, fit_square, save_picture, to_tensor
-from sketchloss.networks.arms import ArmWeights
+from sketchloss.networks.arms import PROPOSED, ArmWeights
 from sketchloss.networks.weights import load_backbone
 from sketchloss.probing.distances import (
     EMBED,
@@ -126,7 +126,7 @@ class Probe(ArmWeights):
 
     def chooses(self) -> str | None:
         """Return the arm or weights to choose taps for; None: none."""
-        return self.choose or ("attention+tuning" if "attention+tuning" in self.arms() else None)
+        return self.choose or (PROPOSED if PROPOSED in self.arms() else None)
 
 
 KIND = "probe"

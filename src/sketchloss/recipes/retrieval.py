@@ -9,7 +9,7 @@ among those trained on (Seo 2025, section 4.2, Table 3).
 A backbone's features do not change while a head is trained, so they are computed once and kept (`features.py`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
@@ -58,7 +58,7 @@ from sketchloss.training.run import check_run_folder, open_run_folder
 
 SHOWN_QUERIES, SHOWN_SIDE = 8, 112
 #: Settings that change what is measured, not what is trained.
-MEASURING = frozenset({"only"})
+MEASURING = frozenset({"arm", "only"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +83,7 @@ class Retrieval(ArmWeights):
     duplicates: Literal["ignore", "together"] = "ignore"
     """`together`: flipped or rotated copies of one picture stay on one side of the split."""
     layer: str = ""
-    """Whose features the head is trained on; by default the deepest layer."""
+    """Whose features the head is trained on; by default the deepest layer of each arm's network."""
     grid: int = 7
     """Their map is averaged onto at most so many positions each way, as in VGG; 1: the head sees their average."""
     precision: Precision = "bf16"
@@ -162,21 +162,18 @@ def retrieval(config: Retrieval) -> dict[str, Any]:
         ValueError: as `Retrieval`, `open_sketches`, `load_backbone` and `check_run_folder`.
         TrainingStopped: if a loss is not finite.
     """
-    if not config.layer:
-        config = replace(config, layer=config.load(config.arms()[0]).taps[-1])  # so that config.json names it
+    # A mistake is said before the first hour, not after.
+    layers = config.choose_layers(
+        config.layer, lambda backbone: backbone.taps[-1], image_size=config.image_size, seeds=config.seeds
+    )
+    config = replace(config, layer=next(iter(layers.values())))  # so that config.json names it
     check_run_folder(config.out, config, config.resume, free=MEASURING)
     with hold_run_folder(config.out):
-        return _retrieval(config)
+        return _retrieval(config, layers)
 
 
-def _retrieval(config: Retrieval) -> dict[str, Any]:
+def _retrieval(config: Retrieval, layers: Mapping[str, str]) -> dict[str, Any]:
     # Set-up ----------------------------------------------------------------------------------------------------------
-    for arm in config.arms():
-        for run in range(min(config.seeds, config.count(arm))):
-            # A mistake is said before the first hour, not after.
-            least = config.load(arm, run).minimum_size([config.layer])
-            if config.image_size < least:
-                raise ValueError(f"image_size is {config.image_size}: {config.layer} of {arm} needs {least} pixels")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     reuse_freed_memory()
 
@@ -202,18 +199,19 @@ def _retrieval(config: Retrieval) -> dict[str, Any]:
     labels = torch.from_numpy(sketches.labels)
     runs: dict[str, list[dict[str, Any]]] = {}
     shown = None
-    for arm in config.arms():
+    for arm, layer in layers.items():
+        here = replace(config, layer=layer)
         known: dict[str, _Features] = {}
         runs[arm] = []
         for run, (seed, (learnt, asked)) in enumerate(zip(config.all_seeds(), parts, strict=True)):
             weights = config.weights_of(arm, run)
             if weights not in known:
-                known[weights] = _features(config, arm, run, pictures, device)
+                known[weights] = _features(here, arm, run, pictures, device)
             features = known[weights]
             folder = config.out / "heads" / arm / str(seed)
-            result = _trained(folder, features.digest)
+            result = _trained(folder, features.digest, layer)
             if result is None:
-                embedder = new_embedder(config, sketches.classes, features.digest, features.rows.shape[1], seed)
+                embedder = new_embedder(here, sketches.classes, features.digest, features.rows.shape[1], seed)
                 embedder.to(device)
                 losses = train_head(config, embedder, features.rows, labels, learnt, seed, name=f"{arm}, seed {seed}")
                 save_embedder(embedder, folder)
@@ -233,7 +231,7 @@ def _retrieval(config: Retrieval) -> dict[str, Any]:
                 shown = load_embedder(folder).embed(features.rows)
 
     # Report ----------------------------------------------------------------------------------------------------------
-    results = _results(config, sketches, (gallery, queries), runs)
+    results = _results(config, sketches, (gallery, queries), layers, runs)
     write_json(config.out / "results.json", results)
     text = retrieval_report(results)
     with write_atomic(config.out / "table.md") as temporary:
@@ -377,12 +375,14 @@ def new_embedder(config: Retrieval, classes: Sequence[str], weights: str, featur
     )
 
 
-def _trained(folder: Path, digest: str) -> dict[str, Any] | None:
+def _trained(folder: Path, digest: str, layer: str) -> dict[str, Any] | None:
     """Return the result of a head that an interrupted run trained, or None if it has to be trained."""
     if not (folder / "result.json").is_file():
         return None
-    if load_embedder(folder).config.weights != digest:
-        raise ValueError(f"{folder} was trained on other weights than are given now: start a new run")
+    trained = load_embedder(folder).config
+    if (trained.weights, trained.layer) != (digest, layer):
+        what = "weights" if trained.weights != digest else "layers"
+        raise ValueError(f"{folder} was trained on other {what} than are given now: start a new run")
     return read_json(folder / "result.json")
 
 
@@ -403,9 +403,10 @@ def _accuracy(rows: Tensor, labels: Tensor, learnt: np.ndarray, asked: np.ndarra
 
 
 def _results(
-    config: Retrieval, sketches: Sketches, parts: Sequence[int], arms: dict[str, list[dict]]
+    config: Retrieval, sketches: Sketches, parts: Sequence[int], layers: Mapping[str, str], arms: dict[str, list[dict]]
 ) -> dict[str, Any]:
     gallery, queries = parts
+    known = config.entries()
     values = {arm: {name: {run["seed"]: run[name] for run in runs} for name in MEASURES} for arm, runs in arms.items()}
     compared = keep_comparisons(measures(queries), values)
     return {
@@ -420,6 +421,8 @@ def _results(
         "arms": {
             arm: {
                 "weights": list(dict.fromkeys(run["weights"] for run in runs)),
+                "gates": known[arm].gates,
+                "layer": layers[arm],
                 "spread": {name: asdict(spread([run[name] for run in runs])) for name in MEASURES},
                 "against_tuning": compared[arm],
                 "runs": runs,

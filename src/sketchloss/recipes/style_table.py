@@ -34,9 +34,9 @@ from sketchloss.files import read_json, write_atomic, write_json
 from sketchloss.images import save_picture, to_picture
 from sketchloss.memory import reuse_freed_memory
 from sketchloss.models.stylizer import Stylizer, load_stylizer
-from sketchloss.networks.arms import ArmName, ArmWeights
+from sketchloss.networks.arms import ArmWeights
 from sketchloss.recipes.style_transfer import PRESETS as STYLE_PRESETS
-from sketchloss.recipes.style_transfer import RESULT, StyleSettings, StyleTransfer, style_transfer
+from sketchloss.recipes.style_transfer import RESULT, StyleSettings, StyleTransfer, open_loss, style_transfer
 from sketchloss.report.grid import draw_grid
 from sketchloss.report.style_table import CSV_HEADER, style_report, style_rows
 from sketchloss.report.tables import write_csv
@@ -47,7 +47,7 @@ from sketchloss.training.run import check_run_folder, open_run_folder
 
 BATCH = 16
 #: Settings that change what is measured, not what is trained.
-MEASURING = frozenset({"only", "pairs", "extractors", "extractor_layer", "inception", "bootstrap", "examples"})
+MEASURING = frozenset({"arm", "only", "pairs", "extractors", "extractor_layer", "inception", "bootstrap", "examples"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +82,7 @@ class StyleTable(StyleSettings, ArmWeights):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.check_only()
+        self.check_counts(1)
         for name in ("pairs", "bootstrap"):
             value = getattr(self, name)
             if value is not None and value < 2:
@@ -138,7 +139,7 @@ def _style_table(config: StyleTable) -> dict[str, Any]:
         device=device,
     )
     for arm in config.arms():
-        config.load(arm)
+        open_loss(config, arm)
 
     # Data ------------------------------------------------------------------------------------------------------------
     content = open_photos(config.content, config.image_size, limit=config.limit, seed=config.seed)
@@ -245,10 +246,11 @@ def trained_network(out: Path, source: str, arm: str) -> Path:
 
 def _training(config: StyleTable, source: str, arm: str) -> StyleTransfer:
     settings = {item.name: getattr(config, item.name) for item in fields(StyleSettings)}
-    here: ArmName = arm  # pyright: ignore[reportAssignmentType] - one of ARMS
     out = trained_network(config.out, source, arm)
     begun = (out / "config.json").is_file()
-    return StyleTransfer(content=config.content, style=source, out=out, arm=here, resume=begun, **settings)
+    return StyleTransfer(
+        content=config.content, style=source, out=out, arm=config.entries()[arm].named(), resume=begun, **settings
+    )
 
 
 def _is_trained(training: StyleTransfer) -> bool:

@@ -37,7 +37,8 @@ from sketchloss.files import write_json
 from sketchloss.images import save_picture, to_picture
 from sketchloss.memory import reuse_freed_memory
 from sketchloss.models.stylizer import Stylizer, StylizerConfig, save_stylizer
-from sketchloss.networks.arms import ArmName, WeightsPerArm
+from sketchloss.networks.arms import ForOneArm, WeightsPerArm
+from sketchloss.networks.own_layers import content_layer_for, layers_for
 from sketchloss.networks.paper_layers import PAPER_CONTENT_LAYER, PAPER_LAYERS
 from sketchloss.networks.weights import weights_digest
 from sketchloss.report.grid import draw_grid
@@ -65,9 +66,11 @@ class StyleSettings(WeightsPerArm):
     channels: Literal[1, 3] = 3
     """Of the sketches: 3, RGB, or 1, grey, which a grey style needs no more than."""
     content_layer: str = PAPER_CONTENT_LAYER
-    """Layer of the backbone where the sketch's features should be the photo's. The default is of VGG-16."""
+    """Layer of the backbone where the sketch's features should be the photo's. The default is of VGG-16; of another
+    network it is the second of those that `SketchLoss` compares."""
     style_layers: tuple[str, ...] = PAPER_LAYERS
-    """Layers where the sketch's Gram matrices should be the style's. The default are of VGG-16."""
+    """Layers where the sketch's Gram matrices should be the style's. The default are of VGG-16; of another network they
+    are those that `SketchLoss` compares."""
     content_metric: PlainMetric = "l2"
     """Distance of the content's features."""
     content_weight: float = 1.0
@@ -127,8 +130,8 @@ class StyleSettings(WeightsPerArm):
 
 
 @dataclass(frozen=True, kw_only=True)
-class StyleTransfer(StyleSettings):
-    """Train a network that turns photos into sketches, with the perceptual loss of one of the paper's four arms.
+class StyleTransfer(StyleSettings, ForOneArm):
+    """Train a network that turns photos into sketches, with the perceptual loss of one arm.
 
     Raises:
         ValueError: for a setting outside its range, naming it.
@@ -142,13 +145,14 @@ class StyleTransfer(StyleSettings):
     sketches are taken."""
     out: Path
     """Run folder to make; the network is in its `model`, for `sketchloss style apply`."""
-    arm: ArmName = "attention+tuning"
-    """Which variant of the backbone the loss looks through: with attention gates or without, tuned on sketches or not.
-    Its weights are given by the options of the same name; `imagenet` for the two untuned ones."""
     validation: Annotated[str | None, tyro.conf.DisallowNone] = None
     """Photos for the pictures of the progress, given as `content` is; by default some of `content` are kept for it."""
     resume: bool = False
     """Continue the run in `out` to the same weights as if it had never stopped."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_arm()
 
 
 #: What each preset changes of the defaults above.
@@ -189,19 +193,10 @@ def style_transfer(config: StyleTransfer) -> dict[str, Any]:
 def _style_transfer(config: StyleTransfer, accelerator: Accelerator) -> dict[str, Any]:
     # Set-up ----------------------------------------------------------------------------------------------------------
     say = accelerator.print
-    if config.arm not in config.arms():
-        raise ValueError(f"arm is {config.arm}, which has no weights: give --{config.arm.replace('+', '-')}")
     reuse_freed_memory()
 
     # Loss ------------------------------------------------------------------------------------------------------------
-    loss = StyleTransferLoss(
-        config.load(config.arm, gates=config.seed),
-        content_layer=config.content_layer,
-        style_layers=config.style_layers,
-        metric=config.content_metric,
-    ).to(accelerator.device)
-    if config.image_size < loss.minimum_size:
-        raise ValueError(f"image_size is {config.image_size}: the layers need at least {loss.minimum_size} pixels")
+    loss = open_loss(config, config.arm_name).to(accelerator.device)
     balance = Balance(
         loss.share_out(
             content=config.content_weight, style=config.style_weight, total_variation=config.variation_weight
@@ -230,7 +225,7 @@ def _style_transfer(config: StyleTransfer, accelerator: Accelerator) -> dict[str
             width=config.width,
             blocks=config.blocks,
             channels=config.channels,
-            arm=config.arm,
+            arm=config.arm_name,
             image_size=config.image_size,
             content=short_name(config.content),  # not where it lies
             style=short_name(config.style),
@@ -244,7 +239,8 @@ def _style_transfer(config: StyleTransfer, accelerator: Accelerator) -> dict[str
     accelerator.register_for_checkpointing(schedule, balance)
     kept = "" if config.validation else f" and {len(shown):,} to show the progress on"
     say(f"{config.content}: {len(photos):,} photos to learn on{kept}; {config.style}: {len(style):,} sketches")
-    say(f"{steps:,} steps of {config.batch_size} at {config.image_size} pixels with {config.arm}, {accelerator.device}")
+    how = f"{config.batch_size} at {config.image_size} pixels with {config.arm_name}"
+    say(f"{steps:,} steps of {how}, {accelerator.device}")
 
     # Loop ------------------------------------------------------------------------------------------------------------
     run = Run(config.out, config, accelerator, config.resume)
@@ -304,7 +300,7 @@ def _style_transfer(config: StyleTransfer, accelerator: Accelerator) -> dict[str
             if warning:
                 say(f"warning: step {step}: {warning}")
             if accelerator.is_main_process:
-                title = f"{short_name(config.style)}, {config.arm}, step {step:,}"
+                title = f"{short_name(config.style)}, {config.arm_name}, step {step:,}"
                 (run.folder / "samples").mkdir(exist_ok=True)
                 for file in (run.folder / "samples" / f"step_{step:06}.png", run.folder / "before_after.png"):
                     save_picture(_before_after(shown_images, sketches, title), file)
@@ -331,6 +327,31 @@ def _style_transfer(config: StyleTransfer, accelerator: Accelerator) -> dict[str
         write_json(run.folder / RESULT, result)  # last: it says that the run is done
     say(f"network in {run.folder / 'model'}, photos before and after in {before_after}")
     return result
+
+
+# Set-up --------------------------------------------------------------------------------------------------------------
+
+
+def open_loss(config: StyleSettings, arm: str) -> StyleTransferLoss:
+    """Return the loss that looks through an arm's network, on the CPU.
+
+    Raises:
+        ValueError: for weights, layers or an image size that do not fit.
+    """
+    backbone = config.load(arm, gates=config.seed)
+    try:
+        loss = StyleTransferLoss(
+            backbone,
+            content_layer=content_layer_for(backbone, config.content_layer),
+            style_layers=layers_for(backbone, config.style_layers),
+            metric=config.content_metric,
+        )
+    except ValueError as error:
+        raise ValueError(f"{arm}: {error}") from None
+    if config.image_size < loss.minimum_size:
+        least = loss.minimum_size
+        raise ValueError(f"image_size is {config.image_size}: the layers of {arm} need at least {least} pixels")
+    return loss
 
 
 # Data ----------------------------------------------------------------------------------------------------------------

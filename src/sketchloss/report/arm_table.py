@@ -5,12 +5,12 @@ from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
 from sketchloss.comparison import Comparison, Pairs, compare_all, explain, format_difference, one_trial
+from sketchloss.networks.arms import REFERENCE
 from sketchloss.report.tables import markdown_table, paper_cell, paper_heading
 from sketchloss.statistics import format_spread, spread
 
 #: Row (an arm, or a reference) -> measure -> seed -> value.
 Values: TypeAlias = Mapping[str, Mapping[str, Mapping[int, float]]]
-REFERENCE = "tuning"
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def arm_table(
 
 
 def compare_rows(measures: Sequence[Measure], values: Values) -> dict[tuple[str, str], Comparison]:
-    """Return what each row and measure is against `tuning`: (row, name of the measure) -> the comparison.
+    """Return what each row and measure is against `REFERENCE`: (row, name of the measure) -> the comparison.
 
     Nothing for a row with one value while `tuning` has several, or the other way round: it was measured once for all
     seeds, so nothing is paired.

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from sketchloss.comparison import Comparison, Pairs, compare_all, explain, format_difference, one_trial
 from sketchloss.data.names import short_name
+from sketchloss.networks.arms import ARMS
 from sketchloss.report.tables import PAPER_DATA, format_p, markdown_table, paper_cell, paper_heading
 from sketchloss.statistics import format_spread, spread
 
@@ -160,6 +161,6 @@ def _notes(results: dict[str, Any]) -> Iterator[str]:
     if results["seeds"] == 1:
         yield f"One training for each arm (seed {results['seed']}): another would differ by an unknown amount."
     yield from (f"{arm}: the weights {', '.join(map(short_name, names))}." for arm, names in results["weights"].items())
-    for arm in ("tuning", "attention+tuning"):
-        if arm not in results["weights"] and not results["only"]:
-            yield f"{arm}: left out, no weights given (--{arm.replace('+', '-')})."
+    for arm in ARMS.values():
+        if arm.name not in results["weights"] and not results["only"]:
+            yield f"{arm.name}: left out, no weights given ({arm.flag})."

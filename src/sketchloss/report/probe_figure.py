@@ -11,9 +11,9 @@ from sketchloss.data.names import short_name
 from sketchloss.files import write_atomic
 from sketchloss.report.probe_table import PEOPLE, groups
 
-# Told apart by the colour-blind as well (Okabe & Ito 2008).
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-MARKERS = "osD^vP"
+# Told apart by the colour-blind as well (Okabe & Ito 2008; the last two of Tol 2021).
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255", "#999933")
+MARKERS = "osD^vPX"  # seven for eight colours, so that no two of fifty-six lines are alike
 GREYS = {"pixel l1": ("#8A8A8A", ":"), "pixel l2": ("#8A8A8A", "--"), "ssim": ("#333333", "-.")}
 OWN = ("#222222", (0, (1, 1, 4, 1)))
 DEFAULT, EMBED = "default", "embed"
@@ -95,7 +95,7 @@ def _draw_line(
     count: int,
 ) -> None:
     colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
-    aside = 0.12 * (number - (count - 1) / 2)  # so that intervals stand side by side
+    aside = min(0.12, 0.8 / count) * (number - (count - 1) / 2)  # so that intervals stand side by side
     points: list[tuple[str, float, Mapping[str, Any]]] = []
     for row in rows:
         place = next(iter(row["taps"])) if row["kind"] == "tap" else row["kind"]

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from sketchloss.comparison import Comparison
+from sketchloss.networks.arms import ARMS, REFERENCE
 from sketchloss.report.arm_table import Measure, kept_comparisons, notes_on
 from sketchloss.report.tables import PAPER_DATA, markdown_table, paper_cell, paper_heading
 from sketchloss.statistics import Spread, format_spread
@@ -62,8 +63,8 @@ def _table(results: dict[str, Any]) -> str:
     rows = []
     for arm, of_arm in results["arms"].items():
         cells = [_cell(name, of_arm) for name in MEASURES]
-        paper = [paper_cell(format_spread(Spread(mean, deviation, 5))) for mean, deviation in PAPER[arm]]
-        rows.append([arm, *cells, *paper])
+        paper = [paper_cell(format_spread(Spread(mean, deviation, 5))) for mean, deviation in PAPER.get(arm, ())]
+        rows.append([arm, *cells, *(paper or ["-"] * len(RANKS))])
     same = results["data"] == PAPER_DATA and results["image_size"] == 224
     papers = [paper_heading(f"top-{k}", same_data=same) for k in RANKS]
     return markdown_table(["arm", *(f"top-{k}" for k in RANKS), "no head: top-1", *papers], rows)
@@ -84,12 +85,15 @@ def _notes(results: dict[str, Any]) -> Iterator[str]:
     gates = "another random start of the gates for each seed"
     if not results.get("gates_anew"):
         gates = "one random start of the gates for all seeds"
+    first = next(iter(results["arms"].values()))
     for arm, of_arm in results["arms"].items():
-        several = len(of_arm["weights"]) > 1
-        yield f"{arm}: the weights {', '.join(of_arm['weights'])}{', by turns' if several else ''}" + (
-            f"; {gates}." if arm == "attention" else "."
-        )
-    if "tuning" not in results["arms"] and not results.get("only"):
-        yield "tuning: left out, no weights given (--tuning); so there is no t-test."
+        said = [f"{', '.join(of_arm['weights'])}{', by turns' if len(of_arm['weights']) > 1 else ''}"]
+        if of_arm["gates"] == "untrained":
+            said.append(gates)
+        if of_arm["layer"] != first["layer"]:
+            said.append(f"its layer {of_arm['layer']}")
+        yield f"{arm}: the weights {'; '.join(said)}."
+    if REFERENCE not in results["arms"] and not results.get("only"):
+        yield f"{REFERENCE}: left out, no weights given ({ARMS[REFERENCE].flag}); so there is no t-test."
     if results["unreadable"]:
         yield f"{results['unreadable']} unreadable files or lines were left out."

@@ -15,6 +15,7 @@ from matplotlib.ticker import PercentFormatter
 
 from sketchloss.embedding_map import Sample
 from sketchloss.files import write_atomic
+from sketchloss.networks.arms import REFERENCE
 from sketchloss.separation import DistanceHistogram
 from sketchloss.statistics import Spread, format_spread
 
@@ -72,7 +73,7 @@ def draw_ratios(bars: Sequence[RatioBar], path: str | Path, *, title: str) -> No
         keys.append(Patch(**PAPER_STYLE, label="Seo 2025, other data (Table 4, ImageNet-Sketch)"))
     for sign, verdict in (("*", "better"), ("†", "worse")):
         if any(bar.mark == sign for bar in bars):
-            keys.append(Line2D([], [], linestyle="", label=f"{sign} {verdict} than tuning, p < 0.05"))
+            keys.append(Line2D([], [], linestyle="", label=f"{sign} {verdict} than {REFERENCE}, p < 0.05"))
     figure.legend(handles=keys, loc="outside lower center", ncols=2 if len(bars) > 2 else 1, frameon=False)
     _finish(figure, title, path)
 

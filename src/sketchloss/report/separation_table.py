@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from sketchloss.comparison import Comparison
+from sketchloss.networks.arms import ARMS, REFERENCE
 from sketchloss.report.arm_table import Measure, kept_comparisons, notes_on
 from sketchloss.report.tables import PAPER_DATA, format_p, markdown_table, paper_cell, paper_heading
 from sketchloss.statistics import Spread, format_spread
@@ -29,8 +30,6 @@ PAPER: dict[str, dict[str, tuple[float, float | None]]] = {
     "attention+tuning": {"intra": (0.132, 0.012), "inter": (1.000, 0.041), "ratio": (7.59, None)},
 }
 CSV_HEADER = ("arm", "quantity", "mean", "deviation", "seeds", "p_against_tuning", "paper_mean", "paper_deviation")
-# What makes an arm's weights; the others need none of their own.
-_FLAGS = {"tuning": "--tuning", "attention+tuning": "--attention-tuning"}
 
 
 def separation_report(results: dict[str, Any]) -> str:
@@ -45,7 +44,7 @@ def separation_rows(results: dict[str, Any]) -> list[tuple[object, ...]]:
     for arm, of_arm in results["arms"].items():
         for name in QUANTITIES:
             found = of_arm["spread"][name] or {"mean": None, "deviation": None}
-            paper = PAPER[arm].get(name, (None, None))
+            paper = PAPER.get(arm, {}).get(name, (None, None))
             p = (of_arm["against_tuning"].get(name) or {}).get("p")
             rows.append((arm, name, found["mean"], found["deviation"], len(of_arm["runs"]), p, *paper))
     return rows
@@ -67,7 +66,7 @@ def measures(sketches: int) -> list[Measure]:
 
 
 def mark(name: str, of_arm: dict[str, Any]) -> str:
-    """Return * where an arm's quantity is better than that of `tuning`, † where worse, else nothing."""
+    """Return * where an arm's quantity is better than the reference's, † where worse, else nothing."""
     compared = of_arm["against_tuning"].get(name)
     return Comparison(**compared).mark(greater_is_better=not name.endswith("intra")) if compared else ""
 
@@ -99,7 +98,14 @@ def _digits(distance: float) -> int:
     return max(3, 2 - math.floor(math.log10(distance))) if distance > 0 else 3
 
 
+def paper_ratio(arm: str) -> float | None:
+    """Return the paper's ratio of an arm, None of one that is not the paper's."""
+    return PAPER[arm]["ratio"][0] if arm in PAPER else None
+
+
 def _paper_cells(arm: str) -> list[str]:
+    if arm not in PAPER:
+        return ["-", "-", "-"]
     return [
         paper_cell(f"{mean:.2f}" if deviation is None else format_spread(Spread(mean, deviation, 5), digits=3))
         for mean, deviation in PAPER[arm].values()
@@ -138,8 +144,8 @@ def _notes(results: dict[str, Any]) -> Iterator[str]:
     if results["seeds"] == 1:
         yield "One seed: no ±, no p."
     for arm in results["left_out"]:
-        reason = f"no weights given ({_FLAGS[arm]})" if results["heads"] is None else "not in the run of the heads"
-        yield f"{arm}: left out, {reason}{'; so there is no t-test' if arm == 'tuning' else ''}."
+        reason = f"no weights given ({ARMS[arm].flag})" if results["heads"] is None else "not in the run of the heads"
+        yield f"{arm}: left out, {reason}{'; so there is no t-test' if arm == REFERENCE else ''}."
     if results["heads"] is not None and results["part"] == "whole":
         yield "The heads were trained on most of these sketches; --part held-out measures those that they never saw."
     if results["singletons"]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from sketchloss.data.names import short_name
+from sketchloss.networks.arms import ARMS
 from sketchloss.report.tables import markdown_table, paper_cell, paper_heading
 from sketchloss.statistics import Spread, format_spread
 
@@ -171,6 +172,6 @@ def _notes(results: dict[str, Any]) -> Iterator[str]:
     ratio = " : ".join(f"{balance[name]:g}" for name in ("content_weight", "style_weight", "variation_weight"))
     yield f"content : style : total variation = {ratio}, balance {balance['balance']}."
     yield from (f"{arm}: the weights {short_name(weights)}." for arm, weights in results["weights"].items())
-    for arm in ("tuning", "attention+tuning"):
-        if arm not in results["weights"] and not results.get("only"):
-            yield f"{arm}: left out, no weights given (--{arm.replace('+', '-')})."
+    for arm in ARMS.values():
+        if arm.name not in results["weights"] and not results.get("only"):
+            yield f"{arm.name}: left out, no weights given ({arm.flag})."

@@ -44,6 +44,8 @@ class Cell:
     headline: Callable[[Mapping[str, Any]], str] = field(default=lambda _: "")
     """A result in a few words."""
     arm: str = ""
+    place: int = 0
+    """Of its arm in tables."""
     seed: int = 0
     source: str = ""
     """The set that it measures, if there are several."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch._subclasses.fake_tensor import unset_fake_temporarily
 
 from sketchloss.networks.backbone import Backbone
 from sketchloss.networks.weights import load_backbone
@@ -17,7 +18,8 @@ class Network:
     """A network whose arithmetic is counted, which weights do not change."""
 
     weights: str
-    attention: bool
+    attention: bool | None
+    """None: as its weights have it."""
     downsample: str
 
     @property
@@ -27,13 +29,16 @@ class Network:
 
     def build(self, **settings: Any) -> Backbone:
         """Return it untrained, with these settings changed."""
-        like = _like(self)
-        return type(like)(replace(like.config, **settings))
+        with unset_fake_temporarily():  # weights cannot be read where tensors have no contents
+            like = _like(self)
+        return type(like)(replace(like.config, **like.check_settings(settings)))
 
 
 @cache
 def _like(network: Network) -> Backbone:
-    settings: dict[str, Any] = {"attention": network.attention, "downsample": network.downsample, "classes": ()}
+    settings: dict[str, Any] = {"downsample": network.downsample, "classes": ()}
+    if network.attention is not None:
+        settings["attention"] = network.attention
     try:
         return load_backbone(network.weights, **settings)
     except (OSError, ValueError):  # not here: the paper's network is counted

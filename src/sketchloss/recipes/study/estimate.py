@@ -17,15 +17,18 @@ from sketchloss.models.embedder import Embedder, EmbedderConfig
 from sketchloss.models.stylizer import Stylizer, StylizerConfig
 from sketchloss.networks.arms import ARMS
 from sketchloss.networks.backbone import freeze
+from sketchloss.networks.own_layers import content_layer_for, layers_for
 from sketchloss.recipes.study.cells import Cell, CellStore
 from sketchloss.recipes.study.counted import Network, count_forward, feature_shape, tuning_memory
 from sketchloss.recipes.study.device_speed import HERE, Speed, speed_of
 from sketchloss.recipes.study.offline import offline
-from sketchloss.recipes.study.plan import plan_cells
+from sketchloss.recipes.study.plan import plan_cells, start_of
 from sketchloss.recipes.study.running import CELLS, format_seconds
 from sketchloss.recipes.study.settings import PARTS, Study
+from sketchloss.report.lora_table import PLAIN
 from sketchloss.report.tables import markdown_table
 from sketchloss.training.resources import count_multiply_adds, peak_training_memory
+from sketchloss.training.sizes import StepSizes
 
 #: Published counts of data sets, for a plan made where they are not: pictures and classes.
 PUBLISHED = {"songweig/imagenet_sketch": (50_889, 1_000), "detection-datasets/coco": (118_288, 0)}
@@ -180,18 +183,24 @@ def load_of(config: Study, cell: Cell) -> Load:
         case "tuning" | "ablation":
             return _tuning_load(settings)
         case "retrieval":
-            return _retrieval_load(config, settings)
+            return _retrieval_load(network_of(config, cell), settings)
         case "style":
-            return _style_load(cell.arm, settings)
+            return _style_load(network_of(config, cell), settings)
         case "lora":
-            return _lora_load(cell.arm, settings)
+            return _lora_load(None if cell.arm == PLAIN else network_of(config, cell), settings)
         case "probe":
             images = settings["drawings"] * PROBE_EDITS
-            network = Network(config.weights, ARMS[cell.arm].attention, config.downsample)
-            forward = count_forward(network, settings["image_size"])
+            forward = count_forward(network_of(config, cell), settings["image_size"])
             return Load(images * 2 * forward, precision="no")
         case _:
             return Load(0.0)
+
+
+def network_of(config: Study, cell: Cell) -> Network:
+    """Return the network of a cell's arm."""
+    arm = config.entries()[cell.arm]
+    attention = None if arm.gates == "any" else arm.gates != "none"
+    return Network(start_of(config, arm, cell.seed), attention, config.downsample)
 
 
 #: Pictures that a probe looks at for each drawing, about.
@@ -205,17 +214,19 @@ def _tuning_load(settings: dict[str, Any]) -> Load:
     # At least one of a class is held out, and no class wholly.
     train = count - classes * min(max(1, round(count / classes * settings["held_out"])), max(1, count // classes - 1))
     steps = settings["epochs"] * math.ceil(train / settings["batch_size"])
-    network = Network(settings["weights"], ARMS[settings["arm"]].attention, settings["downsample"])
-    size = settings["image_size"]
-    arithmetic = 3 * train * settings["epochs"] * count_forward(network, size)
+    network = Network(settings["weights"], ARMS[settings["arm"]].gates != "none", settings["downsample"])
+    sizes = StepSizes(tuple(settings["image_sizes"]), settings["size_shares"] and tuple(settings["size_shares"]))
+    an_image = math.fsum(
+        share * count_forward(network, size) for size, share in zip(sizes.sizes, sizes.shares, strict=True)
+    )
+    arithmetic = 3 * train * settings["epochs"] * an_image
     trained = (settings["head"], classes, settings["batch_size"], settings["precision"])
-    memory = partial(tuning_memory, network, size, *trained)
+    memory = partial(tuning_memory, network, max(sizes.sizes), *trained)
     return Load(arithmetic, steps, memory, assumed, settings["precision"])
 
 
-def _retrieval_load(config: Study, settings: dict[str, Any]) -> Load:
+def _retrieval_load(network: Network, settings: dict[str, Any]) -> Load:
     count, classes, assumed = _count(settings["data"], settings["per_class"], settings["seed"])
-    network = Network(settings["photo"], ARMS[settings["only"][0]].attention, config.downsample)
     forward = count_forward(network, settings["image_size"], (settings["layer"],))
     channels, *sides = feature_shape(network, settings["image_size"], settings["layer"])
     numbers = channels * math.prod(min(settings["grid"], side) for side in sides)
@@ -225,37 +236,32 @@ def _retrieval_load(config: Study, settings: dict[str, Any]) -> Load:
     return Load(count * (forward + 3 * weights * settings["epochs"]), None, None, assumed, settings["precision"])
 
 
-def _style_load(arm: str, settings: dict[str, Any]) -> Load:
+def _style_load(network: Network, settings: dict[str, Any]) -> Load:
     photos, assumed = settings["limit"], ""
     if photos is None:
         photos, _, assumed = _count(settings["content"], None, settings["seed"], photos=True)
     batch, size = settings["batch_size"], settings["image_size"]
     steps = settings["steps"] or settings["epochs"] * math.ceil(photos / batch)
-    network = Network(settings["photo"], ARMS[arm].attention, settings["downsample"])
     stylizer = _stylizer(settings["width"], settings["blocks"], size)
     # The network and the loss of what it draws, there and back; the loss network's own weights get no gradient.
-    compared = tuple(settings["style_layers"])
-    an_image = (
-        3 * stylizer
-        + 2 * count_forward(network, size, compared)
-        + count_forward(network, size, (settings["content_layer"],))
-    )
+    compared = layers_for(network.build(), tuple(settings["style_layers"]))
+    content = content_layer_for(network.build(), settings["content_layer"])
+    an_image = 3 * stylizer + 2 * count_forward(network, size, compared) + count_forward(network, size, (content,))
     memory = partial(_style_memory, settings["width"], settings["blocks"], network, size, compared, batch)
     return Load(steps * batch * an_image, steps, memory, assumed, settings["precision"])
 
 
-def _lora_load(arm: str, settings: dict[str, Any]) -> Load:
+def _lora_load(network: Network | None, settings: dict[str, Any]) -> Load:
     count, classes, assumed = _count(settings["data"], settings["per_class"], settings["seed"])
     held = classes * max(1, round(count / classes * settings["held_out"])) if settings["held_out"] else 0
     batch = settings["batch_size"] * settings["accumulate"]
     steps = settings["steps"] or settings["epochs"] * math.ceil((count - held) / batch)
     unet, decoder = _diffusion(settings["base"], settings["image_size"])
     perceptual = 0.0
-    if arm in ARMS:
+    if network is not None:
         share = 1.0 if settings["gate"] == "none" else 0.25  # of the timesteps, those with an SNR of 3 and more
         size = round(settings["image_size"] * settings["decoded_part"])
-        network = Network(settings["photo"], ARMS[arm].attention, settings["downsample"])
-        seen = count_forward(network, size, tuple(settings["layers"]))
+        seen = count_forward(network, size, layers_for(network.build(), tuple(settings["layers"])))
         perceptual = share * (4 * decoder * settings["decoded_part"] ** 2 + 3 * seen)
     # Every class is drawn, with guidance, that is in two passes a step of the denoising.
     drawing = classes * settings["drawings"] * (2 * settings["drawing_steps"] * unet + decoder)

@@ -6,24 +6,23 @@ from typing import Any
 
 from sketchloss.data.ignorable import CHANGES
 from sketchloss.data.names import short_name
-from sketchloss.networks.arms import ARMS
+from sketchloss.networks.arms import Arm
+from sketchloss.recipes.study.arms import describe
 from sketchloss.recipes.study.cells import Cell, CellStore
 from sketchloss.recipes.study.settings import Part
 from sketchloss.report.arm_table import Measure, keep_comparisons
-from sketchloss.report.lora_table import PLAIN
 from sketchloss.statistics import spread
 
 Results = dict[str, Any]
 #: Row -> measure -> seed -> value.
 Table = dict[str, dict[str, dict[int, float]]]
-TUNED_HERE = "tuned in this study, anew for each seed"
+TUNED_HERE = "in this study, anew for each seed"
 
 
 def done(store: CellStore, part: Part, **fields: Any) -> list[tuple[Cell, Results]]:
     """Return the cells of a part that are done, with their results, in the order of the arms and then of the seeds."""
-    order = {arm: number for number, arm in enumerate((*ARMS, PLAIN))}
     found = [cell for cell in store if cell.part == part and all(getattr(cell, k) == v for k, v in fields.items())]
-    found.sort(key=lambda cell: (order.get(cell.arm, -1), cell.seed))
+    found.sort(key=lambda cell: (cell.place, cell.seed))
     return [(cell, store.result(cell.name)) for cell in found if store.state(cell.name) == "done"]
 
 
@@ -51,36 +50,41 @@ def least_count(store: CellStore, part: Part, count: str, **fields: Any) -> int 
     return min(counts, default=0) or None
 
 
-def merge_retrieval(store: CellStore, source: str) -> Results | None:
+def merge_retrieval(store: CellStore, source: str, arms: Mapping[str, Arm]) -> Results | None:
     """Return Table 3 of one set as `sketchloss retrieval` has it, or None if no cell of it is done."""
     from sketchloss.report.retrieval_table import MEASURES, measures
 
     cells = done(store, "retrieval", source=source)
-    merged = _merge_arms(cells, MEASURES, measures(min((found["queries"] for _, found in cells), default=0)))
+    merged = _merge_arms(cells, arms, MEASURES, measures(min((found["queries"] for _, found in cells), default=0)))
     differ = "Seeds differ in the tuned weights, the sketches, the split, the head's start and the order."
     return merged and {**merged, "gates_anew": True, "seeds_differ": differ}
 
 
-def merge_separation(store: CellStore, source: str) -> Results | None:
+def merge_separation(store: CellStore, source: str, arms: Mapping[str, Arm]) -> Results | None:
     """Return Table 4 of one set as `sketchloss separation` has it, or None if no cell of it is done."""
     from sketchloss.report.separation_table import QUANTITIES, measures
 
     cells = done(store, "separation", source=source)
     least = min((found["measured"] for _, found in cells), default=0)
-    merged = _merge_arms(cells, tuple(QUANTITIES), measures(least))
+    merged = _merge_arms(cells, arms, tuple(QUANTITIES), measures(least))
     if merged:
         for arm, of_arm in merged["arms"].items():
-            varies = "the sketches, the split and the trained head"
-            if arm in _tuned() or ARMS[arm].attention:
-                varies = f"the {'tuned weights' if arm in _tuned() else 'untrained gates'}, {varies}"
-            of_arm["varies"] = varies if len(of_arm["runs"]) > 1 else None
+            varies = ["the sketches, the split and the trained head"]
+            if arms[arm].gates == "untrained":
+                varies.insert(0, "the untrained gates")
+            elif arms[arm].tuning is not None or len(arms[arm].weights) > 1:
+                varies.insert(0, "the weights" if arms[arm].weights else "the tuned weights")
+            of_arm["varies"] = ", ".join(varies) if len(of_arm["runs"]) > 1 else None
         merged["left_out"] = []
         merged["data"] = source
     return merged
 
 
 def _merge_arms(
-    cells: Sequence[tuple[Cell, Results]], measures: Sequence[str], compared: Sequence[Measure]
+    cells: Sequence[tuple[Cell, Results]],
+    entries: Mapping[str, Arm],
+    measures: Sequence[str],
+    compared: Sequence[Measure],
 ) -> Results | None:
     if not cells:
         return None
@@ -90,9 +94,11 @@ def _merge_arms(
         if cell.arm in arms:
             arms[cell.arm]["runs"] += found["runs"]
         else:  # what is said of one repeat only is said of the first
-            arms[cell.arm] = {**found, "runs": list(found["runs"])}
+            arms[cell.arm] = {**found, "runs": list(found["runs"]), "layer": found.get("layer", "")}
     for arm, of_arm in arms.items():
-        of_arm["weights"] = [TUNED_HERE] if arm in _tuned() else [short_name(name) for name in of_arm["weights"]]
+        entry = entries[arm]
+        of_arm["gates"] = entry.gates
+        of_arm["weights"] = [short_name(name) for name in entry.weights] or [f"{describe(entry)} {TUNED_HERE}"]
         values = {name: _by_seed(of_arm["runs"], name) for name in measures}
         of_arm["spread"] = {
             name: asdict(spread(list(found.values()))) if found else None for name, found in values.items()
@@ -108,10 +114,6 @@ def _by_seed(runs: Iterable[Mapping[str, Any]], name: str) -> dict[int, float]:
     return {run["seed"]: run[name] for run in runs if run[name] is not None}
 
 
-def _tuned() -> set[str]:
-    return {arm for arm, kind in ARMS.items() if kind.tuning}
-
-
 def style_values(store: CellStore, source: str) -> Table:
     """Return Table 1 of one set of pairs: row -> `ssim` and the names of distances -> seed -> value."""
     table: Table = {}
@@ -122,7 +124,7 @@ def style_values(store: CellStore, source: str) -> Table:
                 values.setdefault("ssim", {})[cell.seed] = found["ssim"]["mean"]
             for distance in found["distances"]:
                 values.setdefault(distance["name"], {})[cell.seed] = distance["value"]
-    return _references_last(table)
+    return _references_last(table, store)
 
 
 def average_style(tables: Sequence[Table]) -> Table:
@@ -151,7 +153,7 @@ def lora_values(store: CellStore) -> Table:
                 values.setdefault("clip", {})[cell.seed] = runs[0]["clip"]["mean"]
             for distance in runs[0]["distances"]:
                 values.setdefault(distance["name"], {})[cell.seed] = distance["value"]
-    return _references_last(table)
+    return _references_last(table, store)
 
 
 def merge_probe(store: CellStore) -> Results | None:
@@ -202,9 +204,10 @@ def probe_counts(merged: Results) -> dict[str, int]:
     return counts
 
 
-def _references_last(table: Table) -> Table:
+def _references_last(table: Table, store: CellStore) -> Table:
     """Put rows that are no arm at the end; of these one value is enough, since no seed changes them."""
-    trained = {row: found for row, found in table.items() if row in ARMS or row == PLAIN}
+    arms = {cell.arm for cell in store}
+    trained = {row: found for row, found in table.items() if row in arms}
     references = {
         row: {name: dict(list(values.items())[:1]) for name, values in found.items()}
         for row, found in table.items()

@@ -15,7 +15,7 @@ from sketchloss.data.names import short_name
 from sketchloss.data.sources import open_sketches, split_sources
 from sketchloss.features import embed_sketches
 from sketchloss.loss import DEFAULT_METRIC
-from sketchloss.networks.arms import ARMS
+from sketchloss.networks.arms import ARMS, Arm, read_arms
 from sketchloss.networks.attention import GateInit
 from sketchloss.networks.backbone import Backbone
 from sketchloss.networks.weights import load_backbone, weights_digest
@@ -37,7 +37,6 @@ from sketchloss.report.lora_table import PLAIN
 from sketchloss.separation import separation
 from sketchloss.tap_distance import VERSIONS
 
-TUNED = tuple(arm for arm, kind in ARMS.items() if kind.tuning)
 REFERENCE = "as the study"
 #: What of a config does not decide a result, or is said by a cell's needs.
 _FREE = frozenset(
@@ -67,8 +66,9 @@ def check_sizes(config: Study) -> None:
     Raises:
         ValueError: naming the setting and the pixels that are needed.
     """
-    network = _network(config.weights)
-    embedded, deepest = (network.minimum_size((layer,)) for layer in (network.embedding_layer, network.taps[-1]))
+    networks = [_network(start_of(config, arm)) for arm in config.entries().values()]
+    embedded = max(network.minimum_size((network.embedding_layer,)) for network in networks)
+    deepest = max(network.minimum_size((network.taps[-1],)) for network in networks)
     # note: a retrieval head and the paper's classifier see the deepest layer, the other parts the embedding's.
     sizes = {"image_size": deepest if config.does("retrieval") or config.does("separation") else embedded}
     if config.does("ablation"):
@@ -79,23 +79,56 @@ def check_sizes(config: Study) -> None:
             raise ValueError(f"{name} is {value}: it must be {least} pixels or more")
 
 
+def further_tunings(config: Study) -> list[Finetune]:
+    """Return how the first seed of each further arm is tuned that the study tunes.
+
+    Raises:
+        ValueError: for settings that do not go together, naming the arm.
+    """
+    found = []
+    for arm in filter(_is_tuned, config.further().values()):
+        try:
+            found.append(Finetune(out=config.out, **_finetune(config, arm, config.seed)))
+        except ValueError as error:
+            raise ValueError(f"arm {arm.name}: {error}") from None
+    return found
+
+
 # Weights -------------------------------------------------------------------------------------------------------------
 
 
-def _weights_needed(arm: str, seed: int) -> tuple[str, ...]:
-    return (_tuning_name(arm, seed),) if arm in TUNED else ()
+def _is_tuned(arm: Arm) -> bool:
+    """Tell whether the study tunes it."""
+    return arm.tuning is not None
 
 
-def _arm_settings(config: Study, arm: str, seed: int) -> dict[str, Any]:
+def start_of(config: Study, arm: Arm, seed: int | None = None) -> str:
+    """Return the weights that an arm has, or that its tuning starts from."""
+    if arm.tuning is not None:
+        return arm.tuning.get("weights", config.weights)
+    return arm.weights_of(0 if seed is None else seed - config.seed)
+
+
+def _weights_needed(arm: Arm, seed: int) -> tuple[str, ...]:
+    return (_tuning_name(arm.name, seed),) if _is_tuned(arm) else ()
+
+
+def _arm_settings(config: Study, arm: Arm, seed: int) -> dict[str, Any]:
     """Return the settings of `ArmWeights` for one arm, but for the folder of its tuned weights."""
-    return {"only": (arm,), "photo": config.weights, "downsample": config.downsample, "seed": seed}
+    given = {} if _is_tuned(arm) else arm.settings(start_of(config, arm, seed))
+    return {"only": (arm.name,), "photo": config.weights, "downsample": config.downsample, "seed": seed, **given}
 
 
-def _arm_paths(arm: str, seed: int, needs: Mapping[str, Path]) -> dict[str, Any]:
-    if arm not in TUNED:
-        return {"tuning": (), "attention_tuning": ()}
-    tuned = (str(needs[_tuning_name(arm, seed)]),)
-    return {"tuning": () if ARMS[arm].attention else tuned, "attention_tuning": tuned if ARMS[arm].attention else ()}
+def _arm_paths(arm: Arm, seed: int, needs: Mapping[str, Path]) -> dict[str, Any]:
+    """Return the settings that name tuned weights."""
+    tuned = arm.settings(str(needs[_tuning_name(arm.name, seed)])) if _is_tuned(arm) else {}
+    return {"tuning": (), "attention_tuning": (), **tuned}
+
+
+def _of(config: Study, arm: str, seed: int, source: str = "") -> dict[str, Any]:
+    """Return whose a cell is."""
+    names = [*config.entries(), PLAIN]
+    return {"arm": arm, "place": names.index(arm), "seed": seed, "source": source}
 
 
 # Tuning --------------------------------------------------------------------------------------------------------------
@@ -107,25 +140,28 @@ def _tuning_name(arm: str, seed: int) -> str:
 
 def _tuning_cells(config: Study) -> Iterator[Cell]:
     for seed in config.all_seeds():
-        for arm in TUNED:
-            yield _tuning_cell(config, _tuning_name(arm, seed), "tuning", _finetune(config, arm, seed))
+        for arm in filter(_is_tuned, config.entries().values()):
+            name = _tuning_name(arm.name, seed)
+            yield _tuning_cell(config, name, "tuning", _finetune(config, arm, seed), arm.name)
 
 
-def _finetune(config: Study, arm: str, seed: int, **changes: Any) -> dict[str, Any]:
+def _finetune(config: Study, arm: Arm, seed: int, **changes: Any) -> dict[str, Any]:
     """Return the settings of `sketchloss finetune` but for its folder."""
+    tuning = arm.tuning or {}
     settings = {
         **FINETUNE_PRESETS[config.tuning_preset],
         **{name: getattr(config, name) for name in ("data", "leave_out", "weights", "downsample", "gate_init")},
         **{name: getattr(config, name) for name in ("image_size", "per_class", "held_out", "epochs", "batch_size")},
         **({"lr": config.lr} if config.lr else {}),
-        **{"arm": arm, "seed": seed},
+        "seed": seed,
+        **tuning,
         **changes,
     }
     # At one size, so that cells cost what `estimate.py` says.
-    return {**settings, "image_sizes": (settings["image_size"],)}
+    return {**settings, "image_sizes": tuning.get("image_sizes", (settings["image_size"],))}
 
 
-def _tuning_cell(config: Study, name: str, part: str, settings: dict[str, Any]) -> Cell:
+def _tuning_cell(config: Study, name: str, part: str, settings: dict[str, Any], arm: str) -> Cell:
     def compute(run: Path, _: Mapping[str, Path]) -> dict[str, Any]:
         found = finetune(Finetune(out=run, resume=(run / "config.json").is_file(), **settings))
         metrics = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
@@ -147,8 +183,7 @@ def _tuning_cell(config: Study, name: str, part: str, settings: dict[str, Any]) 
     return Cell(
         *(name, part, compute, _decisive(Finetune, settings)),
         headline=lambda found: f"validation top-1 {found['validation_accuracy']:.1%}",
-        arm=settings["arm"],
-        seed=settings["seed"],
+        **_of(config, arm, settings["seed"]),
     )
 
 
@@ -178,11 +213,11 @@ def _retrieval_name(source: str, arm: str, seed: int) -> str:
 def _retrieval_cells(config: Study) -> Iterator[Cell]:
     for source in config.measured_sets():
         for seed in config.all_seeds():
-            for arm in ARMS:
+            for arm in config.entries().values():
                 yield _retrieval_cell(config, source, arm, seed)
 
 
-def _retrieval_cell(config: Study, source: str, arm: str, seed: int) -> Cell:
+def _retrieval_cell(config: Study, source: str, arm: Arm, seed: int) -> Cell:
     settings = {
         **RETRIEVAL_PRESETS[config.retrieval_preset],
         **{"data": source, "image_size": config.image_size, "per_class": config.per_class, "seeds": 1},
@@ -195,10 +230,11 @@ def _retrieval_cell(config: Study, source: str, arm: str, seed: int) -> Cell:
         return retrieval(Retrieval(**settings, **where))
 
     return Cell(
-        *(_retrieval_name(source, arm, seed), "retrieval", compute, _decisive(Retrieval, settings)),
+        *(_retrieval_name(source, arm.name, seed), "retrieval", compute),
+        _decisive(Retrieval, settings, start_of(config, arm, seed)),
         needs=_weights_needed(arm, seed),
-        headline=lambda found: f"top-1 {found['arms'][arm]['runs'][0]['top_1']:.1%}",
-        **{"arm": arm, "seed": seed, "source": source},
+        headline=lambda found: f"top-1 {found['arms'][arm.name]['runs'][0]['top_1']:.1%}",
+        **_of(config, arm.name, seed, source),
     )
 
 
@@ -210,22 +246,23 @@ def _feature_cache(run: Path) -> Path:
 def _separation_cells(config: Study) -> Iterator[Cell]:
     for source in config.measured_sets():
         for seed in config.all_seeds():
-            for arm in ARMS:
-                yield _separation_cell(source, arm, seed)
+            for arm in config.entries().values():
+                yield _separation_cell(config, source, arm, seed)
 
 
-def _separation_cell(source: str, arm: str, seed: int) -> Cell:
-    heads = _retrieval_name(source, arm, seed)
+def _separation_cell(config: Study, source: str, arm: Arm, seed: int) -> Cell:
+    heads = _retrieval_name(source, arm.name, seed)
 
     def compute(run: Path, needs: Mapping[str, Path]) -> dict[str, Any]:
         where: dict[str, Any] = {"out": run, "heads": needs[heads], "cache": _feature_cache(run)}
-        return class_separation(ClassSeparation(only=(arm,), again=run.exists(), **where))  # pyright: ignore[reportArgumentType] - one of ARMS
+        return class_separation(ClassSeparation(only=(arm.name,), again=run.exists(), **where))
 
     return Cell(
-        *(f"separation/{short_name(source)}/{arm}/{seed}", "separation", compute, {"arm": arm, "seed": seed}),
+        *(f"separation/{short_name(source)}/{arm.name}/{seed}", "separation", compute),
+        {"arm": arm.name, "seed": seed},
         needs=(heads, *_weights_needed(arm, seed)),
-        headline=lambda found: f"ratio {found['arms'][arm]['runs'][0]['ratio'] or float('nan'):.2f}",
-        **{"arm": arm, "seed": seed, "source": source},
+        headline=lambda found: f"ratio {found['arms'][arm.name]['runs'][0]['ratio'] or float('nan'):.2f}",
+        **_of(config, arm.name, seed, source),
     )
 
 
@@ -234,30 +271,36 @@ def _separation_cell(source: str, arm: str, seed: int) -> Cell:
 
 def _probe_cells(config: Study) -> Iterator[Cell]:
     for seed in config.all_seeds():
-        for arm in ARMS:
-            # note: the drawings are the same for every seed, and so are untuned weights.
-            if arm in TUNED or seed == config.seed:
+        for arm in config.entries().values():
+            # note: the drawings are the same for every seed, and so are weights that were given once.
+            if _is_tuned(arm) or len(arm.weights) > 1 or seed == config.seed:
                 yield _probe_cell(config, arm, seed)
 
 
-def _probe_cell(config: Study, arm: str, seed: int) -> Cell:
+def _probe_cell(config: Study, arm: Arm, seed: int) -> Cell:
     settings = {
         **PROBE_PRESETS[config.probe_preset],
-        **{"data": config.probed, "triplets": config.triplets, "baselines": arm == "original"},
-        **_arm_settings(config, arm, config.seed),
+        # What is no network is measured once, beside one of the arms.
+        **{"data": config.probed, "triplets": config.triplets, "baselines": arm.name == [*ARMS][-1]},
+        **_arm_settings(config, arm, seed),
+        "seed": config.seed,
     }
     # note: what the loss is by default decides a result, too, and so do the metrics that the chosen one is one of.
-    default = [*_network(config.weights).default_layers, DEFAULT_METRIC]
-    decisive = {**_decisive(Probe, settings), "default": default, "metrics": VERSIONS}
+    start = start_of(config, arm, seed)
+    default = [*_network(start).default_layers, DEFAULT_METRIC]
+    decisive = {**_decisive(Probe, settings, start), "default": default, "metrics": VERSIONS}
 
     def compute(run: Path, needs: Mapping[str, Path]) -> dict[str, Any]:
         return probe(Probe(**settings, out=run, again=run.exists(), **_arm_paths(arm, seed, needs)))
 
+    def headline(found: Mapping[str, Any]) -> str:
+        return f"score {next(row for row in found['rows'] if row['arm'] == arm.name)['report']['score']:.3f}"
+
     return Cell(
-        *(f"probe/{arm}/{seed}", "probe", compute, decisive),
+        *(f"probe/{arm.name}/{seed}", "probe", compute, decisive),
         needs=_weights_needed(arm, seed),
-        headline=lambda found: f"score {next(r for r in found['rows'] if r['arm'] == arm)['report']['score']:.3f}",
-        **{"arm": arm, "seed": seed},
+        headline=headline,
+        **_of(config, arm.name, seed),
     )
 
 
@@ -267,11 +310,11 @@ def _probe_cell(config: Study, arm: str, seed: int) -> Cell:
 def _style_cells(config: Study) -> Iterator[Cell]:
     for seed in config.all_seeds(config.generator_seeds):
         for source in config.sets:
-            for arm in ARMS:
+            for arm in config.entries().values():
                 yield _style_cell(config, source, arm, seed)
 
 
-def _style_cell(config: Study, source: str, arm: str, seed: int) -> Cell:
+def _style_cell(config: Study, source: str, arm: Arm, seed: int) -> Cell:
     sizes = {"steps": config.drawing_steps, "image_size": config.drawing_size}
     settings = {
         **STYLE_PRESETS[config.style_preset],
@@ -285,10 +328,10 @@ def _style_cell(config: Study, source: str, arm: str, seed: int) -> Cell:
         return style_table(StyleTable(**settings, **where))
 
     return Cell(
-        *(f"style/{short_name(source)}/{arm}/{seed}", "style", compute, _decisive(StyleTable, settings)),
+        *(f"style/{short_name(source)}/{arm.name}/{seed}", "style", compute, _decisive(StyleTable, settings)),
         needs=_weights_needed(arm, seed),
-        headline=lambda found: f"SSIM {found['sets'][source]['rows'][arm]['ssim']['mean']:.3f}",
-        **{"arm": arm, "seed": seed, "source": source},
+        headline=lambda found: f"SSIM {found['sets'][source]['rows'][arm.name]['ssim']['mean']:.3f}",
+        **_of(config, arm.name, seed, source),
     )
 
 
@@ -301,13 +344,16 @@ def _lora_name(arm: str, seed: int) -> str:
 
 def _lora_cells(config: Study) -> Iterator[Cell]:
     for seed in config.all_seeds(config.generator_seeds):
-        for arm in (PLAIN, *ARMS):  # the first trains the judge for all
+        for arm in (None, *config.entries().values()):  # the first trains the judge for all
             yield _lora_cell(config, arm, seed)
 
 
-def _lora_cell(config: Study, arm: str, seed: int) -> Cell:
+def _lora_cell(config: Study, arm: Arm | None, seed: int) -> Cell:
+    """Return the cell of an arm, or of no perceptual term."""
+    arm = arm or Arm(name=PLAIN, option="photo", weights=(config.weights,))
+    name = _lora_name(arm.name, seed)
     judged_by = _lora_name(PLAIN, config.seed)
-    is_judge = (arm, seed) == (PLAIN, config.seed)
+    is_judge = name == judged_by
     settings = {
         **LORA_PRESETS[config.lora_preset],
         **{"data": config.taught, "base": config.base, "inception": config.inception, "clip_model": config.clip_model},
@@ -322,10 +368,10 @@ def _lora_cell(config: Study, arm: str, seed: int) -> Cell:
         return lora_table(LoraTable(**settings, **where))
 
     return Cell(
-        *(_lora_name(arm, seed), "lora", compute, _decisive(LoraTable, settings)),
+        *(name, "lora", compute, _decisive(LoraTable, settings)),
         needs=(*_weights_needed(arm, seed), *(() if is_judge else (judged_by,))),
-        headline=lambda found: f"class accuracy {found['rows'][arm][0]['class_accuracy']:.1%}",
-        **{"arm": arm, "seed": seed},
+        headline=lambda found: f"class accuracy {found['rows'][arm.name][0]['class_accuracy']:.1%}",
+        **_of(config, arm.name, seed),
     )
 
 
@@ -361,18 +407,24 @@ def _ablation_cells(config: Study) -> Iterator[Cell]:
     }
     for seed in config.all_seeds(config.ablation_seeds):
         for variant, changes in ablation_variants(config).items():
-            for arm in TUNED:
-                if ARMS[arm].attention or not {"gate_init", "downsample"} & set(changes):
+            for arm in filter(_is_tuned, ARMS.values()):
+                if arm.gates == "trained" or not {"gate_init", "downsample"} & set(changes):
                     settings = _finetune(config, arm, seed, **smaller, **changes)
-                    cell = _tuning_cell(config, f"ablation/{variant}/{arm}/{seed}", "ablation", settings)
+                    cell = _tuning_cell(config, f"ablation/{variant}/{arm.name}/{seed}", "ablation", settings, arm.name)
                     yield dataclasses.replace(cell, source=variant)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-def _decisive(recipe: type, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return every setting of a recipe that decides its result, defaults included, JSON-ready."""
+def _decisive(recipe: type, settings: Mapping[str, Any], start: str = "") -> dict[str, Any]:
+    """Return every setting of a recipe that decides its result, defaults included, JSON-ready.
+
+    Args:
+        recipe: its dataclass.
+        settings: those that are not its defaults.
+        start: weights of the network that is measured.
+    """
     found = {}
     for item in dataclasses.fields(recipe):
         if item.name in _FREE:
@@ -384,17 +436,19 @@ def _decisive(recipe: type, settings: Mapping[str, Any]) -> dict[str, Any]:
         else:
             assert item.default_factory is not dataclasses.MISSING, f"{recipe.__name__} needs {item.name}"
             found[item.name] = item.default_factory()
-    for name, (weights, own) in _OWN_LAYERS.items():
+    if found.get("arm") == ():  # so that cells from before there were further arms are found
+        del found["arm"]
+    for name, own in _OWN_LAYERS.items():
         if name in found and not found[name]:
-            found[name] = own(_network(found[weights][0] if weights == "extractors" else found[weights]))
+            found[name] = own(_network(found["extractors"][0] if name == "extractor_layer" else start))
     return json.loads(json.dumps({**found, "files": _fingerprints(found)}, default=str))
 
 
-#: Settings that name layers, by default the network's own: which setting names the network, and which layers they are.
-_OWN_LAYERS: dict[str, tuple[str, Callable[[Backbone], Any]]] = {
-    "layer": ("photo", lambda network: network.taps[-1]),
-    "taps": ("photo", lambda network: network.stages),
-    "extractor_layer": ("extractors", lambda network: network.embedding_layer),
+#: Settings that name layers, by default the network's own, and which layers these are.
+_OWN_LAYERS: dict[str, Callable[[Backbone], Any]] = {
+    "layer": lambda network: network.taps[-1],
+    "taps": lambda network: network.stages,
+    "extractor_layer": lambda network: network.embedding_layer,
 }
 
 
@@ -422,6 +476,9 @@ def _fingerprints(settings: Mapping[str, Any]) -> dict[str, str]:
             found[name] = " ".join(_weights_fingerprint(str(source)) for source in sources)
             continue
         found[name] = " ".join(_files_fingerprint(str(part)) for source in sources for part in split_sources(source))
+    if isinstance(arms := settings.get("arm"), tuple):
+        given = [weights for arm in read_arms(arms).values() for weights in arm.weights]
+        found["arm"] = " ".join(map(_weights_fingerprint, given))
     return found
 
 

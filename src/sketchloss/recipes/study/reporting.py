@@ -25,6 +25,8 @@ from sketchloss.comparison import (
 from sketchloss.data.names import short_name
 from sketchloss.data.sources import split_sources
 from sketchloss.files import write_atomic, write_json
+from sketchloss.networks.arms import CLAIMS
+from sketchloss.recipes.study.arms import describe
 from sketchloss.recipes.study.cells import RUN, CellStore
 from sketchloss.recipes.study.figures import draw_prompts, draw_stylized
 from sketchloss.recipes.study.merging import (
@@ -119,6 +121,9 @@ def _opening(config: Study, results: Mapping[str, Any]) -> Iterator[str]:
         f"{format_seconds(results['seconds']['all cells'])} of computing. Smaller than the paper where the last "
         "section says so."
     )
+    if further := config.further().values():
+        said = "; ".join(f"{arm.name}, {describe(arm)}" for arm in further)
+        yield f"Beside the paper's arms: {said}. The paper claims nothing of these."
 
 
 def _in_short(results: Mapping[str, Any]) -> Iterator[str]:
@@ -169,7 +174,6 @@ _CLAIMS = {
     "style": ("ssim", False, "photo to sketch, SSIM"),
     "lora": ("class_accuracy", True, "prompt to sketch, class accuracy"),
 }
-_COMPARED = (("attention+tuning", "tuning"), ("attention+tuning", "original"), ("tuning", "original"))
 
 
 def _claims(results: Mapping[str, Any]) -> Iterator[_Claim]:
@@ -177,7 +181,7 @@ def _claims(results: Mapping[str, Any]) -> Iterator[_Claim]:
         for source, table in results["tables"].get(name, {}).items():
             where = f"{what}, {short_name(source)}" if source else what
             trials = results["counts"].get(name, {}).get(source)
-            for arm, other in _COMPARED:
+            for arm, other in CLAIMS:
                 one, two = table.get(arm, {}).get(measure), table.get(other, {}).get(measure)
                 if one and two:
                     yield _Claim(where, arm, other, Pairs(one, two, share=share, trials=trials))
@@ -314,7 +318,7 @@ def _lora(config: Study, store: CellStore, results: dict[str, Any]) -> Iterator[
 
 def _retrieval(config: Study, store: CellStore, results: dict[str, Any]) -> Iterator[str]:
     for source in config.measured_sets() if config.does("retrieval") else ():
-        merged = merge_retrieval(store, source)
+        merged = merge_retrieval(store, source, config.entries())
         if merged is None:
             continue
         results["tables"].setdefault("retrieval", {})[source] = values_of_runs(merged, table_3.MEASURES)
@@ -335,7 +339,7 @@ def _retrieval(config: Study, store: CellStore, results: dict[str, Any]) -> Iter
 
 def _separation(config: Study, store: CellStore, results: dict[str, Any]) -> Iterator[str]:
     for source in config.measured_sets():
-        merged = merge_separation(store, source)
+        merged = merge_separation(store, source, config.entries())
         if merged is None:
             continue
         tables = results["tables"].setdefault("separation", {})
@@ -355,7 +359,7 @@ def _separation(config: Study, store: CellStore, results: dict[str, Any]) -> Ite
 
 def _ratios(config: Study, merged: dict[str, Any], source: str, name: str) -> str:
     bars = [
-        RatioBar(arm, Spread(**ratio), table_4.mark("ratio", found), table_4.PAPER[arm]["ratio"][0])
+        RatioBar(arm, Spread(**ratio), table_4.mark("ratio", found), table_4.paper_ratio(arm))
         for arm, found in merged["arms"].items()
         if (ratio := found["spread"]["ratio"])
     ]

@@ -10,7 +10,9 @@ import tyro
 
 from sketchloss.data.names import short_name
 from sketchloss.diffusion.bases import TINY
+from sketchloss.networks.arms import Arm, WeightsPerArm, read_arms
 from sketchloss.networks.attention import GateInit
+from sketchloss.recipes.study.arms import read_tuning
 from sketchloss.recipes.study.device_speed import check_device_speed
 from sketchloss.training.checks import require_positive
 
@@ -23,7 +25,7 @@ DATA_VARIABLE = "SKETCHLOSS_DATA"
 
 @dataclass(frozen=True)
 class Study:
-    """Compare the paper's four arms: every table and figure, over seeds, into one report.
+    """Compare the paper's four arms, and others: every table and figure, over seeds, into one report.
 
     Presets: `demo`, on doodles, minutes on a laptop; `real`, on people's drawings in `$SKETCHLOSS_DATA`, an afternoon
     on two cores; `weekend`, the paper's data and sizes, one GPU and a weekend; `paper`, its whole protocol.
@@ -45,7 +47,12 @@ class Study:
     leave_out: tuple[str, ...] = ()
     """Classes never tuned on; the features' nearest neighbours among them are measured."""
     weights: str = "imagenet"
-    """What all four arms start from."""
+    """What the paper's four arms start from."""
+    arm: tuple[str, ...] = ()
+    """Further arms, after the paper's: `NAME=WEIGHTS` with given weights, one, or one for each seed with commas between
+    them; or `NAME=finetune:SETTING=VALUE,...`, tuned for each seed as the arm `tuning` is, but for these settings of
+    `sketchloss finetune`, as in `contrast=finetune:contrast=0.1`. With gates if `arm=attention+tuning` is among them.
+    Several values of a setting have spaces between them."""
     image_size: int = 64
     """Side of the images in pixels, for tuning, retrieval and separation."""
     per_class: Annotated[int | None, tyro.conf.DisallowNone] = 14
@@ -165,6 +172,19 @@ class Study:
             called = [short_name(source) for source in getattr(self, name)]
             if twice := [place for place in called if called.count(place) > 1]:
                 raise ValueError(f"{name} names two sets called {twice[0]}: rename one's folder, or take one out")
+        for arm in self.further().values():
+            if len(arm.weights) not in (0, 1, self.seeds):
+                count = f"{len(arm.weights)} weights for {self.seeds} seeds"
+                raise ValueError(f"arm {arm.name} has {count}: give one, or one for each seed")
+
+    def further(self) -> dict[str, Arm]:
+        """Return the arms beside the paper's by their names: of given weights, or tuned in the study, without."""
+        return read_arms(self.arm, tune=read_tuning)
+
+    def entries(self) -> dict[str, Arm]:
+        """Return every arm by its name; those that are tuned in the study have no weights."""
+        paper = WeightsPerArm(photo=self.weights, tuning=(), attention_tuning=(), downsample=self.downsample)
+        return paper.entries() | self.further()
 
     def does(self, part: Part) -> bool:
         """Tell whether a part is asked for."""

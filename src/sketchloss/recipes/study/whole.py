@@ -15,9 +15,10 @@ from sketchloss.data.stroke_drawings import open_drawings
 from sketchloss.diffusion.bases import find_base
 from sketchloss.files import contents, read_json, write_json
 from sketchloss.networks.weights import load_backbone
+from sketchloss.recipes.finetune import load_start
 from sketchloss.recipes.study.cells import CellStore
 from sketchloss.recipes.study.estimate import describe_plan
-from sketchloss.recipes.study.plan import check_sizes, plan_cells
+from sketchloss.recipes.study.plan import check_sizes, further_tunings, plan_cells
 from sketchloss.recipes.study.reporting import write_report
 from sketchloss.recipes.study.running import CELLS, find_workplace, run_cells
 from sketchloss.recipes.study.settings import Study
@@ -51,6 +52,7 @@ def study(config: Study) -> dict[str, Any]:
     config = replace(config, out=config.out.absolute())  # cells note paths, and are gone on with from any folder
     workplace = find_workplace()
     check_sizes(config)
+    further_tunings(config)
     if config.dry_run:
         return {"plan": describe_plan(config)} if workplace.rank == 0 else {}
     _check_sources(config, say=print if workplace.rank == 0 else lambda _: None)
@@ -94,6 +96,10 @@ def _check_sources(config: Study, say: Callable[[str], object]) -> None:
         raise ValueError(
             f"weights is {config.weights}, which has attention gates: the arms without need others, such as imagenet"
         )
+    for weights in {weights for arm in config.further().values() for weights in arm.weights}:
+        load_backbone(weights, classes=())
+    for tuning in further_tunings(config):
+        load_start(tuning, classes=())
     if config.does("style"):
         photos = open_photos(config.content, config.image_size)
         say_left_out(config.content, photos.unreadable, photos.passed_over, say=say)
