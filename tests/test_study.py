@@ -457,7 +457,7 @@ def tiny(tmp_path) -> str:
 
 def test_further_arms_are_in_every_table_and_a_changed_setting_redoes_its_arm_alone(config, tiny, capsys):
     arms = (f"tiny={tiny}", "steep=finetune:lr=1e-3,label_smoothing=0")
-    parts = ("retrieval", "separation", "style", "probe")
+    parts = ("retrieval", "separation", "style")
     config = replace(config, seeds=1, only=parts, leave_out=(), arm=arms)
     results = study(config)
     assert [cell["reason"] for cell in results["cells"] if cell["state"] == "failed"] == []
@@ -466,7 +466,6 @@ def test_further_arms_are_in_every_table_and_a_changed_setting_redoes_its_arm_al
     assert list(tables["retrieval"]["doodles"]) == list(tables["separation"]["doodles"]) == names
     assert list(tables["tuning"][""]) == ["attention+tuning", "tuning", "steep"]
     assert list(tables["style"]["doodles?tool=ink"])[:6] == names
-    assert set(names) <= set(tables["probe"]["doodles"])
 
     # what was computed is what was asked for
     (tuned,) = (config.out / CELLS).glob("tuning_steep_0-*/run")
@@ -483,7 +482,7 @@ def test_further_arms_are_in_every_table_and_a_changed_setting_redoes_its_arm_al
     assert "tiny, the weights transformers:resnet; steep, tuned with lr 0.001, label_smoothing 0.0" in text
     assert "- steep: the weights tuned with lr 0.001, label_smoothing 0.0 in this study, anew for each seed." in text
     assert str(config.out.parent) not in text
-    assert len(re.findall(r"^\| (?:tiny|steep) ", text, re.MULTILINE)) >= 9
+    assert len(re.findall(r"^\| (?:tiny|steep) ", text, re.MULTILINE)) >= 7
 
     # again: nothing to do; another setting: that arm's cells and no others
     before = _times(config)
