@@ -16,8 +16,8 @@ from sketchloss.cli import main
 from sketchloss.compare import (
     BATCH_PIXELS,
     Compare,
-    Distance,
     Pair,
+    PairDistance,
     compare,
     match_folders,
     measure,
@@ -292,7 +292,7 @@ def test_the_library_refuses_as_the_command_does(folders):
         compare(Compare(folders / "ours", folders / "ours/one.png"))
     with pytest.raises(ValueError, match="worst is -1"):
         Compare(folders, folders, worst=-1)
-    assert Distance(Pair("x", folders, folders), 0.5, {}).total == 0.5
+    assert PairDistance(Pair("x", folders, folders), 0.5, {}).total == 0.5
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ from sketchloss.images import save_picture
 from sketchloss.lora.adapters import add_lora, save_lora
 from sketchloss.lora.networks import open_networks
 from sketchloss.lora.sampling import draw
-from sketchloss.lora.settings import LoraArm, LoraSettings, open_drawings
+from sketchloss.lora.settings import LoraArm, LoraSettings, open_prompted
 from sketchloss.memory import reuse_freed_memory
 from sketchloss.networks.weights import weights_digest
 from sketchloss.report.figures import draw_curves
@@ -137,7 +137,7 @@ def _latent_diffusion(config: LatentDiffusion, accelerator: Accelerator) -> dict
     balance = Balance(weights, config.balance, reference="noise")
 
     # Data ------------------------------------------------------------------------------------------------------------
-    learnt, held = _part(open_drawings(config, config.data, say), config)
+    learnt, held = _part(open_prompted(config, config.data, say), config)
     pictures = hold_if_small(learnt, workers=config.workers)
     digests = (pixels_digest(part, workers=config.workers) for part in (pictures, held))
     known = hashlib.sha256(json.dumps([*digests, learnt.captions, held.captions]).encode()).hexdigest()

@@ -39,7 +39,7 @@ from sketchloss.images import save_picture, to_picture
 from sketchloss.lora.adapters import find_lora, load_lora
 from sketchloss.lora.networks import open_networks
 from sketchloss.lora.sampling import draw
-from sketchloss.lora.settings import LoraArm, LoraSettings, open_drawings
+from sketchloss.lora.settings import LoraArm, LoraSettings, open_prompted
 from sketchloss.memory import reuse_freed_memory
 from sketchloss.models.judge import Judge, JudgeConfig, load_judge, save_judge
 from sketchloss.networks.arms import ArmWeights
@@ -178,7 +178,7 @@ def _lora_table(config: LoraTable) -> dict[str, Any]:
     scorer = ClipScorer(config.clip_model, device=device) if config.clip_model else None
 
     # Data ------------------------------------------------------------------------------------------------------------
-    opened = open_drawings(config, config.data, print)
+    opened = open_prompted(config, config.data, print)
     if len(opened.classes) < 2:
         raise ValueError(f"{config.data} has no classes to tell apart: give two class folders or more, or a data set")
     if twins := [prompt for prompt in opened.class_prompts if opened.class_prompts.count(prompt) > 1]:
