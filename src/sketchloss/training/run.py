@@ -134,7 +134,15 @@ class Run:
             try:
                 position = read_json(folder / "position.json")
                 self.accelerator.load_state(str(folder))
-            except (SafetensorError, RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
+            except (
+                SafetensorError,
+                RuntimeError,
+                EOFError,
+                OSError,
+                LookupError,
+                ValueError,
+                pickle.UnpicklingError,
+            ) as error:
                 reason = str(error).strip().partition("\n")[0]
                 raise ValueError(f"checkpoint {folder} is damaged ({reason}): start a new run elsewhere") from error
             if not isinstance(position.get("step"), int):
