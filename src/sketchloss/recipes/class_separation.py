@@ -9,7 +9,6 @@ a sketch's nearest neighbour is of its class.
 """
 
 import dataclasses
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -27,7 +26,7 @@ from sketchloss.data.names import short_name
 from sketchloss.data.sources import Sketches, open_sketches
 from sketchloss.embedding_map import choose_sample, map_to_plane
 from sketchloss.features import Precision, cached_features, pixels_digest
-from sketchloss.files import claim_folder, read_json, write_json
+from sketchloss.files import claim_folder, read_json
 from sketchloss.models.embedder import Embedder, load_embedder
 from sketchloss.networks.arms import ARMS, ArmWeights
 from sketchloss.networks.backbone import Backbone
@@ -177,8 +176,7 @@ def _class_separation(config: ClassSeparation) -> dict[str, Any]:
     held = hold_if_small(sketches, workers=config.workers)
     if config.heads is not None:  # else the parts held out would be others
         check_data(config.heads, pixels_digest(held, workers=config.workers))
-    claim_folder(config.out, kind=KIND, made=MADE, again=config.again)
-    write_json(config.out / "config.json", json.loads(json.dumps(asdict(config), default=str)))
+    claim_folder(config.out, kind=KIND, made=MADE, again=config.again, settings=config)
     which = "all of them" if config.part == "whole" else f"{len(parts[0]):,} held out"
     print(f"{config.data}: {len(sketches):,} sketches of {len(sketches.classes)} classes, {which}")
 

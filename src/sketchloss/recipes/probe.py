@@ -10,7 +10,6 @@ the other half, on which nothing was chosen, is what the tables report. How to a
 `sketchloss.probing.probe_distance`.
 """
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -25,7 +24,7 @@ from torch import Tensor
 
 from sketchloss.data.left_out import say_left_out
 from sketchloss.data.stroke_drawings import open_drawings, split_in_halves
-from sketchloss.files import claim_folder, write_json
+from sketchloss.files import claim_folder
 from sketchloss.images import LARGEST_SIDE, fit_square, save_picture, to_tensor
 from sketchloss.networks.arms import ArmWeights
 from sketchloss.networks.weights import load_backbone
@@ -172,8 +171,7 @@ def _probe(config: Probe) -> dict[str, Any]:
     ]
     for family in families:
         _try(family, halves[0], device)
-    claim_folder(config.out, kind=KIND, made=MADE, again=config.again)
-    write_json(config.out / "config.json", json.loads(json.dumps(asdict(config), default=str)))
+    claim_folder(config.out, kind=KIND, made=MADE, again=config.again, settings=config)
     results = _head(config, halves, triplets, len(faults))
     print(f"{config.data}: {results['drawings']} drawings to report, {results['choose_drawings']} to choose by")
 

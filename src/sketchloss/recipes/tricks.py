@@ -9,7 +9,6 @@ is a command of its own beside `sketchloss probe`, because it also takes picture
 sizes at once, and whole distances instead of taps. How to ask a distance in Python: `sketchloss.probing.fooled`.
 """
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -18,7 +17,7 @@ import torch
 import tyro
 
 from sketchloss.data.left_out import say_left_out
-from sketchloss.files import claim_folder, write_json
+from sketchloss.files import claim_folder
 from sketchloss.images import LARGEST_SIDE, save_picture
 from sketchloss.loss import BEFORE_0_2, PAPER_LAYERS, Metric, SketchLoss
 from sketchloss.networks.weights import load_backbone
@@ -130,8 +129,7 @@ def _tricks(config: Tricks) -> dict[str, Any]:
     smallest = min(config.image_sizes)
     tried = [make_tricks(half[0], smallest, count=1, seed=config.seed) for half in halves.values()]
     measure_tricks(distances, tried[0], device=device)
-    claim_folder(config.out, kind=KIND, made=MADE, again=config.again)
-    write_json(config.out / "config.json", json.loads(json.dumps(asdict(config), default=str)))
+    claim_folder(config.out, kind=KIND, made=MADE, again=config.again, settings=config)
 
     # Measuring -------------------------------------------------------------------------------------------------------
     rows: list[dict[str, Any]] = []
