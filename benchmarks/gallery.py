@@ -22,7 +22,7 @@ import torch
 from sketchloss import load_backbone
 from sketchloss.data.doodles import KINDS, doodle
 from sketchloss.gallery.table import PictureTable, Row
-from sketchloss.images import find_pictures, fit_square, read_picture, to_tensor
+from sketchloss.images import find_pictures, fit_square, open_picture, to_tensor
 from sketchloss.report.tables import markdown_table
 
 SIZE = 128
@@ -88,7 +88,7 @@ def embed_drawings(folder: Path | None, count: int, weights: str) -> np.ndarray:
     if folder:
         paths = find_pictures(folder)
         chosen = np.random.default_rng(0).permutation(len(paths))[:count]
-        pictures = (read_picture(paths[index]) for index in chosen)
+        pictures = (open_picture(paths[index]) for index in chosen)
     else:
         pictures = (doodle(KINDS[seed % len(KINDS)], seed).sketch(SIZE) for seed in range(count))
     rows = []

@@ -24,7 +24,7 @@ from sketchloss.data.prompts import make_prompts, readable
 from sketchloss.data.stroke_drawings import open_drawings, split_in_halves
 from sketchloss.diffusion.bases import TINY
 from sketchloss.diffusion.pipeline import load_text_to_image
-from sketchloss.images import fill_square, read_picture, save_picture
+from sketchloss.images import fill_square, open_picture, save_picture
 from sketchloss.lora import load_lora
 from sketchloss.lora.sampling import draw
 from sketchloss.loss import PAPER_LAYERS
@@ -123,7 +123,7 @@ def draw_photos(table: Path, name: str, photos: Sequence[Path]) -> Image.Image:
     """Photos, and what the network of each arm makes of them, at twice the size it was trained at."""
     stylizers = {arm: prepare_stylizer(load_stylizer(table / "runs" / name / arm)) for arm in ARMS}
     side = 2 * next(iter(stylizers.values())).config.image_size
-    pictures = [fill_square(read_picture(photo), side) for photo in photos]
+    pictures = [fill_square(open_picture(photo), side) for photo in photos]
     rows = [[picture, *(stylize(stylizer, picture) for stylizer in stylizers.values())] for picture in pictures]
     return draw_grid(rows, side=144, column_names=("photo", *ARMS))
 

@@ -21,7 +21,7 @@ from page_client import PageClient
 from sketchloss.cli import main
 from sketchloss.compare import Pair, measure
 from sketchloss.data.doodles import doodle
-from sketchloss.images import read_picture
+from sketchloss.images import open_picture
 from sketchloss.loss import SketchLoss
 
 
@@ -54,7 +54,7 @@ def test_compare_gives_what_the_command_gives(client, drawings):
         assert report["distance"] == pytest.approx(expected.total, rel=1e-3)
         assert report["per_tap"] == pytest.approx(expected.per_tap, rel=1e-3)
         assert report["words"]
-        assert read_picture(picture).size == (448, 448)
+        assert open_picture(picture).size == (448, 448)
 
 
 def test_search_finds_the_class_among_doodles_it_has_not_seen(client, drawings):
@@ -70,8 +70,8 @@ def test_search_finds_the_class_among_doodles_it_has_not_seen(client, drawings):
 def test_stylize_keeps_the_size(client, drawings):
     (style, *_) = client.predict(api_name="/styles")
     sketch = client.predict(handle_file(drawings / "photo.png"), style, 128, api_name="/stylize")
-    assert read_picture(sketch).size == (200, 200)
-    assert read_picture(sketch).tobytes() != read_picture(drawings / "photo.png").tobytes()
+    assert open_picture(sketch).size == (200, 200)
+    assert open_picture(sketch).tobytes() != open_picture(drawings / "photo.png").tobytes()
 
 
 def test_a_gallery_of_ones_own_is_nobody_elses(app_url, drawings, tmp_path):

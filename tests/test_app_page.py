@@ -18,7 +18,7 @@ from PIL import Image
 
 from sketchloss.compare import Pair, measure
 from sketchloss.data.doodles import KINDS, Doodle, doodle
-from sketchloss.images import read_picture
+from sketchloss.images import open_picture
 from sketchloss.loss import SketchLoss
 
 SCREENSHOTS = Path(os.environ.get("SKETCHLOSS_SCREENSHOTS", Path(__file__).parents[1] / "screenshots"))
@@ -134,7 +134,7 @@ def test_after_a_bad_upload_no_other_pictures_distance_is_shown(visit, tmp_path)
 
 def _picture(visit: Visit, image) -> np.ndarray:
     data = visit.context.request.get(image.get_attribute("src")).body()
-    return np.asarray(read_picture(data))
+    return np.asarray(open_picture(data))
 
 
 def test_light_drawings_on_dark_paper_are_turned(visit, drawings, tmp_path):
@@ -243,7 +243,7 @@ def test_a_photo_becomes_a_sketch_to_download(visit, drawings, tmp_path):
     with visit.page.expect_download() as waiting:
         visit.page.get_by_role("button", name="Download the sketch").click()
     waiting.value.save_as(tmp_path / "sketch.png")
-    sketch, photo = read_picture(tmp_path / "sketch.png"), read_picture(drawings / "photo.png")
+    sketch, photo = open_picture(tmp_path / "sketch.png"), open_picture(drawings / "photo.png")
     assert sketch.size == photo.size
     assert np.ptp(np.asarray(sketch).astype(int), axis=2).max() == 0  # a pencil has no colour
     assert np.asarray(sketch).std() > 10

@@ -16,15 +16,15 @@ from sketchloss.cli import main
 from sketchloss.compare import (
     BATCH_PIXELS,
     Compare,
-    Distance,
     Pair,
+    PairDistance,
     compare,
     match_folders,
     measure,
     picture_differences,
 )
 from sketchloss.data.doodles import doodle
-from sketchloss.images import fit_square, read_picture, to_tensor
+from sketchloss.images import fit_square, open_picture, to_tensor
 from sketchloss.report.difference import INK_A, INK_B
 
 SIZE = 64
@@ -81,7 +81,7 @@ def folders(tmp_path, monkeypatch):
 
 
 def by_hand(loss: SketchLoss, a, b, size: int = SIZE) -> float:
-    images = [to_tensor(fit_square(read_picture(path), size))[None] for path in (a, b)]
+    images = [to_tensor(fit_square(open_picture(path), size))[None] for path in (a, b)]
     return loss(*images).item()
 
 
@@ -178,7 +178,7 @@ def test_the_map_is_hot_where_the_one_changed_line_is(tmp_path):
     draw("left", "top", "slope").save(tmp_path / "b.png")
     loss = SketchLoss("imagenet", check=False)
     pair = Pair("x", tmp_path / "a.png", tmp_path / "b.png")
-    heat = loss.map(*(to_tensor(fit_square(read_picture(path), SIZE))[None] for path in (pair.a, pair.b)))[0, 0]
+    heat = loss.map(*(to_tensor(fit_square(open_picture(path), SIZE))[None] for path in (pair.a, pair.b)))[0, 0]
     row, column = divmod(int(heat.argmax()), SIZE)
     added = np.asarray(draw("slope")) == 0
     assert added[max(0, row - 3) : row + 4, max(0, column - 3) : column + 4].any()
@@ -228,7 +228,7 @@ def test_two_pictures_as_text_and_json_and_table(folders, weights, capsys):
         "size": SIZE,
         "map": "map.png",
     }
-    assert read_picture("map.png").width > 1000
+    assert open_picture("map.png").width > 1000
     with Path("table.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
     assert row["name"] == "one two"
@@ -292,7 +292,7 @@ def test_the_library_refuses_as_the_command_does(folders):
         compare(Compare(folders / "ours", folders / "ours/one.png"))
     with pytest.raises(ValueError, match="worst is -1"):
         Compare(folders, folders, worst=-1)
-    assert Distance(Pair("x", folders, folders), 0.5, {}).total == 0.5
+    assert PairDistance(Pair("x", folders, folders), 0.5, {}).total == 0.5
 
 
 @pytest.mark.parametrize(

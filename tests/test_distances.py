@@ -14,7 +14,7 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import poly_mmd
 
 from sketchloss.distances import (
-    Distance,
+    SetDistance,
     distribution_distance,
     frechet_distance,
     frechet_distance_of,
@@ -374,7 +374,7 @@ def test_only_the_fid_inception_makes_an_fid():
 
 
 def test_a_distance_reads_as_in_a_table():
-    distance = Distance("FD (x)", 12.34, 10.06, 14.94, 1.0, (300, 300), True, "KD (x)", 0.1, None)
+    distance = SetDistance("FD (x)", 12.34, 10.06, 14.94, 1.0, (300, 300), True, "KD (x)", 0.1, None)
     assert str(distance) == distance.describe() == "FD (x) 12.3 [10.1, 14.9], small sample"
     assert str(replace(distance, low=None, high=None, small_sample=False)) == "FD (x) 12.3"
     assert str(replace(distance, value=1234.5, low=1200.0, high=1300.4)) == "FD (x) 1234 [1200, 1300], small sample"

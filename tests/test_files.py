@@ -154,6 +154,45 @@ def test_a_folder_is_claimed_made_anew_only_when_asked_and_only_of_its_own(tmp_p
     assert names(out) == [".mine.0123456789abcdef.md", "results.json"]
 
 
+def test_a_folder_that_is_gone_on_with_keeps_what_is_in_it_and_what_is_not_its_own(tmp_path):
+    out = tmp_path / "out"
+
+    def claim(**how):
+        claim_folder(out, kind="study", made={"study.json", "cells"}, resume=True, mark="study.json", **how)
+
+    out.mkdir()
+    (out / "notes.txt").write_text("precious")
+    for again in (False, True):
+        with pytest.raises(ValueError, match="not empty and not a study: choose another --out"):
+            claim(again=again)
+    (out / "notes.txt").unlink()
+    claim(again=False, launch="here")
+    assert json.loads((out / "study.json").read_text()) == {"format": "sketchloss study", "launch": "here"}
+    (out / "cells").mkdir()
+    (out / "notes.txt").write_text("precious")
+    claim(again=False)
+    assert names(out) == ["cells", "notes.txt", "study.json"]
+    claim(again=True)
+    assert names(out) == ["notes.txt", "study.json"]
+
+
+def test_a_folder_whose_removal_was_interrupted_can_be_done_over(tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    made = {"config.json", "results.json", "runs"}
+    claim_folder(out, kind="probe", made=made, again=False)
+    (out / "runs").mkdir()
+
+    def interrupted(path):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("shutil.rmtree", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            claim_folder(out, kind="probe", made=made, again=True)
+    claim_folder(out, kind="probe", made=made, again=True)
+    assert names(out) == ["results.json"]
+
+
 def test_what_a_killed_process_left_is_no_obstacle_and_is_cleared(tmp_path):
     left = [tmp_path / ".curves.0123456789abcdef.png", tmp_path / "model" / ".model.fedcba9876543210.safetensors"]
     (tmp_path / "model").mkdir()

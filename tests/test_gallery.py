@@ -25,7 +25,7 @@ from sketchloss.gallery import Gallery
 from sketchloss.gallery.adding import Adding, AddReport
 from sketchloss.gallery.settings import write_settings
 from sketchloss.gallery.table import LOCK, PictureTable, Row, writing
-from sketchloss.images import UnreadablePicture, fit_square, read_picture, to_tensor
+from sketchloss.images import UnreadablePicture, fit_square, open_picture, to_tensor
 from sketchloss.ranking import nearest
 
 SIZE = 32
@@ -67,7 +67,7 @@ def build(weights, tmp_path):
 def embed_by_hand(weights, paths) -> torch.Tensor:
     backbone = load_backbone(weights)
     with torch.inference_mode():
-        return torch.cat([backbone.embed(to_tensor(fit_square(read_picture(path), SIZE))[None]) for path in paths])
+        return torch.cat([backbone.embed(to_tensor(fit_square(open_picture(path), SIZE))[None]) for path in paths])
 
 
 def contents(gallery: Gallery) -> dict[bytes, tuple[str, int, str | None]]:
@@ -101,7 +101,7 @@ def test_a_search_finds_what_brute_force_finds(build, drawings, weights, tmp_pat
     paths = sorted(drawings.rglob("*.png"))
     queries = [draw(tmp_path / f"query{seed}.png", seed, "cat") for seed in (100, 101)]
     similarity, rows = nearest(embed_by_hand(weights, queries), embed_by_hand(weights, paths), 7)
-    found = gallery.search([queries[0], read_picture(queries[1])], k=7)
+    found = gallery.search([queries[0], open_picture(queries[1])], k=7)
     assert len(found) == 2
     for matches, values, indices in zip(found, similarity.tolist(), rows.tolist(), strict=True):
         assert [match.similarity for match in matches] == pytest.approx(values, abs=1e-5)

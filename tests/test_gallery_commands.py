@@ -13,7 +13,7 @@ from sketchloss import Backbone, save_backbone
 from sketchloss.cli import main
 from sketchloss.data.doodles import doodle
 from sketchloss.gallery import Gallery, commands
-from sketchloss.images import read_picture
+from sketchloss.images import open_picture
 from sketchloss.report.contact_sheet import draw_contact_sheet
 
 NEWLINE, STRAY = "new\nliné.png", os.fsdecode(b"stray \xe9.png")
@@ -95,7 +95,7 @@ def test_search_prints_json_and_draws_a_sheet(place, capsys):
         assert query["matches"] == expected
     names = {os.fsencode(Path(match["path"]).name) for query in found["queries"] for match in query["matches"]}
     assert {os.fsencode(NEWLINE), os.fsencode(STRAY)} <= names
-    sheet = read_picture("sheet.png")
+    sheet = open_picture("sheet.png")
     assert sheet.height > 7 * 112
     assert sheet.width > 5 * 112
 

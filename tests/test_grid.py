@@ -106,7 +106,7 @@ def test_letters_that_the_font_lacks_are_replaced():
         ({"row_names": ("a",)}, "1 row names for 2 rows"),
         ({"column_names": ("a", "b", "c", "d")}, "4 column names for 3 columns"),
         ({"side": 0}, "size must be at least 1 pixel, got 0"),
-        ({"rows": [[Image.new("P", (3, 3))]]}, "got P; open it with read_picture"),
+        ({"rows": [[Image.new("P", (3, 3))]]}, "got P; open it with open_picture"),
     ],
 )
 def test_what_makes_no_grid_is_refused(arguments, words):

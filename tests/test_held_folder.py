@@ -58,7 +58,7 @@ def test_no_command_works_in_a_folder_where_another_process_does(held, capsys, c
 def test_a_study_is_not_done_over_while_a_process_is_at_one_of_its_cells(tmp_path, held):
     out = tmp_path / "study"
     (out / "cells").mkdir(parents=True)
-    (out / "study.json").write_text("{}")
+    (out / "study.json").write_text('{"format": "sketchloss study"}')
     (out / "cells" / "tuning-0").symlink_to(held)
     with pytest.raises(ValueError, match=r"another process is working in .*study: wait until"):
         _open_folder(Study(out=out, again=True), "")

@@ -16,8 +16,8 @@ from sketchloss.images import (
     UnreadablePicture,
     find_pictures,
     fit_square,
+    open_picture,
     probe_picture,
-    read_picture,
     save_picture,
     to_picture,
     to_tensor,
@@ -54,7 +54,7 @@ def test_transparency_is_flattened_on_white():
     picture = Image.new("RGBA", (3, 1))
     for x, colour in enumerate((clear_black, half_black, solid_red)):
         picture.putpixel((x, 0), colour)
-    read = read_picture(file_of(picture))
+    read = open_picture(file_of(picture))
     assert read.mode == "RGB"
     assert [read.getpixel((x, 0)) for x in range(3)] == [(255, 255, 255), (127, 127, 127), (255, 0, 0)]
 
@@ -62,7 +62,7 @@ def test_transparency_is_flattened_on_white():
 def test_grey_with_transparency_is_flattened_on_white():
     picture = Image.new("LA", (2, 1), (0, 0))
     picture.putpixel((1, 0), (40, 255))
-    read = read_picture(file_of(picture))
+    read = open_picture(file_of(picture))
     assert [read.getpixel((x, 0)) for x in range(2)] == [(255, 255, 255), (40, 40, 40)]
 
 
@@ -71,14 +71,14 @@ def test_palette_with_transparency_is_flattened_on_white(transparency):
     picture = Image.new("P", (2, 1))
     picture.putpalette([10, 20, 30, 0, 0, 0])
     picture.putpixel((1, 0), 1)
-    read = read_picture(file_of(picture, transparency=transparency))
+    read = open_picture(file_of(picture, transparency=transparency))
     assert [read.getpixel((x, 0)) for x in range(2)] == [(10, 20, 30), (255, 255, 255)]
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "PPM"])
 def test_sixteen_bit_grey_is_scaled_not_clipped(kind):
     levels = np.array([[0, 257, 32896, 65535]], dtype=np.uint16)
-    read = read_picture(file_of(Image.fromarray(levels), kind))
+    read = open_picture(file_of(Image.fromarray(levels), kind))
     assert np.asarray(read)[0].tolist() == [[0] * 3, [1] * 3, [128] * 3, [255] * 3]
 
 
@@ -93,19 +93,19 @@ def test_sixteen_bit_grey_is_scaled_not_clipped(kind):
     ids=["unit", "bytes", "stretched", "not a number is paper"],
 )
 def test_float_pictures(values, expected):
-    read = read_picture(file_of(Image.fromarray(np.array([values], dtype=np.float32)), "TIFF"))
+    read = open_picture(file_of(Image.fromarray(np.array([values], dtype=np.float32)), "TIFF"))
     assert np.asarray(read)[0, :, 0].tolist() == expected
 
 
 def test_one_bit():
     picture = Image.new("1", (2, 1), 1)
     picture.putpixel((0, 0), 0)
-    assert np.asarray(read_picture(file_of(picture)))[0].tolist() == [[0] * 3, [255] * 3]
+    assert np.asarray(open_picture(file_of(picture)))[0].tolist() == [[0] * 3, [255] * 3]
 
 
 def test_cmyk_jpeg_keeps_its_colours():
     # Pillow writes CMYK as Adobe does, inverted; read as it stands, this yellow would come out blue.
-    read = read_picture(file_of(Image.new("CMYK", (16, 16), (0, 0, 255, 0)), "JPEG", quality=95))
+    read = open_picture(file_of(Image.new("CMYK", (16, 16), (0, 0, 255, 0)), "JPEG", quality=95))
     red, green, blue = read.getpixel((8, 8))
     assert min(red, green) > 245
     assert blue < 10
@@ -128,18 +128,18 @@ def test_exif_orientation_is_applied(orientation):
     stored = upright.transpose(stored_as[orientation]) if orientation > 1 else upright
     exif = Image.Exif()
     exif[0x0112] = orientation
-    read = read_picture(file_of(stored, "JPEG", exif=exif, quality=95))
+    read = open_picture(file_of(stored, "JPEG", exif=exif, quality=95))
     assert np.abs(np.asarray(read)[..., 0].astype(int) - np.asarray(upright)).max() < 10
 
 
 def test_damaged_exif_does_not_make_a_picture_unreadable():
     picture = file_of(Image.new("RGB", (8, 8), "red"), "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\x01\x12")
-    assert read_picture(picture).size == (8, 8)
+    assert open_picture(picture).size == (8, 8)
 
 
 def test_first_frame_of_an_animation():
     frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
-    read = read_picture(file_of(frames[0], "GIF", save_all=True, append_images=frames[1:]))
+    read = open_picture(file_of(frames[0], "GIF", save_all=True, append_images=frames[1:]))
     assert read.getpixel((0, 0)) == (255, 0, 0)
 
 
@@ -147,7 +147,7 @@ def test_path_bytes_and_file_read_the_same_and_the_file_stays_open(tmp_path):
     path = tmp_path / "Zeichnung\n№ 1.png"
     noise().save(path)
     with path.open("rb") as file:
-        pictures = [read_picture(path), read_picture(str(path)), read_picture(path.read_bytes()), read_picture(file)]
+        pictures = [open_picture(path), open_picture(str(path)), open_picture(path.read_bytes()), open_picture(file)]
         assert not file.closed
     assert all(picture.tobytes() == noise().tobytes() for picture in pictures)
 
@@ -172,7 +172,7 @@ def test_unreadable_files_are_refused_in_one_line_without_a_warning_or_an_open_f
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         with pytest.raises(UnreadablePicture, match=reason) as error:
-            read_picture(path)
+            open_picture(path)
         with pytest.raises(UnreadablePicture, match=reason):
             probe_picture(path)
         error_text = str(error.value)
@@ -186,24 +186,24 @@ def test_unreadable_files_are_refused_in_one_line_without_a_warning_or_an_open_f
 
 def test_missing_file_and_folder_are_named(tmp_path):
     with pytest.raises(UnreadablePicture, match=r"nowhere\.png: no such file"):
-        read_picture(tmp_path / "nowhere.png")
+        open_picture(tmp_path / "nowhere.png")
     with pytest.raises(UnreadablePicture, match="a folder"):
-        read_picture(tmp_path)
+        open_picture(tmp_path)
 
 
 def test_the_name_given_is_the_one_in_the_error():
     with pytest.raises(UnreadablePicture, match=r"^row 7: "):
-        read_picture(b"junk", name="row 7")
+        open_picture(b"junk", name="row 7")
 
 
 @given(cut=st.integers(1, 2000))
 def test_a_cut_file_never_passes_for_a_whole_picture_elsewhere(cut):
     whole = file_of(Image.effect_noise((48, 48), 80), "PNG")
     try:
-        read = read_picture(whole[: -min(cut, len(whole))])
+        read = open_picture(whole[: -min(cut, len(whole))])
     except UnreadablePicture:
         return
-    assert read.tobytes() == read_picture(whole).tobytes()  # only the end mark was cut
+    assert read.tobytes() == open_picture(whole).tobytes()  # only the end mark was cut
 
 
 def test_a_line_one_pixel_wide_survives_and_the_ink_is_kept():
@@ -272,7 +272,7 @@ def test_a_picture_of_any_mode_is_what_read_picture_makes_of_its_file(mode):
     kind = {"CMYK": "TIFF", "LAB": "TIFF", "I": "TIFF", "F": "TIFF"}.get(mode, "PNG")
     # What no format here can hold whole is converted first.
     stored = {"PA": "RGBA", "RGBa": "RGBA", "RGBX": "RGB", "HSV": "RGB", "YCbCr": "RGB"}.get(mode)
-    expected = read_picture(file_of(picture.convert(stored) if stored else picture, kind))
+    expected = open_picture(file_of(picture.convert(stored) if stored else picture, kind))
     tensor = to_tensor(picture)
     assert tensor.shape == (1 if mode == "L" else 3, 9, 12)
     np.testing.assert_array_equal(
@@ -390,7 +390,7 @@ def test_to_picture_refuses_what_is_not_one_picture():
 def test_save_picture_is_whole_or_not_at_all(tmp_path):
     path = tmp_path / "drawing.png"
     save_picture(noise(), path)
-    assert read_picture(path).tobytes() == noise().tobytes()
+    assert open_picture(path).tobytes() == noise().tobytes()
     before = path.read_bytes()
     with pytest.raises(ValueError, match="suffix"):
         save_picture(noise(), tmp_path / "drawing.xyz")

@@ -15,7 +15,7 @@ from PIL import Image
 import sketchloss.images
 from child_process import finished
 from sketchloss.data.doodles import doodle
-from sketchloss.images import open_picture, read_picture, to_tensor
+from sketchloss.images import open_picture, to_tensor
 
 
 def test_threads_decode_at_once_and_warnings_come_back(tmp_path, monkeypatch):
@@ -31,7 +31,7 @@ def test_threads_decode_at_once_and_warnings_come_back(tmp_path, monkeypatch):
     monkeypatch.setattr(sketchloss.images, "_decode", meet)
     before = list(warnings.filters)
     with ThreadPoolExecutor(4) as pool:
-        sizes = [picture.size for picture in pool.map(read_picture, [tmp_path / "cat.png"] * 4)]
+        sizes = [picture.size for picture in pool.map(open_picture, [tmp_path / "cat.png"] * 4)]
     assert sizes == [(64, 64)] * 4
     assert list(warnings.filters) == before
 
@@ -49,14 +49,14 @@ def test_a_child_that_was_forked_while_a_thread_was_reading_can_read(tmp_path):
             go.wait(30)
             return decode(file, paper)
         images._decode = wait
-        reader = threading.Thread(target=images.read_picture, args=(sys.argv[1],))
+        reader = threading.Thread(target=images.open_picture, args=(sys.argv[1],))
         reader.start()
         assert inside.wait(30)
         warnings.filterwarnings("default")
         child = os.fork()
         if not child:
             images._decode = decode
-            print(images.read_picture(sys.argv[1]).size, flush=True)
+            print(images.open_picture(sys.argv[1]).size, flush=True)
             os._exit(0)
         print(os.waitpid(child, 0)[1], flush=True)
         go.set()

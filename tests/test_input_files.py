@@ -16,7 +16,7 @@ from sketchloss.data.doodles import doodle
 from sketchloss.data.quickdraw import read_ndjson
 from sketchloss.data.sources import open_sketches
 from sketchloss.files import NoFile, open_input
-from sketchloss.images import UnreadablePicture, probe_picture, read_picture
+from sketchloss.images import UnreadablePicture, open_picture, probe_picture
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
 
@@ -45,7 +45,7 @@ def _write(pipe: Path, parts: list[bytes]) -> threading.Thread:
 
 
 def test_a_pipe_is_read_whole(picture):
-    script = "from sketchloss.images import read_picture; import sys; print(read_picture(sys.argv[1]).size)"
+    script = "from sketchloss.images import open_picture; import sys; print(open_picture(sys.argv[1]).size)"
     parts = f'head -c 99 "{picture}"; sleep 1; tail -c +100 "{picture}"'
     command = ["bash", "-c", f'"{sys.executable}" -c "{script}" <({parts})']
     done = finished(command)
@@ -57,7 +57,7 @@ def test_more_than_enough_from_a_pipe_is_refused(pipe, monkeypatch):
     descriptor = os.open(pipe, os.O_RDWR)  # so that the writer finds a reader
     thread = _write(pipe, [bytes(2**20)] * 3)
     with pytest.raises(UnreadablePicture, match=r"pipe\.png: a pipe with more than 1 MB; write it to a file first"):
-        read_picture(pipe)
+        open_picture(pipe)
     os.close(descriptor)
     thread.join(20)
 
@@ -66,7 +66,7 @@ def test_a_pipe_without_an_end_is_left(pipe, monkeypatch):
     monkeypatch.setattr(sketchloss.files, "PATIENCE", 0.2)
     descriptor = os.open(pipe, os.O_RDWR)
     with pytest.raises(UnreadablePicture, match="nothing came for 0 seconds"):
-        read_picture(pipe)
+        open_picture(pipe)
     os.close(descriptor)
 
 
@@ -79,7 +79,7 @@ def test_what_is_no_file_is_named(pipe, tmp_path):
             ("zero.png", "no regular file; remove it"),
             ("socket.png", r"(?i)no such device|no regular file"),
         ):
-            for read in (read_picture, probe_picture):
+            for read in (open_picture, probe_picture):
                 with pytest.raises(UnreadablePicture, match=said) as refused:
                     read(tmp_path / name)
                 assert str(refused.value).startswith(str(tmp_path / name))

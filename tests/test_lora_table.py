@@ -19,7 +19,7 @@ from sketchloss.cli import main
 from sketchloss.data.doodles import doodle
 from sketchloss.distances import frechet_distance
 from sketchloss.extractors import backbone_extractor, embed_images
-from sketchloss.lora.settings import open_drawings
+from sketchloss.lora.settings import open_prompted
 from sketchloss.models.judge import load_judge
 from sketchloss.recipes import lora_table as module
 from sketchloss.recipes.lora_table import BASE_ROW, TRUE_ROW, LoraTable, lora_table
@@ -112,7 +112,7 @@ def test_a_table_has_a_row_for_each_arm_and_reference_and_measures_that_are_true
 
 
 def held_image(config: LoraTable, kind: str, place: int) -> torch.Tensor:
-    _, held = open_drawings(config, config.data, print).split(config.held_out, seed=config.split_seed)
+    _, held = open_prompted(config, config.data, print).split(config.held_out, seed=config.split_seed)
     assert held.labels is not None
     index = (held.labels == KINDS.index(kind)).nonzero()[0][place]
     return held[int(index)]["image"] / 255

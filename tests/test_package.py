@@ -8,10 +8,13 @@ import os
 import re
 import sys
 import textwrap
+import tomllib
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import sketchloss
 from child_process import finished
@@ -204,6 +207,20 @@ def test_public_names_are_all_there():
 def test_version_is_the_distributions():
     assert sketchloss.__version__ == importlib.metadata.version("sketchloss")
     assert re.fullmatch(r"\d+\.\d+\.\d+([a-z]+\d+)?", sketchloss.__version__)
+
+
+def test_the_versions_that_are_tested_are_in_the_ranges_that_are_installed():
+    root = Path(__file__).parents[1]
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = [Requirement(line) for line in sum(project["optional-dependencies"].values(), project["dependencies"])]
+    pins = (root / "constraints.txt").read_text(encoding="utf-8")
+    tested = {canonicalize_name(name): version for name, version in re.findall(r"(?m)^([\w.-]+)==(\S+)$", pins)}
+    for one in wanted:
+        if one.name != "sketchloss":
+            assert one.specifier.contains(tested[canonicalize_name(one.name)]), one
+    # What is asked of tyro came with 1.0.16, and its messages are read.
+    (tyro,) = (one.specifier for one in wanted if one.name == "tyro")
+    assert [tyro.contains(version) for version in ("1.0.15", "1.0.16", "1.1.0", "2.0.0")] == [False, True, False, False]
 
 
 def test_the_package_says_it_is_typed():

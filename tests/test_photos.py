@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from sketchloss.data.doodles import KINDS, doodle
 from sketchloss.data.photos import open_photos, open_style
-from sketchloss.images import UnreadablePicture, fill_square, read_picture
+from sketchloss.images import UnreadablePicture, fill_square, open_picture
 
 
 def noise(seed, size=(40, 30), mode="RGB"):
@@ -357,4 +357,4 @@ def test_real_photos(data_folder):
     photos = open_photos(data_folder / "photos", 32)
     assert (len(photos), photos.unreadable) == (1835, [])
     path = data_folder / "photos" / photos.names[17]
-    assert photos.picture(17).tobytes() == fill_square(read_picture(path), 32).tobytes()
+    assert photos.picture(17).tobytes() == fill_square(open_picture(path), 32).tobytes()

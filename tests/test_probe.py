@@ -12,7 +12,7 @@ from PIL import Image
 
 from sketchloss import Backbone, SketchLoss, cli, load_backbone, save_backbone
 from sketchloss.data.stroke_drawings import open_drawings
-from sketchloss.images import fit_square, read_picture, to_tensor
+from sketchloss.images import fit_square, open_picture, to_tensor
 from sketchloss.probing import make_trials, probe_distance
 from sketchloss.probing.measures import in_plain
 from sketchloss.recipes.probe import MADE, PER_CLASS, PRESETS, Probe, probe, split_in_halves
@@ -139,7 +139,7 @@ def test_people_are_asked_apart_from_the_recipe(whole, place):
     loss = SketchLoss(backbone, layers=("relu3_3",))
 
     def picture(name):
-        return to_tensor(fit_square(read_picture(place / "pictures" / f"{name}.png"), 32))[None]
+        return to_tensor(fit_square(open_picture(place / "pictures" / f"{name}.png"), 32))[None]
 
     with (place / "triplets.csv").open() as file:
         judgments = list(csv.DictReader(file))

@@ -16,7 +16,7 @@ from sketchloss.data.quickdraw import read_ndjson, to_unit_square
 from sketchloss.data.sources import open_sketches
 from sketchloss.data.stroke_drawings import open_drawings
 from sketchloss.data.strokes import draw_strokes
-from sketchloss.images import UnreadablePicture, fit_square, read_picture
+from sketchloss.images import UnreadablePicture, fit_square, open_picture
 
 
 def scribble(seed, size=(40, 30)):
@@ -380,7 +380,7 @@ def test_sketches_of_one_photo_stay_on_one_side(tmp_path):
 def test_copies_stay_on_one_side(tmp_path):
     root = class_folders(tmp_path, names=("apple", "bee"), count=5)
     for path in sorted(root.rglob("*.png")):
-        read_picture(path).transpose(Image.Transpose.ROTATE_90).save(path.with_suffix(".jpg"), quality=80)
+        open_picture(path).transpose(Image.Transpose.ROTATE_90).save(path.with_suffix(".jpg"), quality=80)
     train, held = open_sketches(root, 64).split(0.3, seed=0, duplicates=True)
     assert not {name.rsplit(".", 1)[0] for name in train.groups} & {name.rsplit(".", 1)[0] for name in held.groups}
     assert (len(train), len(held)) == (16, 4)

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 
 from sketchloss.data.sources import open_sketches
 from sketchloss.data.splits import _least_distance, _near_pairs, duplicate_groups, merge_groups, split_by_class
-from sketchloss.images import read_picture
+from sketchloss.images import open_picture
 
 labels_of = st.lists(st.integers(0, 5), max_size=60).map(lambda labels: np.array(labels, dtype=np.int64))
 
@@ -78,7 +78,7 @@ def scribble(seed, size=(200, 160)):
 def through_jpeg(picture, quality=60):
     file = BytesIO()
     picture.save(file, "JPEG", quality=quality)
-    return read_picture(file.getvalue())
+    return open_picture(file.getvalue())
 
 
 def copies(picture):

@@ -14,7 +14,7 @@ from sketchloss import ARMS, Backbone, load_backbone, save_backbone
 from sketchloss.cli import main
 from sketchloss.data.pairs import open_pairs
 from sketchloss.distances import frechet_distance
-from sketchloss.images import read_picture, to_tensor
+from sketchloss.images import open_picture, to_tensor
 from sketchloss.models.stylizer import load_stylizer
 from sketchloss.recipes.style_table import PRESETS, StyleTable, style_table
 from sketchloss.report.style_table import CSV_HEADER, PAPER, style_report, style_rows
@@ -72,7 +72,7 @@ def test_the_table_says_what_the_saved_networks_draw(config, tmp_path):
     assert all(f" {name} |" in table for name in ("attention+tuning", "grey photo"))
     assert len((config.out / "table.csv").read_text().splitlines()) == 1 + 2 * (4 + 2)
     # Photo, true sketch and four arms beside one another, two examples of each set below.
-    figure = read_picture(config.out / "figure.png")
+    figure = open_picture(config.out / "figure.png")
     assert figure.width > 6 * 128
     assert figure.height > 4 * 128
 

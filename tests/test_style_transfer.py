@@ -21,7 +21,7 @@ from sketchloss.balance import Balance, gradient_norms
 from sketchloss.cli import main
 from sketchloss.data.doodles import KINDS, doodle
 from sketchloss.data.photos import open_photos, open_style
-from sketchloss.images import fill_square, read_picture, to_tensor
+from sketchloss.images import fill_square, open_picture, to_tensor
 from sketchloss.loss import PAPER_LAYERS
 from sketchloss.models.stylizer import StylizerConfig, load_stylizer
 from sketchloss.recipes import style_transfer as module
@@ -397,7 +397,7 @@ def test_style_pictures_of_any_size_and_mode(config, tmp_path, narrow):
     result = style_transfer(replace(config, style=str(folder), steps=1))
     assert result["sketches"] == 7
     loss = StyleTransferLoss(narrow)
-    loss.set_style([to_tensor(fill_square(read_picture(path), 32))[None] for path in folder.iterdir()])
+    loss.set_style([to_tensor(fill_square(open_picture(path), 32))[None] for path in folder.iterdir()])
     pictures = tensors(module._part(open_photos(config.content, 32), config)[0])
     with torch.no_grad():
         terms = loss(load_stylizer(config.out)(pictures), pictures)

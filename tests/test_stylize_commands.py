@@ -14,7 +14,7 @@ from PIL import Image
 
 from child_process import finished
 from sketchloss.cli import main
-from sketchloss.images import read_picture
+from sketchloss.images import open_picture
 from sketchloss.models.stylizer import Stylizer, StylizerConfig, load_stylizer, save_stylizer
 from sketchloss.stylize import prepare_stylizer, stylize
 
@@ -71,7 +71,7 @@ def refuse(capsys, line: str) -> str:
 
 
 def expected(path: str | Path) -> np.ndarray:
-    return np.asarray(stylize(prepare_stylizer(load_stylizer("run")), read_picture(path)))
+    return np.asarray(stylize(prepare_stylizer(load_stylizer("run")), open_picture(path)))
 
 
 def pixels(path: str | Path) -> np.ndarray:
@@ -171,7 +171,7 @@ def test_alpha_is_flattened_or_kept(place, capsys):
 
 def test_drawn_smaller_and_grey(place, capsys):
     run(capsys, "apply run photos/a.png --out small.png --draw-size 20 --grey")
-    sketch = stylize(prepare_stylizer(load_stylizer("run")), read_picture("photos/a.png"), draw_size=20)
+    sketch = stylize(prepare_stylizer(load_stylizer("run")), open_picture("photos/a.png"), draw_size=20)
     assert np.array_equal(pixels("small.png"), np.asarray(sketch.convert("L")))
     assert "draw_size is 0: it must be at least 1" in refuse(capsys, "apply run photos/a.png --out b.png --draw-size 0")
 

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from child_process import finished
-from sketchloss.images import UnreadablePicture, read_picture, to_tensor
+from sketchloss.images import UnreadablePicture, open_picture, to_tensor
 from sketchloss.models.stylizer import Stylizer, StylizerConfig
 from sketchloss.stylize import prepare_stylizer, stylize
 from sketchloss.stylize.pictures import read_with_alpha
@@ -137,7 +137,7 @@ def test_what_is_opaque_has_no_alpha():
     data = encode(Image.fromarray(photo()), "PNG")
     picture, alpha = read_with_alpha(data, name="photo")
     assert alpha is None
-    assert np.array_equal(picture, read_picture(data))
+    assert np.array_equal(picture, open_picture(data))
     deep = Image.fromarray(np.arange(600, dtype=np.uint16).reshape(20, 30))
     assert read_with_alpha(encode(deep, "PNG"), name="deep")[1] is None
 
@@ -168,7 +168,7 @@ def test_the_shares_of_progress_add_up_to_one():
     [
         ({"tile": 7}, "tile is 7: it must be a multiple of 4"),
         ({"draw_size": 0}, "draw_size is 0: it must be at least 1 pixel"),
-        ({"picture": Image.new("RGBA", (20, 20))}, "got RGBA; open it with read_picture"),
+        ({"picture": Image.new("RGBA", (20, 20))}, "got RGBA; open it with open_picture"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(changes, said):
@@ -191,6 +191,6 @@ for stylizer, picture in (
         print(error)
 """
     first, second, third = finished([sys.executable, "-c", code], check=True, seconds=240).stdout.splitlines()
-    assert "expected a picture, got str: open it with read_picture" in first
+    assert "expected a picture, got str: open it with open_picture" in first
     assert "expected a picture, got NoneType" in second
     assert "expected a stylizer, got str: open it with load_stylizer" in third

@@ -20,6 +20,12 @@ def test_a_table_is_aligned():
     ]
 
 
+@pytest.mark.parametrize("row", [["a"], ["a", "1", "2"]])
+def test_no_number_comes_under_another_heading(row):
+    with pytest.raises(ValueError, match="argument 3 is"):
+        markdown_table(["arm", "ratio"], [["a", "1.26"], row])
+
+
 @settings(deadline=None)
 @given(rows=st.lists(st.tuples(text, text), max_size=5))
 def test_csv_comes_back_as_it_went(tmp_path_factory, rows):

@@ -17,7 +17,7 @@ from sketchloss.data.pairs import open_pairs
 from sketchloss.data.photos import open_photos, open_style
 from sketchloss.data.sources import open_sketches
 from sketchloss.gallery import Gallery
-from sketchloss.images import UnreadablePicture, open_picture, read_picture, to_tensor
+from sketchloss.images import UnreadablePicture, open_picture, to_tensor
 from sketchloss.triplets import read_triplets
 from sketchloss.visible_ink import HiddenInk, hides_ink, open_to_show, open_visible
 
@@ -113,12 +113,12 @@ def test_paper_is_what_transparency_is_flattened_on(chalk):
             assert np.abs(np.asarray(open_picture(picture, paper=paper), float) - wanted).max() <= 1
             tensor = to_tensor(picture, paper=paper)
             assert (255 * tensor - torch.from_numpy(wanted).permute(2, 0, 1)).abs().max() <= 1
-        assert torch.equal(to_tensor(chalk, paper=paper), to_tensor(read_picture(chalk, paper=paper)))
-    kept = read_picture(chalk, paper=None)
+        assert torch.equal(to_tensor(chalk, paper=paper), to_tensor(open_picture(chalk, paper=paper)))
+    kept = open_picture(chalk, paper=None)
     assert kept.mode == "RGBA"
     assert np.array_equal(np.asarray(kept), np.asarray(transparent(on_paper())))
     kept.convert("RGB").save(chalk.with_name("opaque.png"))
-    assert read_picture(chalk.with_name("opaque.png"), paper=None).mode == "RGB"
+    assert open_picture(chalk.with_name("opaque.png"), paper=None).mode == "RGB"
 
 
 # Commands ------------------------------------------------------------------------------------------------------------

@@ -3,7 +3,8 @@
 A user's mistake ends in one line on stderr and exit code 2, an interruption in one line and 130. Whatever else is
 raised is a bug and keeps its traceback; `SKETCHLOSS_DEBUG=1` shows the traceback of mistakes too.
 
-note: what takes long to import, torch and tyro among it, is imported when it is known to be needed.
+note: what takes long to import, torch and tyro among it, is imported when it is known to be needed. So commands are
+chosen here and not by tyro's subcommands, which want every command's config, and with it torch, Gradio and the rest.
 """
 
 import errno

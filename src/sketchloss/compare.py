@@ -103,7 +103,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Distance:
+class PairDistance:
     """How different the two pictures of a pair look."""
 
     pair: Pair
@@ -149,7 +149,7 @@ def _by_name(folder: Path) -> dict[str, Path]:
 
 def measure(
     loss: SketchLoss, pairs: Iterable[Pair], *, size: int = 256, invert: bool = False
-) -> tuple[list[Distance], list[str]]:
+) -> tuple[list[PairDistance], list[str]]:
     """Measure pairs of pictures, several at a time.
 
     Args:
@@ -169,7 +169,7 @@ def measure(
         raise ValueError(f"the loss's value_range is {loss.value_range}: it must be (0, 1), that of pictures here")
     if 0 < size < loss.minimum_size:
         raise ValueError(f"size is {size}: {'/'.join(loss.layers)} need at least {loss.minimum_size} pixels")
-    distances: list[Distance] = []
+    distances: list[PairDistance] = []
     left_out: list[str] = []
     waiting: list[tuple[Pair, Tensor, Tensor, str]] = []
     for pair in pairs:
@@ -189,7 +189,7 @@ def measure(
 
 
 @torch.inference_mode()
-def _measure_batch(loss: SketchLoss, batch: list[tuple[Pair, Tensor, Tensor, str]]) -> list[Distance]:
+def _measure_batch(loss: SketchLoss, batch: list[tuple[Pair, Tensor, Tensor, str]]) -> list[PairDistance]:
     each = copy(loss)  # shares the backbone
     each.reduction, each.content_weight, each.style_weight = "none", 1.0, 0.0
     pairs, ours, theirs, words = zip(*batch, strict=True)
@@ -204,12 +204,12 @@ def _measure_batch(loss: SketchLoss, batch: list[tuple[Pair, Tensor, Tensor, str
             raise ValueError(
                 f"the distance of {pair.a} and {pair.b} is {total}: are these weights from a diverged run?"
             )
-        distances.append(Distance(pair, total, dict(zip(loss.layers, row, strict=True)), odd))
+        distances.append(PairDistance(pair, total, dict(zip(loss.layers, row, strict=True)), odd))
     return distances
 
 
 def picture_differences(
-    loss: SketchLoss, distances: Sequence[Distance], *, size: int = 256, invert: bool = False, weights: str = ""
+    loss: SketchLoss, distances: Sequence[PairDistance], *, size: int = 256, invert: bool = False, weights: str = ""
 ) -> list[Image.Image]:
     """Draw where the pictures of each pair differ, all with one colour scale.
 
@@ -386,7 +386,7 @@ def _compare_folders(config: Compare, loss: SketchLoss) -> str:
     return "\n".join(lines)
 
 
-def _align(distances: Sequence[Distance]) -> list[str]:
+def _align(distances: Sequence[PairDistance]) -> list[str]:
     taps = list(distances[0].per_tap)
     rows = [["name", "distance", *taps]]
     rows += [[d.pair.name, *(f"{value:#.4g}" for value in (d.total, *d.per_tap.values()))] for d in distances]
@@ -398,7 +398,7 @@ def _align(distances: Sequence[Distance]) -> list[str]:
     return lines
 
 
-def _write_table(config: Compare, loss: SketchLoss, distances: Sequence[Distance]) -> None:
+def _write_table(config: Compare, loss: SketchLoss, distances: Sequence[PairDistance]) -> None:
     assert config.csv is not None
     how = {"metric": config.metric, "size": config.size, "weights": config.weights, **_origin(config, loss)}
     with write_atomic(config.csv) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
@@ -407,7 +407,7 @@ def _write_table(config: Compare, loss: SketchLoss, distances: Sequence[Distance
         table.writerows([d.pair.name, d.total, *d.per_tap.values(), *how.values(), d.words] for d in distances)
 
 
-def _describe(distance: Distance, words: str) -> dict[str, Any]:
+def _describe(distance: PairDistance, words: str) -> dict[str, Any]:
     pair = distance.pair
     odd = {"words": words} if words else {}
     return {**odd, "per_tap": distance.per_tap, "name": pair.name, "a": str(pair.a), "b": str(pair.b)}

@@ -150,7 +150,7 @@ def _kernel(one: Tensor, other: Tensor) -> Float[Tensor, "n m"]:
 
 
 @dataclass(frozen=True)
-class Distance:
+class SetDistance:
     """How far two sets of images are apart, by the features of one network."""
 
     name: str
@@ -192,7 +192,7 @@ def distribution_distance(
     subsets: int = 100,
     subset_size: int = 1000,
     seed: int = 0,
-) -> Distance:
+) -> SetDistance:
     """Return the Fréchet distance with a bootstrap interval, and the kernel distance beside it.
 
     The Fréchet distance depends on the numbers of images: its expectation falls towards the distance of the populations
@@ -236,7 +236,7 @@ def distribution_distance(
         low, high = (max(0.0, edge - bias) for edge in drawn.quantile(torch.tensor([0.025, 0.975]).double()).tolist())
     kernel = kernel_distance(ours, theirs, subsets=subsets, subset_size=subset_size, seed=seed)
     is_fid = extractor_name == FID_INCEPTION
-    return Distance(
+    return SetDistance(
         name="FID" if is_fid else f"FD ({extractor_name})",
         value=value,
         low=low,

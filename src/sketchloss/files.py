@@ -10,13 +10,17 @@ import shutil
 import stat
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from io import BufferedReader, BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 #: File in a folder for results that is locked while a process works there; see `hold_run_folder`.
 LOCK = ".lock"
@@ -181,34 +185,59 @@ def write_json(path: str | Path, value: object) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def claim_folder(out: Path, *, kind: str, made: Collection[str], again: bool) -> None:
+def claim_folder(
+    out: Path,
+    *,
+    kind: str,
+    made: Collection[str],
+    again: bool,
+    resume: bool = False,
+    mark: str = "results.json",
+    settings: "DataclassInstance | None" = None,
+    **noted: str,
+) -> None:
     """Make the folder for an experiment's results, or with `again` remove what an earlier one left, and that alone.
 
-    Its `results.json` then says whose the folder is, even if the experiment never ends.
+    A file in it then says whose the folder is, even if the experiment never ends.
 
     Args:
         out: the folder.
         kind: name of the experiment, such as `study`.
-        made: names of all that such an experiment leaves in its folder, `results.json` among them.
+        made: names of all that such an experiment leaves in its folder, `mark` among them.
         again: do an earlier experiment of this kind over.
+        resume: go on with one, which may have other files beside its own.
+        mark: name of the file that says whose the folder is.
+        settings: of the experiment, written as `config.json`.
+        noted: in `mark`, too.
 
     Raises:
-        ValueError: if `out` is a file or a link, or holds files without `again`, or others than `made`.
+        ValueError: if `out` is a file or a link, or holds files that are none of an experiment of this kind; without
+            `resume` also if it holds one, and not `again`, or others than `made`.
     """
     marker = f"sketchloss {kind}"
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise ValueError(f"{out} is not a folder: choose another --out")
     out.mkdir(parents=True, exist_ok=True)
     found = [path for path in out.iterdir() if path.name != LOCK]
-    if contents(out) and not (again and _marker(out) == marker):
-        mend = "choose another --out" if again else f"choose another --out, or add --again to do a {kind} over"
-        raise ValueError(f"{out} is not empty{f' and not a {kind}' if again else ''}: {mend}")
-    foreign = [path.name for path in found if _final_name(path.name) not in made]
-    if foreign:
-        raise ValueError(f"{out} holds {foreign[0]}, which no {kind} made: move it, or choose another --out")
-    for path in found:
-        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-    write_json(out / "results.json", {"format": marker})
+    if contents(out) and not ((again or resume) and _marker(out / mark) == marker):
+        over = again or resume
+        mend = "choose another --out" if over else f"choose another --out, or add --again to do a {kind} over"
+        raise ValueError(f"{out} is not empty{f' and not a {kind}' if over else ''}: {mend}")
+    foreign = [path for path in found if _final_name(path.name) not in made]
+    if foreign and not resume:
+        raise ValueError(f"{out} holds {foreign[0].name}, which no {kind} made: move it, or choose another --out")
+    for path in found if again or not resume else ():
+        # The mark stays, so that what an interruption leaves is still a folder of this kind.
+        if path not in foreign and path.name != mark:
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    if settings is not None:
+        write_json(out / "config.json", plain_settings(settings))
+    write_json(out / mark, {"format": marker, **noted})
+
+
+def plain_settings(config: "DataclassInstance") -> dict[str, Any]:
+    """Return the settings of a config dataclass as JSON has them."""
+    return json.loads(json.dumps(asdict(config), default=str))
 
 
 def _final_name(name: str) -> str:
@@ -229,8 +258,8 @@ def clear_left_behind(folder: Path) -> None:
             (Path(place) / name).unlink(missing_ok=True)
 
 
-def _marker(out: Path) -> str | None:
+def _marker(file: Path) -> str | None:
     try:
-        return read_json(out / "results.json")["format"]
+        return read_json(file)["format"]
     except (OSError, ValueError, KeyError):
         return None

@@ -47,19 +47,23 @@ class BinaryFile(Protocol):
     def tell(self) -> int: ...  # noqa: D102
 
 
-def read_picture(
-    source: str | Path | bytes | BinaryFile, *, name: str | None = None, paper: Paper | None = "white"
+def open_picture(
+    picture: Image.Image | np.ndarray | Tensor | str | Path | bytes | BinaryFile,
+    *,
+    name: str | None = None,
+    paper: Paper | None = "white",
 ) -> Image.Image:
-    """Read a picture as people see it: upright, on paper, 8-bit RGB.
+    """Return one picture, however it is held, as people see it: upright, on paper, 8-bit RGB.
 
     EXIF orientation is applied; transparency is flattened on the paper; 16-bit grey is scaled by 1/257; of an animation
     the first frame is taken. 32-bit integers and floats outside the usual ranges are stretched from their least to
     their greatest value.
 
     Args:
-        source: a path, the bytes of a file, or a binary file (which is left open).
+        picture: a path, the bytes of a file, a binary file (which is left open), or a Pillow picture of any mode; an
+            array, as `to_tensor` takes it; or a tensor, as `to_picture` takes it.
         name: what to call it in an error; a path is its own name.
-        paper: `black` for light ink, which white would hide; None keeps transparency.
+        paper: `black` for light ink, which white would hide; None keeps transparency of files and Pillow pictures.
 
     Returns:
         An `RGB` picture in memory, `RGBA` if it has transparency that is kept; no file stays open.
@@ -67,53 +71,43 @@ def read_picture(
     Raises:
         UnreadablePicture: a missing, empty, truncated or foreign file, or one that claims more pixels than
             `PIL.Image.MAX_IMAGE_PIXELS` (Pillow itself only warns up to twice that).
+        ValueError: for anything else: what came, and the mend.
     """
-    label = name or (str(source) if isinstance(source, str | Path) else "picture")
-    with _unreadable_as(label), _quiet():
-        if isinstance(source, str | Path):
-            with open_input(source) as file:
-                return _decode(file, paper)
-        return _decode(BytesIO(source) if isinstance(source, bytes) else source, paper)
+    if isinstance(picture, np.ndarray):
+        picture = _array_to_tensor(picture, paper or "white")
+    if isinstance(picture, Tensor):
+        return to_picture(picture).convert("RGB")
+    if not isinstance(picture, Image.Image | str | Path | bytes | BinaryFile):
+        kind = type(picture).__name__
+        raise ValueError(f"expected a picture, got {kind}: give a path, bytes, a Pillow picture, an array or a tensor")
+    with _unreadable_as(name or (str(picture) if isinstance(picture, str | Path) else "picture")), _quiet():
+        if isinstance(picture, Image.Image):
+            return _decode(picture, paper)
+        if isinstance(picture, str | Path):
+            with open_input(picture) as file:
+                return _decode(_open(file), paper)
+        return _decode(_open(BytesIO(picture) if isinstance(picture, bytes) else picture), paper)
 
 
-def open_picture(
-    picture: Image.Image | np.ndarray | Tensor | str | Path | bytes | BinaryFile, *, paper: Paper = "white"
-) -> Image.Image:
-    """Return one picture, however it is held, as people see it: upright, on paper, 8-bit RGB.
-
-    Args:
-        picture: a path, the bytes of a file, a binary file, or a Pillow picture of any mode, each read as
-            `read_picture` does; an array, as `to_tensor` takes it; or a tensor, as `to_picture` takes it.
-        paper: as for `read_picture`.
+@contextmanager
+def open_header(path: str | Path) -> Iterator[Image.Image]:
+    """Open a picture file without decoding it; inside, what its header says can be asked.
 
     Raises:
-        ValueError: for anything else: what came, and the mend.
-        UnreadablePicture: as `read_picture`.
+        Exception: whatever Pillow raises of a damaged file.
     """
-    if isinstance(picture, Image.Image):
-        return _loaded(picture, paper)
-    if isinstance(picture, np.ndarray | Tensor):
-        return to_picture(picture if isinstance(picture, Tensor) else _array_to_tensor(picture, paper)).convert("RGB")
-    if isinstance(picture, str | Path | bytes | BinaryFile):
-        return read_picture(picture, paper=paper)
-    kind = type(picture).__name__
-    raise ValueError(f"expected a picture, got {kind}: give a path, bytes, a Pillow picture, an array or a tensor")
-
-
-def _loaded(picture: Image.Image, paper: Paper) -> Image.Image:
-    with _unreadable_as("picture"), _quiet():
-        picture.load()
-        return _on_paper(_upright(picture), paper)
+    with _quiet(), open_input(path, pipes=False) as file:  # what is read from a pipe here would be gone
+        yield _open(file)
 
 
 def probe_picture(path: str | Path) -> None:
     """Check a file cheaply, without decoding it: the header, and for PNG and JPEG the mark at the end.
 
     A file without its end mark is decoded to be sure, so that a truncated one is found here. What this passes may still
-    be unreadable (damage in the middle); `read_picture` has the last word.
+    be unreadable (damage in the middle); `open_picture` has the last word.
 
     Raises:
-        UnreadablePicture: as `read_picture`.
+        UnreadablePicture: as `open_picture`.
     """
     with _unreadable_as(str(path)), _quiet(), open_input(path) as file:
         picture = _open(file)
@@ -121,17 +115,17 @@ def probe_picture(path: str | Path) -> None:
         file.seek(max(0, file.seek(0, 2) - 64))
         if end_mark and end_mark not in file.read():
             file.seek(0)
-            _decode(file, "white")
+            _decode(_open(file), "white")
 
 
 def has_later_pages(path: str | Path) -> bool:
-    """Tell whether a picture file has further pages or frames, of which `read_picture` takes the first.
+    """Tell whether a picture file has further pages or frames, of which `open_picture` takes the first.
 
     A look at the header, mostly. A damaged file has none: reading it says what is wrong.
     """
     try:
-        with _quiet(), open_input(path, pipes=False) as file:  # what is read from a pipe here would be gone
-            return bool(getattr(_open(file), "is_animated", False))
+        with open_header(path) as picture:
+            return bool(getattr(picture, "is_animated", False))
     except Exception:  # noqa: BLE001 (damaged in whatever way)
         return False
 
@@ -213,10 +207,12 @@ def _open(file: BinaryFile) -> Image.Image:
     return picture
 
 
-def _decode(file: BinaryFile, paper: Paper | None) -> Image.Image:
-    picture = _open(file)
+def _decode(picture: Image.Image, paper: Paper | None, *, keep_grey: bool = False) -> Image.Image:
     picture.load()
-    return _on_paper(_upright(picture), paper)
+    upright = _upright(picture)
+    if keep_grey and upright.mode == "L" and not upright.has_transparency_data:
+        return upright
+    return _on_paper(upright, paper)
 
 
 def _upright(picture: Image.Image) -> Image.Image:
@@ -382,7 +378,7 @@ def to_tensor(
 
     Args:
         picture: a path, the bytes of a file, a binary file, or a Pillow picture of any mode, each read as
-            `read_picture` does; or an array h×w, h×w×1, h×w×3 (RGB) or h×w×4 (RGBA, flattened on the paper) of uint8,
+            `open_picture` does; or an array h×w, h×w×1, h×w×3 (RGB) or h×w×4 (RGBA, flattened on the paper) of uint8,
             or of floats in [0, 1].
         paper: what transparency is flattened on: `black` for light ink, as a loss with `invert=True` takes it.
 
@@ -391,19 +387,15 @@ def to_tensor(
 
     Raises:
         ValueError: for anything else: what came, and the mend.
-        UnreadablePicture: as `read_picture`.
+        UnreadablePicture: as `open_picture`.
     """
     if isinstance(picture, np.ndarray):
         return _array_to_tensor(picture, paper)
     if isinstance(picture, Image.Image):
         with _unreadable_as("picture"), _quiet():
-            picture.load()
-            upright = _upright(picture)
-            picture = (
-                upright if upright.mode == "L" and not upright.has_transparency_data else _on_paper(upright, paper)
-            )
+            picture = _decode(picture, paper, keep_grey=True)
     elif isinstance(picture, str | Path | bytes | BinaryFile):
-        picture = read_picture(picture, paper=paper)
+        picture = open_picture(picture, paper=paper)
     else:
         mend = (
             "it is one already" if isinstance(picture, Tensor) else "give a path, bytes, an array or a Pillow picture"
@@ -479,4 +471,4 @@ def save_picture(picture: Image.Image, path: str | Path) -> None:
 def check_mode(picture: Image.Image) -> None:
     """Raise ValueError for a picture of another mode than `L` and `RGB`."""
     if picture.mode not in ("L", "RGB"):
-        raise ValueError(f"expected a picture of mode L or RGB, got {picture.mode}; open it with read_picture")
+        raise ValueError(f"expected a picture of mode L or RGB, got {picture.mode}; open it with open_picture")

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from sketchloss.images import BinaryFile, UnreadablePicture, open_picture, read_picture
+from sketchloss.images import BinaryFile, UnreadablePicture, open_picture
 
 #: A page whose lightest and darkest greys differ by less, of 255, is blank.
 FAINT = 13
@@ -35,12 +35,12 @@ def open_visible(picture: Picture, *, name: str | None = None, invert: bool = Fa
 
     Raises:
         HiddenInk: if the page is blank only because of what its transparent ground became.
-        UnreadablePicture: as `read_picture`.
+        UnreadablePicture: as `open_picture`.
         ValueError: as `open_picture`.
     """
     label = " ".join((name or (str(picture) if isinstance(picture, str | Path) else "picture")).split())
     if isinstance(picture, str | Path | bytes | BinaryFile):
-        picture = read_picture(picture, name=name, paper=None)
+        picture = open_picture(picture, name=name, paper=None)
     page = open_page(picture, invert=invert)
     if not (_is_blank(page) and hides_ink(picture, invert=invert)):
         return page
@@ -63,7 +63,7 @@ def hides_ink(picture: Picture, *, invert: bool = False) -> bool:
         invert: as for `open_visible`.
     """
     if isinstance(picture, str | Path | bytes | BinaryFile):
-        picture = read_picture(picture, paper=None)
+        picture = open_picture(picture, paper=None)
         if picture.mode != "RGBA":  # no transparency
             return False
     return _is_blank(open_page(picture, invert=invert)) and not _is_blank(open_page(picture, invert=not invert))
@@ -77,20 +77,20 @@ def open_to_show(picture: Picture, *, name: str | None = None) -> Image.Image:
         name: what to call it in an error; a path is its own name.
     """
     if isinstance(picture, str | Path | bytes | BinaryFile):
-        picture = read_picture(picture, name=name, paper=None)
+        picture = open_picture(picture, name=name, paper=None)
         if picture.mode != "RGBA":  # no transparency
             return picture
     return open_page(picture, invert=hides_ink(picture))
 
 
 def open_photo(picture: str | Path | bytes | BinaryFile, *, name: str | None = None) -> Image.Image:
-    """Read a photo as `read_picture` does, on black where all of it would be lost on white; its colours stay.
+    """Read a photo as `open_picture` does, on black where all of it would be lost on white; its colours stay.
 
     Args:
-        picture: what `read_picture` takes.
+        picture: what `open_picture` takes.
         name: what to call it in an error; a path is its own name.
     """
-    read = read_picture(picture, name=name, paper=None)
+    read = open_picture(picture, name=name, paper=None)
     if read.mode != "RGBA":
         return read
     return open_picture(read, paper="black" if hides_ink(read) else "white")

@@ -24,7 +24,7 @@ from sketchloss.data.prompts import TEMPLATE, make_prompts
 from sketchloss.data.quickdraw import read_ndjson
 from sketchloss.data.sources import open_sketches
 from sketchloss.gallery import Gallery
-from sketchloss.images import UnreadablePicture, probe_picture, read_picture, to_tensor
+from sketchloss.images import UnreadablePicture, open_picture, probe_picture, to_tensor
 from sketchloss.models.embedder import load_embedder
 from sketchloss.models.judge import load_judge
 from sketchloss.models.stylizer import load_stylizer
@@ -38,14 +38,14 @@ SECONDS, ADDRESSES = 60, 16 * 2**30
 
 def picture(path: Path) -> None:
     try:
-        pixels = np.array(read_picture(path))
+        pixels = np.array(open_picture(path))
     except UnreadablePicture:
         for other in (path, path.read_bytes()):
             try:
                 to_tensor(other)
             except UnreadablePicture:
                 continue
-            raise AssertionError("to_tensor reads what read_picture refuses") from None
+            raise AssertionError("to_tensor reads what open_picture refuses") from None
         raise
     assert torch.equal(to_tensor(path.read_bytes()), torch.from_numpy(pixels).permute(2, 0, 1) / 255), "other pixels"
     probe_picture(path)

@@ -12,7 +12,7 @@ import gradio as gr
 from PIL import Image
 
 from sketchloss.app.uploads import mistake
-from sketchloss.images import UnreadablePicture, read_picture
+from sketchloss.images import UnreadablePicture, open_picture
 
 PREFIX = "data:image/png;base64,"
 #: Of a drawing, encoded: the canvas itself makes some 20,000.
@@ -56,6 +56,6 @@ def read_canvas(sent: str | None) -> Image.Image | None:
     if not isinstance(sent, str) or not sent.startswith(PREFIX) or len(sent) > MOST_CHARACTERS:
         raise mistake(f"a drawing is a PNG picture as {PREFIX}..., {MOST_CHARACTERS:,} characters at most")
     try:
-        return read_picture(base64.b64decode(sent.removeprefix(PREFIX), validate=True), name="the drawing")
+        return open_picture(base64.b64decode(sent.removeprefix(PREFIX), validate=True), name="the drawing")
     except (UnreadablePicture, binascii.Error) as error:
         raise mistake(" ".join(str(error).split())) from None

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import gradio as gr
@@ -21,6 +20,7 @@ from sketchloss.images import fit_square, to_tensor
 from sketchloss.ink_amount import ink_amount, nearly_blank
 from sketchloss.report.difference import lay_heat_under
 from sketchloss.stroke_width import stroke_width
+from sketchloss.templates import render
 from sketchloss.visible_ink import hides_ink, open_page
 
 #: Where the heat is strongest the map has its strongest colour, but not below this distance: equal drawings stay white.
@@ -274,19 +274,9 @@ def draw_place(distance: float, calibration: Calibration | None) -> str:
     def at(value: float) -> str:
         return f"{100 * min(1.0, value / greatest):.2f}%"
 
-    rows = []
-    for kind, words in KINDS.items():
-        low, quarter, middle, three, high = (calibration.quantiles[kind][place] for place in (5, 25, 50, 75, 95))
-        rows.append(
-            f'<div class="row"><div class="name">{escape(words)}</div><div class="track">'
-            f'<i class="wide" style="left:{at(low)};width:{at(high - low)}"></i>'
-            f'<i class="half" style="left:{at(quarter)};width:{at(three - quarter)}"></i>'
-            f'<i class="mid" style="left:{at(middle)}"></i><b style="left:{at(distance)}"></b></div></div>'
-        )
+    kinds = [
+        (words, [calibration.quantiles[kind][place] for place in (5, 25, 50, 75, 95)]) for kind, words in KINDS.items()
+    ]
     shares = calibration.shares(distance)
-    text = "; ".join(f"{words}: {shares[kind]:.0%} are closer" for kind, words in KINDS.items())
-    return (
-        f'<div class="place" role="img" aria-label="Distance {distance:.3f} among known pairs. {escape(text)}">'
-        f'{"".join(rows)}<div class="foot">The line is your pair. Dark: the middle half of {calibration.pairs:,} known '
-        f"pairs each, light: nine in ten ({escape(calibration.source)}).</div></div>"
-    )
+    closer = "; ".join(f"{words}: {shares[kind]:.0%} are closer" for kind, words in KINDS.items())
+    return render("app/place.html.jinja", at=at, distance=distance, kinds=kinds, closer=closer, calibration=calibration)

@@ -12,7 +12,7 @@ import gradio as gr
 from gradio.data_classes import FileData, ImageData, ListFiles
 from PIL import Image
 
-from sketchloss.images import UnreadablePicture, picture_suffixes, read_picture
+from sketchloss.images import UnreadablePicture, open_picture, picture_suffixes
 from sketchloss.passed_over import say_other_kinds
 from sketchloss.visible_ink import HiddenInk, open_visible
 
@@ -66,7 +66,7 @@ def _without_paths(text: str) -> str:
 
 
 def picture_input(*, transparent: bool = False, **settings: Any) -> gr.Image:
-    """Make Gradio's image, read by `read_picture`: what cannot be read is said in the page, in a line with the mend.
+    """Make Gradio's image, read by `open_picture`: what cannot be read is said in the page, in a line with the mend.
 
     Args:
         transparent: keep transparency; else a picture that is lost on white paper is refused.
@@ -134,7 +134,7 @@ def read_upload(path: str | None, name: str | None, *, within: str | Path, trans
     if Path(shown).suffix.lower() == ".svg":
         raise mistake(f"{shown}: SVG cannot be read here; save it as .png", title="Not a picture")
     try:
-        return read_picture(str(path), name=shown, paper=None) if transparent else open_visible(str(path), name=shown)
+        return open_picture(str(path), name=shown, paper=None) if transparent else open_visible(str(path), name=shown)
     except HiddenInk:
         raise mistake(f"{shown}: {LOST}; save it on paper", title="Nothing to see") from None
     except UnreadablePicture as error:

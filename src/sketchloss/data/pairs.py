@@ -5,7 +5,6 @@ pairs.photo(0, 256), pairs.sketch(0, 256), pairs.photos(256)[0]["image"]
 """
 
 import re
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,8 +19,8 @@ from PIL import ExifTags, Image
 from sketchloss.data.doodles import KINDS, STYLES, doodle
 from sketchloss.data.options import parse_options
 from sketchloss.data.pictures import Pictures, pictures_from_files
-from sketchloss.files import open_input, read_json
-from sketchloss.images import FORMATS, UnreadablePicture, find_pictures, probe_picture
+from sketchloss.files import read_json
+from sketchloss.images import UnreadablePicture, find_pictures, open_header, probe_picture
 from sketchloss.passed_over import other_kinds
 from sketchloss.stored import show
 
@@ -268,14 +267,12 @@ def _mismatch(photo: Path, sketch: Path) -> str | None:
 
 def _upright_size(path: Path) -> tuple[int, int]:
     probe_picture(path)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's, of odd metadata
-        with open_input(path, pipes=False) as file, Image.open(file, formats=FORMATS) as picture:
-            width, height = picture.size
-            try:
-                turned = picture.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
-            except Exception:  # noqa: BLE001 (Pillow raises whatever a damaged EXIF block leads it into)
-                turned = False
+    with open_header(path) as picture:
+        width, height = picture.size
+        try:
+            turned = picture.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
+        except Exception:  # noqa: BLE001 (Pillow raises whatever a damaged EXIF block leads it into)
+            turned = False
     return (height, width) if turned else (width, height)
 
 

@@ -1,5 +1,6 @@
 """Parting a set in two so that nothing seen in training is met again: by class, by group, aware of duplicates."""
 
+import itertools
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 
 import numpy as np
@@ -68,12 +69,9 @@ def duplicate_groups(
     thumbnails = np.stack([_thumbnail(picture) for picture in pictures] or [np.empty((0, 0), np.float32)])
     if not thumbnails.size:
         return np.empty(0, dtype=np.int64)
-    groups = np.arange(len(thumbnails))
-    blank = np.flatnonzero(~thumbnails.any(axis=(1, 2)))
-    groups[blank] = blank[:1]  # one group, without comparing each with each
-    for first, second in _near_pairs(thumbnails, distance):
-        _join(groups, first, second)
-    return np.array([_root(groups, index) for index in range(len(groups))], dtype=np.int64)
+    blank = np.flatnonzero(~thumbnails.any(axis=(1, 2))).tolist()  # one group, without comparing each with each
+    pairs = [*itertools.pairwise(blank), *_near_pairs(thumbnails, distance)]
+    return _first_of_group(len(thumbnails), pairs)
 
 
 def merge_groups(*groupings: Sequence[Hashable] | np.ndarray) -> Int64[np.ndarray, " n"]:
@@ -82,12 +80,22 @@ def merge_groups(*groupings: Sequence[Hashable] | np.ndarray) -> Int64[np.ndarra
     Returns:
         Of each item, the index of the first item of its group.
     """
-    merged = np.arange(len(groupings[0]))
+    pairs = []
     for grouping in groupings:
         first_of: dict[Hashable, int] = {}
-        for index, name in enumerate(grouping):
-            _join(merged, first_of.setdefault(name, index), index)
-    return np.array([_root(merged, index) for index in range(len(merged))], dtype=np.int64)
+        pairs += [(first_of.setdefault(name, index), index) for index, name in enumerate(grouping)]
+    return _first_of_group(len(groupings[0]), pairs)
+
+
+def _first_of_group(count: int, pairs: Sequence[tuple[int, int]]) -> Int64[np.ndarray, " n"]:
+    """Return of each of so many items the first one that pairs lead to from it."""
+    from scipy.sparse import coo_array  # heavy, and only needed here
+    from scipy.sparse.csgraph import connected_components
+
+    ends = np.array(pairs, dtype=np.int32).reshape(-1, 2).T
+    graph = coo_array((np.ones(len(pairs), dtype=np.int8), tuple(ends)), shape=(count, count))
+    _, first, group = np.unique(connected_components(graph, directed=False)[1], return_index=True, return_inverse=True)
+    return first[group]
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -195,15 +203,3 @@ def _least_distance(thumbnails: np.ndarray, first: np.ndarray, second: np.ndarra
         for turned in _symmetries(thumbnails[first[part]]):
             least[part] = np.minimum(least[part], np.linalg.norm(turned - fixed, axis=(1, 2)))
     return least
-
-
-def _root(groups: np.ndarray, index: int) -> int:
-    while groups[index] != index:
-        groups[index] = groups[groups[index]]  # halve the path
-        index = groups[index]
-    return int(index)
-
-
-def _join(groups: np.ndarray, first: int, second: int) -> None:
-    one, other = sorted((_root(groups, first), _root(groups, second)))
-    groups[other] = one

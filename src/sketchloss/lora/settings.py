@@ -133,7 +133,7 @@ class LoraSettings(WeightsPerArm):
         check_template(self.template)
 
 
-def open_drawings(settings: LoraSettings, data: str, say: Callable[[str], None]) -> Captioned:
+def open_prompted(settings: LoraSettings, data: str, say: Callable[[str], None]) -> Captioned:
     """Open drawings with prompts as the settings want them; name what is left out.
 
     Raises:

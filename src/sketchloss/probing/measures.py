@@ -201,6 +201,7 @@ def resampled(count: int, resamples: int, seed: int) -> Int[np.ndarray, "r n"]:
 
 def wilson(share: float, trials: int) -> tuple[float, float]:
     """Return the ends of the 95 % interval of a share of independent trials (Wilson 1927), within [0, 1]."""
+    # note: not scipy's `binomtest`, which takes whole numbers of successes alone: a tie counts half
     spread = _Z**2 / trials
     middle = (share + spread / 2) / (1 + spread)
     half = _Z / (1 + spread) * float(np.sqrt(share * (1 - share) / trials + spread / (4 * trials)))

@@ -9,9 +9,8 @@ a sketch's nearest neighbour is of its class.
 """
 
 import dataclasses
-import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -27,13 +26,14 @@ from sketchloss.data.names import short_name
 from sketchloss.data.sources import Sketches, open_sketches
 from sketchloss.embedding_map import choose_sample, map_to_plane
 from sketchloss.features import Precision, cached_features, pixels_digest
-from sketchloss.files import claim_folder, read_json, write_atomic, write_json
+from sketchloss.files import claim_folder, read_json
 from sketchloss.models.embedder import Embedder, load_embedder
 from sketchloss.networks.arms import ArmWeights
 from sketchloss.networks.backbone import Backbone
 from sketchloss.networks.weights import weights_digest
 from sketchloss.ranking import top_k_accuracy
 from sketchloss.report.arm_table import keep_comparisons
+from sketchloss.report.results import WRITTEN, write_results
 from sketchloss.report.separation_figures import (
     RatioBar,
     Sample,
@@ -51,7 +51,6 @@ from sketchloss.report.separation_table import (
     separation_report,
     separation_rows,
 )
-from sketchloss.report.tables import write_csv
 from sketchloss.separation import DistanceHistogram, Separation, distance_histogram, separation
 from sketchloss.statistics import Spread, format_spread, spread
 from sketchloss.training.held_folder import hold_run_folder
@@ -123,7 +122,7 @@ class ClassSeparation(ArmWeights):
 
 KIND = "separation"
 #: All that this leaves in its folder.
-MADE = {"config.json", "results.json", "table.md", "table.csv", "ratio.png", "distances.png", "map.png"}
+MADE = {"config.json", *WRITTEN, "ratio.png", "distances.png", "map.png"}
 #: What each preset changes of the defaults above.
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {"photo": "imagenet", "downsample": "none", "image_size": 224},
@@ -178,8 +177,7 @@ def _class_separation(config: ClassSeparation) -> dict[str, Any]:
     held = hold_if_small(sketches, workers=config.workers)
     if config.heads is not None:  # else the parts held out would be others
         check_data(config.heads, pixels_digest(held, workers=config.workers))
-    claim_folder(config.out, kind=KIND, made=MADE, again=config.again)
-    write_json(config.out / "config.json", json.loads(json.dumps(asdict(config), default=str)))
+    claim_folder(config.out, kind=KIND, made=MADE, again=config.again, settings=config)
     which = "all of them" if config.part == "whole" else f"{len(parts[0]):,} held out"
     print(f"{config.data}: {len(sketches):,} sketches of {len(sketches.classes)} classes, {which}")
 
@@ -193,13 +191,8 @@ def _class_separation(config: ClassSeparation) -> dict[str, Any]:
 
     # Report ----------------------------------------------------------------------------------------------------------
     results = _results(config, sketches, layers, found)
-    text = separation_report(results)
-    write_csv(config.out / "table.csv", CSV_HEADER, separation_rows(results))
-    with write_atomic(config.out / "table.md") as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
-    _draw(config, sketches.classes, results, found, sample)
-    write_json(config.out / "results.json", results)
-    print(f"\n{text}\n\nIn {config.out}: {', '.join(sorted(MADE))}")
+    figures = _pictures(config, sketches.classes, results, found, sample)
+    write_results(config.out, results, separation_report, CSV_HEADER, separation_rows, figures)
     return results
 
 
@@ -450,13 +443,13 @@ def _in_short(measured: Measured) -> str:
     return f"ratio {format_spread(spread(values))}{repeats}" if values else "no ratio, its features have collapsed"
 
 
-def _draw(
+def _pictures(
     config: ClassSeparation,
     classes: Sequence[str],
     results: dict[str, Any],
     found: Mapping[str, Measured],
     sample: Sample,
-) -> None:
+) -> dict[str, Callable[[Path], object]]:
     name, measured = short_name(config.data), results["measured"]
     layer = (
         "trained embedding"
@@ -469,12 +462,18 @@ def _draw(
         for arm, of_arm in results["arms"].items()
         if (values := of_arm["spread"]["ratio"])
     ]
-    draw_ratios(bars, config.out / "ratio.png", title=f"Class separation\n{what}")
     rows, seed = results["in_histogram"], ", first seed" if config.seeds > 1 else ""
     pairs = "all pairs" if rows == measured else f"pairs of a random sample of {rows:,}"
     histograms = {arm: one.histogram for arm, one in found.items()}
-    draw_distances(histograms, config.out / "distances.png", title=f"Distances of pairs ({pairs}{seed})\n{what}")
     positions = {arm: one.positions for arm, one in found.items()}
     shown = "all" if len(sample.rows) == measured else f"{len(sample.rows):,}"
-    title = f"Maps of the embedding (t-SNE of {shown}{seed})\n{what}"
-    draw_map(positions, sample, classes, config.out / "map.png", title=title)
+    titles = (
+        f"Class separation\n{what}",
+        f"Distances of pairs ({pairs}{seed})\n{what}",
+        f"Maps of the embedding (t-SNE of {shown}{seed})\n{what}",
+    )
+    return {
+        "ratio.png": lambda path: draw_ratios(bars, path, title=titles[0]),
+        "distances.png": lambda path: draw_distances(histograms, path, title=titles[1]),
+        "map.png": lambda path: draw_map(positions, sample, classes, path, title=titles[2]),
+    }

@@ -40,6 +40,7 @@ from sketchloss.training.groups import parameter_groups
 from sketchloss.training.guards import chance_warning, require_finite
 from sketchloss.training.held_folder import hold_run_folder
 from sketchloss.training.meter import Meter
+from sketchloss.training.rates import rate_schedule
 from sketchloss.training.run import Run, check_run_folder
 from sketchloss.training.tuning_plan import check_sizes, plan_lines, plan_tuning
 
@@ -140,8 +141,9 @@ def _finetune(config: Finetune, accelerator: Accelerator) -> dict[str, Any]:
     )
     updates_an_epoch = math.ceil(len(train_batches) / config.accumulate)
     # The schedule counts updates of the weights, the same on every number of processes; so it is not prepared.
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer.optimizer, lambda update: _rate(update, updates_an_epoch * config.epochs, config)
+    updates = updates_an_epoch * config.epochs
+    schedule = rate_schedule(
+        optimizer.optimizer, config.schedule, steps=updates, warmup=config.warmup, after_warmup=True
     )
     accelerator.register_for_checkpointing(schedule)
 
@@ -297,16 +299,6 @@ def _digest(*parts: Sketches) -> str:
     for part in parts:
         digest.update(part.labels.tobytes() + part.order.tobytes())
     return digest.hexdigest()
-
-
-def _rate(update: int, updates: int, config: Finetune) -> float:
-    """Return the factor on the learning rate before the given update."""
-    if update < config.warmup:
-        return (update + 1) / (config.warmup + 1)
-    if config.schedule == "constant":
-        return 1.0
-    progress = (update - config.warmup) / max(1, updates - config.warmup)
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
 
 
 def _timed(batches: Any) -> Iterator[tuple[dict[str, Tensor], float]]:

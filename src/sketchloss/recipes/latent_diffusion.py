@@ -44,7 +44,7 @@ from sketchloss.images import save_picture
 from sketchloss.lora.adapters import add_lora, save_lora
 from sketchloss.lora.networks import open_networks
 from sketchloss.lora.sampling import draw
-from sketchloss.lora.settings import LoraSettings, open_drawings
+from sketchloss.lora.settings import LoraSettings, open_prompted
 from sketchloss.memory import reuse_freed_memory
 from sketchloss.networks.arms import PROPOSED, ForOneArm
 from sketchloss.networks.weights import weights_digest
@@ -56,6 +56,7 @@ from sketchloss.training.held_folder import hold_run_folder
 from sketchloss.training.meter import Meter
 from sketchloss.training.order import Order, seeded
 from sketchloss.training.plan import peak_memory
+from sketchloss.training.rates import rate_schedule
 from sketchloss.training.run import Run, check_data, check_run_folder
 from sketchloss.training.trained_part import TrainedPart, leave_out_frozen_weights
 
@@ -144,7 +145,7 @@ def _latent_diffusion(config: LatentDiffusion, accelerator: Accelerator) -> dict
     balance = Balance(weights, config.balance, reference="noise")
 
     # Data ------------------------------------------------------------------------------------------------------------
-    learnt, held = _part(open_drawings(config, config.data, say), config)
+    learnt, held = _part(open_prompted(config, config.data, say), config)
     pictures = hold_if_small(learnt, workers=config.workers)
     digests = (pixels_digest(part, workers=config.workers) for part in (pictures, held))
     known = hashlib.sha256(json.dumps([*digests, learnt.captions, held.captions]).encode()).hexdigest()
@@ -167,7 +168,7 @@ def _latent_diffusion(config: LatentDiffusion, accelerator: Accelerator) -> dict
     per_step = config.batch_size * config.accumulate * accelerator.num_processes
     steps = config.steps or math.ceil(config.epochs * len(learnt) / per_step)
     optimizer = torch.optim.AdamW(parameters, lr=config.lr, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps, config))
+    schedule = rate_schedule(optimizer, config.schedule, steps=steps, warmup=config.warmup)
     model, optimizer = accelerator.prepare(pipeline.unet, optimizer)
     accelerator.register_for_checkpointing(schedule, balance, TrainedPart(parameters))
     leave_out_frozen_weights(accelerator)
@@ -341,12 +342,6 @@ def _norms(accelerator: Accelerator, terms: DenoisingTerms, names: Sequence[str]
     norms = dict.fromkeys(names, 0.0) | gradient_norms(named, terms.output, present, scale=scale)
     means = accelerator.reduce(torch.tensor([norms[name] for name in names], device=terms.output.device), "mean")
     return dict(zip(names, means.tolist(), strict=True))  # pyright: ignore[reportAttributeAccessIssue] - a tensor
-
-
-def _rate(step: int, steps: int, config: LoraSettings) -> float:
-    """Return the factor on the learning rate at a step."""
-    rising = min(1.0, (step + 1) / max(1, config.warmup))
-    return rising if config.schedule == "constant" else rising * 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
 
 
 @dataclass(frozen=True)

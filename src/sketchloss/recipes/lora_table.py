@@ -34,12 +34,12 @@ from sketchloss.diffusion.pipeline import load_text_to_image
 from sketchloss.distances import distribution_distance
 from sketchloss.extractors import embed_images, open_extractors, shared_layer
 from sketchloss.features import pixels_digest
-from sketchloss.files import read_json, write_atomic, write_json, write_tensors
+from sketchloss.files import read_json, write_tensors
 from sketchloss.images import save_picture, to_picture
 from sketchloss.lora.adapters import find_lora, load_lora
 from sketchloss.lora.networks import open_networks, open_term
 from sketchloss.lora.sampling import draw
-from sketchloss.lora.settings import LoraSettings, open_drawings
+from sketchloss.lora.settings import LoraSettings, open_prompted
 from sketchloss.memory import reuse_freed_memory
 from sketchloss.models.judge import Judge, JudgeConfig, load_judge, save_judge
 from sketchloss.networks.arms import ArmWeights
@@ -47,7 +47,7 @@ from sketchloss.recipes.latent_diffusion import PRESETS as LORA_PRESETS
 from sketchloss.recipes.latent_diffusion import RESULT, LatentDiffusion, latent_diffusion
 from sketchloss.report.grid import draw_grid
 from sketchloss.report.lora_table import CSV_HEADER, PLAIN, lora_report, lora_rows
-from sketchloss.report.tables import write_csv
+from sketchloss.report.results import write_results
 from sketchloss.training.accelerator import DTYPES, new_accelerator
 from sketchloss.training.held_folder import hold_run_folder
 from sketchloss.training.run import check_run_folder, open_run_folder
@@ -181,7 +181,7 @@ def _lora_table(config: LoraTable) -> dict[str, Any]:
     scorer = ClipScorer(config.clip_model, device=device) if config.clip_model else None
 
     # Data ------------------------------------------------------------------------------------------------------------
-    opened = open_drawings(config, config.data, print)
+    opened = open_prompted(config, config.data, print)
     if len(opened.classes) < 2:
         raise ValueError(f"{config.data} has no classes to tell apart: give two class folders or more, or a data set")
     if twins := [prompt for prompt in opened.class_prompts if opened.class_prompts.count(prompt) > 1]:
@@ -257,16 +257,9 @@ def _lora_table(config: LoraTable) -> dict[str, Any]:
                     for arm in backbones},
         "rows": rows,
     }  # fmt: skip
-    write_json(config.out / "results.json", results)
-    text = lora_report(results)
-    with write_atomic(config.out / "table.md") as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
-    write_csv(config.out / "table.csv", CSV_HEADER, lora_rows(results))
     shown = {**({} if base is None else {"base": base}), **{arm: of_seeds[0] for arm, of_seeds in drawn.items()}}
-    save_picture(_figure(config, opened, true_ones=held, drawn=shown), config.out / "figure.png")
-    print(f"\n{text}\n")
-    for what, file in (("Table", "table.md"), ("Numbers", "results.json and table.csv"), ("Figure", "figure.png")):
-        print(f"{what + ':':8} {config.out}/{file}")
+    figures = {"figure.png": lambda path: save_picture(_figure(config, opened, true_ones=held, drawn=shown), path)}
+    write_results(config.out, results, lora_report, CSV_HEADER, lora_rows, figures)
     return results
 
 

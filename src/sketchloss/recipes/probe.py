@@ -10,7 +10,6 @@ the other half, on which nothing was chosen, is what the tables report. How to a
 `sketchloss.probing.probe_distance`.
 """
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -25,7 +24,7 @@ from torch import Tensor
 
 from sketchloss.data.left_out import say_left_out
 from sketchloss.data.stroke_drawings import open_drawings, split_in_halves
-from sketchloss.files import claim_folder, write_atomic, write_json
+from sketchloss.files import claim_folder
 from sketchloss.images import LARGEST_SIDE, fit_square, save_picture, to_tensor
 from sketchloss.networks.arms import PROPOSED, ArmWeights
 from sketchloss.networks.weights import load_backbone
@@ -46,7 +45,7 @@ from sketchloss.probing.trials import LEVELS, RIVALS, SMALLEST, Trials, check_le
 from sketchloss.report.probe_figure import draw_probe
 from sketchloss.report.probe_sheet import draw_trials
 from sketchloss.report.probe_table import CSV_HEADER, is_published, probe_report, probe_rows
-from sketchloss.report.tables import write_csv
+from sketchloss.report.results import WRITTEN, write_results
 from sketchloss.tap_distance import METRICS, Metric
 from sketchloss.training.held_folder import hold_run_folder
 from sketchloss.triplets import Triplets, agreement, read_triplets
@@ -131,7 +130,7 @@ class Probe(ArmWeights):
 
 KIND = "probe"
 #: All that this leaves in its folder.
-MADE = {"config.json", "results.json", "table.md", "table.csv", "figure.png", "trials.png"}
+MADE = {"config.json", *WRITTEN, "figure.png", "trials.png"}
 #: What each preset changes of the defaults above.
 PRESETS: dict[str, dict[str, Any]] = {
     "small": {},
@@ -172,8 +171,7 @@ def _probe(config: Probe) -> dict[str, Any]:
     ]
     for family in families:
         _try(family, halves[0], device)
-    claim_folder(config.out, kind=KIND, made=MADE, again=config.again)
-    write_json(config.out / "config.json", json.loads(json.dumps(asdict(config), default=str)))
+    claim_folder(config.out, kind=KIND, made=MADE, again=config.again, settings=config)
     results = _head(config, halves, triplets, len(faults))
     print(f"{config.data}: {results['drawings']} drawings to report, {results['choose_drawings']} to choose by")
 
@@ -195,14 +193,11 @@ def _probe(config: Probe) -> dict[str, Any]:
         print(f"{rows[0]['name']}: score {rows[0]['report']['score']:.3f}")
 
     # Report ----------------------------------------------------------------------------------------------------------
-    text = probe_report(results)
-    with write_atomic(config.out / "table.md") as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
-    write_csv(config.out / "table.csv", CSV_HEADER, probe_rows(results))
-    draw_probe(results, config.out / "figure.png")
-    save_picture(draw_trials(halves[1]), config.out / "trials.png")
-    write_json(config.out / "results.json", results)
-    print(f"\n{text}\n\nIn {config.out}: {', '.join(sorted(MADE))}")
+    figures = {
+        "figure.png": lambda path: draw_probe(results, path),
+        "trials.png": lambda path: save_picture(draw_trials(halves[1]), path),
+    }
+    write_results(config.out, results, probe_report, CSV_HEADER, probe_rows, figures)
     return results
 
 

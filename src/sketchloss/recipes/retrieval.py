@@ -31,7 +31,7 @@ from sketchloss.data.left_out import say_left_out
 from sketchloss.data.loading import HeldSketches, hold_if_small
 from sketchloss.data.sources import Sketches, open_sketches
 from sketchloss.features import Precision, cached_features, pixels_digest
-from sketchloss.files import read_json, write_atomic, write_json
+from sketchloss.files import read_json, write_json
 from sketchloss.images import save_picture
 from sketchloss.memory import reuse_freed_memory
 from sketchloss.models.embedder import Embedder, EmbedderConfig, load_embedder, save_embedder
@@ -40,6 +40,7 @@ from sketchloss.networks.weights import weights_digest
 from sketchloss.ranking import nearest, top_k_accuracy
 from sketchloss.report.arm_table import keep_comparisons
 from sketchloss.report.contact_sheet import Tile, draw_contact_sheet
+from sketchloss.report.results import write_results
 from sketchloss.report.retrieval_table import (
     CSV_HEADER,
     MEASURES,
@@ -49,7 +50,6 @@ from sketchloss.report.retrieval_table import (
     retrieval_report,
     retrieval_rows,
 )
-from sketchloss.report.tables import write_csv
 from sketchloss.statistics import spread
 from sketchloss.training.checks import require_positive
 from sketchloss.training.guards import TrainingStopped, require_finite
@@ -232,16 +232,10 @@ def _retrieval(config: Retrieval, layers: Mapping[str, str]) -> dict[str, Any]:
 
     # Report ----------------------------------------------------------------------------------------------------------
     results = _results(config, sketches, (gallery, queries), layers, runs)
-    write_json(config.out / "results.json", results)
-    text = retrieval_report(results)
-    with write_atomic(config.out / "table.md") as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
-    write_csv(config.out / "table.csv", CSV_HEADER, retrieval_rows(results))
     assert shown is not None
-    save_picture(_picture(config, sketches, shown, *parts[0]), config.out / "nearest.png")
-    print(f"\n{text}\n")
-    for what, file in (("Table", "table.md"), ("Numbers", "results.json and table.csv"), ("Picture", "nearest.png")):
-        print(f"{what + ':':8} {config.out}/{file}")
+    embeddings = shown
+    figures = {"nearest.png": lambda path: save_picture(_picture(config, sketches, embeddings, *parts[0]), path)}
+    write_results(config.out, results, retrieval_report, CSV_HEADER, retrieval_rows, figures)
     return results
 
 

@@ -30,7 +30,7 @@ from sketchloss.data.photos import open_photos
 from sketchloss.data.pictures import Pictures
 from sketchloss.distances import distribution_distance
 from sketchloss.extractors import Extractor, embed_images, open_extractors, shared_layer
-from sketchloss.files import read_json, write_atomic, write_json
+from sketchloss.files import read_json
 from sketchloss.images import save_picture, to_picture
 from sketchloss.memory import reuse_freed_memory
 from sketchloss.models.stylizer import Stylizer, load_stylizer
@@ -38,8 +38,8 @@ from sketchloss.networks.arms import ArmWeights
 from sketchloss.recipes.style_transfer import PRESETS as STYLE_PRESETS
 from sketchloss.recipes.style_transfer import RESULT, StyleSettings, StyleTransfer, open_loss, style_transfer
 from sketchloss.report.grid import draw_grid
+from sketchloss.report.results import write_results
 from sketchloss.report.style_table import CSV_HEADER, style_report, style_rows
-from sketchloss.report.tables import write_csv
 from sketchloss.ssim import ssim
 from sketchloss.statistics import spread
 from sketchloss.training.held_folder import hold_run_folder
@@ -212,18 +212,11 @@ def _style_table(config: StyleTable) -> dict[str, Any]:
         "balance": {name: getattr(config, name) for name in _BALANCE},
         "sets": sets,
     }
-    write_json(config.out / "results.json", results)
-    text = style_report(results)
-    with write_atomic(config.out / "table.md") as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
-    write_csv(config.out / "table.csv", CSV_HEADER, style_rows(results))
     columns = ("photo", "true sketch", *config.arms())
     rows_of_pictures = [[to_picture(image) for image in row] for row in examples]
-    figure = draw_grid(rows_of_pictures, side=max(128, config.image_size), column_names=columns)
-    save_picture(figure, config.out / "figure.png")
-    print(f"\n{text}\n")
-    for what, file in (("Table", "table.md"), ("Numbers", "results.json and table.csv"), ("Figure", "figure.png")):
-        print(f"{what + ':':8} {config.out}/{file}")
+    grid = {"side": max(128, config.image_size), "column_names": columns}
+    figures = {"figure.png": lambda path: save_picture(draw_grid(rows_of_pictures, **grid), path)}
+    write_results(config.out, results, style_report, CSV_HEADER, style_rows, figures)
     return results
 
 

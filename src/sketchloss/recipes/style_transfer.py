@@ -8,7 +8,6 @@
 The result is `OUT/model`, a network for `load_stylizer`, with the pictures `OUT/samples/` and `OUT/before_after.png`.
 """
 
-import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -48,6 +47,7 @@ from sketchloss.training.checks import require_not_negative, require_positive
 from sketchloss.training.guards import blank_warning, require_finite
 from sketchloss.training.held_folder import hold_run_folder
 from sketchloss.training.meter import Meter
+from sketchloss.training.rates import rate_schedule
 from sketchloss.training.run import Run, check_run_folder
 
 RESULT = "result.json"
@@ -235,7 +235,7 @@ def _style_transfer(config: StyleTransfer, accelerator: Accelerator) -> dict[str
     optimizer = torch.optim.Adam(model.parameters(), lr=config.lr)
     model, optimizer, batches = accelerator.prepare(model, optimizer, batches)
     steps = config.steps or config.epochs * len(batches)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer.optimizer, lambda step: _rate(step, steps, config))
+    schedule = rate_schedule(optimizer.optimizer, config.schedule, steps=steps)
     accelerator.register_for_checkpointing(schedule, balance)
     kept = "" if config.validation else f" and {len(shown):,} to show the progress on"
     say(f"{config.content}: {len(photos):,} photos to learn on{kept}; {config.style}: {len(style):,} sketches")
@@ -423,11 +423,6 @@ def _norms(
     norms = gradient_norms(terms, drawn, names)
     means = accelerator.reduce(torch.tensor(list(norms.values()), device=drawn.device), "mean")
     return dict(zip(norms, means.tolist(), strict=True))  # pyright: ignore[reportAttributeAccessIssue] - a tensor
-
-
-def _rate(step: int, steps: int, config: StyleTransfer) -> float:
-    """Return the factor on the learning rate at a step."""
-    return 1.0 if config.schedule == "constant" else 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
 
 
 # Pictures ------------------------------------------------------------------------------------------------------------

@@ -9,7 +9,6 @@ encoder, on the photos alone, so that drawing sketches is left to learn. The res
 `diffusers.StableDiffusionPipeline.from_pretrained` opens; the package holds one, called `tiny`.
 """
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -51,6 +50,7 @@ from sketchloss.training.guards import require_finite
 from sketchloss.training.held_folder import hold_run_folder
 from sketchloss.training.meter import Meter
 from sketchloss.training.order import seeded
+from sketchloss.training.rates import rate_schedule
 from sketchloss.training.run import Run, check_run_folder
 
 RESULT = "result.json"
@@ -189,7 +189,7 @@ def _tiny_diffusion(config: TinyDiffusion, accelerator: Accelerator) -> dict[str
         torch.optim.AdamW(denoiser.parameters(), lr=config.lr),
     )
     schedules = [
-        torch.optim.lr_scheduler.LambdaLR(optimizer.optimizer, partial(_rate, steps=steps, warmup=config.warmup))
+        rate_schedule(optimizer.optimizer, "cosine", steps=steps, warmup=config.warmup)
         for optimizer, steps in zip(optimizers, (config.autoencoder_steps, config.steps), strict=True)
     ]
     accelerator.register_for_checkpointing(*schedules, average)
@@ -372,11 +372,6 @@ def _train(
         if done % config.checkpoint_every == 0 or done == steps.stop:
             run.save_checkpoint({"step": done})
     return scores or show(steps.stop)
-
-
-def _rate(step: int, *, steps: int, warmup: int) -> float:
-    """Return the factor on the learning rate at a step: up in a line, down along a cosine."""
-    return min(1.0, (step + 1) / max(1, warmup)) * 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
 
 
 # Pictures ------------------------------------------------------------------------------------------------------------

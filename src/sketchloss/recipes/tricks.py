@@ -9,7 +9,6 @@ is a command of its own beside `sketchloss probe`, because it also takes picture
 sizes at once, and whole distances instead of taps. How to ask a distance in Python: `sketchloss.probing.fooled`.
 """
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -18,7 +17,7 @@ import torch
 import tyro
 
 from sketchloss.data.left_out import say_left_out
-from sketchloss.files import claim_folder, write_atomic, write_json
+from sketchloss.files import claim_folder
 from sketchloss.images import LARGEST_SIDE, save_picture
 from sketchloss.loss import BEFORE_0_2, PAPER_LAYERS, Metric, SketchLoss
 from sketchloss.networks.weights import load_backbone
@@ -27,7 +26,7 @@ from sketchloss.probing.fooled import Verdicts, judge, measure_tricks, open_halv
 from sketchloss.probing.sharing import share_backbone
 from sketchloss.probing.trials import SMALLEST
 from sketchloss.probing.tricks import Tricked, make_tricks
-from sketchloss.report.tables import write_csv
+from sketchloss.report.results import WRITTEN, write_results
 from sketchloss.report.tricks_figure import draw_tricks
 from sketchloss.report.tricks_sheet import draw_tricked
 from sketchloss.report.tricks_table import ALL, CSV_HEADER, tricks_report, tricks_rows
@@ -101,7 +100,7 @@ class Tricks:
 
 KIND = "tricks run"
 #: All that this leaves in its folder.
-MADE = {"config.json", "results.json", "table.md", "table.csv", "figure.png", "tricks.png"}
+MADE = {"config.json", *WRITTEN, "figure.png", "tricks.png"}
 #: What each preset changes of the defaults above.
 PRESETS: dict[str, dict[str, Any]] = {
     "full": {},
@@ -130,8 +129,7 @@ def _tricks(config: Tricks) -> dict[str, Any]:
     smallest = min(config.image_sizes)
     tried = [make_tricks(half[0], smallest, count=1, seed=config.seed) for half in halves.values()]
     measure_tricks(distances, tried[0], device=device)
-    claim_folder(config.out, kind=KIND, made=MADE, again=config.again)
-    write_json(config.out / "config.json", json.loads(json.dumps(asdict(config), default=str)))
+    claim_folder(config.out, kind=KIND, made=MADE, again=config.again, settings=config)
 
     # Measuring -------------------------------------------------------------------------------------------------------
     rows: list[dict[str, Any]] = []
@@ -158,14 +156,11 @@ def _tricks(config: Tricks) -> dict[str, Any]:
         "unreadable": len(faults),
         "rows": rows,
     }
-    text = tricks_report(results)
-    with write_atomic(config.out / "table.md") as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
-    write_csv(config.out / "table.csv", CSV_HEADER, tricks_rows(results))
-    draw_tricks(results, config.out / "figure.png")
-    save_picture(draw_tricked(shown), config.out / "tricks.png")
-    write_json(config.out / "results.json", results)
-    print(f"\n{text}\n\nIn {config.out}: {', '.join(sorted(MADE))}")
+    figures = {
+        "figure.png": lambda path: draw_tricks(results, path),
+        "tricks.png": lambda path: save_picture(draw_tricked(shown), path),
+    }
+    write_results(config.out, results, tricks_report, CSV_HEADER, tricks_rows, figures)
     return results
 
 

@@ -1,52 +1,18 @@
 """A report as one HTML file: Markdown with pictures in it, readable on a phone and on paper, without the network."""
 
 import base64
-import html
 import mimetypes
 import re
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import unquote
 
 from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
 from sketchloss.files import write_atomic
-
-STYLE = """
-:root { color-scheme: light dark; --ink: #1d1d1f; --paper: #ffffff; --faint: #6b6b70; --line: #d9d9de;
-  --stripe: #f6f6f8; --accent: #1f5f8b; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e8e8ea; --paper: #16171a; --faint: #a0a0a8; --line: #3a3b40;
-  --stripe: #1f2024; --accent: #8cc4ea; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; padding: 1.5rem 1rem 4rem; max-width: 62rem; background: var(--paper); color: var(--ink);
-  font: 1rem/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif;
-  overflow-wrap: anywhere; }
-h1 { font-size: 1.7rem; line-height: 1.25; margin: 0.5rem 0 1rem; }
-h2 { font-size: 1.3rem; margin: 2.5rem 0 0.75rem; padding-top: 0.75rem; border-top: 1px solid var(--line); }
-h3 { font-size: 1.05rem; margin: 1.75rem 0 0.5rem; }
-a { color: var(--accent); }
-nav { font-size: 0.9rem; color: var(--faint); margin-bottom: 1.5rem; }
-nav a { display: inline-block; margin-right: 0.9rem; }
-.table { overflow-x: auto; margin: 1rem 0; }
-table { border-collapse: collapse; font-size: 0.875rem; font-variant-numeric: tabular-nums; overflow-wrap: normal; }
-th, td { padding: 0.35rem 0.7rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
-thead th { border-bottom: 2px solid var(--ink); vertical-align: bottom; white-space: normal; min-width: 4.5rem;
-  text-align: left; }
-tbody tr, thead tr { background: var(--paper); }
-tbody tr:nth-child(even) { background: var(--stripe); }
-th:first-child, td:first-child { white-space: normal; min-width: 7rem; position: sticky; left: 0; background: inherit; }
-img { max-width: 100%; height: auto; background: #ffffff; border-radius: 4px; }
-p img + img { margin-top: 0.5rem; }
-td em, th em { color: var(--faint); font-weight: normal; }
-code { font-size: 0.875em; background: var(--stripe); padding: 0.1em 0.3em; border-radius: 3px; }
-pre { background: var(--stripe); padding: 0.75rem; overflow-x: auto; }
-pre code { padding: 0; background: none; }
-ul { padding-left: 1.25rem; }
-li { margin: 0.2rem 0; }
-@media print { :root { --ink: #000; --paper: #fff; --faint: #444; --line: #999; --stripe: #f2f2f2; --accent: #000; }
-  body { max-width: none; padding: 0; font-size: 10pt; } nav { display: none; } .table { overflow: visible; }
-  table { font-size: 7.5pt; } th, td { padding: 0.2rem 0.35rem; white-space: normal; } thead th { min-width: 0; }
-  h2 { break-after: avoid; } img, tr { break-inside: avoid; } @page { margin: 15mm; } }
-"""
+from sketchloss.templates import render
 
 
 def render_page(markdown: str, folder: Path, *, title: str) -> str:
@@ -62,18 +28,25 @@ def render_page(markdown: str, folder: Path, *, title: str) -> str:
         FileNotFoundError: for a picture that is not there.
         ValueError: for a picture outside the folder, or one on the network.
     """
-    body = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown)
-    body = re.sub(r'<img src="([^"]*)"', lambda found: f'<img src="{_inline(html.unescape(found[1]), folder)}"', body)
-    body = body.replace("<table>", '<div class="table"><table>').replace("</table>", "</table></div>")
-    body, links = _with_anchors(body)
-    nav = f"<nav>{' '.join(links)}</nav>" if links else ""
-    head, end, rest = body.partition("</h1>")
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{html.escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
-        f"{head}{end}{nav if end else ''}{rest}</body>\n</html>\n"
-    )
+    reader = MarkdownIt("commonmark", {"html": False}).enable("table")
+    reader.add_render_rule("table_open", lambda *_: '<div class="table"><table>\n')
+    reader.add_render_rule("table_close", lambda *_: "</table></div>\n")
+
+    def rendered(tokens: Sequence[Token]) -> str:
+        return reader.renderer.render(tokens, reader.options, {})
+
+    tokens = reader.parse(markdown)
+    sections = []
+    for token, following in pairwise(tokens):
+        for part in token.children or ():
+            if part.type == "image":
+                part.attrSet("src", _inline(str(part.attrGet("src")), folder))
+        if token.type == "heading_open" and token.tag == "h2":
+            token.attrSet("id", f"s{len(sections) + 1}")
+            sections.append({"id": token.attrGet("id"), "text": rendered([following])})
+    first = next((place for place, token in enumerate(tokens, 1) if token.tag == "h1" and token.nesting < 0), 0)
+    body = {"heading": rendered(tokens[:first]), "body": rendered(tokens[first:])}
+    return render("report/page.html.jinja", title=title, sections=sections, **body)
 
 
 def write_page(markdown: str, path: Path, *, title: str) -> None:
@@ -91,15 +64,3 @@ def _inline(source: str, folder: Path) -> str:
         raise ValueError(f"the picture {source} is outside {folder}: put it there")
     kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
     return f"data:{kind};base64,{base64.b64encode(file.read_bytes()).decode()}"
-
-
-def _with_anchors(body: str) -> tuple[str, list[str]]:
-    """Give every heading of the second level a name, and return links to them."""
-    links: list[str] = []
-
-    def name(found: re.Match[str]) -> str:
-        anchor = f"s{len(links) + 1}"
-        links.append(f'<a href="#{anchor}">{found[1]}</a>')
-        return f'<h2 id="{anchor}">{found[1]}</h2>'
-
-    return re.sub(r"<h2>(.*?)</h2>", name, body), links

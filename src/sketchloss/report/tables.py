@@ -1,4 +1,7 @@
-"""Tables as Markdown that is also readable as it stands, and as CSV."""
+"""Tables as Markdown that is also readable as it stands, and as CSV.
+
+note: not tabulate, which takes a row too long or too short for its header in silence, its numbers under other headings.
+"""
 
 import csv
 from collections.abc import Sequence

@@ -1,11 +1,11 @@
 """Turn photos into sketches with a stylizer that `sketchloss style train` made.
 
-from sketchloss.images import read_picture
+from sketchloss.images import open_picture
 from sketchloss.models.stylizer import load_stylizer
 from sketchloss.stylize import prepare_stylizer, stylize
 
 stylizer = prepare_stylizer(load_stylizer("my-run"))
-stylize(stylizer, read_picture("photo.jpg")).save("sketch.png")
+stylize(stylizer, open_picture("photo.jpg")).save("sketch.png")
 
 `stylize.exporting` writes ONNX files and `stylize.exported` runs them; both need the extra `onnx`.
 """

@@ -189,7 +189,7 @@ def _load(config: Apply) -> AnyStylizer:
 
 
 def _make(job: Job, stylizer: AnyStylizer, config: Apply, bar: tqdm) -> Image.Image:
-    # A path that cannot be read is left to read_picture to explain, as is what the bytes of a file turn out to be.
+    # A path that cannot be read is left to open_picture to explain, as is what the bytes of a file turn out to be.
     data = sys.stdin.buffer.read() if job.source is None else _read(job.source)
     picture, alpha = read_with_alpha(data, name=job.name)
     if alpha is not None and hides_ink(data):

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from sketchloss.images import check_mode, open_picture, read_picture, to_picture, to_tensor
+from sketchloss.images import check_mode, open_picture, to_picture, to_tensor
 from sketchloss.models.stylizer import Layer, Stylizer, StylizerConfig
 from sketchloss.stylize.tiles import TILE, check_tile, stylize_tiled
 
@@ -69,7 +69,7 @@ def stylize(
 
     Args:
         stylizer: as `prepare_stylizer` or `load_exported` returns it; it is used where it is.
-        picture: upright, `RGB` or `L`, as `read_picture` returns it.
+        picture: upright, `RGB` or `L`, as `open_picture` returns it.
         draw_size: side in pixels that the shorter side of a larger picture is reduced to for the drawing; the sketch is
             enlarged again. A network draws lines and shades of the size that it was trained on, so that pictures many
             times as large turn into texture. None: as the picture is.
@@ -86,7 +86,7 @@ def stylize(
             network's values are not numbers.
     """
     if not isinstance(picture, Image.Image):
-        raise ValueError(f"expected a picture, got {type(picture).__name__}: open it with read_picture")
+        raise ValueError(f"expected a picture, got {type(picture).__name__}: open it with open_picture")
     if not isinstance(stylizer, AnyStylizer):
         raise ValueError(f"expected a stylizer, got {type(stylizer).__name__}: open it with load_stylizer")
     check_mode(picture)
@@ -128,16 +128,16 @@ def read_with_alpha(data: bytes, *, name: str) -> tuple[Image.Image, Image.Image
         name: what to call it in an error.
 
     Returns:
-        The picture as `read_picture` gives it, and its alpha channel (`L`, upright, 255 where it is opaque), or None if
+        The picture as `open_picture` gives it, and its alpha channel (`L`, upright, 255 where it is opaque), or None if
         it has none.
 
     Raises:
-        UnreadablePicture: as `read_picture`.
+        UnreadablePicture: as `open_picture`.
     """
-    picture = read_picture(data, name=name, paper=None)
+    picture = open_picture(data, name=name, paper=None)
     return open_picture(picture), picture.getchannel("A") if picture.mode == "RGBA" else None
 
 
 def has_alpha(picture: Image.Image) -> bool:
-    """Tell whether a picture has transparency that `read_picture` flattens."""
+    """Tell whether a picture has transparency that `open_picture` flattens."""
     return picture.has_transparency_data and not (picture.mode == "F" or picture.mode.startswith("I"))

@@ -1,6 +1,5 @@
 """Which picture becomes which file: everything that can be refused is, before the first one is made."""
 
-import warnings
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,8 +7,7 @@ from typing import Literal
 
 from PIL import Image
 
-from sketchloss.files import open_input
-from sketchloss.images import FORMATS, find_pictures, picture_suffixes, readable_formats
+from sketchloss.images import FORMATS, find_pictures, open_header, picture_suffixes
 from sketchloss.passed_over import later_pages, no_pictures, other_kinds
 from sketchloss.stylize.pictures import has_alpha
 
@@ -159,11 +157,7 @@ def _check_formats(jobs: Collection[Job], alpha: Alpha) -> None:
 
 def _has_alpha(path: Path) -> bool:
     try:
-        with (
-            warnings.catch_warnings(action="ignore"),
-            open_input(path, pipes=False) as file,  # what is read from a pipe here would be gone
-            Image.open(file, formats=readable_formats()) as picture,
-        ):
+        with open_header(path) as picture:
             return has_alpha(picture)
     except Exception:  # noqa: BLE001 (damaged in whatever way: reading it will say so)
         return False

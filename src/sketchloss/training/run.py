@@ -1,16 +1,18 @@
-"""The run folder: `config.json`, `metrics.jsonl`, `checkpoints/`, `best/`, figures, TensorBoard events."""
+"""The run folder: `config.json`, `metrics.jsonl`, `checkpoints/`, `best/`, figures, TensorBoard events.
+
+note: not made by `claim_folder`: what says whose it is are its settings, with which alone a training can go on.
+"""
 
 import json
 import pickle
 import shutil
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accelerate import Accelerator
 from safetensors import SafetensorError
 
-from sketchloss.files import parse_json, read_json, write_atomic, write_json
+from sketchloss.files import parse_json, plain_settings, read_json, write_atomic, write_json
 from sketchloss.stored import show
 
 if TYPE_CHECKING:
@@ -134,7 +136,15 @@ class Run:
             try:
                 position = read_json(folder / "position.json")
                 self.accelerator.load_state(str(folder))
-            except (SafetensorError, RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
+            except (
+                SafetensorError,
+                RuntimeError,
+                EOFError,
+                OSError,
+                LookupError,
+                ValueError,
+                pickle.UnpicklingError,
+            ) as error:
                 reason = str(error).strip().partition("\n")[0]
                 raise ValueError(f"checkpoint {folder} is damaged ({reason}): start a new run elsewhere") from error
             if not isinstance(position.get("step"), int):
@@ -187,7 +197,7 @@ def check_run_folder(
         then = read_json(before)
     except ValueError as error:
         raise ValueError(f"{before} is damaged ({error}): restore it, or start a new run elsewhere") from None
-    now = _settings(config)
+    now = plain_settings(config)
     for name in sorted(set(then) | set(now)):
         if name not in FREE_SETTINGS | free and then.get(name) != now.get(name):
             raise ValueError(
@@ -220,7 +230,7 @@ def open_run_folder(
     check_run_folder(folder, config, resume, free=free)
     if not resume or free:
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / "config.json", _settings(config))
+        write_json(folder / "config.json", plain_settings(config))
     if data is not None:
         check_data(folder, data)
         write_json(folder / DATA, {"digest": data})
@@ -237,10 +247,6 @@ def check_data(folder: Path, digest: str, loss: str | None = None) -> None:
             f"the weights that the loss of {folder} looks through have changed since it was started (`sketch` is not "
             "the same in every version of sketchloss): give the old ones by their path, or start a new run"
         )
-
-
-def _settings(config: "DataclassInstance") -> dict[str, Any]:
-    return json.loads(json.dumps(asdict(config), default=str))
 
 
 def _read_lines(path: Path) -> list[dict[str, Any]]:

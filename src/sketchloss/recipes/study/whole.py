@@ -1,6 +1,5 @@
 """The study from its first cell to its report."""
 
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,7 +12,7 @@ from sketchloss.data.photos import open_photos
 from sketchloss.data.sources import open_sketches
 from sketchloss.data.stroke_drawings import open_drawings
 from sketchloss.diffusion.bases import find_base
-from sketchloss.files import contents, read_json, write_json
+from sketchloss.files import claim_folder, read_json
 from sketchloss.networks.weights import load_backbone
 from sketchloss.recipes.finetune import load_start
 from sketchloss.recipes.study.cells import CellStore
@@ -25,7 +24,6 @@ from sketchloss.recipes.study.settings import Study
 from sketchloss.training.held_folder import is_held
 from sketchloss.triplets import read_triplets
 
-FORMAT = "sketchloss study"
 #: The nearest five of a sketch are looked at.
 FEWEST_LEFT_OUT = 6
 
@@ -123,20 +121,9 @@ def _check_sources(config: Study, say: Callable[[str], object]) -> None:
 
 def _open_folder(config: Study, launch: str) -> None:
     """Make the folder, or see that it is a study's; with `again` remove what a study left there. Then say so in it."""
-    out = config.out
-    if out.is_symlink() or (out.exists() and not out.is_dir()):
-        raise ValueError(f"{out} is not a folder: choose another --out")
-    out.mkdir(parents=True, exist_ok=True)
-    found = {path.name for path in contents(out)}
-    if found and not (out / MARKER).is_file():
-        raise ValueError(f"{out} is not empty and not a study: choose another --out")
-    if config.again:
-        if any(is_held(cell) for cell in (out / CELLS).glob("*")):
-            raise ValueError(f"another process is working in {out}: wait until it is done, or choose another --out")
-        for name in found & MADE - {MARKER}:  # which stays, so that an interruption leaves a study's folder
-            path = out / name
-            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-    write_json(out / MARKER, {"format": FORMAT, "launch": launch})
+    if config.again and any(is_held(cell) for cell in (config.out / CELLS).glob("*")):
+        raise ValueError(f"another process is working in {config.out}: wait until it is done, or choose another --out")
+    claim_folder(config.out, kind="study", made=MADE, again=config.again, resume=True, mark=MARKER, launch=launch)
 
 
 def _wait_for_folder(config: Study, launch: str) -> None:
