@@ -291,7 +291,7 @@ def other_makers_files(tmp_path_factory):
 def test_torchvision_weights_load_into_each_arm_without_renaming(other_makers_files, arm, file):
     folder, tensors = other_makers_files
     kind = file[: file.index("-" if "-" in file else ".")]
-    attention = ARMS[arm].attention
+    attention = ARMS[arm].gates != "none"
     backbone = load_backbone(folder / file, attention=attention, width={"small": 0.125, "full": 1.0}[kind])
     loaded = backbone.state_dict()
     for name, tensor in tensors[kind].items():
@@ -302,11 +302,11 @@ def test_torchvision_weights_load_into_each_arm_without_renaming(other_makers_fi
 
 
 def test_four_arms_are_the_papers():
-    assert {name: (arm.attention, arm.tuning) for name, arm in ARMS.items()} == {
-        "attention+tuning": (True, True),
-        "tuning": (False, True),
-        "attention": (True, False),
-        "original": (False, False),
+    assert {name: (arm.gates, arm.tuning is not None) for name, arm in ARMS.items()} == {
+        "attention+tuning": ("trained", True),
+        "tuning": ("none", True),
+        "attention": ("untrained", False),
+        "original": ("none", False),
     }
 
 

@@ -174,6 +174,7 @@ DISTRIBUTED = """
         metrics.reset()
         metrics.update(preds[mine], target[mine])
         print(json.dumps({"all": of_all, "own": own.compute().item(), "again": metrics.compute()["distance"].item()}))
+        dist.barrier()  # gloo's threads abort the process if one leaves while the other still talks to it
     finally:
         dist.destroy_process_group()
 """
