@@ -153,7 +153,7 @@ def test_settings_that_are_none_are_refused(loss):
 # Two processes -------------------------------------------------------------------------------------------------------
 
 DISTRIBUTED = """
-    import json, sys, torch
+    import json, os, sys, torch
     import torch.distributed as dist
     from sketchloss import SketchLoss
     from sketchloss.metrics import SketchDistance
@@ -174,9 +174,11 @@ DISTRIBUTED = """
         metrics.reset()
         metrics.update(preds[mine], target[mine])
         print(json.dumps({"all": of_all, "own": own.compute().item(), "again": metrics.compute()["distance"].item()}))
-        dist.barrier()  # gloo's threads abort the process if one leaves while the other still talks to it
+        dist.barrier()
     finally:
         dist.destroy_process_group()
+    sys.stdout.flush()
+    os._exit(0)  # on a busy machine gloo's threads sometimes abort a process that ends by itself
 """
 
 
