@@ -96,8 +96,11 @@ def _check_sources(config: Study, say: Callable[[str], object]) -> None:
         )
     for weights in {weights for arm in config.further().values() for weights in arm.weights}:
         load_backbone(weights, classes=())
-    for tuning in further_tunings(config):
-        load_start(tuning, classes=())
+    for name, tuning in further_tunings(config).items():
+        backbone = load_start(tuning, classes=())
+        least, smallest = backbone.minimum_size((backbone.classified_layer,)), min(tuning.step_sizes().sizes)
+        if smallest < least:
+            raise ValueError(f"arm {name}: a size of image_sizes is {smallest}: it must be {least} pixels or more")
     if config.does("style"):
         photos = open_photos(config.content, config.image_size)
         say_left_out(config.content, photos.unreadable, photos.passed_over, say=say)
