@@ -197,7 +197,8 @@ class WeightsPerArm:
             count = len(arm.weights)
             if count not in (0, 1, seeds):
                 what = f"arm {arm.name}" if arm.option == "arm" else arm.option
-                raise ValueError(f"{what} has {count} weights for {seeds} seeds: give one, or one for each seed")
+                mend = f"{seeds} seeds: give one, or one for each seed" if seeds > 1 else "one seed: give one"
+                raise ValueError(f"{what} has {count} weights for {mend}")
 
     def weights_of(self, arm: str, run: int = 0) -> str:
         """Return the name or path of an arm's weights in the given repeat of the experiment, counted from 0."""
@@ -248,8 +249,9 @@ class ForOneArm(WeightsPerArm):
             choices = _choices(self.arm, (*known, *self.beside))
             raise ValueError(f"arm is {self.arm!r}, which is unknown: {choices}, or give {EXAMPLE}")
         self._check_has_weights("arm is", arm)
-        if arm.option == "arm" and len(arm.weights) > 1:
-            raise ValueError(f"arm is {self.arm!r}: give one weights, since this is one training")
+        if len(arm.weights) > 1:
+            what = f"arm {arm.name}" if arm.option == "arm" else arm.option
+            raise ValueError(f"{what} has {len(arm.weights)} weights for one training: give one")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -264,7 +266,8 @@ class ArmWeights(WeightsPerArm):
     """Further arms, after the paper's: `NAME=WEIGHTS` each, as in `dino=transformers:FOLDER tv=timm/vgg16.tv_in1k`, or
     `NAME=WEIGHTS,WEIGHTS` with one for each seed. Gates are as the weights have them."""
     only: tuple[str, ...] = ()
-    """Compare these arms alone; by default every arm that has weights."""
+    """Compare these arms alone, of `attention+tuning`, `tuning`, `attention`, `original` and the further ones; by
+    default every arm that has weights."""
     beside: ClassVar[tuple[str, ...]] = ()
     """What `only` may name beside arms."""
 
