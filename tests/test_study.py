@@ -545,6 +545,24 @@ def test_an_arms_network_and_sizes_are_counted(cheap, tiny):
     assert not cheap.out.exists()
 
 
+def test_a_dry_run_asks_no_network_for_an_arm(cheap, monkeypatch):
+    import huggingface_hub.constants
+
+    asked = []
+    load = plan.load_backbone
+
+    def watched(name, **settings):
+        asked.append((name, huggingface_hub.constants.HF_HUB_OFFLINE))
+        return load(name, **settings)
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(plan, "load_backbone", watched)
+    plan._network.cache_clear()
+    study(replace(cheap, arm=("far=some/where",), dry_run=True))
+    assert ("some/where", True) in asked
+    assert [name for name, offline in asked if not offline] == []
+
+
 # Mistakes ------------------------------------------------------------------------------------------------------------
 
 
