@@ -222,11 +222,13 @@ def test_a_training_takes_an_arm_of_yours(kind, folder):
     assert make().arm_name == PROPOSED
     for arm, words in (
         ("mine", "arm is 'mine', which is unknown: choose from attention"),
-        ("mine=a,b", "give one weights, since this is one training"),
+        ("mine=a,b", "arm mine has 2 weights for one training: give one"),
         ("tuning=sketch", "the name tuning is taken"),
     ):
         with pytest.raises(ValueError, match=words):
             make(arm=arm)
+    with pytest.raises(ValueError, match=r"^attention_tuning has 2 weights for one training: give one$"):
+        make(attention_tuning=("a", "b"))
 
 
 def test_an_entry_names_itself_for_one_training():

@@ -68,6 +68,7 @@ MISTAKES = {
     f"{FINETUNE} --crop-scale 0.3 x": ("--crop-scale", "not '0.3 x'"),
     f"{FINETUNE} --head vg": ("--head 'vg' is unknown", "did you mean vgg?", "vgg, pooled"),
     f"{FINETUNE} --preset papper": ("--preset 'papper' is unknown", "did you mean paper?", "paper, stable, demo"),
+    f"{FINETUNE} --leave-out cat --epochs 2 --leave_out=dog": ("--leave-out is given twice: give all its values",),
     f"{FINETUNE} --preset": ("--preset needs a value",),
     f"{FINETUNE} --resume yes": ("yes is one argument too many",),
 }

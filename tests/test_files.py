@@ -4,13 +4,20 @@ import json
 import os
 import stat
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from sketchloss import files
 from sketchloss.files import claim_folder, clear_left_behind, contents, write_atomic, write_json, write_tensors
+
+
+@dataclass
+class Settings:
+    seed: int
 
 
 def names(folder: Path) -> list[str]:
@@ -191,6 +198,23 @@ def test_a_folder_whose_removal_was_interrupted_can_be_done_over(tmp_path, monke
             claim_folder(out, kind="probe", made=made, again=True)
     claim_folder(out, kind="probe", made=made, again=True)
     assert names(out) == ["results.json"]
+
+
+def test_a_claim_that_was_interrupted_can_be_done_over(tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    how = {"kind": "probe", "made": {"config.json", "results.json"}, "settings": Settings(3)}
+    write = files.write_json
+
+    def once(path, value):
+        write(path, value)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "write_json", once)
+        with pytest.raises(KeyboardInterrupt):
+            claim_folder(out, again=False, **how)
+    claim_folder(out, again=True, **how)
+    assert json.loads((out / "config.json").read_text()) == {"seed": 3}
 
 
 def test_what_a_killed_process_left_is_no_obstacle_and_is_cleared(tmp_path):

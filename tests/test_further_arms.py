@@ -112,6 +112,12 @@ def test_it_can_be_added_to_a_run_from_before_there_were_any(config, tiny):
     assert second["arms"]["tuning"]["runs"] == first["arms"]["tuning"]["runs"]
     assert list(second["arms"]) == ["tuning", "tiny", "mine"]
     assert load_embedder(config.out / "heads" / "tiny" / "0").config.weights == weights_digest(load_backbone(tiny))
+    alone = retrieval(replace(config, only=("tiny",), resume=True))
+    assert alone["arms"]["tiny"]["runs"] == second["arms"]["tiny"]["runs"], "a network of other layers may come first"
+    before = (config.out / "config.json").read_text()
+    with pytest.raises(ValueError, match="started with layer='pool5', now it is 'relu5_3'"):
+        retrieval(replace(config, only=("tuning",), layer="relu5_3", resume=True))
+    assert (config.out / "config.json").read_text() == before
     other = tuple(given.replace("tiny=", "tiny=transformers:x/../").replace("mine=", "tiny=") for given in config.arm)
     with pytest.raises(ValueError, match="was trained on other weights than are given now"):
         retrieval(replace(config, arm=other[1:], only=("tiny",), resume=True))

@@ -6,6 +6,7 @@ from math import cos, pi
 import pytest
 import torch
 
+from sketchloss.training import rates
 from sketchloss.training.rates import rate_schedule
 
 STEPS = 12
@@ -53,6 +54,15 @@ def test_a_training_shorter_than_its_warmup_only_rises(after_warmup):
     rates = [first for first, _ in _rates(optimizer, schedule, 3)]
     assert rates == sorted(rates)
     assert rates[-1] < 0.5 * 0.05
+
+
+def test_without_a_warmup_nothing_is_put_in_sequence(monkeypatch):
+    """Of a sequence whose second part begins at step 0, older versions of torch take the first part's step first."""
+    monkeypatch.delattr(rates, "SequentialLR")
+    optimizer = _optimizer()
+    found = _rates(optimizer, rate_schedule(optimizer, "cosine", steps=STEPS, warmup=0, after_warmup=True))
+    wanted = [0.5 * _closed_form("cosine", step, 0, True) for step in range(STEPS)]
+    assert [first for first, _ in found] == pytest.approx(wanted, rel=1e-12, abs=1e-15)
 
 
 @pytest.mark.parametrize("after_warmup", [False, True])

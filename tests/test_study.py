@@ -545,6 +545,24 @@ def test_an_arms_network_and_sizes_are_counted(cheap, tiny):
     assert not cheap.out.exists()
 
 
+def test_a_dry_run_asks_no_network_for_an_arm(cheap, monkeypatch):
+    import huggingface_hub.constants
+
+    asked = []
+    load = plan.load_backbone
+
+    def watched(name, **settings):
+        asked.append((name, huggingface_hub.constants.HF_HUB_OFFLINE))
+        return load(name, **settings)
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(plan, "load_backbone", watched)
+    plan._network.cache_clear()
+    study(replace(cheap, arm=("far=some/where",), dry_run=True))
+    assert ("some/where", True) in asked
+    assert [name for name, offline in asked if not offline] == []
+
+
 # Mistakes ------------------------------------------------------------------------------------------------------------
 
 
@@ -620,7 +638,12 @@ def test_a_mistake_is_one_line_and_costs_nothing(config):
         ("--arm a=finetune:contrast=-1", "arm a: contrast is -1.0: it must be finite and not negative"),
         ("--arm a=finetune:arm=original", "arm a: --arm 'original' is unknown"),
         ("--arm a=finetune:gate_init=half", "arm a sets gate_init and has no gates: add arm=attention+tuning"),
+        ("--arm a=finetune:downsample=none", "arm a sets downsample and has no gates: add arm=attention+tuning"),
         ("--arm a=finetune:size_shares=1", "arm a: size_shares"),
+        ("--arm a=finetune:image_sizes=48,64", "arm a says '64', which is no setting with a value: give several"),
+        ("--arm a=finetune:image_sizes=15", "arm a: a size of image_sizes is 15: it must be 16 pixels or more"),
+        ("--arm a=finetune:image_sizes=31,head=vgg", "arm a: a size of image_sizes is 31: it must be 32 pixels"),
+        ("--arm a=finetune:lr=1 --arm b=sketch", "--arm is given twice: give all its values behind one --arm"),
         ("--arm a=finetune:weights=no/such/start/", "no/such/start"),
     ],
 )

@@ -32,6 +32,7 @@ def parse(
     Raises:
         ValueError: with one line that names the mistake.
     """
+    _refuse_twice(config_type, arguments)
     parsed_type, default = config_type, None
     if presets:
         parsed_type = _with_preset(config_type, presets)
@@ -55,6 +56,15 @@ def parse(
     if not presets:
         return config
     return config_type(**{item.name: getattr(config, item.name) for item in dataclasses.fields(config_type)})
+
+
+def _refuse_twice(config_type: type, arguments: Sequence[str]) -> None:
+    """Refuse an option of any number of values that is given twice: tyro would forget the first one's in silence."""
+    given = [argument.partition("=")[0].replace("_", "-") for argument in arguments if argument.startswith("--")]
+    for item in dataclasses.fields(config_type):
+        flag = f"--{item.name.replace('_', '-')}"
+        if ", ...]" in str(item.type) and given.count(flag) > 1:
+            raise ValueError(f"{flag} is given twice: give all its values behind one {flag}, with spaces between them")
 
 
 def _with_preset(config_type: type, presets: dict[str, dict[str, Any]]) -> type:

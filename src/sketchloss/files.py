@@ -230,9 +230,9 @@ def claim_folder(
         # The mark stays, so that what an interruption leaves is still a folder of this kind.
         if path not in foreign and path.name != mark:
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    write_json(out / mark, {"format": marker, **noted})
     if settings is not None:
         write_json(out / "config.json", plain_settings(settings))
-    write_json(out / mark, {"format": marker, **noted})
 
 
 def plain_settings(config: "DataclassInstance") -> dict[str, Any]:

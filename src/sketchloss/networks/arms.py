@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, ClassVar, Literal
@@ -131,6 +131,19 @@ def read_arms(given: Sequence[str], tune: Callable[[str, str], Arm] | None = Non
     return found
 
 
+def check_counts(arms: Iterable[Arm], seeds: int) -> None:
+    """Refuse more than one weights of an arm unless there is one for each seed: some would count twice.
+
+    Raises:
+        ValueError: naming the arm, or its setting, and how many there are.
+    """
+    for arm in arms:
+        if (count := len(arm.weights)) not in (0, 1, seeds):
+            what = f"arm {arm.name}" if arm.option == "arm" else arm.option
+            mend = f"{seeds} seeds: give one, or one for each seed" if seeds > 1 else "one seed: give one"
+            raise ValueError(f"{what} has {count} weights for {mend}")
+
+
 def _split(text: str, weights: str) -> tuple[str, ...]:
     """Return the weights that are joined with commas; a path with commas in it is one."""
     if os.path.exists(weights.removeprefix(TRANSFORMERS)):  # noqa: PTH110 (a name may be too long for a path)
@@ -188,16 +201,8 @@ class WeightsPerArm:
         return [name for name, arm in self.entries().items() if arm.weights]
 
     def check_counts(self, seeds: int) -> None:
-        """Refuse more than one weights of an arm unless there is one for each seed: some would count twice.
-
-        Raises:
-            ValueError: naming the arm's setting and how many there are.
-        """
-        for arm in self.entries().values():
-            count = len(arm.weights)
-            if count not in (0, 1, seeds):
-                what = f"arm {arm.name}" if arm.option == "arm" else arm.option
-                raise ValueError(f"{what} has {count} weights for {seeds} seeds: give one, or one for each seed")
+        """Refuse several weights of an arm that are not one for each seed, as the function does."""
+        check_counts(self.entries().values(), seeds)
 
     def weights_of(self, arm: str, run: int = 0) -> str:
         """Return the name or path of an arm's weights in the given repeat of the experiment, counted from 0."""
@@ -248,8 +253,9 @@ class ForOneArm(WeightsPerArm):
             choices = _choices(self.arm, (*known, *self.beside))
             raise ValueError(f"arm is {self.arm!r}, which is unknown: {choices}, or give {EXAMPLE}")
         self._check_has_weights("arm is", arm)
-        if arm.option == "arm" and len(arm.weights) > 1:
-            raise ValueError(f"arm is {self.arm!r}: give one weights, since this is one training")
+        if len(arm.weights) > 1:
+            what = f"arm {arm.name}" if arm.option == "arm" else arm.option
+            raise ValueError(f"{what} has {len(arm.weights)} weights for one training: give one")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -264,7 +270,8 @@ class ArmWeights(WeightsPerArm):
     """Further arms, after the paper's: `NAME=WEIGHTS` each, as in `dino=transformers:FOLDER tv=timm/vgg16.tv_in1k`, or
     `NAME=WEIGHTS,WEIGHTS` with one for each seed. Gates are as the weights have them."""
     only: tuple[str, ...] = ()
-    """Compare these arms alone; by default every arm that has weights."""
+    """Compare these arms alone, of `attention+tuning`, `tuning`, `attention`, `original` and the further ones; by
+    default every arm that has weights."""
     beside: ClassVar[tuple[str, ...]] = ()
     """What `only` may name beside arms."""
 

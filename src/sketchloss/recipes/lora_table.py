@@ -86,7 +86,8 @@ class LoraTable(LoraSettings, ArmWeights):
     out: Path
     """Run folder to make."""
     only: tuple[str, ...] = ()
-    """Train only these; by default every arm that has weights, and `none`."""
+    """Train only these, of `attention+tuning`, `tuning`, `attention`, `original`, `none` (a plain LoRA) and the further
+    arms; by default every one that has weights, and `none`."""
     beside: ClassVar[tuple[str, ...]] = (PLAIN,)
     seeds: int = 1
     """Trainings of each arm; of several weights of an arm each takes the next."""

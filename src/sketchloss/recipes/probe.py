@@ -211,7 +211,10 @@ def _families(config: Probe, device: str) -> list[Family]:
         is_arm = name in config.arms()
         backbone = config.load(name, gates=config.seed) if is_arm else load_backbone(name, classes=())
         metrics: Sequence[Metric] = METRICS if name == config.chooses() else ()
-        family = BackboneDistances(name, backbone, config.taps, metrics=metrics, device=device)
+        try:
+            family = BackboneDistances(name, backbone, config.taps, metrics=metrics, device=device)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
         for setting in ("image_size", "triplet_size"):
             if getattr(config, setting) < family.minimum_size:
                 size = getattr(config, setting)

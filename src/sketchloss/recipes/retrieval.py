@@ -166,10 +166,19 @@ def retrieval(config: Retrieval) -> dict[str, Any]:
     layers = config.choose_layers(
         config.layer, lambda backbone: backbone.taps[-1], image_size=config.image_size, seeds=config.seeds
     )
-    config = replace(config, layer=next(iter(layers.values())))  # so that config.json names it
+    if not config.layer:  # so that config.json names it
+        config = replace(config, layer=_noted_layer(config) or next(iter(layers.values())))
     check_run_folder(config.out, config, config.resume, free=MEASURING)
     with hold_run_folder(config.out):
         return _retrieval(config, layers)
+
+
+def _noted_layer(config: Retrieval) -> str:
+    """Return the layer that the run to go on with names, its first arm's; another arm may come first now."""
+    try:
+        return read_json(config.out / "config.json").get("layer", "") if config.resume else ""
+    except (OSError, ValueError):  # which is said by who checks the folder
+        return ""
 
 
 def _retrieval(config: Retrieval, layers: Mapping[str, str]) -> dict[str, Any]:

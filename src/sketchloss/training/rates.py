@@ -25,7 +25,7 @@ def rate_schedule(
     rising = LinearLR(optimizer, 1 / rise, total_iters=rise - 1)
     if schedule == "constant":
         return rising
-    if after_warmup:
+    if after_warmup and warmup:  # older torch begins a sequence without a first part one step late
         falling = CosineAnnealingLR(optimizer, max(1, steps - warmup))
         return SequentialLR(optimizer, [rising, falling], [warmup])
     return ChainedScheduler([rising, CosineAnnealingLR(optimizer, steps)], optimizer)

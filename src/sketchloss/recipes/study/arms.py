@@ -16,7 +16,7 @@ SHARED = frozenset(
     | {"dry_run", "workers", "checkpoint_every", "checkpoint_activations", "log_every"}
 )
 #: Settings that say nothing where there are no gates.
-OF_GATES = frozenset({"gate_init", "gate_lr_factor", "gate_weight_decay"})
+OF_GATES = frozenset({"downsample", "gate_init", "gate_lr_factor", "gate_weight_decay"})
 
 
 @cache
@@ -36,6 +36,11 @@ def read_tuning(name: str, text: str) -> Arm:
     for part in text.split(","):
         setting, _, value = (piece.strip() for piece in part.partition("="))
         setting = setting.replace("-", "_")
+        if given and setting and not value and setting not in known:
+            raise ValueError(
+                f"arm {name} says {part!r}, which is no setting with a value: give several values of {[*given][-1]} "
+                "with spaces between them, and the whole in quotes"
+            )
         if not setting or not value or value.startswith("-h") or "--" in value:
             raise ValueError(f"arm {name} says {part!r}: give settings and values, as in finetune:contrast=0.1,lr=1e-4")
         if setting not in known:

@@ -79,16 +79,16 @@ def check_sizes(config: Study) -> None:
             raise ValueError(f"{name} is {value}: it must be {least} pixels or more")
 
 
-def further_tunings(config: Study) -> list[Finetune]:
-    """Return how the first seed of each further arm is tuned that the study tunes.
+def further_tunings(config: Study) -> dict[str, Finetune]:
+    """Return by name how the first seed of each further arm is tuned that the study tunes.
 
     Raises:
         ValueError: for settings that do not go together, naming the arm.
     """
-    found = []
+    found = {}
     for arm in filter(_is_tuned, config.further().values()):
         try:
-            found.append(Finetune(out=config.out, **_finetune(config, arm, config.seed)))
+            found[arm.name] = Finetune(out=config.out, **_finetune(config, arm, config.seed))
         except ValueError as error:
             raise ValueError(f"arm {arm.name}: {error}") from None
     return found

@@ -10,7 +10,7 @@ import tyro
 
 from sketchloss.data.names import short_name
 from sketchloss.diffusion.bases import TINY
-from sketchloss.networks.arms import Arm, WeightsPerArm, read_arms
+from sketchloss.networks.arms import Arm, WeightsPerArm, check_counts, read_arms
 from sketchloss.networks.attention import GateInit
 from sketchloss.recipes.study.arms import read_tuning
 from sketchloss.recipes.study.device_speed import check_device_speed
@@ -172,10 +172,7 @@ class Study:
             called = [short_name(source) for source in getattr(self, name)]
             if twice := [place for place in called if called.count(place) > 1]:
                 raise ValueError(f"{name} names two sets called {twice[0]}: rename one's folder, or take one out")
-        for arm in self.further().values():
-            if len(arm.weights) not in (0, 1, self.seeds):
-                count = f"{len(arm.weights)} weights for {self.seeds} seeds"
-                raise ValueError(f"arm {arm.name} has {count}: give one, or one for each seed")
+        check_counts(self.further().values(), self.seeds)
 
     def further(self) -> dict[str, Arm]:
         """Return the arms beside the paper's by their names: of given weights, or tuned in the study, without."""

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +18,7 @@ from sketchloss.networks.weights import load_backbone
 from sketchloss.recipes.finetune import load_start
 from sketchloss.recipes.study.cells import CellStore
 from sketchloss.recipes.study.estimate import describe_plan
+from sketchloss.recipes.study.offline import offline
 from sketchloss.recipes.study.plan import check_sizes, further_tunings, plan_cells
 from sketchloss.recipes.study.reporting import write_report
 from sketchloss.recipes.study.running import CELLS, find_workplace, run_cells
@@ -49,7 +51,8 @@ def study(config: Study) -> dict[str, Any]:
     begun = time.time()
     config = replace(config, out=config.out.absolute())  # cells note paths, and are gone on with from any folder
     workplace = find_workplace()
-    check_sizes(config)
+    with offline() if config.dry_run else nullcontext():
+        check_sizes(config)
     further_tunings(config)
     if config.dry_run:
         return {"plan": describe_plan(config)} if workplace.rank == 0 else {}
@@ -96,8 +99,11 @@ def _check_sources(config: Study, say: Callable[[str], object]) -> None:
         )
     for weights in {weights for arm in config.further().values() for weights in arm.weights}:
         load_backbone(weights, classes=())
-    for tuning in further_tunings(config):
-        load_start(tuning, classes=())
+    for name, tuning in further_tunings(config).items():
+        backbone = load_start(tuning, classes=())
+        least, smallest = backbone.minimum_size((backbone.classified_layer,)), min(tuning.step_sizes().sizes)
+        if smallest < least:
+            raise ValueError(f"arm {name}: a size of image_sizes is {smallest}: it must be {least} pixels or more")
     if config.does("style"):
         photos = open_photos(config.content, config.image_size)
         say_left_out(config.content, photos.unreadable, photos.passed_over, say=say)
