@@ -158,10 +158,11 @@ def test_settings_out_of_range(changes, words):
 )
 def test_mistakes_are_one_line_and_leave_nothing_behind(place, tmp_path, monkeypatch, capsys, options, words):
     monkeypatch.chdir(tmp_path)
-    start = ["tricks", "--out", "out", "--data", f"{place}/pictures", "--image-sizes", "32", "--drawings", "1"]
+    start = ["tricks", "--out", "out", "--image-sizes", "32", "--drawings", "1"]
     rest = options.format(place=place).split()
-    weights = [] if "--weights" in rest else ["--weights", f"{place}/tuned"]
-    code = cli.main([*start, *weights, *rest])
+    usual = {"--data": f"{place}/pictures", "--weights": f"{place}/tuned"}
+    others = [word for option in usual.items() if option[0] not in rest for word in option]
+    code = cli.main([*start, *others, *rest])
     error = capsys.readouterr().err
     assert (code, error.count("\n")) == (2, 1), error
     assert words in error
