@@ -146,7 +146,10 @@ class Run:
                 pickle.UnpicklingError,
             ) as error:
                 reason = str(error).strip().partition("\n")[0]
-                raise ValueError(f"checkpoint {folder} is damaged ({reason}): start a new run elsewhere") from error
+                raise ValueError(
+                    f"checkpoint {folder} is damaged, or of another version of sketchloss ({reason}): start a new run "
+                    "elsewhere"
+                ) from error
             if not isinstance(position.get("step"), int):
                 raise ValueError(
                     f"{folder / 'position.json'}: step is {show(position.get('step'))}: it must be a whole number; "
