@@ -39,5 +39,6 @@ def test_a_checkpoint_of_an_earlier_version_is_refused_in_one_line(tmp_path):
     run.save_checkpoint({"step": 1})
     now = rate_schedule(optimizer, "cosine", steps=9, warmup=2, after_warmup=True)
     accelerator._custom_objects = [now]
-    with pytest.raises(ValueError, match=r"last is damaged, or of another version of sketchloss \(.*\): start a new run elsewhere"):
+    found = r"last is damaged, or of another version of sketchloss \(.*\): start a new run elsewhere"
+    with pytest.raises(ValueError, match=found):
         run.load_checkpoint()
