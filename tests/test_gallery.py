@@ -24,7 +24,7 @@ from sketchloss.data.doodles import KINDS, doodle
 from sketchloss.gallery import Gallery
 from sketchloss.gallery.adding import Adding, AddReport
 from sketchloss.gallery.settings import write_settings
-from sketchloss.gallery.table import LOCK, PictureTable, Row, writing
+from sketchloss.gallery.table import LOCK, GalleryError, PictureTable, Row, _told, writing
 from sketchloss.images import UnreadablePicture, fit_square, open_picture, to_tensor
 from sketchloss.ranking import nearest
 
@@ -740,6 +740,16 @@ def test_what_a_killed_process_leaves_is_whole_and_another_completes_it(weights,
     assert not gallery.info().exact
     for row in gallery.table.rows():
         assert gallery.table.nearest(row.embedding, 1)[0][1] == pytest.approx(1, abs=1e-5)
+
+
+def test_a_panic_of_the_database_is_one_line(tmp_path):
+    class RustPanic(Exception):  # noqa: N818 (its name there)
+        """As LanceDB's, of a damaged manifest."""
+
+    with pytest.raises(GalleryError, match=r"the gallery is damaged \(rust future panicked"), _told(tmp_path):
+        raise RustPanic("rust future panicked: unknown error")
+    with pytest.raises(KeyError), _told(tmp_path):  # a mistake of ours is not hidden
+        raise KeyError("x")
 
 
 @pytest.mark.parametrize("write", ["build", "add", "remove"])

@@ -137,9 +137,9 @@ def _rows(source: Path) -> Iterator[tuple[int, dict[str, str]]]:
         raise ValueError(f"{source} is empty: its first line must name the columns reference, closer, farther")
     delimiter = max(",;\t", key=header.count)
     reader = csv.reader(StringIO(text, newline=""), delimiter=delimiter)
-    columns = _columns(next(reader), source)
     count = 0
     try:
+        columns = _columns(next(reader), source)
         for cells in reader:
             if any(cell.strip() for cell in cells):
                 count += 1

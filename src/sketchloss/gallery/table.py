@@ -352,7 +352,10 @@ def _told(folder: Path) -> Iterator[None]:
         yield
     except GalleryError:
         raise
-    except (RuntimeError, ValueError, OSError) as error:
+    except Exception as error:
+        # note: what its own code calls a panic, as damaged files may cause, is of a class that cannot be imported
+        if not isinstance(error, RuntimeError | ValueError | OSError) and type(error).__name__ != "RustPanic":
+            raise
         raise GalleryError(f"{folder}: {_reason(error)}") from error
 
 
