@@ -9,11 +9,13 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import cache
 from pathlib import Path
 
 import jaxtyping
 import pytest
 import torch
+from PIL import Image
 
 from child_process import started
 
@@ -75,6 +77,38 @@ def fresh_accelerate() -> Iterator[None]:
     yield
     AcceleratorState._reset_state(reset_partial_state=True)
     PartialState._reset_state()
+
+
+class PaintedOnce:
+    """A doodle that keeps the pictures it has painted."""
+
+    def __init__(self, doodle) -> None:
+        self._doodle, self._pictures = doodle, {}
+
+    def sketch(self, size: int, **pen) -> Image.Image:
+        return self._kept("sketch", size, **pen)
+
+    def photo(self, size: int) -> Image.Image:
+        return self._kept("photo", size)
+
+    def _kept(self, what: str, size: int, **pen) -> Image.Image:
+        key = (what, size, *pen.items())
+        if key not in self._pictures:
+            self._pictures[key] = getattr(self._doodle, what)(size, **pen)
+        return self._pictures[key].copy()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def doodles_painted_once() -> Iterator[None]:
+    """Sets of doodles paint each once in a process: with types checked, painting is a third of a short training."""
+    from sketchloss.data import labelled, pairs
+    from sketchloss.data.doodles import doodle
+
+    kept = cache(lambda kind, seed: PaintedOnce(doodle(kind, seed)))
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (labelled, pairs):
+            patch.setattr(module, "doodle", kept)
+        yield
 
 
 @pytest.fixture(scope="session")
