@@ -19,6 +19,7 @@ import torch
 from child_process import PIPE, Child, finished, started
 from sketchloss import ARMS, cli
 from sketchloss.comparison import FEWEST_SEEDS
+from sketchloss.recipes.lora_table import PRESETS as LORA_PRESETS
 from sketchloss.recipes.study import Study, command, estimate, plan, running, study
 from sketchloss.recipes.study.cells import LOG, RESULT, CellStore
 from sketchloss.recipes.study.device_speed import speed_of
@@ -36,7 +37,7 @@ pytestmark = pytest.mark.usefixtures("fresh_accelerate")
 def config(tmp_path, narrow, untrained_base, monkeypatch) -> Study:
     # The demo's recipes, each as short as can be.
     for presets, changes in (
-        (plan.LORA_PRESETS, {"judge_steps": 2, "drawings": 1, "drawing_steps": 2, "image_size": 16, "per_class": 4}),
+        (LORA_PRESETS, {"judge_steps": 2, "drawings": 1, "drawing_steps": 2, "image_size": 16, "per_class": 4}),
         (plan.STYLE_PRESETS, {"pairs": 4, "limit": 8, "style_limit": 8, "bootstrap": 2, "image_size": 32}),
         (plan.PROBE_PRESETS, {"drawings": 8, "image_size": 32}),
         (plan.RETRIEVAL_PRESETS, {"epochs": 1, "hidden": 8}),

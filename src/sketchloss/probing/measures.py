@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.stats import rankdata
 
 from sketchloss.data.ignorable import CHANGES
 from sketchloss.data.stroke_drawings import StrokeDrawing
@@ -147,6 +146,8 @@ def spearman(
         amounts: how much was changed. Where they are all equal, the correlation is NaN.
         distances: what was measured; differences below `NOISE` of the greatest are none. Where all are equal, it is 0.
     """
+    from scipy.stats import rankdata  # a second to import, for those who ask
+
     greatest = np.abs(distances).max(axis=-1, keepdims=True)
     steps = np.round(distances / np.where(greatest > 0, NOISE * greatest, 1))
     ranks = [rankdata(values, axis=-1) for values in (amounts, steps)]

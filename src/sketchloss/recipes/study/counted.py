@@ -23,19 +23,18 @@ class Network:
     downsample: str
 
     @property
-    def embedding_layer(self) -> str:
-        """The layer whose features are the embedding."""
-        return _like(self).embedding_layer
+    def like(self) -> Backbone:
+        """It, with its weights, to be asked for its layers."""
+        with unset_fake_temporarily():  # weights cannot be read where tensors have no contents
+            return _loaded(self)
 
     def build(self, **settings: Any) -> Backbone:
         """Return it untrained, with these settings changed."""
-        with unset_fake_temporarily():  # weights cannot be read where tensors have no contents
-            like = _like(self)
-        return type(like)(replace(like.config, **like.check_settings(settings)))
+        return type(self.like)(replace(self.like.config, **self.like.check_settings(settings)))
 
 
 @cache
-def _like(network: Network) -> Backbone:
+def _loaded(network: Network) -> Backbone:
     settings: dict[str, Any] = {"downsample": network.downsample, "classes": ()}
     if network.attention is not None:
         settings["attention"] = network.attention
@@ -48,7 +47,7 @@ def _like(network: Network) -> Backbone:
 @cache
 def count_forward(network: Network, size: int, layers: tuple[str, ...] = ()) -> int:
     """Return the multiply-adds of an image up to the deepest of some layers; none: up to the embedding."""
-    wanted = layers or (network.embedding_layer,)
+    wanted = layers or (network.like.embedding_layer,)
     return count_multiply_adds(lambda: network.build()(torch.rand(1, 3, size, size), wanted))
 
 

@@ -244,8 +244,8 @@ def _style_load(network: Network, settings: dict[str, Any]) -> Load:
     steps = settings["steps"] or settings["epochs"] * math.ceil(photos / batch)
     stylizer = _stylizer(settings["width"], settings["blocks"], size)
     # The network and the loss of what it draws, there and back; the loss network's own weights get no gradient.
-    compared = layers_for(network.build(), tuple(settings["style_layers"]))
-    content = content_layer_for(network.build(), settings["content_layer"])
+    compared = layers_for(network.like, tuple(settings["style_layers"]))
+    content = content_layer_for(network.like, settings["content_layer"])
     an_image = 3 * stylizer + 2 * count_forward(network, size, compared) + count_forward(network, size, (content,))
     memory = partial(_style_memory, settings["width"], settings["blocks"], network, size, compared, batch)
     return Load(steps * batch * an_image, steps, memory, assumed, settings["precision"])
@@ -261,7 +261,7 @@ def _lora_load(network: Network | None, settings: dict[str, Any]) -> Load:
     if network is not None:
         share = 1.0 if settings["gate"] == "none" else 0.25  # of the timesteps, those with an SNR of 3 and more
         size = round(settings["image_size"] * settings["decoded_part"])
-        seen = count_forward(network, size, layers_for(network.build(), tuple(settings["layers"])))
+        seen = count_forward(network, size, layers_for(network.like, tuple(settings["layers"])))
         perceptual = share * (4 * decoder * settings["decoded_part"] ** 2 + 3 * seen)
     # Every class is drawn, with guidance, that is in two passes a step of the denoising.
     drawing = classes * settings["drawings"] * (2 * settings["drawing_steps"] * unet + decoder)

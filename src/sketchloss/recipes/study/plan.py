@@ -23,8 +23,6 @@ from sketchloss.ranking import top_k_accuracy
 from sketchloss.recipes.class_separation import ClassSeparation, class_separation
 from sketchloss.recipes.finetune import PRESETS as FINETUNE_PRESETS
 from sketchloss.recipes.finetune import Finetune, finetune
-from sketchloss.recipes.lora_table import PRESETS as LORA_PRESETS
-from sketchloss.recipes.lora_table import LoraTable, lora_table
 from sketchloss.recipes.probe import PRESETS as PROBE_PRESETS
 from sketchloss.recipes.probe import Probe, probe
 from sketchloss.recipes.retrieval import PRESETS as RETRIEVAL_PRESETS
@@ -350,12 +348,14 @@ def _lora_cells(config: Study) -> Iterator[Cell]:
 
 def _lora_cell(config: Study, arm: Arm | None, seed: int) -> Cell:
     """Return the cell of an arm, or of no perceptual term."""
+    from sketchloss.recipes.lora_table import PRESETS, LoraTable, lora_table  # four seconds, for those who ask
+
     arm = arm or Arm(name=PLAIN, option="photo", weights=(config.weights,))
     name = _lora_name(arm.name, seed)
     judged_by = _lora_name(PLAIN, config.seed)
     is_judge = name == judged_by
     settings = {
-        **LORA_PRESETS[config.lora_preset],
+        **PRESETS[config.lora_preset],
         **{"data": config.taught, "base": config.base, "inception": config.inception, "clip_model": config.clip_model},
         **({} if config.teaching_steps is None else {"steps": config.teaching_steps}),
         **_arm_settings(config, arm, seed),
