@@ -19,6 +19,7 @@ import torch
 from child_process import PIPE, Child, finished, started
 from sketchloss import ARMS, cli
 from sketchloss.comparison import FEWEST_SEEDS
+from sketchloss.data.doodles import doodle
 from sketchloss.recipes.lora_table import PRESETS as LORA_PRESETS
 from sketchloss.recipes.study import Study, command, estimate, plan, running, study
 from sketchloss.recipes.study.cells import LOG, RESULT, CellStore
@@ -33,11 +34,25 @@ from sketchloss.report.lora_table import PLAIN
 pytestmark = pytest.mark.usefixtures("fresh_accelerate")
 
 
+@pytest.fixture(scope="module")
+def few_classes(tmp_path_factory) -> str:
+    """A folder of 4 drawings of each of 4 kinds."""
+    folder = tmp_path_factory.mktemp("few")
+    for kind in ("cat", "house", "boat", "star"):
+        (folder / kind).mkdir()
+        for seed in range(4):
+            doodle(kind, seed, style="ink").sketch(32).save(folder / kind / f"{seed}.png")
+    return str(folder)
+
+
 @pytest.fixture
-def config(tmp_path, narrow, untrained_base, monkeypatch) -> Study:
+def config(tmp_path, narrow, untrained_base, few_classes, monkeypatch) -> Study:
     # The demo's recipes, each as short as can be.
     for presets, changes in (
-        (LORA_PRESETS, {"judge_steps": 2, "drawings": 1, "drawing_steps": 2, "image_size": 16, "per_class": 4}),
+        (
+            LORA_PRESETS,
+            {"judge_steps": 2, "drawings": 1, "drawing_steps": 2, "image_size": 16, "per_class": 4, "shown": 1},
+        ),
         (plan.STYLE_PRESETS, {"pairs": 4, "limit": 8, "style_limit": 8, "bootstrap": 2, "image_size": 32}),
         (plan.PROBE_PRESETS, {"drawings": 8, "image_size": 32}),
         (plan.RETRIEVAL_PRESETS, {"epochs": 1, "hidden": 8}),
@@ -47,6 +62,7 @@ def config(tmp_path, narrow, untrained_base, monkeypatch) -> Study:
         out=tmp_path / "out",
         weights=narrow,
         base=untrained_base,
+        taught=few_classes,
         leave_out=("cat", "house"),
         per_class=4,
         epochs=1,
