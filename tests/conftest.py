@@ -192,10 +192,30 @@ def start_app(app_cache) -> Callable[..., AbstractContextManager[str]]:
 
 
 @pytest.fixture(scope="session")
-def app_url(start_app) -> Iterator[str]:
-    """Where the page is, as `sketchloss app` serves it."""
-    with start_app() as url:
+def app_url(start_app, tmp_path_factory) -> Iterator[str]:
+    """Where the page is, as `sketchloss app` serves it beside a study, whose report has a script."""
+    study = tmp_path_factory.mktemp("study")
+    report = "<h1>The report's title</h1><script>parent.document.title = 'taken'</script>"
+    (study / "report.html").write_text(report)
+    with start_app("--study", str(study)) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def small_server(start_app, tmp_path_factory) -> Iterator[tuple[str, Path]]:
+    """The server of `small_app`."""
+    place = tmp_path_factory.mktemp("temporary")
+    with start_app("--upload-mb", "2", "--keep-mb", "4", TMPDIR=str(place)) as url:
+        yield url, place
+
+
+@pytest.fixture
+def small_app(small_server) -> tuple[str, Path]:
+    """Where a page is that takes uploads of 2 MB and keeps 4, and its temporary folder, emptied."""
+    url, place = small_server
+    for path in filter(Path.is_file, place.rglob("*")):
+        path.unlink()
+    return url, place
 
 
 @pytest.fixture(scope="session")

@@ -92,11 +92,10 @@ def _files(folder: Path) -> list[Path]:
 
 
 @pytest.fixture(scope="module")
-def small(start_app, tmp_path_factory) -> Iterator[tuple[str, Path]]:
-    """A server that takes uploads of 2 MB, and its temporary folder."""
-    place = tmp_path_factory.mktemp("temporary")
-    with start_app("--upload-mb", "2", TMPDIR=str(place)) as url:
-        yield url, place
+def open_to_others(start_app) -> Iterator[str]:
+    """Where a page is that other computers may open, with a login."""
+    with start_app("--host", "0.0.0.0", SKETCHLOSS_AUTH="me:secret") as url:
+        yield url
 
 
 def _run(function: Callable, *arguments: object) -> Any:
@@ -231,8 +230,8 @@ def test_no_websocket_is_opened(app_url):
 
 
 @pytest.mark.parametrize("headers", FOREIGN, ids=str)
-def test_another_web_page_can_do_nothing(small, headers):
-    url, place = small
+def test_another_web_page_can_do_nothing(small_app, headers):
+    url, place = small_app
     with _visit(url) as client:
         before = _files(place)
         assert _upload(client, b"x" * 1000, **headers).status_code == 403
@@ -267,16 +266,25 @@ def test_the_page_itself_and_programs_are_answered(app_url):
             assert _upload(client, b"x", **headers).status_code == 200, headers
 
 
-def test_on_other_hosts_the_origin_is_that_of_the_address_in_the_browser(start_app):
+def test_on_other_hosts_the_origin_is_that_of_the_address_in_the_browser(open_to_others):
     login = {"username": "me", "password": "secret"}
-    with start_app("--host", "0.0.0.0", "--auth", "me:secret") as url, _visit(url) as client:
-        port = urlsplit(url).port
+    with _visit(open_to_others) as client:
+        port = urlsplit(open_to_others).port
         host = {"Host": f"192.168.7.7:{port}"}
         for origin in ("http://attacker.example", "null", "http://192.168.7.8:1", f"http://127.0.0.1:{port}"):
             assert client.post("/login", data=login, headers={**host, "Origin": origin}).status_code == 403
         for headers in (host, {**host, "Origin": f"http://192.168.7.7:{port}"}):
             assert client.post("/login", data=login, headers=headers).status_code == 200
             assert client.get("/config", headers=headers).status_code == 200
+
+
+def test_a_login_is_asked_for(open_to_others):
+    with _visit(open_to_others) as client:
+        assert client.get("/config").status_code == 401
+        assert client.post("/gradio_api/call/galleries", json={"data": []}).status_code == 401
+    with pytest.raises(Exception, match=r"401|credentials|[Ll]ogin|[Aa]uth"):
+        PageClient(open_to_others, auth=("me", "wrong"))
+    assert PageClient(open_to_others, auth=("me", "secret")).predict(api_name="/galleries")
 
 
 # Too much ------------------------------------------------------------------------------------------------------------
@@ -288,8 +296,8 @@ def _pieces(count: int) -> Iterator[bytes]:
         yield b" " * 2**20
 
 
-def test_a_large_body_is_refused_whatever_its_header_says(small):
-    url, place = small
+def test_a_large_body_is_refused_whatever_its_header_says(small_app):
+    url, place = small_app
     with _visit(url) as client:
         kind = {"Content-Type": "application/json"}
         for path in ("queue/join", "run/predict", "call/compare", "call/v2/compare", "cancel", "reset"):
@@ -373,8 +381,8 @@ def test_gradio_itself_raises_for_a_body_of_another_shape(app_url):
             assert answer.status_code == 400, answer.text
 
 
-def test_an_upload_that_breaks_off_leaves_nothing(small):
-    url, place = small
+def test_an_upload_that_breaks_off_leaves_nothing(small_app):
+    url, place = small_app
     before, address = _files(place), urlsplit(url)
     assert address.port is not None
     with socket.create_connection(("127.0.0.1", address.port), timeout=30) as connection:
@@ -388,13 +396,12 @@ def test_an_upload_that_breaks_off_leaves_nothing(small):
     assert _waits_until(lambda: _files(place) == before)
 
 
-def test_no_more_is_kept_than_said_and_uploads_are_taken_again_afterwards(start_app, tmp_path):
+def test_no_more_is_kept_than_said_and_uploads_are_taken_again_afterwards(small_app, tmp_path):
+    url, place = small_app
     with zipfile.ZipFile(tmp_path / "mine.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         for number in range(3):
             archive.writestr(f"{number}.png", bytes(2**20))
-    place = tmp_path / "temporary"
-    place.mkdir()
-    with start_app("--upload-mb", "2", "--keep-mb", "4", TMPDIR=str(place)) as url, _visit(url) as client:
+    with _visit(url) as client:
 
         def give(number: int) -> tuple[int, str]:
             answer = _upload(client, bytes([number]) * 1_300_000)
@@ -413,21 +420,3 @@ def test_no_more_is_kept_than_said_and_uploads_are_taken_again_afterwards(start_
         for path in _files(place):
             path.unlink()
         assert give(11) == (200, "")
-
-
-def test_all_files_are_in_the_private_folder(start_app, tmp_path):
-    place = tmp_path / "temporary"
-    place.mkdir()
-    doodle("cat", 1).sketch(64).save(tmp_path / "cat.png")
-    settings = {"GRADIO_TEMP_DIR": str(tmp_path / "elsewhere"), "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "torch")}
-    with start_app(TMPDIR=str(place), **settings) as url:
-        program = PageClient(url)
-        cat = handle_file(tmp_path / "cat.png")
-        program.predict(first=cat, second=cat, api_name="/compare")
-        with _visit(url) as client:
-            client.post("/gradio_api/process_recording", files={"video": ("x.mp4", b"x" * 1000)})
-        (private,) = place.iterdir()
-        assert private.name.startswith("sketchloss-")
-        assert private.stat().st_mode & 0o077 == 0
-    assert not list(place.iterdir())
-    assert not (tmp_path / "elsewhere").exists()

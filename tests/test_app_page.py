@@ -30,7 +30,7 @@ WAIT = 60_000  # milliseconds, on a machine with other work
 class Visit:
     """One visitor's window."""
 
-    def __init__(self, browser, url: str, **settings) -> None:
+    def __init__(self, browser, **settings) -> None:
         self.context = browser.new_context(**{"viewport": {"width": 1200, "height": 900}, **settings})
         self.page = self.context.new_page()
         self.page.set_default_timeout(WAIT)
@@ -38,6 +38,13 @@ class Visit:
         self.errors: list[str] = []
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+
+    def open(self, url: str, scheme: str = "light") -> None:
+        """Open the page anew."""
+        self.page.mouse.move(0, 0)
+        self.page.emulate_media(color_scheme=scheme)
+        self.requests.clear()
+        self.errors.clear()
         self.page.goto(url)
         self.page.get_by_text("Give two drawings").wait_for()
 
@@ -73,12 +80,20 @@ class Visit:
             self.page.mouse.up()
 
 
+@pytest.fixture(scope="module")
+def window(browser) -> Iterator[Visit]:
+    """A window for many visits, one after the other: its browser reads Gradio's scripts once."""
+    window = Visit(browser)
+    yield window
+    window.context.close()
+
+
 @pytest.fixture
-def visit(browser, app_url) -> Iterator[Visit]:
-    visit = Visit(browser, app_url)
-    yield visit
-    assert not visit.errors
-    visit.context.close()
+def visit(window, app_url) -> Iterator[Visit]:
+    window.open(app_url)
+    yield window
+    assert not window.errors
+    window.context.clear_permissions()
 
 
 @pytest.fixture(scope="module")
@@ -90,13 +105,17 @@ def drawings(tmp_path_factory) -> Path:
     return folder
 
 
-def test_nothing_is_asked_of_another_computer(visit):
+def test_nothing_is_asked_of_another_computer(browser, app_url):
+    visit = Visit(browser)
+    visit.open(app_url)
     for name in TABS[1:]:
         visit.tab(name)
         visit.page.wait_for_timeout(500)
     visit.page.locator("#explore-map svg").wait_for()
     hosts = {re.match(r"(\w+://[^/:]+|data:|blob:)", url).group() for url in visit.requests}  # pyright: ignore
     assert hosts <= {"http://127.0.0.1", "data:", "blob:"}
+    assert not visit.errors
+    visit.context.close()
 
 
 def test_two_files_are_compared_and_the_difference_is_shown(visit, drawings):
@@ -227,7 +246,8 @@ def test_an_uploaded_drawing_is_searched_in_a_gallery_of_ones_own(visit, browser
     visit.page.locator("#explore-gallery input").click()
     visit.page.get_by_role("option", name="mine").click()
     visit.page.wait_for_function("() => document.querySelectorAll('#explore-map circle').length === 6")
-    other = Visit(browser, app_url)
+    other = Visit(browser)
+    other.open(app_url)
     other.tab("Search")
     other.page.locator("#search-gallery input").click()
     other.page.get_by_role("option").first.wait_for()
@@ -302,17 +322,11 @@ def test_the_map_shows_the_drawing_under_the_mouse_and_by_key(visit):
     assert visit.page.locator("#explore-pairs").get_by_text("0.", exact=False).count() >= 10
 
 
-def test_a_studys_report_is_shown_in_a_frame_that_runs_no_script(browser, start_app, tmp_path):
-    (tmp_path / "study").mkdir()
-    report = "<h1>The report's title</h1><script>parent.document.title = 'taken'</script>"
-    (tmp_path / "study" / "report.html").write_text(report)
-    with start_app("--study", str(tmp_path / "study")) as url:
-        visit = Visit(browser, url)
-        visit.tab("Explore")
-        visit.page.get_by_role("button", name="Report of the study").click()
-        visit.page.frame_locator("iframe.report").get_by_role("heading", name="The report's title").wait_for()
-        assert visit.page.title() == "sketchloss"
-        visit.context.close()
+def test_a_studys_report_is_shown_in_a_frame_that_runs_no_script(visit):
+    visit.tab("Explore")
+    visit.page.get_by_role("button", name="Report of the study").click()
+    visit.page.frame_locator("iframe.report").get_by_role("heading", name="The report's title").wait_for()
+    assert visit.page.title() == "sketchloss"
 
 
 # Bad uploads ---------------------------------------------------------------------------------------------------------
@@ -388,18 +402,17 @@ def test_a_files_name_is_no_markup_and_a_message_goes_with_the_next_success(visi
     toast.wait_for(state="hidden", timeout=5000)
 
 
-def test_a_full_folder_is_explained_in_the_page(browser, start_app, tmp_path):
-    with start_app("--upload-mb", "1", "--keep-mb", "1") as url:
-        visit = Visit(browser, url)
-        toast = visit.page.locator("[data-testid=toast-body], .toast-body").first
-        for name, said in (("first", "not a picture"), ("second", "1 MB of uploads are kept already: try again")):
-            (tmp_path / f"{name}.png").write_bytes(name.encode() * 120_000)
-            visit.upload("compare-1", tmp_path / f"{name}.png")
-            toast.wait_for()
-            assert said in toast.inner_text()
-            visit.page.reload()
-            visit.page.get_by_text("Give two drawings").wait_for()
-        visit.context.close()
+def test_a_full_folder_is_explained_in_the_page(window, small_app, tmp_path):
+    window.open(small_app[0])
+    toast = window.page.locator("[data-testid=toast-body], .toast-body").first
+    no_picture, full = "not a picture", "4 MB of uploads are kept already: try again"
+    for name, said in (("first", no_picture), ("second", no_picture), ("third", full)):
+        (tmp_path / f"{name}.png").write_bytes(name.encode() * 320_000)
+        window.upload("compare-1", tmp_path / f"{name}.png")
+        toast.wait_for()
+        assert said in toast.inner_text()
+        window.page.reload()
+        window.page.get_by_text("Give two drawings").wait_for()
 
 
 # Every window --------------------------------------------------------------------------------------------------------
@@ -420,23 +433,23 @@ def _show_all(visit: Visit, name: str) -> None:
 
 
 def test_on_a_phone_nothing_is_wider_than_the_window(browser, app_url):
-    visit = Visit(browser, app_url, **PHONE)
+    visit = Visit(browser, **PHONE)
+    visit.open(app_url)
     _show_all(visit, "phone")
     assert not visit.errors
     visit.context.close()
 
 
-def test_in_dark_mode_text_is_light_on_dark(browser, app_url):
-    visit = Visit(browser, app_url, color_scheme="dark")
-    _show_all(visit, "dark")
+def test_in_dark_mode_text_is_light_on_dark(window, app_url):
+    window.open(app_url, "dark")
+    _show_all(window, "dark")
     script = "element => getComputedStyle(element).color.match(/[\\d.]+/g).slice(0, 3).map(Number)"
-    paper = visit.page.evaluate(
+    paper = window.page.evaluate(
         "() => getComputedStyle(document.body).backgroundColor.match(/[\\d.]+/g).slice(0, 3).map(Number)"
     )
     assert sum(paper) < 200
     for text in ("#explore-map .legend", "#title h1"):
-        assert sum(visit.page.locator(text).evaluate(script)) > 450
-    visit.context.close()
+        assert sum(window.page.locator(text).evaluate(script)) > 450
 
 
 def test_the_tabs_and_the_canvas_are_reached_by_key(visit):
@@ -459,18 +472,17 @@ GRADIOS = {"image-redundant-alt", "label-content-name-mismatch"}
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_names_headings_and_contrast_are_as_the_guidelines_have_them(browser, app_url, scheme):
-    visit = Visit(browser, app_url, color_scheme=scheme)
-    visit.page.get_by_role("button", name="Try: two cats").click()
-    visit.compared()
+def test_names_headings_and_contrast_are_as_the_guidelines_have_them(window, app_url, scheme):
+    window.open(app_url, scheme)
+    window.page.get_by_role("button", name="Try: two cats").click()
+    window.compared()
     for tab in TABS:
-        visit.tab(tab)
+        window.tab(tab)
         if tab == "Explore":
-            visit.page.locator("#explore-map svg").wait_for()
-        visit.page.wait_for_timeout(1000)
-        found = Axe().run(visit.page).response
+            window.page.locator("#explore-map svg").wait_for()
+        window.page.wait_for_timeout(1000)
+        found = Axe().run(window.page).response
         assert found["passes"]
         assert {one["id"] for one in found["violations"]} <= GRADIOS, [
             (one["id"], [node["html"][:200] for node in one["nodes"]]) for one in found["violations"]
         ]
-    visit.context.close()

@@ -20,7 +20,7 @@ from sketchloss.app.canvas import PREFIX, read_canvas
 from sketchloss.app.compare import compare, draw_place
 from sketchloss.app.explore import overview
 from sketchloss.app.private import PrivateFolder
-from sketchloss.app.services import open_services
+from sketchloss.app.services import DOODLES, open_services
 from sketchloss.app.settings import App
 from sketchloss.app.uploads import BadArchive, mistake, read_upload, unpack_drawings
 from sketchloss.calibration import KINDS, load_calibration
@@ -45,6 +45,14 @@ def _zip(path: Path, files: dict[str, bytes]) -> Path:
         for name, data in files.items():
             archive.writestr(name, data)
     return path
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory, narrow) -> Path:
+    """A cache folder in which the gallery of doodles is there already."""
+    place = tmp_path_factory.mktemp("cache")
+    open_services(weights=narrow, cache=place).gallery(DOODLES, {})
+    return place
 
 
 # Settings ------------------------------------------------------------------------------------------------------------
@@ -85,47 +93,45 @@ def test_other_hosts_are_answered_with_a_login(monkeypatch):
 # Services ------------------------------------------------------------------------------------------------------------
 
 
-def test_folders_become_galleries_once_and_are_brought_up_to_date(tmp_path, narrow, monkeypatch):
+def test_folders_become_galleries_once_and_are_brought_up_to_date(tmp_path, narrow, monkeypatch, cache):
     folder = tmp_path / "mine"
     for kind in ("cat", "house"):
         (folder / kind).mkdir(parents=True)
         _drawing(kind).save(folder / kind / "1.png")
     said: list[str] = []
-    services = open_services(weights=narrow, galleries=[folder], cache=tmp_path / "cache", say=said.append)
+    services = open_services(weights=narrow, galleries=[folder], cache=cache, say=said.append)
     assert list(services.galleries) == ["mine", "doodles"]
     assert "2 drawings" in said[0]
     assert len(services.gallery("mine", {})) == 2
     _drawing("tree").save(folder / "cat" / "2.png")
     (folder / "house" / "1.png").unlink()
-    again = open_services(weights=narrow, galleries=[folder], cache=tmp_path / "cache")
+    again = open_services(weights=narrow, galleries=[folder], cache=cache)
     assert {match.label for match in again.gallery("mine", {}).search(_drawing("cat"))[0]} == {"cat"}
     with pytest.raises(ValueError, match=r"no gallery 'other': choose from mine, doodles"):
         services.gallery("other", {})
 
 
-def test_nobody_waits_for_ever_for_a_gallery_that_is_being_made(tmp_path, narrow, monkeypatch):
-    services = open_services(weights=narrow, cache=tmp_path / "cache")
+def test_nobody_waits_for_ever_for_a_gallery_that_is_being_made(tmp_path, narrow, monkeypatch, cache):
+    services = open_services(weights=narrow, cache=cache)
     services.galleries["large"] = Future()
     monkeypatch.setattr("sketchloss.app.services.PATIENCE", 0.01)
     with pytest.raises(ValueError, match=r"the gallery 'large' is still being made: try again in a few minutes"):
         services.gallery("large", {})
 
 
-def test_two_of_one_name_are_told_apart(tmp_path, narrow):
+def test_two_of_one_name_are_told_apart(tmp_path, narrow, cache):
     for place in ("a", "b"):
         (tmp_path / place / "mine").mkdir(parents=True)
         _drawing().save(tmp_path / place / "mine" / "1.png")
-    services = open_services(
-        weights=narrow, galleries=[tmp_path / "a/mine", tmp_path / "b/mine"], cache=tmp_path / "cache"
-    )
+    services = open_services(weights=narrow, galleries=[tmp_path / "a/mine", tmp_path / "b/mine"], cache=cache)
     assert list(services.galleries) == ["mine", "mine (2)", "doodles"]
 
 
-def test_styles_are_found_below_a_folder_by_what_they_were_trained_with(tmp_path, narrow):
+def test_styles_are_found_below_a_folder_by_what_they_were_trained_with(tmp_path, narrow, cache):
     tiny = {"width": 0.1, "blocks": 0}
     save_stylizer(Stylizer(StylizerConfig(style="fs2k:/x?style=3", arm="tuning", **tiny)), tmp_path / "runs/a/model")
     save_stylizer(Stylizer(StylizerConfig(style="fs2k:/x?style=3", arm="tuning", **tiny)), tmp_path / "runs/b/model")
-    services = open_services(weights=narrow, styles=[tmp_path / "runs"], cache=tmp_path / "cache")
+    services = open_services(weights=narrow, styles=[tmp_path / "runs"], cache=cache)
     assert list(services.styles)[-2:] == ["fs2k?style=3 with tuning", "fs2k?style=3 with tuning (2)"]
     assert services.stylizer("fs2k?style=3 with tuning") is services.stylizer("fs2k?style=3 with tuning")
     with pytest.raises(ValueError, match=r"no style 'oil'"):
@@ -133,7 +139,7 @@ def test_styles_are_found_below_a_folder_by_what_they_were_trained_with(tmp_path
 
 
 @pytest.mark.parametrize("setting", ["galleries", "styles", "study"])
-def test_what_is_no_folder_or_an_empty_one_is_refused(tmp_path, narrow, setting):
+def test_what_is_no_folder_or_an_empty_one_is_refused(tmp_path, narrow, setting, cache):
     def given(path: Path):
         return path if setting == "study" else [path]
 
@@ -141,16 +147,16 @@ def test_what_is_no_folder_or_an_empty_one_is_refused(tmp_path, narrow, setting)
     (tmp_path / "file").write_text("")
     for path, said in ((tmp_path / "gone", "does not exist"), (tmp_path / "file", "is a file")):
         with pytest.raises(FileNotFoundError, match=said):
-            open_services(weights=narrow, cache=tmp_path / "cache", **{setting: given(path)})
+            open_services(weights=narrow, cache=cache, **{setting: given(path)})
     with pytest.raises((ValueError, FileNotFoundError), match="holds no"):
-        open_services(weights=narrow, cache=tmp_path / "cache", **{setting: given(tmp_path / "empty")})
+        open_services(weights=narrow, cache=cache, **{setting: given(tmp_path / "empty")})
 
 
 # Comparing -----------------------------------------------------------------------------------------------------------
 
 
-def test_the_page_and_the_command_find_the_same_distance(tmp_path, narrow):
-    services = open_services(weights=narrow, cache=tmp_path / "cache")
+def test_the_page_and_the_command_find_the_same_distance(tmp_path, narrow, cache):
+    services = open_services(weights=narrow, cache=cache)
     for name, picture in (("a", _drawing("cat", 1, 300)), ("b", _drawing("rabbit", 2, 200))):
         picture.save(tmp_path / f"{name}.png")
     (expected,), _ = measure(services.loss, [Pair("x", tmp_path / "a.png", tmp_path / "b.png")])
@@ -164,8 +170,8 @@ def test_the_page_and_the_command_find_the_same_distance(tmp_path, narrow):
     assert turned.distance == pytest.approx(plain.distance, rel=1e-4)
 
 
-def test_light_ink_on_a_transparent_ground_is_compared_when_turned_and_else_named(tmp_path, narrow):
-    services = open_services(weights=narrow, cache=tmp_path)
+def test_light_ink_on_a_transparent_ground_is_compared_when_turned_and_else_named(tmp_path, narrow, cache):
+    services = open_services(weights=narrow, cache=cache)
     chalk = Image.new("RGBA", (256, 256), "white")
     chalk.putalpha(ImageOps.invert(_drawing("cat", 1, 256).convert("L")))
     chalk.save(tmp_path / "chalk.png")
@@ -184,8 +190,8 @@ def test_light_ink_on_a_transparent_ground_is_compared_when_turned_and_else_name
         read_upload(str(tmp_path / "chalk.png"), "chalk.png", within=tmp_path)
 
 
-def test_notes_name_other_pens_dark_paper_and_nothing_drawn(tmp_path, narrow):
-    services = open_services(weights=narrow, cache=tmp_path / "cache")
+def test_notes_name_other_pens_dark_paper_and_nothing_drawn(tmp_path, narrow, cache):
+    services = open_services(weights=narrow, cache=cache)
     cat = doodle("cat", 1, style="ink")
     thin, thick = (cat.sketch(256, line_width=width).convert("RGB") for width in (2, 6))
     (note,) = compare(services, thin, thick).notes
@@ -200,8 +206,8 @@ def test_notes_name_other_pens_dark_paper_and_nothing_drawn(tmp_path, narrow):
     assert compare(services, thin, Image.new("RGB", (50, 50), "white")).notes == ("One of them looks empty.",)
 
 
-def test_other_weights_have_no_known_pairs(tmp_path, narrow):
-    services = open_services(weights=narrow, cache=tmp_path / "cache")
+def test_other_weights_have_no_known_pairs(tmp_path, narrow, cache):
+    services = open_services(weights=narrow, cache=cache)
     found = compare(services, _drawing("cat"), _drawing("rabbit"))
     assert services.calibration is None
     assert (found.words, found.shares) == ("", {})

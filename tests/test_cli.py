@@ -391,7 +391,7 @@ def test_help_version_and_a_wrong_command_load_no_torch(tmp_path):
 # Libraries that only some commands need.
 SOME = (
     *("accelerate", "datasets", "diffusers", "gradio", "kornia", "lancedb", "matplotlib", "onnx", "onnxruntime"),
-    *("pandas", "peft", "pyarrow", "scipy", "sklearn", "tensorboard", "torchvision", "transformers"),
+    *("pandas", "peft", "pyarrow", "scipy", "sklearn", "tensorboard", "torch._dynamo", "torchvision", "transformers"),
     *("sketchloss.gallery", "sketchloss.recipes.finetune"),
 )
 

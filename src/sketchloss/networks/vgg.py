@@ -142,7 +142,8 @@ class VGG(Backbone):
                 layers.append(new_pool(config.pooling))
         self.features = nn.Sequential(*layers)
         self.classifier = self._build_classifier(channels) if config.classes else None
-        self._initialise()
+        if not self.features[0].weight.is_meta:  # there are no values, and torch would load its compiler to draw them
+            self._initialise()
 
     def allocate(self) -> None:
         """Give a backbone that was built on the `meta` device memory on the CPU; its weights hold no values yet.
