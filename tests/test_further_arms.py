@@ -98,7 +98,8 @@ def test_retrieval_and_separation_have_its_row(config, narrow, tiny, mine, tmp_p
     separated = class_separation(ClassSeparation(out=tmp_path / "of_heads", **heads))
     assert list(separated["arms"]) == ["tuning", "tiny", "mine"]
     assert separated["arms"]["mine"]["varies"] == "the weights and the trained head"
-    shared = {name: getattr(config, name) for name in ("data", "photo", "arm", "image_size", "per_class", "cache", "workers")}
+    names = ("data", "photo", "arm", "image_size", "per_class", "cache", "workers")
+    shared = {name: getattr(config, name) for name in names}
     whole = ClassSeparation(out=tmp_path / "whole", tuning=(narrow,), attention_tuning=(), seeds=2, **shared)
     results = class_separation(whole)
     assert list(results["arms"]) == ["tuning", "attention", "original", "tiny", "mine"]

@@ -295,7 +295,7 @@ def test_another_number_of_processes_cannot_take_over(config):
     ],
 )
 def test_a_run_that_was_killed_and_resumed_ends_as_the_unbroken_one(config, changes, monkeypatch):
-    config = replace(config, **changes)
+    config = replace(config, steps=4, checkpoint_every=2, **changes)
     latent_diffusion(replace(config, out=config.out / "whole"))
     broken = replace(config, out=config.out / "broken")
 
@@ -449,7 +449,7 @@ def test_with_a_full_disk_the_last_checkpoint_stays_whole(config, small_disk, mo
         with small_disk(20_000) if count == 2 else nullcontext():
             save(self, position)
 
-    whole = replace(config, arm="none", out=config.out / "whole")
+    whole = replace(config, arm="none", steps=4, checkpoint_every=2, out=config.out / "whole")
     latent_diffusion(whole)
     broken = replace(whole, out=config.out / "broken")
     with monkeypatch.context() as patch:
@@ -457,7 +457,7 @@ def test_with_a_full_disk_the_last_checkpoint_stays_whole(config, small_disk, mo
         with pytest.raises(OSError, match=r"cannot write .*free some space"):
             latent_diffusion(broken)
     assert json.loads((broken.out / "checkpoints" / "last" / "position.json").read_text()) == {
-        "step": 3,
+        "step": 2,
         "processes": 1,
     }
     latent_diffusion(replace(broken, resume=True))
@@ -524,6 +524,7 @@ def test_the_command_line_trains_and_says_its_mistakes_in_one_line(config, capsy
     said = capsys.readouterr().out
     assert "LoRA in" in said
     assert "draws" not in said
+    assert "no pictures" not in said
     assert not list(config.out.rglob("samples*"))
     assert main(["lora", "train", *arguments, "--out", str(config.out), "--rank", "0"]) == 2
     assert capsys.readouterr().err == "sketchloss lora train: rank is 0: it must be positive\n"

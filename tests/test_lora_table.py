@@ -92,9 +92,7 @@ def whole(first, begun, tmp_path_factory) -> tuple[LoraTable, dict, list[str]]:
     shutil.copytree(begun[0].out, config.out)
     trained, train = [], module.latent_diffusion
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            module, "latent_diffusion", lambda training: (trained.append(training.out.name), train(training))
-        )
+        patch.setattr(module, "latent_diffusion", lambda training: (trained.append(training.out.name), train(training)))
         patch.setattr(module, "train_judge", lambda *_, **__: pytest.fail("the judge is there"))
         return config, lora_table(config), trained
 
@@ -163,7 +161,7 @@ def test_a_table_resumed_trains_and_draws_only_what_is_missing(begun, whole):
 
 
 def test_only_the_arms_that_are_named_are_trained_and_more_can_follow(config):
-    config = replace(config, steps=1)
+    config = replace(config, steps=1, drawings=1)
     alone = lora_table(replace(config, only=("original",)))
     assert list(alone["rows"]) == ["original", BASE_ROW, TRUE_ROW]
     assert [folder.name for folder in sorted((config.out / "runs").iterdir())] == ["original-0", "original-1"]
