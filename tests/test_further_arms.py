@@ -12,6 +12,7 @@ from transformers import ResNetConfig, ResNetModel
 
 from sketchloss import load_backbone, save_backbone
 from sketchloss.cli import main
+from sketchloss.data.doodles import doodle
 from sketchloss.models.embedder import load_embedder
 from sketchloss.models.stylizer import load_stylizer
 from sketchloss.networks.vgg import VGG
@@ -45,10 +46,21 @@ def mine(tmp_path_factory) -> tuple[str, str]:
     return str(folder / "a"), str(folder / "b")
 
 
+@pytest.fixture(scope="module")
+def drawings(tmp_path_factory) -> str:
+    """Six drawings of each of four classes, as files."""
+    folder = tmp_path_factory.mktemp("drawings")
+    for kind in ("cat", "house", "star", "sun"):
+        (folder / kind).mkdir()
+        for seed in range(6):
+            doodle(kind, seed).sketch(32).save(folder / kind / f"{seed}.png")
+    return str(folder)
+
+
 @pytest.fixture
-def config(narrow, tiny, mine, tmp_path) -> Retrieval:
+def config(narrow, tiny, mine, drawings, tmp_path) -> Retrieval:
     return Retrieval(
-        **{"data": "doodles", "out": tmp_path / "out", "cache": tmp_path / "cache", "precision": "no", "workers": 0},
+        **{"data": drawings, "out": tmp_path / "out", "cache": tmp_path / "cache", "precision": "no", "workers": 0},
         **{"photo": narrow, "tuning": (narrow,), "attention_tuning": (), "only": ("tuning", "tiny", "mine")},
         **{"arm": (f"tiny={tiny}", f"mine={','.join(mine)}"), "image_size": 32, "per_class": 4, "held_out": 0.25},
         **{"epochs": 1, "seeds": 2, "hidden": 8},
@@ -86,7 +98,8 @@ def test_retrieval_and_separation_have_its_row(config, narrow, tiny, mine, tmp_p
     separated = class_separation(ClassSeparation(out=tmp_path / "of_heads", **heads))
     assert list(separated["arms"]) == ["tuning", "tiny", "mine"]
     assert separated["arms"]["mine"]["varies"] == "the weights and the trained head"
-    shared = {name: getattr(config, name) for name in ("photo", "arm", "image_size", "per_class", "cache", "workers")}
+    names = ("data", "photo", "arm", "image_size", "per_class", "cache", "workers")
+    shared = {name: getattr(config, name) for name in names}
     whole = ClassSeparation(out=tmp_path / "whole", tuning=(narrow,), attention_tuning=(), seeds=2, **shared)
     results = class_separation(whole)
     assert list(results["arms"]) == ["tuning", "attention", "original", "tiny", "mine"]
@@ -135,12 +148,13 @@ def test_what_does_not_fit_is_said_before_anything_is_made(config, tiny):
     assert not config.out.exists()
 
 
-def test_the_tables_of_generators_have_its_row(tiny, narrow, untrained_base, tmp_path):
+def test_the_tables_of_generators_have_its_row(tiny, narrow, untrained_base, drawings, tmp_path):
     arms = {"photo": narrow, "tuning": (), "attention_tuning": (), "arm": (f"tiny={tiny}",)}
-    small = {"precision": "no", "workers": 0, "steps": 2, "extractors": (narrow,), "examples": 2, "shown": 1}
+    small = {"precision": "no", "workers": 0, "steps": 2, "extractors": (narrow,), "examples": 2}
     style = StyleTable(
-        **{"content": "doodles?count=20", "sets": ("doodles?tool=ink&count=40",), "out": tmp_path / "style"},
+        **{"content": "doodles?count=8", "sets": ("doodles?tool=ink&count=16",), "out": tmp_path / "style"},
         **{"only": ("original", "tiny"), "image_size": 32, "width": 0.125, "blocks": 1, "pairs": 4, "bootstrap": 2},
+        shown=1,
         **arms,
         **small,
     )
@@ -156,10 +170,10 @@ def test_the_tables_of_generators_have_its_row(tiny, narrow, untrained_base, tmp
         style_table(replace(style, style_layers=("relu1_1",), out=tmp_path / "never"))
 
     lora = LoraTable(
-        **{"base": untrained_base, "data": "doodles", "per_class": 4, "out": tmp_path / "lora", "image_size": 16},
+        **{"base": untrained_base, "data": drawings, "out": tmp_path / "lora", "image_size": 16},
         **{"only": ("tiny", "none"), "rank": 2, "batch_size": 2, "held_out": 0.34, "balance_batches": 2, "warmup": 0},
         **{"decoded_part": 1.0, "drawings": 1, "drawing_steps": 2, "judge_steps": 2, "references": False},
-        minimum_snr=0.05,
+        **{"minimum_snr": 0.05, "validation_pictures": 2, "shown": 0},
         **arms,
         **small,
     )

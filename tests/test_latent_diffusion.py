@@ -73,7 +73,8 @@ def config(untrained_base, narrow, drawings, tmp_path) -> LatentDiffusion:
         sample_every=6,
         checkpoint_every=3,
         log_every=1,
-        shown=2,
+        validation_pictures=2,
+        shown=0,
         checkpointing="none",
         precision="no",
         workers=0,
@@ -93,7 +94,7 @@ def equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 
 
 def test_a_run_leaves_a_lora_pictures_numbers_and_a_checkpoint_without_the_base(config):
-    result = latent_diffusion(config)
+    result = latent_diffusion(replace(config, validation_pictures=64, shown=2))
     out = config.out
     assert json.loads((out / "result.json").read_text()) == result
     assert result["pictures"] == 9
@@ -123,6 +124,7 @@ def test_a_run_leaves_a_lora_pictures_numbers_and_a_checkpoint_without_the_base(
 
 
 def test_a_weight_of_zero_is_a_plain_lora_run_bit_for_bit(config):
+    config = replace(config, steps=3)
     latent_diffusion(replace(config, perceptual_weight=0.0, out=config.out / "zero"))
     latent_diffusion(replace(config, arm="none", out=config.out / "none"))
     latent_diffusion(replace(config, out=config.out / "with"))
@@ -246,7 +248,7 @@ def test_the_held_out_pictures_are_measured_with_their_own_captions(config, monk
         return embeddings(self, rows)
 
     monkeypatch.setattr(PromptEmbeddings, "embeddings", noted)
-    latent_diffusion(replace(config, steps=1, balance="none"))
+    latent_diffusion(replace(config, steps=1, balance="none", validation_pictures=64))
     _, held = open_captioned(config.data, 16).split(0.25, seed=0)
     assert held.captions in asked
 
@@ -261,7 +263,7 @@ def test_a_picture_that_cannot_be_drawn_does_not_cost_the_training(config, monke
         raise ValueError("the picture is not finite")
 
     monkeypatch.setattr(module, "draw", fail)
-    latent_diffusion(replace(config, arm="none", steps=1))
+    latent_diffusion(replace(config, arm="none", steps=1, shown=1))
     assert "no pictures of step 1: the picture is not finite" in capsys.readouterr().out
     assert (config.out / "checkpoints" / "last" / "position.json").is_file()
 
@@ -293,7 +295,7 @@ def test_another_number_of_processes_cannot_take_over(config):
     ],
 )
 def test_a_run_that_was_killed_and_resumed_ends_as_the_unbroken_one(config, changes, monkeypatch):
-    config = replace(config, **changes)
+    config = replace(config, steps=4, checkpoint_every=2, **changes)
     latent_diffusion(replace(config, out=config.out / "whole"))
     broken = replace(config, out=config.out / "broken")
 
@@ -447,7 +449,7 @@ def test_with_a_full_disk_the_last_checkpoint_stays_whole(config, small_disk, mo
         with small_disk(20_000) if count == 2 else nullcontext():
             save(self, position)
 
-    whole = replace(config, arm="none", out=config.out / "whole")
+    whole = replace(config, arm="none", steps=4, checkpoint_every=2, out=config.out / "whole")
     latent_diffusion(whole)
     broken = replace(whole, out=config.out / "broken")
     with monkeypatch.context() as patch:
@@ -455,7 +457,7 @@ def test_with_a_full_disk_the_last_checkpoint_stays_whole(config, small_disk, mo
         with pytest.raises(OSError, match=r"cannot write .*free some space"):
             latent_diffusion(broken)
     assert json.loads((broken.out / "checkpoints" / "last" / "position.json").read_text()) == {
-        "step": 3,
+        "step": 2,
         "processes": 1,
     }
     latent_diffusion(replace(broken, resume=True))
@@ -517,8 +519,13 @@ def test_a_single_picture_leaves_nothing_to_validate_on(config, tmp_path):
 def test_the_command_line_trains_and_says_its_mistakes_in_one_line(config, capsys):
     arguments = ["--base", config.base, "--data", config.data, "--photo", config.photo, "--arm", "original"]
     arguments += ["--image-size", "16", "--layers", "relu1_2", "--steps", "1", "--workers", "0", "--held-out", "0.25"]
-    assert main(["lora", "train", *arguments, "--out", str(config.out), "--batch-size", "2"]) == 0
-    assert "LoRA in" in capsys.readouterr().out
+    quick = ["--batch-size", "2", "--balance-batches", "8", "--shown", "0"]
+    assert main(["lora", "train", *arguments, "--out", str(config.out), *quick]) == 0
+    said = capsys.readouterr().out
+    assert "LoRA in" in said
+    assert "draws" not in said
+    assert "no pictures" not in said
+    assert not list(config.out.rglob("samples*"))
     assert main(["lora", "train", *arguments, "--out", str(config.out), "--rank", "0"]) == 2
     assert capsys.readouterr().err == "sketchloss lora train: rank is 0: it must be positive\n"
     assert main(["lora", "train", *arguments, "--out", str(config.out)]) == 2

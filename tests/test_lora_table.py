@@ -41,12 +41,13 @@ def drawings(tmp_path_factory) -> str:
     return str(folder)
 
 
-@pytest.fixture
-def config(untrained_base, narrow, drawings, tmp_path) -> LoraTable:
+@pytest.fixture(scope="module")
+def first(untrained_base, narrow, drawings, tmp_path_factory) -> LoraTable:
+    """Settings of two seeds."""
     return LoraTable(
         base=untrained_base,
         data=drawings,
-        out=tmp_path / "table",
+        out=tmp_path_factory.mktemp("first") / "table",
         photo=narrow,
         tuning=(),
         attention_tuning=(),
@@ -62,7 +63,8 @@ def config(untrained_base, narrow, drawings, tmp_path) -> LoraTable:
         decoded_part=1.0,
         sample_every=2,
         checkpoint_every=2,
-        shown=1,
+        validation_pictures=2,
+        shown=0,
         guidance=2.0,
         precision="no",
         workers=0,
@@ -76,8 +78,40 @@ def config(untrained_base, narrow, drawings, tmp_path) -> LoraTable:
     )
 
 
-def test_a_table_has_a_row_for_each_arm_and_reference_and_measures_that_are_true(config):
-    results = lora_table(config)
+@pytest.fixture(scope="module")
+def begun(first) -> tuple[LoraTable, dict]:
+    """A table of one seed, and its results."""
+    config = replace(first, seeds=1)
+    return config, lora_table(config)
+
+
+@pytest.fixture(scope="module")
+def whole(first, begun, tmp_path_factory) -> tuple[LoraTable, dict, list[str]]:
+    """The same, resumed for two seeds; its results; the names of what was trained then."""
+    config = replace(first, out=tmp_path_factory.mktemp("whole") / "table", resume=True)
+    shutil.copytree(begun[0].out, config.out)
+    trained, train = [], module.latent_diffusion
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "latent_diffusion", lambda training: (trained.append(training.out.name), train(training)))
+        patch.setattr(module, "train_judge", lambda *_, **__: pytest.fail("the judge is there"))
+        return config, lora_table(config), trained
+
+
+@pytest.fixture
+def config(first, tmp_path) -> LoraTable:
+    return replace(first, out=tmp_path / "table")
+
+
+@pytest.fixture
+def copied(begun, tmp_path) -> LoraTable:
+    """Settings to resume a copy of the table of one seed."""
+    config = replace(begun[0], out=tmp_path / "copied", resume=True)
+    shutil.copytree(begun[0].out, config.out)
+    return config
+
+
+def test_a_table_has_a_row_for_each_arm_and_reference_and_measures_that_are_true(whole):
+    config, results, _ = whole
     out = config.out
     assert json.loads((out / "results.json").read_text()) == json.loads(json.dumps(results))  # tuples are lists there
     assert list(results["rows"]) == [*ARMS, BASE_ROW, TRUE_ROW]
@@ -118,22 +152,16 @@ def held_image(config: LoraTable, kind: str, place: int) -> torch.Tensor:
     return held[int(index)]["image"] / 255
 
 
-def test_a_table_resumed_trains_and_draws_only_what_is_missing(config, monkeypatch):
-    first = lora_table(replace(config, seeds=1))
-    trained = []
-    train = module.latent_diffusion
-    monkeypatch.setattr(
-        module, "latent_diffusion", lambda training: (trained.append(training.out.name), train(training))
-    )
-    monkeypatch.setattr(module, "train_judge", lambda *_, **__: pytest.fail("the judge is there"))
-    second = lora_table(replace(config, resume=True))
+def test_a_table_resumed_trains_and_draws_only_what_is_missing(begun, whole):
+    _, results, trained = whole
     assert trained == [f"{arm}-1" for arm in ARMS]
     for arm in ARMS:
-        assert second["rows"][arm][0] == first["rows"][arm][0]
-        assert len(second["rows"][arm]) == 2
+        assert results["rows"][arm][0] == begun[1]["rows"][arm][0]
+        assert len(results["rows"][arm]) == 2
 
 
 def test_only_the_arms_that_are_named_are_trained_and_more_can_follow(config):
+    config = replace(config, steps=1, drawings=1)
     alone = lora_table(replace(config, only=("original",)))
     assert list(alone["rows"]) == ["original", BASE_ROW, TRUE_ROW]
     assert [folder.name for folder in sorted((config.out / "runs").iterdir())] == ["original-0", "original-1"]
@@ -145,10 +173,9 @@ def test_only_the_arms_that_are_named_are_trained_and_more_can_follow(config):
     assert "p against none" in (config.out / "table.md").read_text()
 
 
-def test_more_drawings_are_drawn_without_training_again(config, monkeypatch):
-    lora_table(replace(config, seeds=1))
+def test_another_number_of_drawings_needs_no_training(copied, monkeypatch):
     monkeypatch.setattr(module, "latent_diffusion", lambda _: pytest.fail("trained again"))
-    results = lora_table(replace(config, seeds=1, drawings=1, resume=True))
+    results = lora_table(replace(copied, drawings=1))
     assert results["compared"] == 3
 
 
@@ -192,20 +219,19 @@ def test_a_mistake_is_said_before_anything_is_trained(config, changes, words):
 def test_drawings_that_changed_are_not_taken_for_the_old_ones(config, drawings, tmp_path):
     own = tmp_path / "own"
     shutil.copytree(drawings, own)
-    config = replace(config, data=str(own), seeds=1, steps=1, judge_steps=1)
+    config = replace(config, data=str(own), only=("none",), seeds=1, steps=1, judge_steps=1)
     lora_table(config)
     doodle("cat", 99).sketch(16).save(next((own / "cat").iterdir()))
     with pytest.raises(ValueError, match="has changed since it was started"):
         lora_table(replace(config, resume=True))
 
 
-def test_what_the_judge_or_the_pictures_depend_on_cannot_change_on_the_way(config):
-    lora_table(replace(config, seeds=1, steps=1, judge_steps=1))
-    before = (config.out / "config.json").read_text()
+def test_what_the_judge_or_the_pictures_depend_on_cannot_change_on_the_way(copied):
+    before = (copied.out / "config.json").read_text()
     for changes in ({"guidance": 3.0}, {"judge_steps": 2}):
         with pytest.raises(ValueError, match=f"was started with {next(iter(changes))}="):
-            lora_table(replace(config, **{"seeds": 1, "steps": 1, "judge_steps": 1, **changes}, resume=True))
-    assert (config.out / "config.json").read_text() == before
+            lora_table(replace(copied, **changes))
+    assert (copied.out / "config.json").read_text() == before
 
 
 def test_classes_of_one_prompt_are_refused(config, tmp_path):
@@ -228,17 +254,17 @@ def test_captions_without_classes_are_refused(config, tmp_path):
         lora_table(replace(config, data=str(folder)))
 
 
-def test_another_judge_of_other_classes_is_refused(config, tmp_path):
-    lora_table(replace(config, seeds=1, steps=1))
+def test_another_judge_of_other_classes_is_refused(config, begun, tmp_path):
+    judge = begun[0].out / "judge"
     other = tmp_path / "other"
     for kind in KINDS[:2]:
         (other / kind).mkdir(parents=True)
         for seed in range(6):
             doodle(kind, seed).sketch(16).save(other / kind / f"{seed}.png")
     with pytest.raises(ValueError, match="judges other classes or another size: leave --judge out"):
-        lora_table(replace(config, data=str(other), judge=config.out / "judge", out=tmp_path / "second"))
+        lora_table(replace(config, data=str(other), judge=judge))
     with pytest.raises(ValueError, match="was trained on other drawings than these: leave --judge out"):
-        lora_table(replace(config, split_seed=1, judge=config.out / "judge", out=tmp_path / "third"))
+        lora_table(replace(config, split_seed=1, judge=judge, out=tmp_path / "third"))
 
 
 def test_the_command_line_says_a_mistake_in_one_line(capsys, tmp_path):

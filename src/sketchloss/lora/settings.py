@@ -97,7 +97,7 @@ class LoraSettings(WeightsPerArm):
     strict: bool = False
     """Refuse data with unreadable files or missing captions instead of leaving them out."""
     shown: int = 6
-    """How many prompts the pictures of the progress show."""
+    """How many prompts the pictures of the progress show; 0: no pictures."""
     guidance: float = 7.5
     """Classifier-free guidance of these pictures."""
     sample_every: int = 500
@@ -114,12 +114,11 @@ class LoraSettings(WeightsPerArm):
     """Of the LoRA's start, the order, the noise, and untrained gates."""
 
     def __post_init__(self) -> None:
-        positive = ("rank", "alpha", "image_size", "epochs", "steps", "batch_size", "accumulate", "lr", "shown")
+        positive = ("rank", "alpha", "image_size", "epochs", "steps", "batch_size", "accumulate", "lr")
         counts = ("balance_batches", "validation_pictures", "sample_every", "checkpoint_every", "log_every")
         require_positive(self, (*positive, *counts, "per_class", "min_snr_gamma"))
-        require_not_negative(
-            self, ("seed", "split_seed", "workers", "warmup", "clip", "guidance", "perceptual_weight", "minimum_snr")
-        )
+        not_negative = ("seed", "split_seed", "workers", "warmup", "clip", "shown", "guidance")
+        require_not_negative(self, (*not_negative, "perceptual_weight", "minimum_snr"))
         if not 0 < self.held_out < 1:
             raise ValueError(f"held_out is {self.held_out}: it must lie between 0 and 1")
         if not 0 < self.decoded_part <= 1:

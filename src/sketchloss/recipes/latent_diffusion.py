@@ -118,8 +118,8 @@ def latent_diffusion(config: LatentDiffusion) -> dict[str, Any]:
     """Run the recipe.
 
     Returns:
-        What `result.json` holds: `lora`, the folder of the LoRA file, `samples`, the last picture of the progress, the
-        numbers of `pictures` and `steps`, the last validation losses, and `peak_memory_bytes`.
+        What `result.json` holds: `lora`, the folder of the LoRA file, `samples`, the last picture of the progress, None
+        without one, the numbers of `pictures` and `steps`, the last validation losses, and `peak_memory_bytes`.
 
     Raises:
         ValueError: as `LatentDiffusion`, `load_text_to_image`, `open_captioned`, `load_backbone` and `Run`.
@@ -275,7 +275,7 @@ def _latent_diffusion(config: LatentDiffusion, accelerator: Accelerator) -> dict
             require_finite(sum(scores.values()), step, rate)
             run.log(step, **scores)
             say(f"step {step:,}: " + ", ".join(f"{name} {value:.4f}" for name, value in scores.items()))
-            if accelerator.is_main_process:
+            if config.shown and accelerator.is_main_process:
                 try:
                     with accelerator.autocast():  # the prepared UNet answers in float32, the decoder may take another
                         _save_samples(pipeline, learnt, config, run.folder, step)
@@ -295,15 +295,17 @@ def _latent_diffusion(config: LatentDiffusion, accelerator: Accelerator) -> dict
     if not scores:  # a finished run, resumed
         scores = validate()
     memory = peak_memory(device)
+    samples = str(run.folder / "samples.png") if config.shown else None
     result = {
-        **{"lora": str(run.folder / "lora"), "samples": str(run.folder / "samples.png"), "pictures": len(learnt)},
+        **{"lora": str(run.folder / "lora"), "samples": samples, "pictures": len(learnt)},
         **{"steps": steps, **scores, "perceptual_factor": balance.factors["perceptual"], "peak_memory_bytes": memory},
     }
     if accelerator.is_main_process:
         title = f"{short_name(config.data)}, {config.arm_name}"
         draw_curves(run.metrics(), run.folder / "curves.png", title=title, panels=CURVES)
         write_json(run.folder / RESULT, result)  # last: it says that the run is done
-    say(f"LoRA in {result['lora']}, what it draws in {result['samples']}, peak memory {memory / 2**30:.1f} GiB")
+    drawn = f", what it draws in {samples}" if samples else ""
+    say(f"LoRA in {result['lora']}{drawn}, peak memory {memory / 2**30:.1f} GiB")
     return result
 
 
