@@ -4,8 +4,6 @@ Oracles: the unbroken run, the loss computed anew, and files and counts worked o
 """
 
 import json
-import os
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +13,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from child_process import started
+from child_process import forked
 from sketchloss import Backbone, load_backbone, save_backbone
 from sketchloss.balance import Balance, gradient_norms
 from sketchloss.cli import main
@@ -244,14 +242,12 @@ def test_killed_and_resumed_ends_as_the_unbroken_run(config, tmp_path, balance):
     style_transfer(unbroken)
 
     script = (
-        "import sys, json; from pathlib import Path; from sketchloss.recipes.style_transfer import *;"
+        "import sys, json, torch; from pathlib import Path; from sketchloss.recipes.style_transfer import *;"
         "settings = json.loads(sys.argv[1]); settings['out'] = Path(settings['out']);"
-        "style_transfer(StyleTransfer(**settings))"
+        # As many threads as here: sums over threads round differently.
+        f"torch.set_num_threads({torch.get_num_threads()}); style_transfer(StyleTransfer(**settings))"
     )
-    settings = json.dumps(config.__dict__, default=str)
-    # As many threads as here: sums over threads round differently.
-    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
-    with started([sys.executable, "-c", script, settings], seconds=300, env=environment) as child:
+    with forked(script, json.dumps(config.__dict__, default=str), seconds=300) as child:
         child.wait_until((config.out / "checkpoints" / "last" / "position.json").exists)
         child.kill()
     assert not (config.out / "result.json").exists(), "the process finished before it was killed"
