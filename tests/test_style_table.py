@@ -154,8 +154,8 @@ def test_single_arms_are_trained_alone_and_others_can_follow(config, tmp_path, c
         ({"content": "no/such/folder/"}, "no/such/folder/"),
     ],
 )
-def test_a_mistake_is_said_before_anything_is_trained(config, tmp_path, monkeypatch, changes, said):
-    monkeypatch.chdir(tmp_path)
+def test_a_mistake_is_said_before_anything_is_trained(config, weights, tmp_path, monkeypatch, changes, said):
+    monkeypatch.chdir(weights)  # where `plain` is
     with pytest.raises((ValueError, FileNotFoundError), match=said):
         style_table(replace(config, **changes))
     assert not list(tmp_path.rglob("metrics.jsonl"))
