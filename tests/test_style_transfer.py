@@ -4,6 +4,7 @@ Oracles: the unbroken run, the loss computed anew, and files and counts worked o
 """
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,24 +34,29 @@ TERMS = ("content", *(f"style_{name}" for name in PAPER_LAYERS), "total_variatio
 pytestmark = pytest.mark.usefixtures("fresh_accelerate")
 
 
+@pytest.fixture(scope="module")
+def painted(tmp_path_factory) -> Path:
+    """Fourteen photos and nine sketches, more than one batch, to be copied."""
+    place = tmp_path_factory.mktemp("painted")
+    for name, count in (("photos", 14), ("sketches", 9)):
+        (place / name).mkdir()
+        for index in range(count):
+            drawing = doodle(KINDS[index], 0 if name == "photos" else 1)
+            picture = drawing.photo(40) if name == "photos" else drawing.sketch(40)
+            picture.save(place / name / f"{index:02}.png")
+    return place
+
+
 @pytest.fixture
-def photos(tmp_path) -> Path:
+def photos(painted, tmp_path) -> Path:
     """Fourteen photos, as files."""
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for index in range(14):
-        doodle(KINDS[index], 0).photo(40).save(folder / f"{index:02}.png")
-    return folder
+    return shutil.copytree(painted / "photos", tmp_path / "photos")
 
 
 @pytest.fixture
-def sketches(tmp_path) -> Path:
-    """Nine sketches, as files: more than one batch."""
-    folder = tmp_path / "sketches"
-    folder.mkdir()
-    for index in range(9):
-        doodle(KINDS[index], 1).sketch(40).save(folder / f"{index:02}.png")
-    return folder
+def sketches(painted, tmp_path) -> Path:
+    """Nine sketches, as files."""
+    return shutil.copytree(painted / "sketches", tmp_path / "sketches")
 
 
 @pytest.fixture
