@@ -1,12 +1,15 @@
 """Child processes of the tests: a session of their own, a user's signals, a time limit, and an end whatever happens.
 
-`finished` runs one to its end; inside `with started(...)` one runs beside the test. No test starts one otherwise
+`finished` runs one to its end; inside `with started(...)` one runs beside the test, and so does one inside
+`with forked(...)`, which need not import first what takes seconds to import. No test starts one otherwise
 (test_endings.py).
 """
 
+import multiprocessing
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -17,9 +20,16 @@ from pathlib import Path
 from subprocess import DEVNULL, PIPE
 from typing import Any
 
+from tqdm import tqdm
+
 Command = Sequence[str | Path]
 #: Seconds until a process that was killed is gone, or a system that is no longer well.
 GONE = 60
+#: What a process has imported in whose forks Python code runs: that of the slowest commands which are killed.
+IMPORTED = (
+    *("torch._dynamo", "torch.utils.tensorboard", "sketchloss.features", "sketchloss.report.figures"),
+    *("sketchloss.recipes.finetune", "sketchloss.recipes.style_transfer"),
+)
 
 
 class Child:
@@ -30,7 +40,7 @@ class Child:
         place: with the files `stdout` and `stderr`, of what it says unless these were given to somebody else.
     """
 
-    def __init__(self, process: subprocess.Popen[str], place: Path) -> None:
+    def __init__(self, process: "subprocess.Popen[str] | Fork", place: Path) -> None:
         self.process = process
         self.overdue = False
         """Whether it was ended because its time was up."""
@@ -91,8 +101,7 @@ class Child:
         with suppress(ProcessLookupError):
             if hasattr(os, "killpg"):
                 os.killpg(self.process.pid, signal.SIGKILL)
-            else:
-                self.process.kill()
+        self.process.kill()
         self.process.wait(GONE)
 
     def _end_late(self) -> None:
@@ -101,6 +110,40 @@ class Child:
 
     def _all_said(self) -> str:
         return f"{self.said()}\n{self.complaints()}"
+
+
+class Fork:
+    """A process that runs Python code in a fork of one that has imported `IMPORTED`; used as a `Popen`."""
+
+    stdin = stdout = stderr = None
+
+    def __init__(self, code: str, arguments: Sequence[str], place: Path) -> None:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(list(IMPORTED))
+        self._process = context.Process(target=_run_code, args=(code, arguments, place), daemon=True)
+        self._process.start()
+        self.pid = self._process.pid
+
+    def poll(self) -> int | None:
+        return self._process.exitcode
+
+    def wait(self, timeout: float | None = None) -> int:
+        self._process.join(timeout)
+        code = self.poll()
+        assert code is not None, f"it has not ended in {timeout} seconds"
+        return code
+
+    def kill(self) -> None:
+        self._process.kill()
+
+
+def _run_code(code: str, arguments: Sequence[str], place: Path) -> None:
+    os.setsid()
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        os.dup2(os.open(place / name, os.O_WRONLY), number)
+    tqdm.set_lock(threading.RLock())  # its own is one of several processes, told as leaked where one was killed
+    sys.argv = ["-c", *arguments]
+    exec(code, {"__name__": "__main__"})
 
 
 def name_of_code(code: int) -> str:
@@ -123,15 +166,35 @@ def started(command: Command, *, seconds: float = 120, **settings: Any) -> Itera
         with (place / "stdout").open("wb") as said, (place / "stderr").open("wb") as complaints, _heeded_signals():
             settings = {"stdin": DEVNULL, "stdout": said, "stderr": complaints, **settings}
             process = subprocess.Popen(list(map(str, command)), text=True, start_new_session=True, **settings)
-        child = Child(process, place)
-        try:
-            with _limit(seconds, child._end_late):
-                yield child
-        finally:
-            child.kill()
-            for pipe in filter(None, (process.stdin, process.stdout, process.stderr)):
-                with suppress(BrokenPipeError):
-                    pipe.close()
+        with _ended(Child(process, place), seconds) as child:
+            yield child
+
+
+@contextmanager
+def forked(code: str, *arguments: str | Path, seconds: float = 120) -> Iterator[Child]:
+    """Run Python code as `started([sys.executable, "-c", code, *arguments])`, sooner: torch is there already."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        with started([sys.executable, "-c", code, *arguments], seconds=seconds) as child:
+            yield child
+        return
+    with tempfile.TemporaryDirectory(prefix="child-", ignore_cleanup_errors=True) as folder:
+        place = Path(folder)
+        for name in ("stdout", "stderr"):
+            (place / name).touch()
+        with _ended(Child(Fork(code, list(map(str, arguments)), place), place), seconds) as child:
+            yield child
+
+
+@contextmanager
+def _ended(child: Child, seconds: float) -> Iterator[Child]:
+    try:
+        with _limit(seconds, child._end_late):
+            yield child
+    finally:
+        child.kill()
+        for pipe in filter(None, (child.process.stdin, child.process.stdout, child.process.stderr)):
+            with suppress(BrokenPipeError):
+                pipe.close()
 
 
 def finished(

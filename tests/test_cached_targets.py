@@ -4,7 +4,6 @@ import copy
 import json
 import multiprocessing
 import pickle
-import sys
 import textwrap
 from contextlib import ExitStack
 
@@ -17,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, StackDataset
 from torch.utils.flop_counter import FlopCounterMode
 
-from child_process import PIPE, started
+from child_process import forked
 from sketchloss import Backbone, CachedTargets, SketchLoss
 from sketchloss.target_features import KeptFeatures
 
@@ -299,8 +298,7 @@ KILLED = """
 
 
 def test_after_a_kill_everything_that_is_there_is_whole(narrow, tmp_path):
-    command = [sys.executable, "-c", textwrap.dedent(KILLED), narrow, str(tmp_path)]
-    with started(command) as child:
+    with forked(textwrap.dedent(KILLED), narrow, tmp_path) as child:
         child.wait_until(lambda: "\n7\n" in child.said())
         child.kill()
     loss = SketchLoss(narrow, layers=LAYERS)
@@ -321,7 +319,7 @@ def test_workers_of_a_data_loader_read_what_is_kept(cache, loss, method):
         StackDataset(index=range(COUNT), input=TARGETS, features=cache),  # pyright: ignore[reportArgumentType]
         batch_size=2,
         shuffle=True,
-        num_workers=2,
+        num_workers=2 if method == "fork" else 1,  # spawned, each imports torch anew
         multiprocessing_context=method,
         timeout=120,
     )
@@ -385,7 +383,8 @@ def test_pickles_and_copies_read_and_hold_no_weights(cache, loss):
 
 
 TOGETHER = """
-    import json, sys, torch
+    import json, sys, time, torch
+    from pathlib import Path
     from sketchloss import CachedTargets, SketchLoss
     torch.set_num_threads(1)
     loss = SketchLoss(sys.argv[1], layers=("relu1_2", "relu3_3"))
@@ -393,7 +392,8 @@ TOGETHER = """
     targets = torch.rand(40, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     order = torch.randperm(40, generator=torch.Generator().manual_seed(int(sys.argv[3]))).tolist()
     print("ready", flush=True)
-    sys.stdin.readline()
+    while not Path(sys.argv[4]).exists():
+        time.sleep(0.001)
     sums = {}
     for start in range(0, 40, 4):
         indices = order[start : start + 4]
@@ -405,13 +405,13 @@ TOGETHER = """
 
 def test_processes_that_train_together_share_a_folder(narrow, tmp_path):
     # Both compute all, in orders of their own, and meet on the way.
-    command = [sys.executable, "-c", textwrap.dedent(TOGETHER), narrow, str(tmp_path)]
+    folder, go = tmp_path / "kept", tmp_path / "go"
     with ExitStack() as stack:
-        both = [stack.enter_context(started([*command, str(rank)], seconds=300, stdin=PIPE)) for rank in range(2)]
+        code = textwrap.dedent(TOGETHER)
+        both = [stack.enter_context(forked(code, narrow, folder, str(rank), go, seconds=300)) for rank in range(2)]
         for child in both:
             child.wait_until(lambda child=child: child.said() == "ready\n")
-        for child in both:
-            child.tell("go\n")
+        go.touch()
         for child in both:
             assert child.exit_code() == 0, child.complaints()
         answers = [json.loads(child.said().splitlines()[1]) for child in both]
@@ -419,8 +419,8 @@ def test_processes_that_train_together_share_a_folder(narrow, tmp_path):
     expected = loss.extract(pictures(40))["relu1_2"].half().double().sum((1, 2, 3)).tolist()
     for sums in answers:
         assert sums == pytest.approx(expected, rel=1e-4)
-    assert sorted(CachedTargets(loss, tmp_path)) == list(range(40))
-    assert not list(tmp_path.rglob(".*"))
+    assert sorted(CachedTargets(loss, folder)) == list(range(40))
+    assert not list(folder.rglob(".*"))
 
 
 # What is refused -----------------------------------------------------------------------------------------------------

@@ -403,15 +403,26 @@ LOAD_NONE = (
 )
 
 
-def test_only_the_chosen_commands_libraries_are_loaded(pictures):
-    *others, search = loaded((*LOAD_NONE, "gallery search --help"), SOME, pictures)
-    found = dict(zip(LOAD_NONE, others, strict=True))
+CLIENTS = ("huggingface_hub", "httpx", "httpx2")
+
+
+@pytest.fixture(scope="module")
+def after_commands(pictures) -> dict[str, list[str]]:
+    """Command line -> which of `SOME` and `CLIENTS` were loaded after it, of lines run one after the other."""
+    lines = (*LOAD_NONE, "gallery search --help")
+    return dict(zip(lines, loaded(lines, (*SOME, *CLIENTS), pictures), strict=True))
+
+
+def test_only_the_chosen_commands_libraries_are_loaded(after_commands):
+    found = {line: [name for name in names if name in SOME] for line, names in after_commands.items()}
+    assert found.pop("gallery search --help") == ["sketchloss.gallery"]
     assert {line: names for line, names in found.items() if names} == {}
-    assert search == ["sketchloss.gallery"]
 
 
-def test_compare_with_weights_of_the_package_needs_no_client_of_the_hub(pictures):
-    assert loaded(["compare a/1.png b/2.png"], ("huggingface_hub", "httpx", "httpx2"), pictures) == [[]]
+def test_compare_with_weights_of_the_package_needs_no_client_of_the_hub(after_commands):
+    line = LOAD_NONE[0]  # the first, and others came later
+    assert line.startswith("compare a/1.png b/2.png")
+    assert after_commands[line] == []
 
 
 def test_a_command_may_have_two_words(command, capsys):

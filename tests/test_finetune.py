@@ -7,6 +7,7 @@ import json
 import math
 import os
 import re
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from PIL import ImageOps
 from safetensors.torch import load_file
 from torch.optim.swa_utils import AveragedModel
 
-from child_process import Child, finished, started
+from child_process import Child, finished, forked
 from sketchloss import load_backbone
 from sketchloss.data.doodles import KINDS, doodle
 from sketchloss.data.loading import to_unit_range
@@ -44,6 +45,22 @@ def drawings(tmp_path_factory) -> str:
         for seed in range(15):
             doodle(kind, seed).sketch(48).save(folder / kind / f"{seed}.png")
     return str(folder)
+
+
+@pytest.fixture(scope="module")
+def finished_run(narrow, drawings, tmp_path_factory) -> Path:
+    """The folder of a run of one epoch, to be copied."""
+    place = tmp_path_factory.mktemp("finished")
+    config_of_run = replace(config.__wrapped__(narrow, drawings, place), epochs=1)
+    finetune(config_of_run)
+    return config_of_run.out
+
+
+@pytest.fixture
+def done(config, finished_run) -> Finetune:
+    """The config of a run of one epoch in a folder of its own."""
+    shutil.copytree(finished_run, config.out)
+    return replace(config, epochs=1)
 
 
 @pytest.fixture
@@ -110,15 +127,13 @@ def test_learns_and_keeps_the_best_weights(config):
 def trained_elsewhere(config: Finetune) -> Iterator[Child]:
     """A process that trains, killed at the end of the block if it has not ended by itself."""
     script = (
-        "import sys, json; from pathlib import Path; from sketchloss.recipes.finetune import *;"
+        "import sys, json, torch; from pathlib import Path; from sketchloss.recipes.finetune import *;"
         "settings = json.loads(sys.argv[1]); settings['out'] = Path(settings['out']);"
         "settings = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()};"
-        "finetune(Finetune(**settings))"
+        # As many threads as here: sums over threads round differently.
+        f"torch.set_num_threads({torch.get_num_threads()}); finetune(Finetune(**settings))"
     )
-    settings = json.dumps(config.__dict__, default=str)
-    # As many threads as here: sums over threads round differently.
-    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
-    with started([sys.executable, "-c", script, settings], seconds=300, env=environment) as child:
+    with forked(script, json.dumps(config.__dict__, default=str), seconds=300) as child:
         yield child
 
 
@@ -409,14 +424,13 @@ def test_several_sources_are_trained_on_together(config, tmp_path, monkeypatch):
     assert f"on {Path(config.data).name},more" in titles[0]
 
 
-def test_a_run_folder_is_never_overwritten(config):
-    finetune(replace(config, epochs=1))
-    before = (config.out / "metrics.jsonl").read_text()
+def test_a_run_folder_is_never_overwritten(done):
+    before = (done.out / "metrics.jsonl").read_text()
     with pytest.raises(ValueError, match="already holds a run: add --resume"):
-        finetune(replace(config, epochs=1))
+        finetune(done)
     with pytest.raises(ValueError, match=r"was started with lr=0\.001, now it is 0\.1"):
-        finetune(replace(config, epochs=1, lr=0.1, resume=True))
-    assert (config.out / "metrics.jsonl").read_text() == before
+        finetune(replace(done, lr=0.1, resume=True))
+    assert (done.out / "metrics.jsonl").read_text() == before
 
 
 def test_out_may_not_be_a_file(config):
@@ -475,14 +489,14 @@ def test_chance_is_noticed(accuracy, spread, words):
     assert (words is None and warning is None) or words in warning
 
 
-def test_changed_data_is_not_resumed_on(config, tmp_path):
-    finetune(replace(config, epochs=1))
-    doodle("cat", 99).sketch(48).save(Path(config.data) / "cat" / "99.png")
+def test_changed_data_is_not_resumed_on(done):
+    more = Path(done.data) / "cat" / "99.png"
+    doodle("cat", 99).sketch(48).save(more)
     try:
         with pytest.raises(ValueError, match="has changed since it was started"):
-            finetune(replace(config, epochs=1, resume=True))
+            finetune(replace(done, resume=True))
     finally:
-        (Path(config.data) / "cat" / "99.png").unlink()
+        more.unlink()
 
 
 def test_half_precision_needs_a_gpu(config):
@@ -496,8 +510,7 @@ def test_half_precision_needs_a_gpu(config):
     "file",
     ["config.json", *(f"checkpoints/last/{name}" for name in ("model.safetensors", "optimizer.bin", "position.json"))],
 )
-def test_a_damaged_run_is_named(config, file):
-    finetune(replace(config, epochs=1))
-    (config.out / file).write_bytes((config.out / file).read_bytes()[:40])
+def test_a_damaged_run_is_named(done, file):
+    (done.out / file).write_bytes((done.out / file).read_bytes()[:40])
     with pytest.raises(ValueError, match="is damaged"):
-        finetune(replace(config, epochs=1, resume=True))
+        finetune(replace(done, resume=True))

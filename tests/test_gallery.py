@@ -5,7 +5,6 @@ import pickle
 import shutil
 import signal
 import struct
-import sys
 import tempfile
 import textwrap
 import zlib
@@ -18,7 +17,7 @@ import pytest
 import torch
 from PIL import Image
 
-from child_process import PIPE, finished, started
+from child_process import forked
 from sketchloss import Backbone, load_backbone, save_backbone
 from sketchloss.data.doodles import KINDS, doodle
 from sketchloss.gallery import Gallery
@@ -693,7 +692,8 @@ PictureTable.write, PictureTable.tidy = write, tidy
 settings = dict(weights=weights, image_size=32, exact_below=30)
 if moment == "never":
     print("ready", flush=True)
-    sys.stdin.readline()
+    while not os.path.exists(f"{folder}.go"):
+        time.sleep(0.001)
 if os.path.exists(f"{folder}/gallery.json"):
     report = Gallery.open(folder).add(pictures, commit_rows=4)
 else:
@@ -704,8 +704,8 @@ print(report.added, report.unchanged)
 
 def kill(moment: str, gallery: Path, weights: Path, *pictures: Path) -> dict[bytes, tuple[str, int, str | None]]:
     """Run a process that dies at a moment, and return what it leaves, after a check that every row is whole."""
-    ended = finished([sys.executable, "-c", ADD, moment, gallery, weights, *pictures])
-    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    with forked(ADD, moment, gallery, weights, *pictures) as child:
+        assert child.exit_code() == -signal.SIGKILL, child.complaints()
     return contents(Gallery.open(gallery))
 
 
@@ -799,8 +799,8 @@ def test_a_gallery_whose_settings_were_being_written_at_the_kill_is_made_anew(we
         Path.replace = die
         Gallery.build(sys.argv[1], [sys.argv[2]], weights=sys.argv[3], image_size=32)
     """
-    killed = finished([sys.executable, "-c", textwrap.dedent(script), folder, drawings, weights])
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    with forked(textwrap.dedent(script), folder, drawings, weights) as child:
+        assert child.exit_code() == -signal.SIGKILL, child.complaints()
     assert [path.name for path in folder.glob(".gallery.*.json")]
     _, report = Gallery.build(folder, [drawings], weights=weights, image_size=32)
     assert report.added == 24
@@ -844,16 +844,14 @@ def test_every_version_that_was_ever_committed_holds_whole_rows(build, tmp_path)
 def test_two_processes_that_add_at_once_lose_nothing(weights, drawings, tmp_path):
     folder = tmp_path / "gallery"
     Gallery.create(folder, weights=weights, image_size=SIZE)
-    adding = [sys.executable, "-c", ADD, "never", folder, weights]
     with ExitStack() as stack:
         both = [
-            stack.enter_context(started([*adding, drawings / name, drawings / "fish"], stdin=PIPE))
+            stack.enter_context(forked(ADD, "never", folder, weights, drawings / name, drawings / "fish"))
             for name in ("cat", "house")
         ]
         for child in both:
             child.wait_until(lambda child=child: child.said() == "ready\n")
-        for child in both:
-            child.tell("go\n")
+        folder.with_suffix(".go").touch()
         for child in both:
             assert child.exit_code() == 0, child.complaints()
         results = [tuple(map(int, child.said().split()[1:])) for child in both]

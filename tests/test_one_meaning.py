@@ -1,5 +1,6 @@
 """The default distance means the same at every size, with a margin, in a batch, and for weights of any scale."""
 
+import functools
 import itertools
 
 import numpy as np
@@ -20,6 +21,7 @@ PAIRS = [
 ]
 
 
+@functools.cache
 def _batches(size: int) -> tuple[torch.Tensor, torch.Tensor]:
     ones, others = (
         torch.stack([to_tensor(doodle(kind, seed, style="ink").sketch(size)) for kind, seed in drawings])
@@ -39,11 +41,11 @@ def loss() -> SketchLoss:
 
 
 def test_sizes_agree(loss):
-    small, large = (_distances(loss, size) for size in (96, 192))
+    small, large = (_distances(loss, size) for size in (80, 160))
     assert large.mean() == pytest.approx(small.mean(), rel=0.1)
     assert spearmanr(small, large).statistic > 0.95
     before = SketchLoss(reduction="none", **BEFORE_0_2)
-    assert spearmanr(*(_distances(before, size) for size in (96, 192))).statistic < 0.95  # the test can fail
+    assert spearmanr(*(_distances(before, size) for size in (80, 160))).statistic < 0.95  # the test can fail
 
 
 def test_a_margin_of_a_quarter_changes_little(loss):

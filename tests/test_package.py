@@ -57,9 +57,11 @@ WATCH_IMPORTS = """
     builtins.__import__ = watched
 """
 
-LIST_MODULES = """
-    import json, sys
-    print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
+IMPORT_TORCH_AND_ALL = """
+    import json, sys, torch
+    before = {name.partition(".")[0] for name in sys.modules}
+    from sketchloss import *
+    print(json.dumps([sorted(before), sorted({name.partition(".")[0] for name in sys.modules})]))
 """
 
 # note: a module that needs a library which is not installed is passed over; any other failure is one.
@@ -175,11 +177,10 @@ FORBIDDEN = {"torchvision", "timm", "lpips", "piq", "open_clip", "torch_fidelity
 
 
 def test_import_stays_light():
-    before = set(json.loads(run_python("import torch\n" + textwrap.dedent(LIST_MODULES)).stdout))
-    done = run_python("from sketchloss import *\n" + textwrap.dedent(LIST_MODULES))
+    done = run_python(IMPORT_TORCH_AND_ALL)
     assert done.returncode == 0, done.stderr
     assert done.stderr == done.stdout.partition("[")[0] == ""  # nothing is printed
-    loaded = set(json.loads(done.stdout))
+    before, loaded = map(set, json.loads(done.stdout))
     assert {"sketchloss", "torch", "safetensors", "numpy", "PIL"} <= loaded
     assert loaded & HEAVY <= before, sorted(loaded & HEAVY - before)
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torchmetrics import MetricCollection
 from torchmetrics.image import StructuralSimilarityIndexMeasure
 
-from child_process import finished, started
+from child_process import finished, forked
 from sketchloss import Backbone, SketchLoss
 from sketchloss.metrics import SketchDistance
 
@@ -183,8 +183,8 @@ DISTRIBUTED = """
 
 
 def test_two_processes_add_up(narrow, tmp_path):
-    command = [sys.executable, "-c", textwrap.dedent(DISTRIBUTED), narrow, tmp_path / "meeting"]
-    with started([*command, "0"], seconds=240) as first, started([*command, "1"], seconds=240) as second:
+    code, meeting = textwrap.dedent(DISTRIBUTED), tmp_path / "meeting"
+    with forked(code, narrow, meeting, "0") as first, forked(code, narrow, meeting, "1") as second:
         for child in (first, second):
             assert child.exit_code() == 0, child.complaints()
         answers = [json.loads(child.said().splitlines()[-1]) for child in (first, second)]

@@ -2,6 +2,7 @@
 the printed table of the paper, and the files that a resumed run leaves alone."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,12 +29,18 @@ REFERENCES = ["grey photo", "other true sketches"]
 pytestmark = pytest.mark.usefixtures("fresh_accelerate")
 
 
-@pytest.fixture
-def config(tmp_path) -> StyleTable:
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("weights")
     torch.manual_seed(0)
     for name, attention in (("plain", False), ("gated", True)):
-        save_backbone(Backbone(width=0.125, attention=attention), tmp_path / name)
-    plain, gated = str(tmp_path / "plain"), str(tmp_path / "gated")
+        save_backbone(Backbone(width=0.125, attention=attention), folder / name)
+    return folder
+
+
+@pytest.fixture
+def config(weights, tmp_path) -> StyleTable:
+    plain, gated = str(weights / "plain"), str(weights / "gated")
     return StyleTable(
         **{"content": "doodles?count=20", "sets": SETS, "out": tmp_path / "out", "photo": plain, "tuning": (plain,)},
         **{"attention_tuning": (gated,), "extractors": (plain,), "image_size": 32, "width": 0.125, "blocks": 1},
@@ -41,10 +48,17 @@ def config(tmp_path) -> StyleTable:
     )
 
 
-def test_the_table_says_what_the_saved_networks_draw(config, tmp_path):
-    results = style_table(config)
+@pytest.fixture(scope="module")
+def whole(weights, tmp_path_factory) -> tuple[StyleTable, dict]:
+    """The config and the results of a whole table, whose folder nobody writes to."""
+    done = config.__wrapped__(weights, tmp_path_factory.mktemp("whole"))
+    return done, style_table(done)
+
+
+def test_the_table_says_what_the_saved_networks_draw(whole, weights):
+    config, results = whole
     assert list(results["sets"]) == list(SETS)
-    backbone = load_backbone(tmp_path / "plain")
+    backbone = load_backbone(weights / "plain")
     for source, of_set in results["sets"].items():
         assert list(of_set["rows"]) == [*ARMS, *REFERENCES]
         assert (of_set["pairs"], of_set["compared"]) == (9, 9)
@@ -77,8 +91,8 @@ def test_the_table_says_what_the_saved_networks_draw(config, tmp_path):
     assert figure.height > 4 * 128
 
 
-def test_a_resumed_table_trains_what_is_missing_and_nothing_else(config, capsys):
-    style_table(config)
+def test_a_resumed_table_trains_what_is_missing_and_nothing_else(config, whole, capsys):
+    shutil.copytree(whole[0].out, config.out)
     models = {path: path.stat().st_mtime_ns for path in config.out.glob("runs/*/*/model/model.safetensors")}
     assert len(models) == 8
     first = json.loads((config.out / "results.json").read_text())
@@ -140,8 +154,8 @@ def test_single_arms_are_trained_alone_and_others_can_follow(config, tmp_path, c
         ({"content": "no/such/folder/"}, "no/such/folder/"),
     ],
 )
-def test_a_mistake_is_said_before_anything_is_trained(config, tmp_path, monkeypatch, changes, said):
-    monkeypatch.chdir(tmp_path)
+def test_a_mistake_is_said_before_anything_is_trained(config, weights, tmp_path, monkeypatch, changes, said):
+    monkeypatch.chdir(weights)  # where `plain` is
     with pytest.raises((ValueError, FileNotFoundError), match=said):
         style_table(replace(config, **changes))
     assert not list(tmp_path.rglob("metrics.jsonl"))

@@ -4,8 +4,7 @@ Oracles: the unbroken run, the loss computed anew, and files and counts worked o
 """
 
 import json
-import os
-import sys
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from child_process import started
+from child_process import forked
 from sketchloss import Backbone, load_backbone, save_backbone
 from sketchloss.balance import Balance, gradient_norms
 from sketchloss.cli import main
@@ -35,24 +34,29 @@ TERMS = ("content", *(f"style_{name}" for name in PAPER_LAYERS), "total_variatio
 pytestmark = pytest.mark.usefixtures("fresh_accelerate")
 
 
+@pytest.fixture(scope="module")
+def painted(tmp_path_factory) -> Path:
+    """Fourteen photos and nine sketches, more than one batch, to be copied."""
+    place = tmp_path_factory.mktemp("painted")
+    for name, count in (("photos", 14), ("sketches", 9)):
+        (place / name).mkdir()
+        for index in range(count):
+            drawing = doodle(KINDS[index], 0 if name == "photos" else 1)
+            picture = drawing.photo(40) if name == "photos" else drawing.sketch(40)
+            picture.save(place / name / f"{index:02}.png")
+    return place
+
+
 @pytest.fixture
-def photos(tmp_path) -> Path:
+def photos(painted, tmp_path) -> Path:
     """Fourteen photos, as files."""
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for index in range(14):
-        doodle(KINDS[index], 0).photo(40).save(folder / f"{index:02}.png")
-    return folder
+    return shutil.copytree(painted / "photos", tmp_path / "photos")
 
 
 @pytest.fixture
-def sketches(tmp_path) -> Path:
-    """Nine sketches, as files: more than one batch."""
-    folder = tmp_path / "sketches"
-    folder.mkdir()
-    for index in range(9):
-        doodle(KINDS[index], 1).sketch(40).save(folder / f"{index:02}.png")
-    return folder
+def sketches(painted, tmp_path) -> Path:
+    """Nine sketches, as files."""
+    return shutil.copytree(painted / "sketches", tmp_path / "sketches")
 
 
 @pytest.fixture
@@ -244,14 +248,12 @@ def test_killed_and_resumed_ends_as_the_unbroken_run(config, tmp_path, balance):
     style_transfer(unbroken)
 
     script = (
-        "import sys, json; from pathlib import Path; from sketchloss.recipes.style_transfer import *;"
+        "import sys, json, torch; from pathlib import Path; from sketchloss.recipes.style_transfer import *;"
         "settings = json.loads(sys.argv[1]); settings['out'] = Path(settings['out']);"
-        "style_transfer(StyleTransfer(**settings))"
+        # As many threads as here: sums over threads round differently.
+        f"torch.set_num_threads({torch.get_num_threads()}); style_transfer(StyleTransfer(**settings))"
     )
-    settings = json.dumps(config.__dict__, default=str)
-    # As many threads as here: sums over threads round differently.
-    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
-    with started([sys.executable, "-c", script, settings], seconds=300, env=environment) as child:
+    with forked(script, json.dumps(config.__dict__, default=str), seconds=300) as child:
         child.wait_until((config.out / "checkpoints" / "last" / "position.json").exists)
         child.kill()
     assert not (config.out / "result.json").exists(), "the process finished before it was killed"
