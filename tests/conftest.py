@@ -112,6 +112,19 @@ def doodles_painted_once() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
+def few_classes(tmp_path_factory) -> str:
+    """A folder with six drawings of each of four classes, in which nobody changes anything."""
+    from sketchloss.data.doodles import doodle
+
+    folder = tmp_path_factory.mktemp("few")
+    for kind in ("cat", "house", "star", "sun"):
+        (folder / kind).mkdir()
+        for seed in range(6):
+            doodle(kind, seed).sketch(32).save(folder / kind / f"{seed}.png")
+    return str(folder)
+
+
+@pytest.fixture(scope="session")
 def narrow(tmp_path_factory) -> str:
     """A backbone's weights folder, called `narrow`: random, an eighth as wide."""
     from sketchloss import Backbone, save_backbone

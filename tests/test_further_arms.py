@@ -12,7 +12,6 @@ from transformers import ResNetConfig, ResNetModel
 
 from sketchloss import load_backbone, save_backbone
 from sketchloss.cli import main
-from sketchloss.data.doodles import doodle
 from sketchloss.models.embedder import load_embedder
 from sketchloss.models.stylizer import load_stylizer
 from sketchloss.networks.vgg import VGG
@@ -46,21 +45,10 @@ def mine(tmp_path_factory) -> tuple[str, str]:
     return str(folder / "a"), str(folder / "b")
 
 
-@pytest.fixture(scope="module")
-def drawings(tmp_path_factory) -> str:
-    """Six drawings of each of four classes, as files."""
-    folder = tmp_path_factory.mktemp("drawings")
-    for kind in ("cat", "house", "star", "sun"):
-        (folder / kind).mkdir()
-        for seed in range(6):
-            doodle(kind, seed).sketch(32).save(folder / kind / f"{seed}.png")
-    return str(folder)
-
-
 @pytest.fixture
-def config(narrow, tiny, mine, drawings, tmp_path) -> Retrieval:
+def config(narrow, tiny, mine, few_classes, tmp_path) -> Retrieval:
     return Retrieval(
-        **{"data": drawings, "out": tmp_path / "out", "cache": tmp_path / "cache", "precision": "no", "workers": 0},
+        **{"data": few_classes, "out": tmp_path / "out", "cache": tmp_path / "cache", "precision": "no", "workers": 0},
         **{"photo": narrow, "tuning": (narrow,), "attention_tuning": (), "only": ("tuning", "tiny", "mine")},
         **{"arm": (f"tiny={tiny}", f"mine={','.join(mine)}"), "image_size": 32, "per_class": 4, "held_out": 0.25},
         **{"epochs": 1, "seeds": 2, "hidden": 8},
@@ -148,7 +136,7 @@ def test_what_does_not_fit_is_said_before_anything_is_made(config, tiny):
     assert not config.out.exists()
 
 
-def test_the_tables_of_generators_have_its_row(tiny, narrow, untrained_base, drawings, tmp_path):
+def test_the_tables_of_generators_have_its_row(tiny, narrow, untrained_base, few_classes, tmp_path):
     arms = {"photo": narrow, "tuning": (), "attention_tuning": (), "arm": (f"tiny={tiny}",)}
     small = {"precision": "no", "workers": 0, "steps": 2, "extractors": (narrow,), "examples": 2}
     style = StyleTable(
@@ -170,7 +158,7 @@ def test_the_tables_of_generators_have_its_row(tiny, narrow, untrained_base, dra
         style_table(replace(style, style_layers=("relu1_1",), out=tmp_path / "never"))
 
     lora = LoraTable(
-        **{"base": untrained_base, "data": drawings, "out": tmp_path / "lora", "image_size": 16},
+        **{"base": untrained_base, "data": few_classes, "out": tmp_path / "lora", "image_size": 16},
         **{"only": ("tiny", "none"), "rank": 2, "batch_size": 2, "held_out": 0.34, "balance_batches": 2, "warmup": 0},
         **{"decoded_part": 1.0, "drawings": 1, "drawing_steps": 2, "judge_steps": 2, "references": False},
         **{"minimum_snr": 0.05, "validation_pictures": 2, "shown": 0},

@@ -19,7 +19,6 @@ import torch
 from child_process import PIPE, Child, finished, started
 from sketchloss import ARMS, cli
 from sketchloss.comparison import FEWEST_SEEDS
-from sketchloss.data.doodles import doodle
 from sketchloss.recipes.lora_table import PRESETS as LORA_PRESETS
 from sketchloss.recipes.study import Study, command, estimate, plan, running, study
 from sketchloss.recipes.study.cells import LOG, RESULT, CellStore
@@ -32,17 +31,6 @@ from sketchloss.recipes.study.settings import PARTS, PRESETS
 from sketchloss.report.lora_table import PLAIN
 
 pytestmark = pytest.mark.usefixtures("fresh_accelerate")
-
-
-@pytest.fixture(scope="module")
-def few_classes(tmp_path_factory) -> str:
-    """A folder of 4 drawings of each of 4 kinds."""
-    folder = tmp_path_factory.mktemp("few")
-    for kind in ("cat", "house", "boat", "star"):
-        (folder / kind).mkdir()
-        for seed in range(4):
-            doodle(kind, seed, style="ink").sketch(32).save(folder / kind / f"{seed}.png")
-    return str(folder)
 
 
 @pytest.fixture
