@@ -1,7 +1,7 @@
 """How a LoRA is trained: the settings that one training and a table of them share, and the drawings they open."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,6 +15,7 @@ from sketchloss.diffusion.perceptual import Gate, SnrWeighting, Target
 from sketchloss.lora.adapters import LoraTargets
 from sketchloss.networks.arms import WeightsPerArm
 from sketchloss.networks.paper_layers import PAPER_LAYERS
+from sketchloss.setting_fields import FILES, MEASURED, PLACE
 from sketchloss.tap_distance import Metric
 from sketchloss.training.checks import require_not_negative, require_positive
 
@@ -23,7 +24,7 @@ from sketchloss.training.checks import require_not_negative, require_positive
 class LoraSettings(WeightsPerArm):
     """How a LoRA is trained, whatever the data and the arm; base of the configs that train one."""
 
-    base: str = DEFAULT_BASE
+    base: str = field(default=DEFAULT_BASE, metadata=FILES)
     """Stable Diffusion pipeline to start from: `tiny` (in the package), a folder, or a hub name."""
     template: str = TEMPLATE
     """What a class is called; `{}` stands for its name."""
@@ -102,13 +103,13 @@ class LoraSettings(WeightsPerArm):
     """Classifier-free guidance of these pictures."""
     sample_every: int = 500
     """Steps between pictures and validation losses."""
-    checkpoint_every: int = 500
+    checkpoint_every: int = field(default=500, metadata=MEASURED)
     """Steps between checkpoints; one is also made at the end."""
-    log_every: int = 20
+    log_every: int = field(default=20, metadata=MEASURED)
     """Steps between lines of metrics.jsonl."""
-    cache: Annotated[Path | None, tyro.conf.DisallowNone] = None
+    cache: Annotated[Path | None, tyro.conf.DisallowNone] = field(default=None, metadata=PLACE)
     """Folder to keep latents in for other trainings on the same pictures."""
-    workers: Annotated[int | None, tyro.conf.DisallowNone] = None
+    workers: Annotated[int | None, tyro.conf.DisallowNone] = field(default=None, metadata=PLACE)
     """Decoding processes; by default one for each core but one, 8 at most."""
     seed: int = 0
     """Of the LoRA's start, the order, the noise, and untrained gates."""

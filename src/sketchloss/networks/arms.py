@@ -12,6 +12,7 @@ import torch
 from sketchloss.networks.attention import GateInit, is_gate_tensor
 from sketchloss.networks.backbone import Backbone
 from sketchloss.networks.weights import TRANSFORMERS, load_backbone
+from sketchloss.setting_fields import MEASURED, NEEDED, WEIGHTS
 
 #: The arm that the paper proposes.
 PROPOSED = "attention+tuning"
@@ -158,13 +159,13 @@ def _split(text: str, weights: str) -> tuple[str, ...]:
 class WeightsPerArm:
     """The weights of the paper's arms; base of all configs that choose one or several."""
 
-    photo: str = "imagenet"
+    photo: str = field(default="imagenet", metadata=WEIGHTS)
     """Weights of the untuned arms, `original` and, with untrained gates, `attention`: a name, a path, a hub repo, or
     another network as `transformers:ID`."""
-    tuning: tuple[str, ...] = ("sketch-plain",)
+    tuning: tuple[str, ...] = field(default=("sketch-plain",), metadata=NEEDED)
     """Weights tuned without attention: none, one, or one for each seed (if the experiment has several). Made by
     `sketchloss finetune --arm tuning`."""
-    attention_tuning: tuple[str, ...] = ("sketch",)
+    attention_tuning: tuple[str, ...] = field(default=("sketch",), metadata=NEEDED)
     """Weights tuned with attention: likewise."""
     gate_init: GateInit = "default"
     """How the untrained gates of `attention` start: `default`, each near 0.5, `ajar`, at 0.88, or `open`, near 1."""
@@ -266,10 +267,10 @@ class ArmWeights(WeightsPerArm):
         ValueError: as `read_arms`; if `only` names an arm that has no weights, or none.
     """
 
-    arm: tuple[str, ...] = ()
+    arm: tuple[str, ...] = field(default=(), metadata=MEASURED)
     """Further arms, after the paper's: `NAME=WEIGHTS` each, as in `dino=transformers:FOLDER tv=timm/vgg16.tv_in1k`, or
     `NAME=WEIGHTS,WEIGHTS` with one for each seed. Gates are as the weights have them."""
-    only: tuple[str, ...] = ()
+    only: tuple[str, ...] = field(default=(), metadata=MEASURED)
     """Compare these arms alone, of `attention+tuning`, `tuning`, `attention`, `original` and the further ones; by
     default every arm that has weights."""
     beside: ClassVar[tuple[str, ...]] = ()

@@ -11,7 +11,7 @@ a sketch's nearest neighbour is of its class.
 import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -52,6 +52,7 @@ from sketchloss.report.separation_table import (
     separation_rows,
 )
 from sketchloss.separation import DistanceHistogram, Separation, distance_histogram, separation
+from sketchloss.setting_fields import FILES, NEEDED, PLACE
 from sketchloss.statistics import Spread, format_spread, spread
 from sketchloss.training.held_folder import hold_run_folder
 from sketchloss.training.run import check_data
@@ -65,11 +66,11 @@ class ClassSeparation(ArmWeights):
         ValueError: for a setting outside its range, naming it.
     """
 
-    out: Path
+    out: Path = field(metadata=PLACE)
     """Folder to make, for the table and the figures."""
-    data: str = "doodles"
+    data: str = field(default="doodles", metadata=FILES)
     """Sketches: `doodles`, a folder of class folders, a folder of QuickDraw .ndjson, or a hub data set."""
-    heads: Annotated[Path | None, tyro.conf.DisallowNone] = None
+    heads: Annotated[Path | None, tyro.conf.DisallowNone] = field(default=None, metadata=NEEDED)
     """Run of `sketchloss retrieval`: measure its trained embeddings, with its data, sizes, weights and seeds."""
     layer: str = ""
     """Without `heads`: whose features, averaged over positions, are measured; by default the embedding layer of each
@@ -92,11 +93,11 @@ class ClassSeparation(ArmWeights):
     """How many pairs of classes to name that are hardest to tell apart."""
     precision: Precision = "no"
     """Arithmetic of the backbone without `heads`: float32 (`no`), or mixed with bfloat16."""
-    cache: Annotated[Path | None, tyro.conf.DisallowNone] = None
+    cache: Annotated[Path | None, tyro.conf.DisallowNone] = field(default=None, metadata=PLACE)
     """Folder that keeps features between runs; by default `$SKETCHLOSS_CACHE` or `~/.cache/sketchloss`."""
-    workers: Annotated[int | None, tyro.conf.DisallowNone] = None
+    workers: Annotated[int | None, tyro.conf.DisallowNone] = field(default=None, metadata=PLACE)
     """Decoding processes; by default one for each core but one, 8 at most."""
-    again: bool = False
+    again: bool = field(default=False, metadata=PLACE)
     """Throw away what an earlier run of this left in `out`."""
 
     def __post_init__(self) -> None:

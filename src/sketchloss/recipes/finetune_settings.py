@@ -1,6 +1,6 @@
 """The settings of `sketchloss finetune`, and its presets."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -9,6 +9,7 @@ import tyro
 from sketchloss.data.augmentation import CROP_AND_FLIP, Augmentation
 from sketchloss.networks.attention import GateInit
 from sketchloss.networks.pooling import Pooling
+from sketchloss.setting_fields import FILES, MEASURED, PLACE, WEIGHTS
 from sketchloss.training.checks import require_not_negative, require_positive
 from sketchloss.training.sizes import StepSizes, sizes_around
 
@@ -21,14 +22,14 @@ class Finetune(Augmentation):
         ValueError: for a setting outside its range, naming it.
     """
 
-    data: str
+    data: str = field(metadata=FILES)
     """Sketches: `doodles`, a folder of class folders, a folder of QuickDraw .ndjson, or a hub data set; several with
     commas between them."""
-    out: Path
+    out: Path = field(metadata=PLACE)
     """Run folder to make."""
     arm: Literal["attention+tuning", "tuning"] = "attention+tuning"
     """With attention gates or without."""
-    weights: str = "imagenet"
+    weights: str = field(default="imagenet", metadata=WEIGHTS)
     """What to start from: a name (imagenet, sketch), a path, a hub repo, or another network as `transformers:ID`."""
     licence: Annotated[str | None, tyro.conf.DisallowNone] = None
     """Licence of those weights, such as CC-BY-4.0, if their config.json does not say; it is noted in the result's."""
@@ -98,17 +99,17 @@ class Finetune(Augmentation):
     """Arithmetic: float32, or mixed with bfloat16 or float16 (CUDA only)."""
     checkpoint_activations: bool = False
     """Recompute activations in the backward pass: less memory, more time."""
-    workers: Annotated[int | None, tyro.conf.DisallowNone] = None
+    workers: Annotated[int | None, tyro.conf.DisallowNone] = field(default=None, metadata=PLACE)
     """Decoding processes; by default one for each core but one, 8 at most."""
-    checkpoint_every: int = 500
+    checkpoint_every: int = field(default=500, metadata=MEASURED)
     """Steps between checkpoints; one is also made after each epoch."""
-    log_every: int = 20
+    log_every: int = field(default=20, metadata=MEASURED)
     """Steps between lines of metrics.jsonl."""
     seed: int = 0
     """Of the split, the initial weights, the order and the crops."""
-    resume: bool = False
+    resume: bool = field(default=False, metadata=PLACE)
     """Continue the run in `out` to the same weights as if it had never stopped."""
-    dry_run: bool = False
+    dry_run: bool = field(default=False, metadata=PLACE)
     """Print the plan (images, steps, multiply-adds, memory, time) from a few measured steps, and stop."""
 
     def __post_init__(self) -> None:

@@ -15,7 +15,7 @@ import math
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -50,6 +50,7 @@ from sketchloss.networks.arms import PROPOSED, ForOneArm
 from sketchloss.networks.weights import weights_digest
 from sketchloss.report.figures import draw_curves
 from sketchloss.report.grid import draw_grid
+from sketchloss.setting_fields import PLACE
 from sketchloss.training.accelerator import new_accelerator
 from sketchloss.training.guards import require_finite
 from sketchloss.training.held_folder import hold_run_folder
@@ -81,14 +82,14 @@ class LatentDiffusion(LoraSettings, ForOneArm):
     data: str
     """Sketches: `doodles`, a folder of class folders or of pictures with captions, a folder of QuickDraw .ndjson, or a
     hub data set."""
-    out: Path
+    out: Path = field(metadata=PLACE)
     """Run folder to make; the LoRA is in its `lora`."""
     arm: str = PROPOSED
     """Which network the perceptual term looks through: `attention+tuning`, `tuning`, `attention` or `original`, whose
     weights are given by the options of the same name (`photo` for the last two), one of yours as `NAME=WEIGHTS`, or
     `none` for a plain LoRA."""
     beside: ClassVar[tuple[str, ...]] = ("none",)
-    resume: bool = False
+    resume: bool = field(default=False, metadata=PLACE)
     """Continue the run in `out` to the same weights as if it had never stopped."""
 
     def __post_init__(self) -> None:

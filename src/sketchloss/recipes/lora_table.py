@@ -12,7 +12,7 @@ same true drawings judges them. `--resume` trains and draws only what is not the
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeAlias
 
@@ -48,6 +48,7 @@ from sketchloss.recipes.latent_diffusion import RESULT, LatentDiffusion, latent_
 from sketchloss.report.grid import draw_grid
 from sketchloss.report.lora_table import CSV_HEADER, PLAIN, lora_report, lora_rows
 from sketchloss.report.results import write_results
+from sketchloss.setting_fields import FILES, MEASURED, NEEDED, PLACE, WEIGHTS, own_layers
 from sketchloss.training.accelerator import DTYPES, new_accelerator
 from sketchloss.training.held_folder import hold_run_folder
 from sketchloss.training.run import check_run_folder, open_run_folder
@@ -56,21 +57,6 @@ from sketchloss.training.train_judge import train_judge
 BATCH = 16
 Drawings: TypeAlias = UInt8[Tensor, "n 3 s s"]
 BASE_ROW, TRUE_ROW = "base without LoRA", "other true drawings"
-#: Settings that change what is measured, not what is trained.
-MEASURING = frozenset(
-    {
-        "drawings",
-        "drawing_steps",
-        "extractors",
-        "extractor_layer",
-        "inception",
-        "clip_model",
-        "examples",
-        "judge",
-        "references",
-    }
-    | {"seeds", "arm", "only"}
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,39 +67,41 @@ class LoraTable(LoraSettings, ArmWeights):
         ValueError: for a setting outside its range, naming it.
     """
 
-    data: str
+    data: str = field(metadata=FILES)
     """Labelled sketches: `doodles`, a folder of class folders, a folder of QuickDraw .ndjson, or a hub data set."""
-    out: Path
+    out: Path = field(metadata=PLACE)
     """Run folder to make."""
-    only: tuple[str, ...] = ()
+    only: tuple[str, ...] = field(default=(), metadata=MEASURED)
     """Train only these, of `attention+tuning`, `tuning`, `attention`, `original`, `none` (a plain LoRA) and the further
     arms; by default every one that has weights, and `none`."""
     beside: ClassVar[tuple[str, ...]] = (PLAIN,)
-    seeds: int = 1
+    seeds: int = field(default=1, metadata=MEASURED)
     """Trainings of each arm; of several weights of an arm each takes the next."""
-    drawings: int = 8
+    drawings: int = field(default=8, metadata=MEASURED)
     """Drawings of each class with each LoRA."""
-    drawing_steps: int = 25
+    drawing_steps: int = field(default=25, metadata=MEASURED)
     """Steps that a drawing is denoised in."""
     guidance: float = 7.5
     """Classifier-free guidance of these drawings, and of the pictures of the progress."""
-    judge: Annotated[Path | None, tyro.conf.DisallowNone] = None
+    judge: Annotated[Path | None, tyro.conf.DisallowNone] = field(default=None, metadata=NEEDED | MEASURED)
     """A classifier of an earlier table, `OUT/judge`; by default one is trained on the true drawings."""
     judge_steps: int = 600
     """Steps that it is trained."""
-    clip_model: Annotated[str | None, tyro.conf.DisallowNone] = None
+    clip_model: Annotated[str | None, tyro.conf.DisallowNone] = field(default=None, metadata=MEASURED | FILES)
     """CLIP model, a folder or a hub name, to measure the similarity to the prompt as well."""
-    references: Annotated[bool, tyro.conf.FlagConversionOff] = True
+    references: Annotated[bool, tyro.conf.FlagConversionOff] = field(default=True, metadata=NEEDED | MEASURED)
     """Also measure what the base draws without a LoRA, and other true drawings."""
-    extractors: tuple[str, ...] = ("imagenet", "sketch")
+    extractors: tuple[str, ...] = field(default=("imagenet", "sketch"), metadata=MEASURED | WEIGHTS)
     """Weights whose features the Fréchet and kernel distances compare, beside the judge's."""
-    extractor_layer: str = ""
+    extractor_layer: str = field(
+        default="", metadata=MEASURED | own_layers(lambda network: network.embedding_layer, of="extractors")
+    )
     """The layer that they are taken from, averaged over positions; by default each network's embedding layer."""
-    inception: Annotated[Path | None, tyro.conf.DisallowNone] = None
+    inception: Annotated[Path | None, tyro.conf.DisallowNone] = field(default=None, metadata=MEASURED | FILES)
     """The FID Inception's weights file, to measure the FID as well."""
-    examples: int = 8
+    examples: int = field(default=8, metadata=MEASURED)
     """Classes in the figure."""
-    resume: bool = False
+    resume: bool = field(default=False, metadata=PLACE)
     """Continue the run in `out`: LoRAs that are trained already are not trained again."""
 
     def __post_init__(self) -> None:
@@ -152,7 +140,7 @@ def lora_table(config: LoraTable) -> dict[str, Any]:
     """
     if not config.extractor_layer:
         config = replace(config, extractor_layer=shared_layer(config.extractors))  # so that config.json names it
-    check_run_folder(config.out, config, config.resume, free=MEASURING)
+    check_run_folder(config.out, config, config.resume)
     with hold_run_folder(config.out):
         return _lora_table(config)
 
@@ -199,7 +187,7 @@ def _lora_table(config: LoraTable) -> dict[str, Any]:
         raise ValueError(f"{config.data} has {len(held)} held-out drawings to compare with: raise --held-out")
     pixels = pixels_digest(hold_if_small(opened, workers=config.workers), workers=config.workers)
     known = hashlib.sha256(json.dumps([pixels, opened.captions, config.split_seed]).encode()).hexdigest()
-    open_run_folder(config.out, config, config.resume, data=known, free=MEASURING)
+    open_run_folder(config.out, config, config.resume, data=known)
     judge = _judge(config, learnt, held, device)
     extractors.insert(0, judge.extractor())
 

@@ -12,7 +12,7 @@ the other half, on which nothing was chosen, is what the tables report. How to a
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -46,6 +46,7 @@ from sketchloss.report.probe_figure import draw_probe
 from sketchloss.report.probe_sheet import draw_trials
 from sketchloss.report.probe_table import CSV_HEADER, is_published, probe_report, probe_rows
 from sketchloss.report.results import WRITTEN, write_results
+from sketchloss.setting_fields import FILES, PLACE, WEIGHTS, own_layers
 from sketchloss.tap_distance import METRICS, Metric
 from sketchloss.training.held_folder import hold_run_folder
 from sketchloss.triplets import Triplets, agreement, read_triplets
@@ -64,9 +65,9 @@ class Probe(ArmWeights):
         ValueError: for a setting outside its range, naming it.
     """
 
-    out: Path
+    out: Path = field(metadata=PLACE)
     """Folder to make, for the tables and figures."""
-    data: str = "doodles"
+    data: str = field(default="doodles", metadata=FILES)
     """Drawings as strokes: `doodles`, or a folder of QuickDraw .ndjson."""
     drawings: int = 200
     """How many to ask about: half of them to choose by, half to report."""
@@ -74,9 +75,9 @@ class Probe(ArmWeights):
     """Shares of the strokes that are removed, added, displaced, redrawn; also the hand's wobble."""
     image_size: int = 64
     """Side of the drawings in pixels."""
-    taps: tuple[str, ...] = ()
+    taps: tuple[str, ...] = field(default=(), metadata=own_layers(lambda network: network.stages))
     """Layers to measure each by itself, from shallow to deep; by default the last of each stage of the network."""
-    weights: tuple[str, ...] = ()
+    weights: tuple[str, ...] = field(default=(), metadata=WEIGHTS)
     """More weights beside the arms': names, paths, hub repos or `transformers:ID`."""
     distance: tuple[str, ...] = ()
     """Distances of your own, `module:function` or `file.py:function`: two batches (n, 3, h, w) in [0, 1] to (n,)."""
@@ -84,7 +85,7 @@ class Probe(ArmWeights):
     """Also measure raw pixels and SSIM."""
     choose: Annotated[str | None, tyro.conf.DisallowNone] = None
     """Arm, or one of `weights`, to choose taps and weights for; by default `attention+tuning` where it is measured."""
-    triplets: Annotated[Path | None, tyro.conf.DisallowNone] = None
+    triplets: Annotated[Path | None, tyro.conf.DisallowNone] = field(default=None, metadata=FILES)
     """Judgments of people: a CSV file with the columns reference, closer, farther, or a folder laid out as BAPPS."""
     pictures: Annotated[Path | None, tyro.conf.DisallowNone] = None
     """Folder of the pictures that the CSV file names; by default `pictures` beside it, else its own folder."""
@@ -94,7 +95,7 @@ class Probe(ArmWeights):
     """Side of these pictures in pixels."""
     seed: int = 0
     """Of the halves, the edits and the doodles."""
-    again: bool = False
+    again: bool = field(default=False, metadata=PLACE)
     """Throw away what an earlier run of this left in `out`."""
 
     def __post_init__(self) -> None:

@@ -10,7 +10,7 @@ A backbone's features do not change while a head is trained, so they are compute
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -50,6 +50,7 @@ from sketchloss.report.retrieval_table import (
     retrieval_report,
     retrieval_rows,
 )
+from sketchloss.setting_fields import FILES, PLACE, own_layers
 from sketchloss.statistics import spread
 from sketchloss.training.checks import require_positive
 from sketchloss.training.guards import TrainingStopped, require_finite
@@ -57,8 +58,6 @@ from sketchloss.training.held_folder import hold_run_folder
 from sketchloss.training.run import check_run_folder, open_run_folder
 
 SHOWN_QUERIES, SHOWN_SIDE = 8, 112
-#: Settings that change what is measured, not what is trained.
-MEASURING = frozenset({"arm", "only"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,9 +68,9 @@ class Retrieval(ArmWeights):
         ValueError: for a setting outside its range, naming it.
     """
 
-    data: str
+    data: str = field(metadata=FILES)
     """Sketches: `doodles`, a folder of class folders, a folder of QuickDraw .ndjson, or a hub data set."""
-    out: Path
+    out: Path = field(metadata=PLACE)
     """Run folder to make."""
     image_size: int = 64
     """Side of the images in pixels."""
@@ -82,7 +81,7 @@ class Retrieval(ArmWeights):
     sketches (Sketchy's of one photo) stay together."""
     duplicates: Literal["ignore", "together"] = "ignore"
     """`together`: flipped or rotated copies of one picture stay on one side of the split."""
-    layer: str = ""
+    layer: str = field(default="", metadata=own_layers(lambda network: network.taps[-1]))
     """Whose features the head is trained on; by default the deepest layer of each arm's network."""
     grid: int = 7
     """Their map is averaged onto at most so many positions each way, as in VGG; 1: the head sees their average."""
@@ -112,11 +111,11 @@ class Retrieval(ArmWeights):
     """Repeats; split, start and order differ together."""
     seed: int = 0
     """Of the first repeat; the next is one more."""
-    cache: Annotated[Path | None, tyro.conf.DisallowNone] = None
+    cache: Annotated[Path | None, tyro.conf.DisallowNone] = field(default=None, metadata=PLACE)
     """Folder that keeps features between runs; by default `$SKETCHLOSS_CACHE` or `~/.cache/sketchloss`."""
-    workers: Annotated[int | None, tyro.conf.DisallowNone] = None
+    workers: Annotated[int | None, tyro.conf.DisallowNone] = field(default=None, metadata=PLACE)
     """Decoding processes; by default one for each core but one, 8 at most."""
-    resume: bool = False
+    resume: bool = field(default=False, metadata=PLACE)
     """Continue the run in `out`: heads that are trained already are not trained again."""
 
     def __post_init__(self) -> None:
@@ -168,7 +167,7 @@ def retrieval(config: Retrieval) -> dict[str, Any]:
     )
     if not config.layer:  # so that config.json names it
         config = replace(config, layer=_noted_layer(config) or next(iter(layers.values())))
-    check_run_folder(config.out, config, config.resume, free=MEASURING)
+    check_run_folder(config.out, config, config.resume)
     with hold_run_folder(config.out):
         return _retrieval(config, layers)
 
@@ -202,7 +201,7 @@ def _retrieval(config: Retrieval, layers: Mapping[str, str]) -> dict[str, Any]:
     print(f"{config.data}: {len(sketches.classes)} classes, gallery of {gallery:,} sketches, {queries:,} queries")
     pictures = hold_if_small(sketches, workers=config.workers)
     digest = pixels_digest(pictures, workers=config.workers)
-    open_run_folder(config.out, config, config.resume, data=digest, free=MEASURING)
+    open_run_folder(config.out, config, config.resume, data=digest)
 
     # Features and heads ----------------------------------------------------------------------------------------------
     labels = torch.from_numpy(sketches.labels)

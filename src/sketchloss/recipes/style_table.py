@@ -12,7 +12,7 @@ and draws the photos of its test part. `--resume` trains only what is not there 
 
 import hashlib
 import re
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -40,14 +40,13 @@ from sketchloss.recipes.style_transfer import RESULT, StyleSettings, StyleTransf
 from sketchloss.report.grid import draw_grid
 from sketchloss.report.results import write_results
 from sketchloss.report.style_table import CSV_HEADER, style_report, style_rows
+from sketchloss.setting_fields import FILES, MEASURED, PLACE, WEIGHTS, own_layers
 from sketchloss.ssim import ssim
 from sketchloss.statistics import spread
 from sketchloss.training.held_folder import hold_run_folder
 from sketchloss.training.run import check_run_folder, open_run_folder
 
 BATCH = 16
-#: Settings that change what is measured, not what is trained.
-MEASURING = frozenset({"arm", "only", "pairs", "extractors", "extractor_layer", "inception", "bootstrap", "examples"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,25 +57,27 @@ class StyleTable(StyleSettings, ArmWeights):
         ValueError: for a setting outside its range, naming it.
     """
 
-    content: str
+    content: str = field(metadata=FILES)
     """Photos to train on: a folder, a hub data set, or pairs, whose photos are taken."""
-    sets: tuple[str, ...]
+    sets: tuple[str, ...] = field(metadata=FILES)
     """Pairs of photo and true sketch: `cufs:PATH`, `fs2k:PATH?style=1` (1, 2 or 3), `doodles?tool=ink`."""
-    out: Path
+    out: Path = field(metadata=PLACE)
     """Run folder to make."""
-    pairs: Annotated[int | None, tyro.conf.DisallowNone] = None
+    pairs: Annotated[int | None, tyro.conf.DisallowNone] = field(default=None, metadata=MEASURED)
     """Measure at most so many pairs of each set's test part."""
-    extractors: tuple[str, ...] = ("imagenet", "sketch")
+    extractors: tuple[str, ...] = field(default=("imagenet", "sketch"), metadata=MEASURED | WEIGHTS)
     """Weights whose features the Fréchet and kernel distances compare."""
-    extractor_layer: str = ""
+    extractor_layer: str = field(
+        default="", metadata=MEASURED | own_layers(lambda network: network.embedding_layer, of="extractors")
+    )
     """The layer that they are taken from, averaged over positions; by default each network's embedding layer."""
-    inception: Annotated[Path | None, tyro.conf.DisallowNone] = None
+    inception: Annotated[Path | None, tyro.conf.DisallowNone] = field(default=None, metadata=MEASURED | FILES)
     """The FID Inception's weights file, to measure the FID as well."""
-    bootstrap: int = 200
+    bootstrap: int = field(default=200, metadata=MEASURED)
     """Resamplings behind the intervals of the distances."""
-    examples: int = 3
+    examples: int = field(default=3, metadata=MEASURED)
     """Pairs of each set in the figure."""
-    resume: bool = False
+    resume: bool = field(default=False, metadata=PLACE)
     """Continue the run in `out`: networks that are trained already are not trained again."""
 
     def __post_init__(self) -> None:
@@ -122,7 +123,7 @@ def style_table(config: StyleTable) -> dict[str, Any]:
     """
     if not config.extractor_layer:
         config = replace(config, extractor_layer=shared_layer(config.extractors))  # so that config.json names it
-    check_run_folder(config.out, config, config.resume, free=MEASURING)
+    check_run_folder(config.out, config, config.resume)
     with hold_run_folder(config.out):
         return _style_table(config)
 
@@ -155,7 +156,7 @@ def _style_table(config: StyleTable) -> dict[str, Any]:
         sides = (train.sketches, test.sketches, test.photos)
         digests += [side(config.image_size).digest() for side in sides]
     digest = hashlib.sha256(" ".join(digests).encode()).hexdigest()
-    open_run_folder(config.out, config, config.resume, data=digest, free=MEASURING)
+    open_run_folder(config.out, config, config.resume, data=digest)
 
     # Training --------------------------------------------------------------------------------------------------------
     trained: dict[str, dict[str, Any]] = {}

@@ -10,7 +10,7 @@ The result is `OUT/model`, a network for `load_stylizer`, with the pictures `OUT
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -41,6 +41,7 @@ from sketchloss.networks.own_layers import content_layer_for, layers_for
 from sketchloss.networks.paper_layers import PAPER_CONTENT_LAYER, PAPER_LAYERS
 from sketchloss.networks.weights import weights_digest
 from sketchloss.report.grid import draw_grid
+from sketchloss.setting_fields import MEASURED, PLACE
 from sketchloss.style_loss import StyleTransferLoss
 from sketchloss.training.accelerator import new_accelerator
 from sketchloss.training.checks import require_not_negative, require_positive
@@ -109,11 +110,11 @@ class StyleSettings(WeightsPerArm):
     it is decoded, and stops the training in any case.)"""
     sample_every: int = 500
     """Steps between pictures of the progress."""
-    checkpoint_every: int = 500
+    checkpoint_every: int = field(default=500, metadata=MEASURED)
     """Steps between checkpoints; one is also made at the end."""
-    log_every: int = 20
+    log_every: int = field(default=20, metadata=MEASURED)
     """Steps between lines of metrics.jsonl."""
-    workers: Annotated[int | None, tyro.conf.DisallowNone] = None
+    workers: Annotated[int | None, tyro.conf.DisallowNone] = field(default=None, metadata=PLACE)
     """Decoding processes; by default one for each core but one, 8 at most."""
     seed: int = 0
     """Of the network's start, the order, samples of photos, and untrained gates."""
@@ -143,11 +144,11 @@ class StyleTransfer(StyleSettings, ForOneArm):
     style: str
     """Sketches whose style it shall have: a picture, a folder (the mean style of all), or a pair set as above, whose
     sketches are taken."""
-    out: Path
+    out: Path = field(metadata=PLACE)
     """Run folder to make; the network is in its `model`, for `sketchloss style apply`."""
     validation: Annotated[str | None, tyro.conf.DisallowNone] = None
     """Photos for the pictures of the progress, given as `content` is; by default some of `content` are kept for it."""
-    resume: bool = False
+    resume: bool = field(default=False, metadata=PLACE)
     """Continue the run in `out` to the same weights as if it had never stopped."""
 
     def __post_init__(self) -> None:

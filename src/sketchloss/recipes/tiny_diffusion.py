@@ -11,7 +11,7 @@ encoder, on the photos alone, so that drawing sketches is left to learn. The res
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -44,6 +44,7 @@ from sketchloss.files import write_json
 from sketchloss.images import save_picture, to_picture
 from sketchloss.memory import reuse_freed_memory
 from sketchloss.report.grid import draw_grid
+from sketchloss.setting_fields import MEASURED, PLACE
 from sketchloss.training.accelerator import new_accelerator
 from sketchloss.training.checks import require_not_negative, require_positive
 from sketchloss.training.guards import require_finite
@@ -64,7 +65,7 @@ class TinyDiffusion:
         ValueError: for a setting outside its range, naming it.
     """
 
-    out: Path
+    out: Path = field(metadata=PLACE)
     """Run folder to make; the pipeline is in its `model`."""
     data: str = "doodles?tool=photo"
     """Labelled pictures that it learns to make: as for `sketchloss finetune`."""
@@ -106,15 +107,15 @@ class TinyDiffusion:
     """Classifier-free guidance of the pictures of the progress."""
     sample_every: int = 1000
     """Steps between pictures of the progress."""
-    checkpoint_every: int = 500
+    checkpoint_every: int = field(default=500, metadata=MEASURED)
     """Steps between checkpoints; one is also made at the end."""
-    log_every: int = 50
+    log_every: int = field(default=50, metadata=MEASURED)
     """Steps between lines of metrics.jsonl."""
-    workers: Annotated[int | None, tyro.conf.DisallowNone] = None
+    workers: Annotated[int | None, tyro.conf.DisallowNone] = field(default=None, metadata=PLACE)
     """Decoding processes; by default one for each core but one, 8 at most."""
     seed: int = 0
     """Of the weights' start, the split, the order, and the noise."""
-    resume: bool = False
+    resume: bool = field(default=False, metadata=PLACE)
     """Continue the run in `out` to the same weights as if it had never stopped."""
 
     def __post_init__(self) -> None:

@@ -6,6 +6,7 @@ note: not made by `claim_folder`: what says whose it is are its settings, with w
 import json
 import pickle
 import shutil
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from accelerate import Accelerator
 from safetensors import SafetensorError
 
 from sketchloss.files import parse_json, plain_settings, read_json, write_atomic, write_json
+from sketchloss.setting_fields import may_change
 from sketchloss.stored import show
 
 if TYPE_CHECKING:
@@ -20,8 +22,6 @@ if TYPE_CHECKING:
 
 CHECKPOINT = "last"
 DATA = "data.json"
-# Settings that may differ between the parts of one run: they say how it is started, not what it computes.
-FREE_SETTINGS = frozenset({"resume", "dry_run", "out", "workers", "checkpoint_every", "log_every", "cache"})
 
 
 class Run:
@@ -171,16 +171,13 @@ class Run:
         return position
 
 
-def check_run_folder(
-    folder: str | Path, config: "DataclassInstance", resume: bool, *, free: frozenset[str] = frozenset()
-) -> None:
+def check_run_folder(folder: str | Path, config: "DataclassInstance", resume: bool) -> None:
     """Check that a run may be started or resumed here, without touching anything.
 
     Args:
         folder: of the run.
-        config: its settings.
+        config: its settings; those of which the field says so may differ when it is continued (`setting_fields.py`).
         resume: whether it is to be continued.
-        free: names of settings that may differ then, beside `FREE_SETTINGS`.
 
     Raises:
         ValueError: if the folder already holds a run and `resume` is False, if there is nothing to resume, if the run
@@ -201,39 +198,31 @@ def check_run_folder(
     except ValueError as error:
         raise ValueError(f"{before} is damaged ({error}): restore it, or start a new run elsewhere") from None
     now = plain_settings(config)
-    for name in sorted(set(then) | set(now)):
-        if name not in FREE_SETTINGS | free and then.get(name) != now.get(name):
+    free = {item.name for item in fields(config) if may_change(item)}
+    for name in sorted({*then, *now} - free):
+        if then.get(name) != now.get(name):
             raise ValueError(
                 f"{folder} was started with {name}={show(then.get(name))}, now it is {show(now.get(name))}: "
                 "resume with the settings of config.json, or choose another --out"
             )
 
 
-def open_run_folder(
-    folder: str | Path,
-    config: "DataclassInstance",
-    resume: bool,
-    data: str | None = None,
-    *,
-    free: frozenset[str] = frozenset(),
-) -> None:
-    """Start a run: make its folder and write its `config.json`; or see that it may be resumed.
+def open_run_folder(folder: str | Path, config: "DataclassInstance", resume: bool, data: str | None = None) -> None:
+    """Start a run, or see that it may be resumed; make its folder, and write what its settings are now.
 
     Args:
         folder: made if missing.
         config: a dataclass of plain values.
         resume: continue what is there.
         data: digest of the data, which is noted, or when resumed must be what was noted.
-        free: as for `check_run_folder`; `config.json` then says what they are now.
 
     Raises:
         ValueError: as `check_run_folder`, or if the data has changed since the run was started.
     """
     folder = Path(folder)
-    check_run_folder(folder, config, resume, free=free)
-    if not resume or free:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / "config.json", plain_settings(config))
+    check_run_folder(folder, config, resume)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "config.json", plain_settings(config))
     if data is not None:
         check_data(folder, data)
         write_json(folder / DATA, {"digest": data})

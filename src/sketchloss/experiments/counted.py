@@ -1,4 +1,4 @@
-"""What a backbone takes for a picture, counted on a network of its settings without computing."""
+"""What a backbone takes for a picture, counted without computing, and how many pictures a source has, asking no network."""
 
 from dataclasses import dataclass, replace
 from functools import cache
@@ -8,9 +8,16 @@ import torch
 import torch.nn.functional as F
 from torch._subclasses.fake_tensor import unset_fake_temporarily
 
+from sketchloss.data.photos import open_photos
+from sketchloss.data.sources import open_sketches
+from sketchloss.experiments.cells import Cell
+from sketchloss.experiments.tuning.plan import Plan, start_of
 from sketchloss.networks.backbone import Backbone
 from sketchloss.networks.weights import load_backbone
 from sketchloss.training.resources import count_multiply_adds, peak_training_memory, without_contents
+
+#: Published counts of data sets, for a plan made where they are not: pictures and classes.
+PUBLISHED = {"songweig/imagenet_sketch": (50_889, 1_000), "detection-datasets/coco": (118_288, 0)}
 
 
 @dataclass(frozen=True)
@@ -69,3 +76,39 @@ def tuning_memory(network: Network, size: int, head: str, classes: int, batch: i
         return F.cross_entropy(logits.float(), torch.zeros(batch, dtype=torch.long))
 
     return peak_training_memory(lambda: network.build(classes=tuple(map(str, range(classes))), head=head), loss)
+
+
+def network_of_cell(plan: Plan, cell: Cell) -> Network:
+    """Return the network of a cell's arm."""
+    arm = plan.entries()[cell.arm]
+    attention = None if arm.gates == "any" else arm.gates != "none"
+    return Network(start_of(plan, arm, cell.seed), attention, plan.downsample)
+
+
+@cache
+def count_pictures(
+    source: str, per_class: int | None, seed: int, leave_out: tuple[str, ...] = (), *, photos: bool = False
+) -> tuple[int, int, str]:
+    """Return how many pictures and classes a source has, and what was taken from publications, in words.
+
+    Args:
+        source: of sketches, or of photos.
+        per_class: at most so many sketches of a class.
+        seed: of their choice.
+        leave_out: classes that do not count.
+        photos: whether the source is one of photos, which have no classes.
+
+    Raises:
+        ValueError: for data whose size is neither known nor to be found on this disk.
+    """
+    if source in PUBLISHED:
+        count, classes = PUBLISHED[source]
+        if per_class:
+            count = min(count, classes * per_class)
+        return count, classes or 1, f"{source}, {count:,} pictures by publication"
+    if photos:
+        return len(open_photos(source, 64)), 1, ""
+    sketches = open_sketches(source, 64, per_class=per_class, seed=seed)
+    if leave_out:
+        sketches = sketches.select_classes(leave_out, leave_out=True)
+    return len(sketches), len(sketches.classes), ""

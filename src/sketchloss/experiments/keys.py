@@ -1,0 +1,111 @@
+"""What a cell's key is made of: every setting that decides its result, and what tells whether its files have changed."""
+
+import dataclasses
+import functools
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from sketchloss.data.sources import split_sources
+from sketchloss.networks.arms import read_arms
+from sketchloss.networks.backbone import Backbone
+from sketchloss.networks.weights import load_backbone, weights_digest
+from sketchloss.setting_fields import decides_result
+
+#: Settings that name files, of which a key of today says something even where an experiment does not have them.
+_ALWAYS = ("weights", "photo", "extractors", "data", "content", "sets", "triplets", "inception", "base", "clip_model")
+
+
+def decisive(recipe: type, settings: Mapping[str, Any], start: str = "") -> dict[str, Any]:
+    """Return every setting of an experiment that decides its result, defaults included, JSON-ready.
+
+    Args:
+        recipe: its dataclass, whose fields say what they decide (`setting_fields.py`).
+        settings: those that are not its defaults.
+        start: weights of the network that is measured.
+    """
+    items = [item for item in dataclasses.fields(recipe) if decides_result(item)]
+    found = {}
+    for item in items:
+        if item.name in settings:
+            found[item.name] = settings[item.name]
+        elif item.default is not dataclasses.MISSING:
+            found[item.name] = item.default
+        else:
+            assert item.default_factory is not dataclasses.MISSING, f"{recipe.__name__} needs {item.name}"
+            found[item.name] = item.default_factory()
+    if found.get("arm") == ():  # so that cells from before there were further arms are found
+        del found["arm"]
+    for item in items:
+        if "own_layers" in item.metadata and not found[item.name]:
+            of = item.metadata["layers_of"]
+            found[item.name] = item.metadata["own_layers"](network_of(found[of][0] if of else start))
+    return json.loads(json.dumps({**found, "files": _fingerprints(items, found)}, default=str))
+
+
+@functools.cache
+def network_of(weights: str) -> Backbone:
+    """Return the network of weights, to ask for its layers; a VGG where they cannot be loaded, which is said later."""
+    try:
+        return load_backbone(weights, classes=())
+    except (OSError, ValueError):
+        return Backbone(width=0.125)
+
+
+def _fingerprints(items: "list[dataclasses.Field[Any]]", settings: Mapping[str, Any]) -> dict[str, str]:
+    """Return what tells whether the files behind some settings are still those that they were."""
+    found = dict.fromkeys(_ALWAYS, "")
+    for item in items:
+        value = settings.get(item.name) or ()
+        sources = [value] if isinstance(value, str | Path) else value
+        match item.metadata.get("names"):
+            case "weights":
+                found[item.name] = " ".join(_weights_fingerprint(str(source)) for source in sources)
+            case "files":
+                parts = (str(part) for source in sources for part in split_sources(source))
+                found[item.name] = " ".join(map(_files_fingerprint, parts))
+            case _:
+                pass
+    if isinstance(arms := settings.get("arm"), tuple):
+        given = [weights for arm in read_arms(arms).values() for weights in arm.weights]
+        found["arm"] = " ".join(map(_weights_fingerprint, given))
+    return found
+
+
+@functools.cache
+def _weights_fingerprint(name: str) -> str:
+    try:
+        return weights_digest(load_backbone(name, classes=()))
+    except (OSError, ValueError):  # said when they are needed; until then a plan can be made without
+        return ""
+
+
+@functools.cache
+def _files_fingerprint(source: str) -> str:
+    """Return a digest of names, sizes and times of the files that a source lies in; empty if it lies in none."""
+    place = Path(source.rpartition("?")[0] or source).expanduser()
+    kind, colon, rest = str(place).partition(":")
+    if colon and kind.isalnum() and not place.exists():  # fs2k:PATH
+        place = Path(rest).expanduser()
+    files = list(_files_below(place)) if place.is_dir() else [place] if place.is_file() else []
+    digest = hashlib.sha256()
+    for file in files:
+        try:
+            status = file.stat()
+            said = f"{file} {status.st_size} {status.st_mtime_ns}\n"
+        except OSError:  # a broken link; whoever reads it says so
+            said = f"{file}\n"
+        digest.update(said.encode(errors="surrogateescape"))
+    return digest.hexdigest() if files else ""
+
+
+def _files_below(folder: Path, above: frozenset[Path] = frozenset()) -> Iterator[Path]:
+    """Find files as `find_pictures` does: linked folders are entered, hidden files and folders are not."""
+    here = folder.resolve()
+    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name) if here not in above else ():
+        if entry.is_dir() and not entry.name.startswith("."):
+            yield from _files_below(entry, above | {here})
+        elif not entry.name.startswith("."):
+            yield entry

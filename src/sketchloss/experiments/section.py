@@ -1,0 +1,71 @@
+"""One table of an experiment with what is said about it, as a command prints it and a study's report holds it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sketchloss.data.names import short_name
+from sketchloss.experiments.table import CSV_HEADER, Table
+from sketchloss.files import write_atomic, write_json
+from sketchloss.report.tables import write_csv
+
+RESULTS, TABLE, ROWS = "results.json", "table.md", "table.csv"
+#: Files that each experiment leaves in its folder.
+WRITTEN = frozenset({RESULTS, TABLE, ROWS})
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture that belongs to a table."""
+
+    caption: str
+    draw: Callable[[Path], object]
+    """Writes it to a path."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A table, what comes before and after it, and its pictures."""
+
+    table: Table | None
+    """None: words and pictures alone."""
+    source: str = ""
+    """The set of data that it is of, if there are several."""
+    caption: str = ""
+    notes: Sequence[str] = ()
+    """Beside those of the table."""
+    after: str = ""
+    """Markdown below the notes."""
+    figures: Mapping[str, Figure] = field(default_factory=dict)
+    """By the names of their files."""
+
+    def markdown(self) -> str:
+        """Return caption, table, notes and what follows, as Markdown, without the pictures."""
+        table, noted = ("", []) if self.table is None else (self.table.markdown(), self.table.notes())
+        notes = "\n".join(f"- {note}" for note in [*noted, *self.notes])
+        return "\n\n".join(text for text in (self.caption, table, notes, self.after) if text)
+
+
+def write_results(out: Path, results: dict[str, Any], sections: Sequence[Section]) -> None:
+    """Write results, the numbers first: a table or picture that cannot be made costs no measurement. Print the tables.
+
+    Args:
+        out: the folder, which exists.
+        results: values for JSON.
+        sections: made of them.
+
+    Raises:
+        ValueError: for numbers that are not finite.
+    """
+    write_json(out / RESULTS, results)
+    headed = [f"{f'### {short_name(one.source)}' if len(sections) > 1 else ''}\n\n{one.markdown()}" for one in sections]
+    text = "\n\n".join(headed).strip()
+    with write_atomic(out / TABLE) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+    rows = [row for one in sections if one.table for row in one.table.csv_rows(one.source)]
+    write_csv(out / ROWS, CSV_HEADER, rows)
+    figures = {name: figure for one in sections for name, figure in one.figures.items()}
+    for name, figure in figures.items():
+        figure.draw(out / name)
+    print(f"\n{text}\n\nIn {out}: {', '.join(sorted({*WRITTEN, *figures}))}")

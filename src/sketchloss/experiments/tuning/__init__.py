@@ -1,0 +1,1 @@
+"""Tuning the backbone on sketches (Algorithm 1), the arms that are tuned, and which choices matter."""

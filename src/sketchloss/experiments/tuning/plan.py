@@ -1,0 +1,233 @@
+"""Which arms a study compares, over which seeds, and how those are tuned that it tunes: what its experiments share."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from sketchloss.data.names import short_name
+from sketchloss.experiments.tuning.arms import read_tuning
+from sketchloss.networks.arms import Arm, WeightsPerArm, check_counts, read_arms
+from sketchloss.networks.attention import GateInit
+from sketchloss.setting_fields import PLACE
+from sketchloss.training.checks import require_not_negative, require_positive
+
+#: Where the preset `real` looks for its data.
+DATA_VARIABLE = "SKETCHLOSS_DATA"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The settings that all experiments of a study share; base of the settings of each.
+
+    Raises:
+        ValueError: for a setting outside its range, naming it.
+    """
+
+    out: Path = field(metadata=PLACE)
+    """Folder to make, for the report and everything behind it. The same command goes on where it was stopped."""
+    data: str = "doodles"
+    """Sketches that the backbones are tuned on: `doodles`, a folder of class folders, a folder of QuickDraw .ndjson, or
+    a hub data set; several with commas between them."""
+    measured: tuple[str, ...] = ()
+    """Sets of sketches for retrieval and separation; by default `data`."""
+    leave_out: tuple[str, ...] = ()
+    """Classes never tuned on; the features' nearest neighbours among them are measured."""
+    weights: str = "imagenet"
+    """What the paper's four arms start from."""
+    arm: tuple[str, ...] = ()
+    """Further arms, after the paper's: `NAME=WEIGHTS` with given weights, one, or one for each seed with commas between
+    them; or `NAME=finetune:SETTING=VALUE,...`, tuned for each seed as the arm `tuning` is, but for these settings of
+    `sketchloss finetune`, as in `contrast=finetune:contrast=0.1`. With gates if `arm=attention+tuning` is among them.
+    Several values of a setting have spaces between them."""
+    image_size: int = 64
+    """Side of the images in pixels, for tuning, retrieval and separation."""
+    per_class: Annotated[int | None, tyro.conf.DisallowNone] = 14
+    """Use at most this many sketches of a class of each source."""
+    held_out: float = 0.2
+    """Share of each class that is never tuned on: the queries."""
+    downsample: Literal["none", "max"] = "max"
+    """`none`: gates replace their pools, as the paper has it; `max`: gate, then pool."""
+    gate_init: GateInit = "open"
+    """How the gates of attention+tuning start: `open`, near 1, `ajar`, each at 0.88, or `default`, each near 0.5.
+    Those of `attention` start as PyTorch has it."""
+    seeds: int = 3
+    """Repeats of tuning, retrieval, separation and probe; split, starts and order differ together."""
+    generator_seeds: int = 1
+    """Repeats of what takes longest: photo to sketch and prompt to sketch."""
+    seed: int = 0
+    """Of the first repeat; the next is one more."""
+    tuning_preset: Literal["demo", "stable", "paper"] = "demo"
+    """Preset of `sketchloss finetune` for what is not said here."""
+    epochs: int = 3
+    """Passes over the training part, for the tuned arms."""
+    batch_size: int = 32
+    """Images a step of tuning."""
+    lr: Annotated[float | None, tyro.conf.DisallowNone] = None
+    """Learning rate of tuning; by default the preset's."""
+    inception: Annotated[Path | None, tyro.conf.DisallowNone] = None
+    """The FID Inception's weights file, to measure the FID of generated sketches as well."""
+
+    def __post_init__(self) -> None:
+        require_positive(self, ("image_size", "epochs", "batch_size", "seeds", "generator_seeds", "per_class", "lr"))
+        require_not_negative(self, ("seed",))
+        if self.per_class == 1:
+            raise ValueError("per_class is 1: one sketch of a class is held out, so give 2 or more")
+        if not 0 < self.held_out < 1:
+            raise ValueError(f"held_out is {self.held_out}: it must lie between 0 and 1")
+        check_names(self, "measured")
+        check_counts(self.further().values(), self.seeds)
+
+    def check_generators(self) -> None:
+        """Refuse more repeats of the generators than there are tuned weights for.
+
+        Raises:
+            ValueError: saying how many there may be.
+        """
+        if self.generator_seeds > self.seeds:
+            raise ValueError(
+                f"generator_seeds is {self.generator_seeds}: generators need weights tuned with their seed, so give "
+                f"{self.seeds} (seeds) or fewer"
+            )
+
+    def further(self) -> dict[str, Arm]:
+        """Return the arms beside the paper's by their names: of given weights, or tuned in the study, without."""
+        return read_arms(self.arm, tune=read_tuning)
+
+    def entries(self) -> dict[str, Arm]:
+        """Return every arm by its name; those that are tuned in the study have no weights."""
+        paper = WeightsPerArm(photo=self.weights, tuning=(), attention_tuning=(), downsample=self.downsample)
+        return paper.entries() | self.further()
+
+    def measured_sets(self) -> tuple[str, ...]:
+        """Return the sets for retrieval and separation."""
+        return self.measured or (self.data,)
+
+    def all_seeds(self, count: int | None = None) -> range:
+        """Return the seed of each repeat, or of so many."""
+        return range(self.seed, self.seed + (self.seeds if count is None else count))
+
+
+def check_names(plan: object, setting: str) -> None:
+    """Refuse two sets of one name: their rows and files would be called alike.
+
+    Raises:
+        ValueError: naming the setting and the name.
+    """
+    called = [short_name(source) for source in getattr(plan, setting)]
+    if twice := [place for place in called if called.count(place) > 1]:
+        raise ValueError(f"{setting} names two sets called {twice[0]}: rename one's folder, or take one out")
+
+
+def in_data_folder(name: str) -> str:
+    """Return the path of one of the sets that the preset `real` is of."""
+    return f"{os.environ.get(DATA_VARIABLE, 'data')}/{name}"
+
+
+# Of an arm in a study ------------------------------------------------------------------------------------------------
+
+
+def is_tuned(arm: Arm) -> bool:
+    """Tell whether the study tunes it."""
+    return arm.tuning is not None
+
+
+def start_of(plan: Plan, arm: Arm, seed: int | None = None) -> str:
+    """Return the weights that an arm has, or that its tuning starts from."""
+    if arm.tuning is not None:
+        return arm.tuning.get("weights", plan.weights)
+    return arm.weights_of(0 if seed is None else seed - plan.seed)
+
+
+def tuning_cell(arm: str, seed: int) -> str:
+    """Return the name of the cell that tunes an arm."""
+    return f"tuning/{arm}/{seed}"
+
+
+def weights_needed(arm: Arm, seed: int) -> tuple[str, ...]:
+    """Return the names of the cells that make an arm's weights."""
+    return (tuning_cell(arm.name, seed),) if is_tuned(arm) else ()
+
+
+def arm_settings(plan: Plan, arm: Arm, seed: int) -> dict[str, Any]:
+    """Return the settings of `ArmWeights` for one arm, but for the folder of its tuned weights."""
+    given = {} if is_tuned(arm) else arm.settings(start_of(plan, arm, seed))
+    return {"only": (arm.name,), "photo": plan.weights, "downsample": plan.downsample, "seed": seed, **given}
+
+
+def arm_paths(arm: Arm, seed: int, needs: Mapping[str, Path]) -> dict[str, Any]:
+    """Return the settings of `ArmWeights` that name tuned weights."""
+    tuned = arm.settings(str(needs[tuning_cell(arm.name, seed)])) if is_tuned(arm) else {}
+    return {"tuning": (), "attention_tuning": (), **tuned}
+
+
+def whose(plan: Plan, arm: str, seed: int, source: str = "") -> dict[str, Any]:
+    """Return the fields of `Cell` that say whose it is; rows that are no arm come last."""
+    names = [*plan.entries(), arm]
+    return {"arm": arm, "place": names.index(arm), "seed": seed, "source": source}
+
+
+def feature_cache(run: Path) -> Path:
+    """Return the folder that the cells of a study share for features; files in it are named by their contents."""
+    return run.parents[1].parent / "features"
+
+
+# Presets -------------------------------------------------------------------------------------------------------------
+
+#: Classes of Sketchy that QuickDraw does not have, a part of them: no arm has seen any sketch of these.
+NEVER_TUNED_ON = (
+    *("ape", "armor", "beetle", "bell", "blimp", "cabin", "chicken", "deer", "geyser", "hermit_crab", "jack-o-lantern"),
+    *("jellyfish", "lizard", "pistol", "pretzel", "ray", "rocket", "seagull", "seal", "songbird", "starfish", "tank"),
+    *("volcano", "wading_bird", "wheelchair"),
+)
+_REAL = tuple(map(in_data_folder, ("quickdraw", "sketchy", "pacs_sketch")))
+#: What each preset of a study changes of the defaults above.
+PRESETS: dict[str, dict[str, Any]] = {
+    "demo": {},
+    # Real drawings, at what two cores can do in an afternoon.
+    "real": {
+        "data": ",".join(_REAL),
+        "measured": _REAL[:2],  # 16 sketches of each of PACS's seven classes would say nothing
+        "leave_out": NEVER_TUNED_ON,
+        "per_class": 16,
+        "held_out": 0.1,
+        "seeds": 3,
+        "generator_seeds": 3,
+        "tuning_preset": "stable",
+        "epochs": 6,
+        "batch_size": 64,
+        "lr": 1.2e-4,
+    },
+    # The paper's data, sizes and seeds, at what one A100 can do in a weekend, even if it is half as fast as a plan
+    # assumes: gates before their pools, which takes a twelfth of the arithmetic, and generators trained less.
+    "weekend": {
+        "data": "songweig/imagenet_sketch",
+        "weights": "imagenet",
+        "image_size": 224,
+        "per_class": None,
+        "held_out": 0.1,
+        "seeds": 5,
+        "generator_seeds": 5,
+        "tuning_preset": "stable",
+        "epochs": 25,
+        "batch_size": 64,
+        "lr": 1.2e-4,
+    },
+    # The paper's protocol as printed, with our reading of its gaps.
+    "paper": {
+        "data": "songweig/imagenet_sketch",
+        "weights": "imagenet",
+        "image_size": 224,
+        "per_class": None,
+        "held_out": 0.1,
+        "downsample": "none",
+        "gate_init": "default",
+        "seeds": 5,
+        "generator_seeds": 5,
+        "tuning_preset": "paper",
+        "epochs": 25,
+    },
+}
