@@ -2,7 +2,6 @@
 
 import pytest
 from scipy.stats import ttest_rel
-
 from sketchloss.report.arm_table import Measure, arm_table, compare_rows, keep_comparisons, kept_comparisons
 
 BASE = {0: 0.50, 1: 0.52, 2: 0.49, 3: 0.51, 4: 0.50}

@@ -11,6 +11,8 @@ import pytest
 import torch
 from PIL import Image
 from scipy import stats
+from sketchloss.report.arm_table import keep_comparisons
+from sketchloss.report.separation_table import PAPER, SHOWN, mark, measures, separation_report
 
 from sketchloss import ARMS, Backbone, cli, load_backbone, save_backbone
 from sketchloss.data.sources import open_sketches
@@ -26,8 +28,6 @@ from sketchloss.recipes.class_separation import (
     what_varies,
 )
 from sketchloss.recipes.retrieval import Retrieval, retrieval
-from sketchloss.report.arm_table import keep_comparisons
-from sketchloss.report.separation_table import PAPER, SHOWN, mark, measures, separation_report
 
 SIZE, PER_CLASS, SEEDS = 32, 4, 3
 

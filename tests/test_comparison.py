@@ -8,6 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
+from sketchloss.recipes.study.reporting import _in_short
 
 from sketchloss.comparison import (
     FEWEST_SEEDS,
@@ -19,7 +20,6 @@ from sketchloss.comparison import (
     format_signed,
     one_trial,
 )
-from sketchloss.recipes.study.reporting import _in_short
 
 BASE = {0: 0.50, 1: 0.52, 2: 0.49, 3: 0.51, 4: 0.50}
 BETTER = {0: 0.60, 1: 0.63, 2: 0.59, 3: 0.60, 4: 0.61}

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sketchloss.recipes.study import Study
+from sketchloss.recipes.study.whole import _open_folder
 
 from child_process import PIPE, started
 from sketchloss.cli import main
 from sketchloss.data.doodles import doodle
 from sketchloss.gallery import Gallery
-from sketchloss.recipes.study import Study
-from sketchloss.recipes.study.whole import _open_folder
 from sketchloss.training.held_folder import hold_run_folder
 
 HOLD = (

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 from scipy.stats import ttest_rel
+from sketchloss.report.lora_table import CSV_HEADER, PAPER, lora_report, lora_rows
 
 from sketchloss import load_backbone
 from sketchloss.cli import main
@@ -23,7 +24,6 @@ from sketchloss.lora.settings import open_prompted
 from sketchloss.models.judge import load_judge
 from sketchloss.recipes import lora_table as module
 from sketchloss.recipes.lora_table import BASE_ROW, TRUE_ROW, LoraTable, lora_table
-from sketchloss.report.lora_table import CSV_HEADER, PAPER, lora_report, lora_rows
 
 pytestmark = pytest.mark.usefixtures("fresh_accelerate")
 

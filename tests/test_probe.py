@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from sketchloss.report.probe_table import CSV_HEADER, probe_report
 
 from sketchloss import Backbone, SketchLoss, cli, load_backbone, save_backbone
 from sketchloss.data.stroke_drawings import open_drawings
@@ -17,7 +18,6 @@ from sketchloss.probing import make_trials, probe_distance
 from sketchloss.probing.measures import in_plain
 from sketchloss.recipes.probe import MADE, PER_CLASS, PRESETS, Probe, probe, split_in_halves
 from sketchloss.report.probe_figure import draw_probe
-from sketchloss.report.probe_table import CSV_HEADER, probe_report
 from sketchloss.tap_distance import METRICS
 
 SMALL = {"drawings": 8, "image_size": 32, "levels": (0.2, 0.6), "taps": ("relu2_2", "relu3_3"), "triplet_size": 32}

@@ -3,9 +3,6 @@
 import copy
 
 import pytest
-
-from sketchloss.data.ignorable import CHANGES
-from sketchloss.data.stroke_edits import EDITS
 from sketchloss.report.probe_table import (
     CSV_HEADER,
     PUBLISHED,
@@ -15,6 +12,9 @@ from sketchloss.report.probe_table import (
     probe_report,
     probe_rows,
 )
+
+from sketchloss.data.ignorable import CHANGES
+from sketchloss.data.stroke_edits import EDITS
 
 TAPS = ("relu1_2", "relu2_2", "relu3_3")
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 from scipy.stats import t
+from sketchloss.report.retrieval_table import MEASURES, retrieval_report
 
 from sketchloss import Backbone, save_backbone, separation
 from sketchloss.cli import main
@@ -19,7 +20,6 @@ from sketchloss.data.sources import open_sketches
 from sketchloss.models.embedder import load_embedder
 from sketchloss.recipes import retrieval as recipe
 from sketchloss.recipes.retrieval import Retrieval, retrieval
-from sketchloss.report.retrieval_table import MEASURES, retrieval_report
 from sketchloss.training.guards import TrainingStopped
 
 ARMS = ["attention+tuning", "tuning", "attention", "original"]

@@ -15,11 +15,6 @@ from typing import Any
 
 import pytest
 import torch
-
-from child_process import PIPE, Child, finished, started
-from sketchloss import ARMS, cli
-from sketchloss.comparison import FEWEST_SEEDS
-from sketchloss.recipes.lora_table import PRESETS as LORA_PRESETS
 from sketchloss.recipes.study import Study, command, estimate, plan, running, study
 from sketchloss.recipes.study.cells import LOG, RESULT, CellStore
 from sketchloss.recipes.study.device_speed import speed_of
@@ -29,6 +24,11 @@ from sketchloss.recipes.study.plan import plan_cells
 from sketchloss.recipes.study.running import CELLS, find_workplace, format_seconds
 from sketchloss.recipes.study.settings import PARTS, PRESETS
 from sketchloss.report.lora_table import PLAIN
+
+from child_process import PIPE, Child, finished, started
+from sketchloss import ARMS, cli
+from sketchloss.comparison import FEWEST_SEEDS
+from sketchloss.recipes.lora_table import PRESETS as LORA_PRESETS
 
 pytestmark = pytest.mark.usefixtures("fresh_accelerate")
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 from filelock import FileLock
+from sketchloss.recipes.study.cells import FAILURE, LOG, RESULT, Cell, CellStore, last_line
 
 from child_process import started
-from sketchloss.recipes.study.cells import FAILURE, LOG, RESULT, Cell, CellStore, last_line
 
 
 def _cell(name: str, log, *, needs=(), fails=False, value=1, **settings) -> Cell:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from sketchloss.report.style_table import CSV_HEADER, PAPER, style_report, style_rows
 
 from sketchloss import ARMS, Backbone, load_backbone, save_backbone
 from sketchloss.cli import main
@@ -18,7 +19,6 @@ from sketchloss.distances import frechet_distance
 from sketchloss.images import open_picture, to_tensor
 from sketchloss.models.stylizer import load_stylizer
 from sketchloss.recipes.style_table import PRESETS, StyleTable, style_table
-from sketchloss.report.style_table import CSV_HEADER, PAPER, style_report, style_rows
 from sketchloss.ssim import ssim
 from sketchloss.statistics import spread
 

@@ -62,7 +62,8 @@ COMMANDS = (
     Command("tricks", "which tricks fool distances, blank paper first", "sketchloss.recipes.tricks", "tricks", "eval"),
     Command(
         *("study", "every table and figure, in a report"),
-        *("sketchloss.recipes.study", "command", "eval,diffusion", "sketchloss.recipes.study.settings", "Study"),
+        *("sketchloss.experiments.study", "command", "eval,diffusion"),
+        *("sketchloss.experiments.study.settings", "Study"),
     ),
     Command(
         *("style train", "train a network that turns photos into sketches"),

@@ -1,1 +1,1 @@
-"""The paper's experiments, each a folder with its settings, what it computes, its tables and figures; and their study."""
+"""The paper's experiments, each a folder: settings, computation, tables, figures; and a study of all."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from filelock import FileLock, Timeout
 
@@ -23,6 +23,8 @@ from sketchloss.files import read_json, write_json
 #: Raise when what a cell computes from the same settings changes.
 FORMAT = 2
 RESULT, FAILURE, LOG, RUN = "result.json", "failed.json", "log.txt", "run"
+#: What a cell has computed, as JSON has it.
+Result: TypeAlias = dict[str, Any]
 State = Literal["done", "failed", "waiting", "ready"]
 #: Computes a cell: its run folder, and those of what it needs by name, to a JSON-ready result.
 Compute = Callable[[Path, Mapping[str, Path]], dict[str, Any]]
@@ -35,7 +37,7 @@ class Cell:
     name: str
     """Unique, with slashes: `retrieval/doodles/tuning/0`."""
     part: str
-    """Which part of the study it belongs to."""
+    """The experiment that it belongs to."""
     compute: Compute
     settings: Mapping[str, Any]
     """JSON-ready; all that decides the result, but for `needs`."""
@@ -158,6 +160,32 @@ class CellStore:
                 return True
         except Timeout:
             return False
+
+
+def done(store: CellStore, part: str, **fields: Any) -> list[tuple[Cell, Result]]:
+    """Return the cells of an experiment that are done, with their results, in the order of arms and then of seeds.
+
+    Args:
+        store: the cells.
+        part: the experiment.
+        fields: of the cells that are wanted.
+    """
+    found = [cell for cell in store if cell.part == part and all(getattr(cell, k) == v for k, v in fields.items())]
+    found.sort(key=lambda cell: (cell.place, cell.seed))
+    return [(cell, store.result(cell.name)) for cell in found if store.state(cell.name) == "done"]
+
+
+def least_count(store: CellStore, part: str, count: str, **fields: Any) -> int | None:
+    """Return of how many sketches an experiment's shares are, the least of its cells; None if a cell does not say.
+
+    Args:
+        store: the cells.
+        part: the experiment.
+        count: key of the number in a cell's result.
+        fields: of the cells that are wanted.
+    """
+    counts = [result.get(count, 0) for _, result in done(store, part, **fields)]  # older cells do not say
+    return min(counts, default=0) or None
 
 
 def last_line(file: Path) -> str:

@@ -1,4 +1,4 @@
-"""What a backbone takes for a picture, counted without computing, and how many pictures a source has, asking no network."""
+"""What a backbone takes for a picture, and how many pictures a source has: counted, without computing or fetching."""
 
 from dataclasses import dataclass, replace
 from functools import cache

@@ -61,7 +61,7 @@ def _as_the_paper(_: Any) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Experiment:
-    """An experiment as a study sees it. A `plan` below is the study's settings, which have those of every experiment."""
+    """An experiment as a study sees it. A plan is the settings of the study, with those of every experiment in it."""
 
     name: str
     """One word, for `--only`, the cells and the files."""

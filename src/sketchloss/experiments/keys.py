@@ -1,4 +1,4 @@
-"""What a cell's key is made of: every setting that decides its result, and what tells whether its files have changed."""
+"""What a cell's key is made of: every setting that decides its result, and what tells whether files have changed."""
 
 import dataclasses
 import functools
@@ -15,7 +15,18 @@ from sketchloss.networks.weights import load_backbone, weights_digest
 from sketchloss.setting_fields import decides_result
 
 #: Settings that name files, of which a key of today says something even where an experiment does not have them.
-_ALWAYS = ("weights", "photo", "extractors", "data", "content", "sets", "triplets", "inception", "base", "clip_model")
+_ALWAYS: tuple[str, ...] = (
+    "weights",
+    "photo",
+    "extractors",
+    "data",
+    "content",
+    "sets",
+    "triplets",
+    "inception",
+    "base",
+    "clip_model",
+)
 
 
 def decisive(recipe: type, settings: Mapping[str, Any], start: str = "") -> dict[str, Any]:
@@ -56,7 +67,7 @@ def network_of(weights: str) -> Backbone:
 
 def _fingerprints(items: "list[dataclasses.Field[Any]]", settings: Mapping[str, Any]) -> dict[str, str]:
     """Return what tells whether the files behind some settings are still those that they were."""
-    found = dict.fromkeys(_ALWAYS, "")
+    found: dict[str, str] = dict.fromkeys(_ALWAYS, "")
     for item in items:
         value = settings.get(item.name) or ()
         sources = [value] if isinstance(value, str | Path) else value

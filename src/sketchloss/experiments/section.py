@@ -1,7 +1,7 @@
 """One table of an experiment with what is said about it, as a command prints it and a study's report holds it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,10 @@ class Section:
     """Markdown below the notes."""
     figures: Mapping[str, Figure] = field(default_factory=dict)
     """By the names of their files."""
+
+    def with_figures(self, figures: Mapping[str, Figure]) -> "Section":
+        """Return it with more pictures."""
+        return replace(self, figures={**self.figures, **figures})
 
     def markdown(self) -> str:
         """Return caption, table, notes and what follows, as Markdown, without the pictures."""

@@ -55,9 +55,7 @@ class Measure:
     paper_digits: int | None = None
     """After the point, of the paper's numbers; None: as of ours."""
 
-    def write(
-        self, value: Spread, bounds: tuple[float, float] | None = None, *, digits: int | None = None
-    ) -> str:
+    def write(self, value: Spread, bounds: tuple[float, float] | None = None, *, digits: int | None = None) -> str:
         """Return a value as its cell has it, without marks: "74.9 ± 0.3", "0.61 [0.58, 0.64]", "0.132"."""
         if digits is None:
             digits = self.digits
@@ -146,8 +144,8 @@ class Table:
                 "published FIDs."
             )
         if any(row in measure.paper for row in self.values for measure in columns):
-            data = "of the same data and size." if self.same_data else "of other data and sizes: not comparable with ours."
-            said.append(f"Rows in italics: the paper's numbers (Seo 2025), {data}")
+            data = "of the same data" if self.same_data else "of other data and sizes, so not comparable with ours"
+            said.append(f"Rows in italics: the paper's numbers (Seo 2025), {data}.")
         return [text for text in said if text]
 
     def as_json(self) -> dict[str, Any]:
@@ -213,9 +211,7 @@ class Table:
         unit = " (%)" if measure.percent else ""
         return f"{measure.heading}{unit} {arrow}{f' {SMALL}' if measure.small_sample else ''}"
 
-    def _cell(
-        self, measure: Measure, row: str, compared: Comparison | None, best: Mapping[str, Sequence[str]]
-    ) -> str:
+    def _cell(self, measure: Measure, row: str, compared: Comparison | None, best: Mapping[str, Sequence[str]]) -> str:
         values = self.values[row].get(measure.name)
         if not values:
             return "-"

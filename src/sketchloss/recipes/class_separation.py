@@ -12,6 +12,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -25,6 +26,8 @@ from sketchloss.data.loading import HeldSketches, hold_if_small
 from sketchloss.data.names import short_name
 from sketchloss.data.sources import Sketches, open_sketches
 from sketchloss.embedding_map import choose_sample, map_to_plane
+from sketchloss.experiments.section import WRITTEN, Figure, write_results
+from sketchloss.experiments.separation.table import QUANTITIES, section, table_of
 from sketchloss.features import Precision, cached_features, pixels_digest
 from sketchloss.files import claim_folder, read_json
 from sketchloss.models.embedder import Embedder, load_embedder
@@ -32,28 +35,16 @@ from sketchloss.networks.arms import ArmWeights
 from sketchloss.networks.backbone import Backbone
 from sketchloss.networks.weights import weights_digest
 from sketchloss.ranking import top_k_accuracy
-from sketchloss.report.arm_table import keep_comparisons
-from sketchloss.report.results import WRITTEN, write_results
 from sketchloss.report.separation_figures import (
-    RatioBar,
     Sample,
     draw_distances,
     draw_map,
     draw_ratios,
-)
-from sketchloss.report.separation_table import (
-    CSV_HEADER,
-    PAPER,
-    QUANTITIES,
-    mark,
-    measures,
-    paper_ratio,
-    separation_report,
-    separation_rows,
+    ratio_bars,
 )
 from sketchloss.separation import DistanceHistogram, Separation, distance_histogram, separation
 from sketchloss.setting_fields import FILES, NEEDED, PLACE
-from sketchloss.statistics import Spread, format_spread, spread
+from sketchloss.statistics import format_spread, spread
 from sketchloss.training.held_folder import hold_run_folder
 from sketchloss.training.run import check_data
 
@@ -192,8 +183,9 @@ def _class_separation(config: ClassSeparation) -> dict[str, Any]:
 
     # Report ----------------------------------------------------------------------------------------------------------
     results = _results(config, sketches, layers, found)
-    figures = _pictures(config, sketches.classes, results, found, sample)
-    write_results(config.out, results, separation_report, CSV_HEADER, separation_rows, figures)
+    results["table"] = table_of([results]).as_json()
+    figures = _figures(config, sketches.classes, results, found, sample)
+    write_results(config.out, results, [section([results]).with_figures(figures)])
     return results
 
 
@@ -368,11 +360,6 @@ def _results(
     config: ClassSeparation, sketches: Sketches, layers: Mapping[str, str], found: Mapping[str, Measured]
 ) -> dict[str, Any]:
     first = next(iter(found.values()))
-    values = {
-        arm: {name: dict(enumerate(one.values(name), start=config.seed)) for name in QUANTITIES}
-        for arm, one in found.items()
-    }
-    compared = keep_comparisons(measures(first.result.n), values)
     return {
         "format": f"sketchloss {KIND}",
         "data": config.data,
@@ -389,17 +376,14 @@ def _results(
         "embedding": _in_words(config.heads) if config.heads else f"{_each(layers)}, averaged over positions",
         "in_histogram": first.histogram.rows,
         "arms": {
-            arm: {"layer": layers[arm], **_results_of_arm(config, sketches.classes, arm, one, compared[arm])}
+            arm: {"layer": layers[arm], **_results_of_arm(config, sketches.classes, arm, one)}
             for arm, one in found.items()
         },
         "left_out": [arm for arm in config.entries() if arm not in found and not config.only],
-        "paper": PAPER,
     }  # fmt: skip
 
 
-def _results_of_arm(
-    config: ClassSeparation, classes: Sequence[str], arm: str, measured: Measured, compared: Mapping[str, Any]
-) -> dict[str, Any]:
+def _results_of_arm(config: ClassSeparation, classes: Sequence[str], arm: str, measured: Measured) -> dict[str, Any]:
     return {
         "weights": list(dict.fromkeys(config.weights_of(arm, run) for run in range(len(measured.runs)))),
         "varies": measured.varies or None,
@@ -407,8 +391,6 @@ def _results_of_arm(
             {"seed": config.seed + run, **{name: _finite(value) for name, value in quantities.items()}}
             for run, quantities in enumerate(measured.runs)
         ],
-        "spread": {name: asdict(spread(values)) if (values := measured.values(name)) else None for name in QUANTITIES},
-        "against_tuning": compared,
         # Of the first repeat.
         "hardest": [
             {"first": classes[pair.first], "second": classes[pair.second], "cosine": pair.cosine}
@@ -444,37 +426,41 @@ def _in_short(measured: Measured) -> str:
     return f"ratio {format_spread(spread(values))}{repeats}" if values else "no ratio, its features have collapsed"
 
 
-def _pictures(
+def _figures(
     config: ClassSeparation,
     classes: Sequence[str],
     results: dict[str, Any],
     found: Mapping[str, Measured],
     sample: Sample,
-) -> dict[str, Callable[[Path], object]]:
-    name, measured = short_name(config.data), results["measured"]
-    layer = (
-        "trained embedding"
-        if config.heads
-        else ", ".join(dict.fromkeys(one["layer"] for one in results["arms"].values()))
+) -> dict[str, Figure]:
+    layer = "trained embedding"
+    if config.heads is None:
+        layer = ", ".join(dict.fromkeys(one["layer"] for one in results["arms"].values()))
+    measured, rows = results["measured"], results["in_histogram"]
+    what = (
+        f"{short_name(config.data)}: {measured:,} sketches of {results['classes']} classes, {config.image_size} "
+        f"pixels, {layer}"
     )
-    what = f"{name}: {measured:,} sketches of {results['classes']} classes, {config.image_size} pixels, {layer}"
-    bars = [
-        RatioBar(arm, Spread(**values), mark("ratio", of_arm), paper_ratio(arm))
-        for arm, of_arm in results["arms"].items()
-        if (values := of_arm["spread"]["ratio"])
-    ]
-    rows, seed = results["in_histogram"], ", first seed" if config.seeds > 1 else ""
+    seed = ", first seed" if config.seeds > 1 else ""
     pairs = "all pairs" if rows == measured else f"pairs of a random sample of {rows:,}"
+    shown = "all" if len(sample.rows) == measured else f"{len(sample.rows):,}"
+    titles = {
+        "ratio.png": f"Class separation\n{what}",
+        "distances.png": f"Distances of pairs ({pairs}{seed})\n{what}",
+        "map.png": f"Maps of the embedding (t-SNE of {shown}{seed})\n{what}",
+    }
+    bars = ratio_bars(table_of([results]))
     histograms = {arm: one.histogram for arm, one in found.items()}
     positions = {arm: one.positions for arm, one in found.items()}
-    shown = "all" if len(sample.rows) == measured else f"{len(sample.rows):,}"
-    titles = (
-        f"Class separation\n{what}",
-        f"Distances of pairs ({pairs}{seed})\n{what}",
-        f"Maps of the embedding (t-SNE of {shown}{seed})\n{what}",
-    )
-    return {
-        "ratio.png": lambda path: draw_ratios(bars, path, title=titles[0]),
-        "distances.png": lambda path: draw_distances(histograms, path, title=titles[1]),
-        "map.png": lambda path: draw_map(positions, sample, classes, path, title=titles[2]),
+    drawn: dict[str, Callable[[Path, str], object]] = {
+        "ratio.png": lambda path, title: draw_ratios(bars, path, title=title),
+        "distances.png": lambda path, title: draw_distances(histograms, path, title=title),
+        "map.png": lambda path, title: draw_map(positions, sample, classes, path, title=title),
     }
+    return {
+        name: Figure(title.replace("\n", ", "), partial(_draw, drawn[name], title)) for name, title in titles.items()
+    }
+
+
+def _draw(draw: Callable[[Path, str], object], title: str, path: Path) -> None:
+    draw(path, title)

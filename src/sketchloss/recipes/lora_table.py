@@ -32,6 +32,8 @@ from sketchloss.data.loading import hold_if_small, load_batches, to_unit_range
 from sketchloss.data.prompts import readable
 from sketchloss.diffusion.pipeline import load_text_to_image
 from sketchloss.distances import distribution_distance
+from sketchloss.experiments.prompts.table import BASE_ROW, PLAIN, TRUE_ROW, section
+from sketchloss.experiments.section import Figure, write_results
 from sketchloss.extractors import embed_images, open_extractors, shared_layer
 from sketchloss.features import pixels_digest
 from sketchloss.files import read_json, write_tensors
@@ -46,8 +48,6 @@ from sketchloss.networks.arms import ArmWeights
 from sketchloss.recipes.latent_diffusion import PRESETS as LORA_PRESETS
 from sketchloss.recipes.latent_diffusion import RESULT, LatentDiffusion, latent_diffusion
 from sketchloss.report.grid import draw_grid
-from sketchloss.report.lora_table import CSV_HEADER, PLAIN, lora_report, lora_rows
-from sketchloss.report.results import write_results
 from sketchloss.setting_fields import FILES, MEASURED, NEEDED, PLACE, WEIGHTS, own_layers
 from sketchloss.training.accelerator import DTYPES, new_accelerator
 from sketchloss.training.held_folder import hold_run_folder
@@ -56,7 +56,6 @@ from sketchloss.training.train_judge import train_judge
 
 BATCH = 16
 Drawings: TypeAlias = UInt8[Tensor, "n 3 s s"]
-BASE_ROW, TRUE_ROW = "base without LoRA", "other true drawings"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,8 +246,11 @@ def _lora_table(config: LoraTable) -> dict[str, Any]:
         "rows": rows,
     }  # fmt: skip
     shown = {**({} if base is None else {"base": base}), **{arm: of_seeds[0] for arm, of_seeds in drawn.items()}}
-    figures = {"figure.png": lambda path: save_picture(_figure(config, opened, true_ones=held, drawn=shown), path)}
-    write_results(config.out, results, lora_report, CSV_HEADER, lora_rows, figures)
+    figure = Figure(
+        "What the base and the LoRA of each arm draw, from the same noise",
+        lambda path: save_picture(_figure(config, opened, true_ones=held, drawn=shown), path),
+    )
+    write_results(config.out, results, [section([results]).with_figures({"figure.png": figure})])
     return results
 
 

@@ -24,6 +24,8 @@ from torch import Tensor
 
 from sketchloss.data.left_out import say_left_out
 from sketchloss.data.stroke_drawings import open_drawings, split_in_halves
+from sketchloss.experiments.probe.table import is_published, sections
+from sketchloss.experiments.section import WRITTEN, Figure, write_results
 from sketchloss.files import claim_folder
 from sketchloss.images import LARGEST_SIDE, fit_square, save_picture, to_tensor
 from sketchloss.networks.arms import PROPOSED, ArmWeights
@@ -44,8 +46,6 @@ from sketchloss.probing.tap_choice import MOST_TAPS, choose_taps
 from sketchloss.probing.trials import LEVELS, RIVALS, SMALLEST, Trials, check_levels, make_trials
 from sketchloss.report.probe_figure import draw_probe
 from sketchloss.report.probe_sheet import draw_trials
-from sketchloss.report.probe_table import CSV_HEADER, is_published, probe_report, probe_rows
-from sketchloss.report.results import WRITTEN, write_results
 from sketchloss.setting_fields import FILES, PLACE, WEIGHTS, own_layers
 from sketchloss.tap_distance import METRICS, Metric
 from sketchloss.training.held_folder import hold_run_folder
@@ -195,10 +195,11 @@ def _probe(config: Probe) -> dict[str, Any]:
 
     # Report ----------------------------------------------------------------------------------------------------------
     figures = {
-        "figure.png": lambda path: draw_probe(results, path),
-        "trials.png": lambda path: save_picture(draw_trials(halves[1]), path),
+        "figure.png": Figure("How distances behave, by the depth of the tap", lambda path: draw_probe(results, path)),
+        "trials.png": Figure("What the distances were asked", lambda path: save_picture(draw_trials(halves[1]), path)),
     }
-    write_results(config.out, results, probe_report, CSV_HEADER, probe_rows, figures)
+    first, *others = sections(results)
+    write_results(config.out, results, [first.with_figures(figures), *others])
     return results
 
 

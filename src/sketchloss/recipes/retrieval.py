@@ -10,7 +10,7 @@ A backbone's features do not change while a head is trained, so they are compute
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -30,6 +30,8 @@ from tqdm import tqdm
 from sketchloss.data.left_out import say_left_out
 from sketchloss.data.loading import HeldSketches, hold_if_small
 from sketchloss.data.sources import Sketches, open_sketches
+from sketchloss.experiments.retrieval.table import RANKS, section
+from sketchloss.experiments.section import Figure, write_results
 from sketchloss.features import Precision, cached_features, pixels_digest
 from sketchloss.files import read_json, write_json
 from sketchloss.images import save_picture
@@ -38,20 +40,8 @@ from sketchloss.models.embedder import Embedder, EmbedderConfig, load_embedder, 
 from sketchloss.networks.arms import ArmWeights
 from sketchloss.networks.weights import weights_digest
 from sketchloss.ranking import nearest, top_k_accuracy
-from sketchloss.report.arm_table import keep_comparisons
 from sketchloss.report.contact_sheet import Tile, draw_contact_sheet
-from sketchloss.report.results import write_results
-from sketchloss.report.retrieval_table import (
-    CSV_HEADER,
-    MEASURES,
-    PAPER,
-    RANKS,
-    measures,
-    retrieval_report,
-    retrieval_rows,
-)
 from sketchloss.setting_fields import FILES, PLACE, own_layers
-from sketchloss.statistics import spread
 from sketchloss.training.checks import require_positive
 from sketchloss.training.guards import TrainingStopped, require_finite
 from sketchloss.training.held_folder import hold_run_folder
@@ -242,8 +232,14 @@ def _retrieval(config: Retrieval, layers: Mapping[str, str]) -> dict[str, Any]:
     results = _results(config, sketches, (gallery, queries), layers, runs)
     assert shown is not None
     embeddings = shown
-    figures = {"nearest.png": lambda path: save_picture(_picture(config, sketches, embeddings, *parts[0]), path)}
-    write_results(config.out, results, retrieval_report, CSV_HEADER, retrieval_rows, figures)
+    made = section([results])
+    assert made.table is not None
+    results["table"] = made.table.as_json()
+    figure = Figure(
+        f"Held-out sketches and their five nearest: {config.arms()[0]}",
+        lambda path: save_picture(_picture(config, sketches, embeddings, *parts[0]), path),
+    )
+    write_results(config.out, results, [made.with_figures({"nearest.png": figure})])
     return results
 
 
@@ -409,8 +405,6 @@ def _results(
 ) -> dict[str, Any]:
     gallery, queries = parts
     known = config.entries()
-    values = {arm: {name: {run["seed"]: run[name] for run in runs} for name in MEASURES} for arm, runs in arms.items()}
-    compared = keep_comparisons(measures(queries), values)
     return {
         "format": "sketchloss retrieval",
         "data": config.data,
@@ -425,13 +419,10 @@ def _results(
                 "weights": list(dict.fromkeys(run["weights"] for run in runs)),
                 "gates": known[arm].gates,
                 "layer": layers[arm],
-                "spread": {name: asdict(spread([run[name] for run in runs])) for name in MEASURES},
-                "against_tuning": compared[arm],
                 "runs": runs,
             }
             for arm, runs in arms.items()
         },
-        "paper": PAPER,
     }
 
 

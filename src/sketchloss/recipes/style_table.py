@@ -29,6 +29,8 @@ from sketchloss.data.pairs import Pairs, open_pairs
 from sketchloss.data.photos import open_photos
 from sketchloss.data.pictures import Pictures
 from sketchloss.distances import distribution_distance
+from sketchloss.experiments.section import Figure, write_results
+from sketchloss.experiments.style.table import GREY_PHOTO, OTHER_SKETCHES, sections
 from sketchloss.extractors import Extractor, embed_images, open_extractors, shared_layer
 from sketchloss.files import read_json
 from sketchloss.images import save_picture, to_picture
@@ -38,8 +40,6 @@ from sketchloss.networks.arms import ArmWeights
 from sketchloss.recipes.style_transfer import PRESETS as STYLE_PRESETS
 from sketchloss.recipes.style_transfer import RESULT, StyleSettings, StyleTransfer, open_loss, style_transfer
 from sketchloss.report.grid import draw_grid
-from sketchloss.report.results import write_results
-from sketchloss.report.style_table import CSV_HEADER, style_report, style_rows
 from sketchloss.setting_fields import FILES, MEASURED, PLACE, WEIGHTS, own_layers
 from sketchloss.ssim import ssim
 from sketchloss.statistics import spread
@@ -186,7 +186,7 @@ def _style_table(config: StyleTable) -> dict[str, Any]:
             for arm in config.arms()
         }
         grey = photos.mean(1, keepdim=True).expand(-1, 3, -1, -1)
-        candidates = {**drawn, "grey photo": grey, "other true sketches": others}
+        candidates = {**drawn, GREY_PHOTO: grey, OTHER_SKETCHES: others}
         known = [embed_images(extractor, true[compared].split(BATCH)) for extractor in extractors]
         rows: dict[str, Any] = {}
         for name, pictures in candidates.items():
@@ -216,8 +216,12 @@ def _style_table(config: StyleTable) -> dict[str, Any]:
     columns = ("photo", "true sketch", *config.arms())
     rows_of_pictures = [[to_picture(image) for image in row] for row in examples]
     grid = {"side": max(128, config.image_size), "column_names": columns}
-    figures = {"figure.png": lambda path: save_picture(draw_grid(rows_of_pictures, **grid), path)}
-    write_results(config.out, results, style_report, CSV_HEADER, style_rows, figures)
+    figure = Figure(
+        "Photos, true sketches, and what the networks draw",
+        lambda path: save_picture(draw_grid(rows_of_pictures, **grid), path),
+    )
+    *others_made, last = sections([results])
+    write_results(config.out, results, [*others_made, last.with_figures({"figure.png": figure})])
     return results
 
 

@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sketchloss.data.names import short_name
+from sketchloss.experiments.probe.table import PEOPLE, groups
 from sketchloss.files import write_atomic
-from sketchloss.report.probe_table import PEOPLE, groups
 
 # Told apart by the colour-blind as well (Okabe & Ito 2008; the last two of Tol 2021).
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255", "#999933")

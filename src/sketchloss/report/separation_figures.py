@@ -14,10 +14,11 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import PercentFormatter
 
 from sketchloss.embedding_map import Sample
+from sketchloss.experiments.table import Table
 from sketchloss.files import write_atomic
 from sketchloss.networks.arms import REFERENCE
 from sketchloss.separation import DistanceHistogram
-from sketchloss.statistics import Spread, format_spread
+from sketchloss.statistics import Spread, format_spread, spread
 
 # Told apart by the colour-blind as well (Okabe & Ito 2008), and by their lightness when printed in grey.
 OURS = "#0072B2"
@@ -40,6 +41,18 @@ class RatioBar:
     """* or †: better or worse than the arm `tuning` (`sketchloss.comparison`)."""
     paper: float | None = None
     """The paper's ratio."""
+
+
+def ratio_bars(table: Table) -> list[RatioBar]:
+    """Return what Figure 4 shows of each arm of Table 4 that has a ratio."""
+    compared = table.compare()
+    measure = next(one for one in table.measures if one.name == "ratio")
+    bars = []
+    for arm, of_arm in table.values.items():
+        if found := of_arm.get("ratio"):
+            one, (published, _) = compared.get((arm, "ratio")), measure.paper.get(arm, (None, None))
+            bars.append(RatioBar(arm, spread(list(found.values())), one.mark() if one else "", published))
+    return bars
 
 
 def draw_ratios(bars: Sequence[RatioBar], path: str | Path, *, title: str) -> None:

@@ -6,11 +6,12 @@
     sketchloss study --preset paper --out runs/paper --dry-run     what the paper's protocol takes
     accelerate launch --num_processes 8 -m sketchloss study --preset paper --out runs/paper
 
-A study is made of cells (`cells.py`), one for each arm, seed, part and set, each a run of one recipe. What is done is
-kept: the same command goes on where it was stopped, and with a changed setting does only what depends on it.
+A study is made of cells (`experiments/cells.py`), one for each arm, seed, experiment and set. What is done is kept: the
+same command goes on where it was stopped, and with a changed setting does only what depends on it.
 
-`settings.py` says what a study is of, `plan.py` which cells that makes, `whole.py` and `running.py` do them,
-`merging.py` puts their numbers together, `reporting.py` and `figures.py` make the report.
+`experiments.py` lists what is compared, `settings.py` puts their settings together, `plan.py` their cells; `whole.py`
+and `running.py` do them, `report.py` puts their tables into one text. `estimate.py`, `device_speed.py` and `offline.py`
+say beforehand what it would take.
 """
 
 from typing import TYPE_CHECKING
@@ -18,8 +19,8 @@ from typing import TYPE_CHECKING
 from sketchloss.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from sketchloss.recipes.study.settings import PRESETS, Study
-    from sketchloss.recipes.study.whole import command, study
+    from sketchloss.experiments.study.settings import PRESETS, Study
+    from sketchloss.experiments.study.whole import command, study
 
 __all__ = ["PRESETS", "Study", "command", "study"]
 

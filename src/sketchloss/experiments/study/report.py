@@ -23,50 +23,27 @@ from sketchloss.comparison import (
     one_trial,
 )
 from sketchloss.data.names import short_name
-from sketchloss.data.sources import split_sources
+from sketchloss.experiments.cells import CellStore
+from sketchloss.experiments.experiment import Experiment
+from sketchloss.experiments.section import Section
+from sketchloss.experiments.study.plan import asked
+from sketchloss.experiments.study.running import format_seconds
+from sketchloss.experiments.study.settings import Study
+from sketchloss.experiments.table import CSV_HEADER
+from sketchloss.experiments.tuning.arms import describe
 from sketchloss.files import write_atomic, write_json
 from sketchloss.networks.arms import CLAIMS
-from sketchloss.recipes.study.arms import describe
-from sketchloss.recipes.study.cells import RUN, CellStore
-from sketchloss.recipes.study.figures import draw_prompts, draw_stylized
-from sketchloss.recipes.study.merging import (
-    Table,
-    average_style,
-    done,
-    least_count,
-    long_rows,
-    lora_values,
-    merge_probe,
-    merge_retrieval,
-    merge_separation,
-    probe_counts,
-    probe_values,
-    style_values,
-    tuning_values,
-    values_of_runs,
-)
-from sketchloss.recipes.study.plan import REFERENCE, ablation_variants
-from sketchloss.recipes.study.running import format_seconds
-from sketchloss.recipes.study.settings import Part, Study
-from sketchloss.report import lora_table as table_2
-from sketchloss.report import retrieval_table as table_3
-from sketchloss.report import separation_table as table_4
-from sketchloss.report import style_table as table_1
-from sketchloss.report.arm_table import Measure, arm_table
 from sketchloss.report.page import write_page
-from sketchloss.report.probe_figure import draw_probe
-from sketchloss.report.probe_table import probe_report
-from sketchloss.report.separation_figures import RatioBar, draw_ratios
 from sketchloss.report.tables import format_p, markdown_table, write_csv
-from sketchloss.statistics import Spread
 
 FIGURES = "figures"
-CSV_HEADER = ("table", "set", "row", "measure", "seed", "value")
+NUMBERS = ("table", "set", "row", "measure", "seed", "value")
 TITLE = "Improved Perceptual Loss for Sketch Image Domain: the four arms"
 
 
 def write_report(config: Study, store: CellStore, *, seconds: float | int, devices: int = 0) -> dict[str, Any]:
-    """Write `report.html`, `report.md`, `numbers.csv`, `results.json` and the figures; return what the JSON holds.
+    """Write `report.html`, `report.md`, figures, `tables.csv` (what the tables say), `numbers.csv` (every value) and
+    `results.json`; return what the JSON holds.
 
     Args:
         config: of the study.
@@ -82,8 +59,6 @@ def write_report(config: Study, store: CellStore, *, seconds: float | int, devic
         "settings": json.loads(json.dumps(asdict(config), default=str)),
         "environment": _environment(devices),
         "seconds": {"this run": round(seconds), "all cells": round(sum(map(store.seconds, _names(store, "done"))))},
-        "tables": {},
-        "counts": {},
         "cells": [
             {"name": cell.name, "key": store.keys[cell.name], "state": (state := store.state(cell.name))}
             | ({"seconds": round(store.seconds(cell.name), 1)} if state == "done" else {})
@@ -91,13 +66,21 @@ def write_report(config: Study, store: CellStore, *, seconds: float | int, devic
             for cell in store
         ],
     }
-    sections = [text for make in _SECTIONS for text in make(config, store, results)]
-    head = [f"# {TITLE}", *_opening(config, results), *_in_short(results)]
-    text = "\n\n".join([*head, *sections, *_closing(config, results)]) + "\n"
+    made = {experiment: list(experiment.sections(config, store)) for experiment in asked(config)}
+    tables = [(one.name, part.source, part.table) for one, parts in made.items() for part in parts if part.table]
+    results["tables"] = {}
+    for name, source, table in tables:
+        results["tables"].setdefault(name, {})[source] = table.as_json()
+    parts = [text for experiment, sections in made.items() for text in _part(config, experiment, sections)]
+    head = [f"# {TITLE}", *_opening(config, results), *_in_short(made)]
+    text = "\n\n".join([*head, *parts, *_closing(config, results)]) + "\n"
     with write_atomic(config.out / "report.md") as temporary:
         temporary.write_text(text, encoding="utf-8")
     write_page(text, config.out / "report.html", title=TITLE)
-    write_csv(config.out / "numbers.csv", CSV_HEADER, long_rows(results))
+    summary = [(name, *row) for name, source, table in tables for row in table.csv_rows(short_name(source))]
+    write_csv(config.out / "tables.csv", ("table", *CSV_HEADER), summary)
+    numbers = [(name, short_name(source), *row) for name, source, table in tables for row in table.seed_rows()]
+    write_csv(config.out / "numbers.csv", NUMBERS, numbers)
     write_json(config.out / "results.json", results)
     return results
 
@@ -126,9 +109,9 @@ def _opening(config: Study, results: Mapping[str, Any]) -> Iterator[str]:
         yield f"Beside the paper's arms: {said}. The paper claims nothing of these."
 
 
-def _in_short(results: Mapping[str, Any]) -> Iterator[str]:
+def _in_short(made: Mapping[Experiment, list[Section]]) -> Iterator[str]:
     """Say of each claim whether it came out, from the numbers alone."""
-    claims = list(_claims(results))
+    claims = list(_claims(made))
     found = compare_all({(claim.what, claim.arm, claim.other): claim.pairs for claim in claims})
     lines = []
     for claim in claims:
@@ -166,271 +149,35 @@ class _Claim:
     pairs: Pairs
 
 
-#: Table -> measure, whether it is a share, what it is about. Of all of them more is better.
-_CLAIMS = {
-    "tuning": ("validation_accuracy", True, "classification"),
-    "retrieval": ("top_1", True, "retrieval top-1"),
-    "separation": ("ratio", False, "separation ratio"),
-    "style": ("ssim", False, "photo to sketch, SSIM"),
-    "lora": ("class_accuracy", True, "prompt to sketch, class accuracy"),
-}
-
-
-def _claims(results: Mapping[str, Any]) -> Iterator[_Claim]:
-    for name, (measure, share, what) in _CLAIMS.items():
-        for source, table in results["tables"].get(name, {}).items():
-            where = f"{what}, {short_name(source)}" if source else what
-            trials = results["counts"].get(name, {}).get(source)
+def _claims(made: Mapping[Experiment, list[Section]]) -> Iterator[_Claim]:
+    for experiment, sections in made.items():
+        if (claim := experiment.claim) is None:
+            continue
+        for section in sections:
+            if section.table is None:
+                continue
+            where = f"{claim.words}, {short_name(section.source)}" if section.source else claim.words
+            measure = next(one for one in section.table.measures if one.name == claim.measure)
             for arm, other in CLAIMS:
-                one, two = table.get(arm, {}).get(measure), table.get(other, {}).get(measure)
+                one, two = (section.table.values.get(row, {}).get(measure.name) for row in (arm, other))
                 if one and two:
-                    yield _Claim(where, arm, other, Pairs(one, two, share=share, trials=trials))
+                    yield _Claim(where, arm, other, Pairs(one, two, share=measure.share, trials=measure.trials))
 
 
 # The tables ----------------------------------------------------------------------------------------------------------
 
 
-def _tuning(config: Study, store: CellStore, results: dict[str, Any]) -> Iterator[str]:
-    table = tuning_values(store)
-    if not table:
-        return
-    results["tables"]["tuning"] = {"": table}
-    results["counts"]["tuning"] = {"": least_count(store, "tuning", "held_out_sketches")}
-    yield "## Tuning (Algorithm 1)"
-    yield (
-        f"VGG-16 tuned to classify sketches for {_epochs(config.epochs)}, best epoch by the held-out sketches; mean ± "
-        f"standard deviation over seeds.{_left_out(config)}"
-    )
-    yield arm_table(_tuning_measures(config, store, "tuning"), table)
-    for arm in table:
-        cell, _ = next(iter(done(store, "tuning", arm=arm)))
-        curves = store.place(cell.name) / RUN / "curves.png"
-        if curves.is_file():
-            yield _figure(config, curves, f"tuning-{arm}.png", f"Training of {arm}, seed {cell.seed}")
-
-
-def _tuning_measures(config: Study, store: CellStore, part: Part) -> list[Measure]:
-    held_out, left_out = (least_count(store, part, name) for name in ("held_out_sketches", "left_out_sketches"))
-    share: dict[str, Any] = {"percent": True, "share": True}
-    measures = [Measure("validation_accuracy", "validation top-1 (%)", **share, trials=held_out)]
-    if part == "tuning":
-        measures.append(Measure("validation_top5", "top-5 (%)", **share, trials=held_out))
-    if config.leave_out:
-        measures.append(Measure("left_out_top_1", "left-out classes: 1-NN (%)", **share, trials=left_out))
-        measures.append(Measure("left_out_ratio", "left-out classes: inter / intra"))
-    return measures
-
-
-def _left_out(config: Study) -> str:
-    if not config.leave_out:
-        return ""
-    return (
-        f" Left-out classes: {len(config.leave_out)} that no arm was tuned on; each of their sketches looks for its "
-        "class among the others, by the averaged features that are the embedding."
-    )
-
-
-def _style(config: Study, store: CellStore, results: dict[str, Any]) -> Iterator[str]:
-    tables = {source: table for source in config.sets if (table := style_values(store, source))}
-    if not tables:
-        return
-    yield "## Photo to sketch (Table 1, Figure 2)"
-    first = done(store, "style")[0][1]
-    yield (
-        f"Networks of width {first['width']:g}, trained {first['steps']:,} steps of {first['batch_size']} on "
-        f"{first['photos']:,} photos at {first['image_size']} pixels with the mean style of each set's training part, "
-        "draw the photos of its test part. SSIM with the true sketches; FD: Fréchet distance of the two sets by the "
-        "features of a network, no FID unless it says so. Mean over pairs, then mean ± standard deviation over "
-        f"{_seeds(config.generator_seeds)}."
-    )
-    if len(tables) > 1:
-        tables["average"] = average_style(list(tables.values()))
-    results["tables"]["style"] = tables
-    folders: list[str] = []
-    for source, table in tables.items():
-        folder = next((found["sets"][source]["folder"] for _, found in done(store, "style", source=source)), "average")
-        pairs = next((found["sets"][source]["pairs"] for _, found in done(store, "style", source=source)), None)
-        folders.append(folder)
-        paper = table_1.PAPER.get(folder, {}) if folder != "average" or set(folders) == set(table_1.PAPER) else {}
-        columns = {
-            "SSIM ↑": {arm: f"{value:.4f}" for arm, (value, _) in paper.items()},
-            "FID ↓": {arm: f"{value:.2f}" for arm, (_, value) in paper.items()},
-        }
-        yield f"### {short_name(source)}{f', {pairs:,} test pairs' if pairs else ''}"
-        yield arm_table(
-            _style_measures(table),
-            table,
-            columns if paper else None,
-            corner="loss of the arm",
-            same_data=table_1.is_papers_protocol(first),
-        )
-    yield (
-        "Judges are parties: an arm was trained through features of its own weights, so that a distance by features of "
-        "the same weights favours it."
-    )
-    if file := draw_stylized(config, store, config.out / FIGURES / "figure-2.png"):
-        yield _picture(file, "Photos, true sketches, and what the networks of each arm draw (Figure 2)")
-
-
-def _style_measures(table: Table) -> list[Measure]:
-    names = list(dict.fromkeys(name for measures in table.values() for name in measures if name != "ssim"))
-    return [Measure("ssim", "SSIM", digits=3), *(Measure(name, name, greater_is_better=False) for name in names)]
-
-
-def _lora(config: Study, store: CellStore, results: dict[str, Any]) -> Iterator[str]:
-    table = lora_values(store)
-    if not table:
-        return
-    results["tables"]["lora"] = {"": table}
-    first = done(store, "lora")[0][1]
-    drawn = first["classes"] * first["drawings"]
-    results["counts"]["lora"] = {"": drawn}
-    yield "## Prompt to sketch (Table 2, Figure 3)"
-    yield (
-        f"LoRAs of rank {first['rank']} on {short_name(first['base'])}, trained {first['steps']:,} steps of "
-        f"{first['batch_size'] * first['accumulate']} on {first['learnt']:,} sketches ({short_name(first['data'])}) at "
-        f"{first['image_size']} pixels, with the perceptual term of each arm and without it (none). Class accuracy: "
-        "share of the generated drawings that a classifier of the same true drawings takes for what they should be "
-        f"(it is right about {first['judge']['accuracy']:.1%} of held-out true ones). FD: Fréchet distance of "
-        f"{first['compared']:,} drawings from as many true ones."
-    )
-    paper = {
-        "CLIP ↑": {arm: f"{clip:.2f}" for arm, (clip, _) in table_2.PAPER.items()},
-        "FID ↓": {arm: f"{fid:.2f}" for arm, (_, fid) in table_2.PAPER.items()},
-    }
-    names = list(dict.fromkeys(name for measures in table.values() for name in measures))
-    measures = [
-        Measure(
-            name,
-            {"class_accuracy": "class accuracy (%)", "clip": "CLIP similarity"}.get(name, name),
-            greater_is_better=name in ("class_accuracy", "clip"),
-            percent=name == "class_accuracy",
-            share=name == "class_accuracy",
-            trials=drawn if name == "class_accuracy" else None,
-        )
-        for name in names
-    ]
-    same = table_2.is_papers_protocol(first["base"], first["data"], first["image_size"])
-    yield arm_table(measures, table, paper, corner="perceptual term", same_data=same)
-    if file := draw_prompts(config, store, config.out / FIGURES / "figure-3.png"):
-        yield _picture(file, "What the base and the LoRA of each arm draw, from the same noise (Figure 3)")
-
-
-def _retrieval(config: Study, store: CellStore, results: dict[str, Any]) -> Iterator[str]:
-    for source in config.measured_sets() if config.does("retrieval") else ():
-        merged = merge_retrieval(store, source, config.entries())
-        if merged is None:
-            continue
-        results["tables"].setdefault("retrieval", {})[source] = values_of_runs(merged, table_3.MEASURES)
-        results["counts"].setdefault("retrieval", {})[source] = least_count(
-            store, "retrieval", "queries", source=source
-        )
-        if len(results["tables"]["retrieval"]) == 1:
-            yield "## Retrieval (Table 3)"
-        yield f"### {short_name(source)}"
-        yield table_3.retrieval_report({**merged, "data": short_name(source)})
-        cell, _ = done(store, "retrieval", source=source)[0]
-        picture = store.place(cell.name) / RUN / "nearest.png"
-        name = f"nearest-{len(results['tables']['retrieval'])}.png"
-        yield _figure(
-            config, picture, name, f"Held-out sketches of {short_name(source)} and their five nearest: {cell.arm}"
-        )
-
-
-def _separation(config: Study, store: CellStore, results: dict[str, Any]) -> Iterator[str]:
-    for source in config.measured_sets():
-        merged = merge_separation(store, source, config.entries())
-        if merged is None:
-            continue
-        tables = results["tables"].setdefault("separation", {})
-        tables[source] = values_of_runs(merged, table_4.QUANTITIES)
-        if len(tables) == 1:
-            yield "## Class separation (Table 4, Figure 4)"
-        yield f"### {short_name(source)}"
-        yield table_4.separation_report({**merged, "data": short_name(source)})
-        yield _ratios(config, merged, source, f"figure-4-{len(tables)}.png")
-        for cell, _ in done(store, "separation", source=source):
-            if cell.seed == config.seed:
-                name = f"map-{len(tables)}-{cell.arm}.png"
-                yield _figure(
-                    config, store.place(cell.name) / RUN / "map.png", name, f"Map of the embedding: {cell.arm}"
-                )
-
-
-def _ratios(config: Study, merged: dict[str, Any], source: str, name: str) -> str:
-    bars = [
-        RatioBar(arm, Spread(**ratio), table_4.mark("ratio", found), table_4.paper_ratio(arm))
-        for arm, found in merged["arms"].items()
-        if (ratio := found["spread"]["ratio"])
-    ]
-    draw_ratios(bars, config.out / FIGURES / name, title=f"Class separation: {short_name(source)}, trained embedding")
-    return _picture(config.out / FIGURES / name, f"Distance across classes over distance within, {short_name(source)}")
-
-
-def _probe(config: Study, store: CellStore, results: dict[str, Any]) -> Iterator[str]:
-    table, merged = probe_values(store), merge_probe(store)
-    if merged is None:
-        return
-    results["tables"]["probe"] = {config.probed: table}
-    yield "## Distances of drawings whose difference is known (probe)"
-    yield (
-        "Each arm's loss as it is by default and with the paper's l1, and what is no network. Score: mean of grows, "
-        "ignores, and the mean of the two choices. Grows: Spearman's correlation with the share of strokes removed, "
-        "added, displaced, redrawn. Ignores: share of the changes that people ignore (line width, a small shift, a "
-        "slight scale, pencil for ink, JPEG) which count for less than a fifth of the strokes. Same class, other "
-        "class: how often a redrawn version is nearer than another drawing, where pixels say the contrary. People: "
-        "agreement with human judgments. "
-        f"Tuned arms: {_seeds(config.seeds)}. {_probed_are_known(config)}"
-    )
-    headings = {
-        "score": "score",
-        "grows": "grows",
-        "ignores": "ignores",
-        "same class": "same class",
-        "people": "people",
-    }
-    headings["other class"] = "other class"
-    counts = probe_counts(merged)
-    measures = [
-        Measure(name, heading, digits=3, share=name in counts, trials=counts.get(name))
-        for name, heading in headings.items()
-        if any(name in found for found in table.values())
-    ]
-    yield arm_table(measures, table, corner="distance")
-    draw_probe(merged, config.out / FIGURES / "probe.png")
-    yield _picture(config.out / FIGURES / "probe.png", "How distances behave, by the depth of the tap")
-    cell, _ = done(store, "probe")[0]
-    yield _figure(config, store.place(cell.name) / RUN / "trials.png", "trials.png", "What the distances were asked")
-    yield "### Every tap"
-    yield probe_report(merged)
-
-
-def _probed_are_known(config: Study) -> str:
-    if config.probed == "doodles" or config.probed not in split_sources(config.data):
-        return ""
-    return "The tuned arms were tuned on drawings of the same files, on these among others, which favours them. "
-
-
-def _ablation(config: Study, store: CellStore, results: dict[str, Any]) -> Iterator[str]:
-    table: Table = {}
-    for variant in ablation_variants(config):
-        for arm, measures in tuning_values(store, "ablation", source=variant).items():
-            table[arm if variant == REFERENCE else f"{arm}, {variant}"] = measures
-    if not table:
-        return
-    results["tables"]["ablation"] = {"": table}
-    yield "## Which choices matter"
-    yield (
-        f"One choice at a time turned the other way round, in smaller trainings: "
-        f"{config.ablation_image_size or config.image_size} pixels, "
-        f"{config.ablation_per_class or 'all'} sketches a class, "
-        f"{_epochs(config.ablation_epochs)}, {_seeds(config.ablation_seeds)}; else as above "
-        f"(`downsample={config.downsample}`, `gate_init={config.gate_init}`).{_left_out(config)}"
-    )
-    yield arm_table(_tuning_measures(config, store, "ablation"), table, corner="arm, and what is different")
-
-
-_SECTIONS = (_tuning, _style, _lora, _retrieval, _separation, _probe, _ablation)
+def _part(config: Study, experiment: Experiment, sections: list[Section]) -> Iterator[str]:
+    """Write the sections of an experiment, and draw their pictures."""
+    if sections:
+        yield f"## {experiment.title}"
+    for section in sections:
+        if section.source:
+            yield f"### {short_name(section.source)}"
+        yield section.markdown()
+        for name, figure in section.figures.items():
+            figure.draw(config.out / FIGURES / name)
+            yield f"![{figure.caption}]({FIGURES}/{name})\n\n*{figure.caption}.*"
 
 
 # After the tables ----------------------------------------------------------------------------------------------------
@@ -493,14 +240,10 @@ def _differences(config: Study) -> Iterator[str]:
         yield f"{_epochs(config.epochs)} of tuning and not 25."
     if config.seeds != 5:
         yield f"{_seeds(config.seeds)} and not five."
-    if config.does("style") or config.does("lora"):
-        yield f"Photo to sketch and prompt to sketch: {_seeds(config.generator_seeds)}; the paper reports one training."
-    if config.does("style") and config.inception is None:
-        yield "No FID: its network's weights were not given (`--inception`). FD names the network that judges."
-    if config.does("lora") and config.clip_model is None:
-        yield "No CLIP similarity (`--clip-model`): a classifier of true drawings judges instead."
-    if config.does("lora") and config.base == "tiny":
-        yield "Prompt to sketch: a text-to-image model of four million parameters, not Stable Diffusion 1.5."
+    if config.generator_seeds != config.seeds:
+        yield f"Photo to sketch and prompt to sketch: {_seeds(config.generator_seeds)}."
+    for experiment in asked(config):
+        yield from experiment.differences(config)
     yield (
         "Slips in print: Table 1's second average FID is 116.44 by its rows and not 116.16; “over 10 %” in Table 3 "
         "holds only against `attention`; an inter distance of 1.000 ± 0.041 cannot be a spread of means over runs."
@@ -535,16 +278,3 @@ def _processor() -> str:
     except OSError:
         return platform.processor() or platform.machine()
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-
-
-def _figure(config: Study, source: Path, name: str, caption: str) -> str:
-    """Copy a picture that a cell made into the report's figures, and return the Markdown that shows it."""
-    shutil.copyfile(source, config.out / FIGURES / name)
-    return _picture(config.out / FIGURES / name, caption)
-
-
-def _picture(file: Path, caption: str) -> str:
-    return f"![{caption}]({FIGURES}/{file.name})\n\n*{caption}.*"

@@ -15,10 +15,10 @@ import torch
 from tqdm import tqdm
 
 from sketchloss.data.loading import remember_pictures
+from sketchloss.experiments.cells import LOG, CellStore, last_line
+from sketchloss.experiments.study.plan import plan_cells
+from sketchloss.experiments.study.settings import Study
 from sketchloss.memory import reuse_freed_memory
-from sketchloss.recipes.study.cells import LOG, CellStore, last_line
-from sketchloss.recipes.study.plan import plan_cells
-from sketchloss.recipes.study.settings import Study
 
 CELLS = "cells"
 POLL_SECONDS = 0.5

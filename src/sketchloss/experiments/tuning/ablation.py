@@ -19,7 +19,7 @@ from sketchloss.experiments.tuning.experiment import (
     tuning,
     values,
 )
-from sketchloss.experiments.tuning.plan import is_tuned, start_of
+from sketchloss.experiments.tuning.plan import is_tuned
 from sketchloss.networks.arms import ARMS
 from sketchloss.recipes.finetune_settings import PRESETS as FINETUNE_PRESETS
 from sketchloss.recipes.finetune_settings import Finetune
@@ -63,7 +63,7 @@ def cells(plan: AblationPlan) -> Iterator[Cell]:
 
 def check(plan: AblationPlan) -> None:
     """See that its images are large enough."""
-    network = network_of(start_of(plan, ARMS["tuning"].__class__(name="start", weights=(plan.weights,))))
+    network = network_of(plan.weights)
     layer = network.taps[-1] if plan.tuning_preset == "paper" else network.embedding_layer
     least, size = network.minimum_size((layer,)), plan.ablation_image_size
     if size is not None and size < least:

@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,11 @@ from sketchloss.data.sources import open_sketches
 from sketchloss.experiments.cells import RUN, Cell, CellStore, Result, done, least_count
 from sketchloss.experiments.counted import Network, count_forward, count_pictures, tuning_memory
 from sketchloss.experiments.experiment import Claim, Experiment, Load
-from sketchloss.experiments.keys import decisive
+from sketchloss.experiments.keys import decisive, network_of
 from sketchloss.experiments.section import Figure, Section
 from sketchloss.experiments.table import Measure, Table, Values, merge
-from sketchloss.experiments.tuning.plan import Plan, is_tuned, tuning_cell, whose
+from sketchloss.experiments.tuning.plan import Plan, is_tuned, start_of, tuning_cell, whose
 from sketchloss.features import embed_sketches
-from sketchloss.files import copy_file
 from sketchloss.networks.arms import ARMS, Arm
 from sketchloss.networks.backbone import Backbone
 from sketchloss.networks.weights import load_backbone
@@ -78,9 +78,7 @@ def tuning(plan: Plan, name: str, part: str, settings: Mapping[str, Any], arm: s
         epochs = [line for line in metrics if "validation_accuracy" in line]
         left_out = {}
         if plan.leave_out:
-            left_out = measure_left_out(
-                plan, load_backbone(run, classes=()), settings["seed"], settings["image_size"]
-            )
+            left_out = measure_left_out(plan, load_backbone(run, classes=()), settings["seed"], settings["image_size"])
         return {
             "validation_accuracy": found["best_validation_accuracy"],
             "validation_top5": max(epochs, key=lambda line: line["validation_accuracy"])["validation_top5"],
@@ -154,8 +152,21 @@ def further_tunings(plan: Plan) -> dict[str, Finetune]:
 
 
 def check(plan: Plan) -> None:
-    """See that further arms can be tuned as they are described."""
+    """See that further arms can be tuned as they are described, and that images are large enough for the embedding."""
     further_tunings(plan)
+    check_image_size(plan, lambda network: network.embedding_layer)
+
+
+def check_image_size(plan: Plan, layer: Callable[[Backbone], str]) -> None:
+    """See that images are large enough for a layer of every arm's network.
+
+    Raises:
+        ValueError: naming the pixels that are needed.
+    """
+    networks = [network_of(start_of(plan, arm)) for arm in plan.entries().values()]
+    least = max(network.minimum_size((layer(network),)) for network in networks)
+    if plan.image_size < least:
+        raise ValueError(f"image_size is {plan.image_size}: it must be {least} pixels or more")
 
 
 def open_data(plan: Plan, say: Any) -> None:
@@ -204,10 +215,10 @@ def measures(store: CellStore, part: str) -> list[Measure]:
     share: dict[str, Any] = {"percent": True, "share": True}
     return [
         Measure("validation_accuracy", "validation top-1", **share, trials=held_out),
-        Measure("validation_top5", "top-5", **share, trials=held_out),
+        Measure("validation_top5", "top-5", **share, trials=held_out, shown=part == "tuning"),
         Measure("left_out_top_1", "left-out classes: 1-NN", **share, trials=left_out),
-        Measure("left_out_top_5", "in 5-NN", **share, trials=left_out),
-        Measure("left_out_ratio", "ratio", digits=2),
+        Measure("left_out_top_5", "left-out classes: 5-NN", **share, trials=left_out, shown=False),
+        Measure("left_out_ratio", "left-out classes: inter / intra"),
     ]
 
 
@@ -222,7 +233,7 @@ def sections(plan: Plan, store: CellStore) -> Iterator[Section]:
         curves = store.place(cell.name) / RUN / "curves.png"
         if curves.is_file():
             caption = f"Training of {arm}, seed {cell.seed}"
-            figures[f"tuning-{arm}.png"] = Figure(caption, partial(copy_file, curves))
+            figures[f"tuning-{arm}.png"] = Figure(caption, partial(shutil.copyfile, curves))
     yield Section(
         Table(measures(store, "tuning"), values(found)),
         caption=(
@@ -238,8 +249,8 @@ def left_out_in_words(plan: Plan) -> str:
     if not plan.leave_out:
         return ""
     return (
-        f" On {len(plan.leave_out)} classes that no arm was tuned on: the share of sketches whose nearest, or one of "
-        "five nearest, is of the same class, and the ratio of the distance across classes to the distance within."
+        f" Left-out classes: {len(plan.leave_out)} that no arm was tuned on; each of their sketches looks for its "
+        "class among the others, by the averaged features that are the embedding."
     )
 
 

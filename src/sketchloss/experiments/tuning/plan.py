@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from sketchloss.data.names import short_name
-from sketchloss.experiments.tuning.arms import read_tuning
+from sketchloss.experiments.tuning.arms import describe, read_tuning
 from sketchloss.networks.arms import Arm, WeightsPerArm, check_counts, read_arms
 from sketchloss.networks.attention import GateInit
 from sketchloss.setting_fields import PLACE
@@ -168,6 +168,14 @@ def whose(plan: Plan, arm: str, seed: int, source: str = "") -> dict[str, Any]:
     """Return the fields of `Cell` that say whose it is; rows that are no arm come last."""
     names = [*plan.entries(), arm]
     return {"arm": arm, "place": names.index(arm), "seed": seed, "source": source}
+
+
+def weights_in_words(plan: Plan) -> dict[str, str]:
+    """Return what each arm's weights are, as the notes of a table have it."""
+    return {
+        name: ", ".join(map(short_name, arm.weights)) or f"{describe(arm)} in this study, anew for each seed"
+        for name, arm in plan.entries().items()
+    }
 
 
 def feature_cache(run: Path) -> Path:

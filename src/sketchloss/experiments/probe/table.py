@@ -1,12 +1,15 @@
-"""What `results.json` of the probe holds, in words: tables, what each tap is good for, and rows for CSV."""
+"""What the probe has found, of one run or of the arms of a study: tables, and what each tap is good for."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from sketchloss.data.ignorable import CHANGES
 from sketchloss.data.names import short_name
 from sketchloss.data.stroke_edits import DISPLACEMENT, EDITS
+from sketchloss.experiments.section import Section
+from sketchloss.experiments.table import Measure, Table
 from sketchloss.probing.tap_choice import WEIGHTINGS
 from sketchloss.probing.trials import CANDIDATES, FIFTH, RIVALS
 from sketchloss.report.tables import markdown_table
@@ -21,10 +24,6 @@ PEOPLE = 0.72
 PUBLISHED_PICTURES = frozenset(
     f"{one}-{two}-{three}.png" for one in range(1, 5) for two in range(1, 9) for three in (1, 2)
 )
-CSV_HEADER = (
-    *("distance", "group", "weights", "taps", "metric", "half", "quantity", "of"),
-    *("value", "low", "high", "trials"),
-)
 #: Means that differ by less are called alike.
 ALIKE = 0.005
 
@@ -34,48 +33,63 @@ def is_published(names: Sequence[str]) -> bool:
     return set(names) == PUBLISHED_PICTURES
 
 
-def probe_report(results: Mapping[str, Any]) -> str:
-    """Return the tables, notes and recommendations as Markdown.
+#: Half of the drawings -> what stands before the names of its measures.
+_HALVES = {"report": "", "choose": "choosing half: "}
+
+
+def sections(results: Mapping[str, Any]) -> list[Section]:
+    """Return the table of all distances, the same part by part, and what the taps are good for.
 
     Args:
         results: what `results.json` holds; the rows, and what was chosen, may come from several runs with the same
             settings.
     """
-    parts = [
-        _caption(results),
-        _table(results),
-        "\n".join(f"- {note}" for note in _notes(results)),
-        "Part by part: Spearman's correlation for each edit; for each ignorable change the share of drawings in which "
-        f"it counts for less than {100 * FIFTH:g} % of the strokes.",
-        _detailed_table(results),
-        _which_taps(results),
-        *(_chosen(chosen, results) for chosen in results["chosen"]),
+    below = [_which_taps(results), *(_chosen(chosen, results) for chosen in results["chosen"])]
+    return [
+        Section(_table(results), "every distance", _caption(results), tuple(_notes(results))),
+        Section(
+            _detailed_table(results),
+            "part by part",
+            "Spearman's correlation for each edit; for each ignorable change the share of drawings in which it counts "
+            f"for less than {100 * FIFTH:g} % of the strokes.",
+            after="\n\n".join(text for text in below if text),
+        ),
     ]
-    return "\n\n".join(part for part in parts if part)
 
 
-def probe_rows(results: Mapping[str, Any]) -> list[tuple[object, ...]]:
-    """Return a row for each distance, half and quantity, under `CSV_HEADER`."""
-    rows = []
-    for row in results["rows"]:
-        taps = " ".join(f"{tap}:{weight:g}" for tap, weight in row["taps"].items())
-        head = (row["name"], row["group"], row["weights"], taps or None, row["metric"])
-        for half in ("report", "choose"):
-            rows += [(*head, half, *quantity) for quantity in _quantities(row[half])]
-        if row["people"]:
-            found = row["people"]
-            rows.append((*head, None, "people", None, *(found[name] for name in ("value", "low", "high", "judgments"))))
-    return rows
+def measures(counts: Mapping[str, int]) -> list[Measure]:
+    """Return the columns of the table of distances.
+
+    Args:
+        counts: of how many yes-or-no trials the shares are, where they are tested.
+    """
+    shares = {name: {"digits": 3, "share": name in counts, "trials": counts.get(name)} for name in _SHARES}
+    return [
+        Measure("score", "score", digits=3),
+        Measure("grows", "grows", digits=3),
+        Measure("ignores", "ignores", **shares["ignores"]),
+        Measure("ratio", "ratio", greater_is_better=False, digits=2),
+        *(Measure(rival, rival, **shares[rival]) for rival in RIVALS),
+        Measure("people", "people", **shares["people"]),
+    ]
 
 
-def _quantities(found: Mapping[str, Any]) -> Iterator[tuple[object, ...]]:
-    yield "score", None, found["score"], found["low"], found["high"], found["drawings"]
-    for quantity in ("growth", "ignoring", "ratio"):
-        for of, value in found[quantity].items():
-            yield quantity, of, value, None, None, found["drawings"]
-    for rival, share in found["choice"].items():
-        values = (share["value"], share["low"], share["high"], share["trials"]) if share else (None, None, None, 0)
-        yield "choice", rival, *values
+_SHARES = ("ignores", *RIVALS, "people")
+
+
+def answers(row: Mapping[str, Any], half: str = "report") -> dict[str, float]:
+    """Return the values of a distance under the names of `measures`; without those that there are none of."""
+    found = row[half]
+    values = {
+        "score": found["score"],
+        "grows": found["growth"]["mean"],
+        "ignores": found["ignoring"]["mean"],
+        "ratio": found["ratio"]["mean"],
+        **{rival: share and share["value"] for rival, share in found["choice"].items()},
+    }
+    if half == "report":
+        values["people"] = row["people"] and row["people"]["value"]
+    return {name: value for name, value in values.items() if value is not None}
 
 
 # Tables --------------------------------------------------------------------------------------------------------------
@@ -95,29 +109,60 @@ def _caption(results: Mapping[str, Any]) -> str:
     )
 
 
-def _table(results: Mapping[str, Any]) -> str:
-    people = results["triplets"] is not None
-    header = ["distance", "score", "95 %", "grows", "ignores", "ratio", *RIVALS, *(["people", "95 %"] * people)]
-    rows = []
+def _table(results: Mapping[str, Any]) -> Table:
+    shown = measures({})
+    intervals = {}
     for row in results["rows"]:
-        found = row["report"]
-        cells = [_number(found["score"]), _interval(found)]
-        cells += [_number(found[name]["mean"]) for name in ("growth", "ignoring")]
-        cells += [_number(found["ratio"]["mean"], 2)]
-        cells += [_number(found["choice"][rival] and found["choice"][rival]["value"]) for rival in RIVALS]
-        if people:
-            cells += [_number(row["people"]["value"]), _interval(row["people"])] if row["people"] else ["-", "-"]
-        rows.append([row["name"], *cells])
-    return markdown_table(header, rows)
+        intervals[row["name"], "score"] = (row["report"]["low"], row["report"]["high"])
+        if row["people"]:
+            intervals[row["name"], "people"] = (row["people"]["low"], row["people"]["high"])
+    return Table(
+        [_of_half(one, half) for half in _HALVES for one in shown],
+        {
+            row["name"]: {
+                f"{before}{name}": {results["seed"]: value}
+                for half, before in _HALVES.items()
+                for name, value in answers(row, half).items()
+            }
+            for row in results["rows"]
+        },
+        corner="distance",
+        intervals=intervals,
+    )
 
 
-def _detailed_table(results: Mapping[str, Any]) -> str:
-    rows = []
-    for row in results["rows"]:
-        found = row["report"]
-        edits = [_number(found["growth"][name]) for name in EDITS]
-        rows.append([row["name"], *edits, *(_number(found["ignoring"][name], 2) for name in CHANGES)])
-    return markdown_table(["distance", *EDITS, *CHANGES], rows)
+def _of_half(measure: Measure, half: str) -> Measure:
+    before = _HALVES[half]
+    return replace(measure, name=f"{before}{measure.name}", shown=half == "report" and measure.shown)
+
+
+def _detailed_table(results: Mapping[str, Any]) -> Table:
+    shown = [
+        *(Measure(edit, edit, digits=3) for edit in EDITS),
+        *(Measure(change, change, digits=2) for change in CHANGES),
+        *(Measure(f"ratio of {change}", change, greater_is_better=False, shown=False) for change in CHANGES),
+    ]
+    return Table(
+        [_of_half(one, half) for half in _HALVES for one in shown],
+        {
+            row["name"]: {
+                f"{before}{name}": {results["seed"]: value}
+                for half, before in _HALVES.items()
+                for name, value in _parts(row[half])
+                if value is not None
+            }
+            for row in results["rows"]
+        },
+        corner="distance",
+    )
+
+
+def _parts(found: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
+    for edit in EDITS:
+        yield edit, found["growth"][edit]
+    for change in CHANGES:
+        yield change, found["ignoring"][change]
+        yield f"ratio of {change}", found["ratio"][change]
 
 
 def _notes(results: Mapping[str, Any]) -> Iterator[str]:

@@ -1,0 +1,51 @@
+"""Columns for distances between sets of generated and of true sketches, each named after the network that judges."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from sketchloss.experiments.table import Measure, Published
+
+FID = "FID"
+#: A distance as `results.json` has it.
+Distance = Mapping[str, Any]
+
+
+def distance_measures(distances: Sequence[Distance], paper: Published) -> list[Measure]:
+    """Return two columns for each distance, Fréchet's and the kernel's, and one of the paper's FIDs.
+
+    Args:
+        distances: of one row of the table.
+        paper: the FIDs that the paper measured; under ours, where that was measured.
+    """
+    found = []
+    for one in distances:
+        published = paper if one["name"] == FID else {}
+        small = one["small_sample"]
+        found.append(
+            Measure(
+                one["name"],
+                one["name"],
+                greater_is_better=False,
+                small_sample=small,
+                paper=published,
+                paper_digits=2,
+            )
+        )
+        found.append(Measure(one["kernel_name"], one["kernel_name"], greater_is_better=False))
+    if paper and all(one["name"] != FID for one in distances):
+        found.append(Measure(FID, FID, greater_is_better=False, paper=paper, paper_digits=2))
+    return found
+
+
+def distance_values(distances: Sequence[Distance]) -> Iterator[tuple[str, float]]:
+    """Yield the name and value of each column."""
+    for one in distances:
+        yield one["name"], one["value"]
+        yield one["kernel_name"], one["kernel"]
+
+
+def distance_intervals(distances: Sequence[Distance]) -> Iterator[tuple[str, tuple[float, float]]]:
+    """Yield the name of each Fréchet distance that has an interval, and its bounds."""
+    for one in distances:
+        if one["low"] is not None:
+            yield one["name"], (one["low"], one["high"])

@@ -1,0 +1,1 @@
+"""Distances between drawings whose difference is known: which of them behave, and which taps are good for what."""

@@ -1,0 +1,196 @@
+"""Table 1 (Seo 2025): what photo-to-sketch networks draw, of one run of the command or of the cells of a study."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from sketchloss.data.names import short_name
+from sketchloss.experiments.distance_columns import distance_intervals, distance_measures, distance_values
+from sketchloss.experiments.section import Section
+from sketchloss.experiments.table import Measure, Table, Values, merge
+from sketchloss.networks.arms import ARMS
+
+#: Table 1 of the paper: set -> arm -> SSIM and FID.
+PAPER = {
+    "cufs": {
+        "attention+tuning": (0.5308, 92.06),
+        "tuning": (0.5049, 119.84),
+        "attention": (0.4886, 233.87),
+        "original": (0.5173, 105.76),
+    },
+    "fs2k-style-1": {
+        "attention+tuning": (0.4132, 65.66),
+        "tuning": (0.3703, 100.15),
+        "attention": (0.4176, 100.15),
+        "original": (0.4216, 70.16),
+    },
+    "fs2k-style-2": {
+        "attention+tuning": (0.2824, 73.25),
+        "tuning": (0.2396, 77.60),
+        "attention": (0.2998, 73.57),
+        "original": (0.2770, 58.70),
+    },
+    "fs2k-style-3": {
+        "attention+tuning": (0.5656, 126.66),
+        "tuning": (0.5454, 168.16),
+        "attention": (0.4979, 398.16),
+        "original": (0.5618, 150.00),
+    },
+    # As printed; the second FID is a slip for 116.44, the mean of the four above.
+    "average": {
+        "attention+tuning": (0.4480, 89.40),
+        "tuning": (0.4150, 116.16),
+        "attention": (0.4259, 201.43),
+        "original": (0.4444, 96.15),
+    },
+}
+AVERAGE = "average"
+GREY_PHOTO, OTHER_SKETCHES = "grey photo", "other true sketches"
+
+
+def measures(distances: Sequence[Mapping[str, Any]], folder: str) -> list[Measure]:
+    """Return the columns of Table 1, of one set of pairs.
+
+    Args:
+        distances: of one row.
+        folder: what the paper's set is called, such as `fs2k-style-1`.
+    """
+    paper = PAPER.get(folder, {})
+    similarity = {arm: (found[0], None) for arm, found in paper.items()}
+    fids = {arm: (found[1], None) for arm, found in paper.items()}
+    return [
+        Measure("ssim", "SSIM", digits=3, paper=similarity, paper_digits=4),
+        *distance_measures(distances, fids),
+    ]
+
+
+def values(results: Mapping[str, Any], source: str) -> Values:
+    """Return what one run has measured on one set."""
+    found: dict[str, dict[str, dict[int, float]]] = {}
+    for row, of_row in results["sets"][source]["rows"].items():
+        measured = dict(distance_values(of_row["distances"]))
+        if of_row["ssim"]:
+            measured["ssim"] = of_row["ssim"]["mean"]
+        found[row] = {name: {results["seed"]: value} for name, value in measured.items()}
+    return found
+
+
+def sections(results: Sequence[Mapping[str, Any]]) -> list[Section]:
+    """Return Table 1 of each set of pairs, and the averages of all sets if there are several.
+
+    Args:
+        results: what `results.json` of the style table holds, of one run, or of runs that differ in set, arm and seed
+            alone.
+    """
+    sources = list(dict.fromkeys(source for found in results for source in found["sets"]))
+    made = [_section([found for found in results if source in found["sets"]], source) for source in sources]
+    if len(made) > 1:
+        made.append(_average([one.table for one in made if one.table], results, sources))
+    # What is said of all sets stands once, before the first table and after the last.
+    made[0] = replace(made[0], caption=f"{_caption(results)}\n\n{made[0].caption}")
+    made[-1] = replace(made[-1], notes=tuple(_notes(results)))
+    return made
+
+
+def _section(results: Sequence[Mapping[str, Any]], source: str) -> Section:
+    first = results[0]
+    of_set = first["sets"][source]
+    distances = next(iter(of_set["rows"].values()))["distances"]
+    intervals = {}
+    for found in results:
+        for row, of_row in found["sets"][source]["rows"].items():
+            intervals |= {(row, name): bounds for name, bounds in distance_intervals(of_row["distances"])}
+            similarity = of_row["ssim"]
+            if similarity and similarity["deviation"] is not None:
+                half = 1.96 * similarity["deviation"] / math.sqrt(similarity["count"])
+                intervals[row, "ssim"] = (similarity["mean"] - half, similarity["mean"] + half)
+    fewer = f", {of_set['compared']:,} of them for the distances" if of_set["compared"] < of_set["pairs"] else ""
+    table = Table(
+        measures(distances, of_set["folder"]),
+        _once([values(found, source) for found in results]),
+        corner="loss of the arm",
+        beside=(GREY_PHOTO, OTHER_SKETCHES),
+        intervals=intervals,
+        same_data=_is_papers_protocol(first),
+    )
+    return Section(table, source=source, caption=f"{short_name(source)}: {of_set['pairs']:,} test pairs{fewer}.")
+
+
+def _once(found: Sequence[Values]) -> Values:
+    """Put values of several seeds together; of what no seed changes, one value is enough."""
+    merged = merge(found)
+    for row in (GREY_PHOTO, OTHER_SKETCHES):
+        for name, of_seeds in merged.get(row, {}).items():
+            merged[row][name] = dict(list(of_seeds.items())[:1])
+    return merged
+
+
+def _average(tables: Sequence[Table], results: Sequence[Mapping[str, Any]], sources: Sequence[str]) -> Section:
+    """Return the mean over sets, of rows, measures and seeds that all sets have."""
+    average: dict[str, dict[str, dict[int, float]]] = {}
+    for row in tables[0].values:
+        if not all(row in table.values for table in tables):
+            continue
+        for name, of_seeds in tables[0].values[row].items():
+            columns = [table.values[row].get(name, {}) for table in tables]
+            shared = [seed for seed in of_seeds if all(seed in column for column in columns)]
+            if shared:
+                average.setdefault(row, {})[name] = {
+                    seed: math.fsum(column[seed] for column in columns) / len(columns) for seed in shared
+                }
+    first = results[0]
+    folders = {found["sets"][source]["folder"] for found in results for source in sources if source in found["sets"]}
+    one = next(iter(next(iter(first["sets"].values()))["rows"].values()))
+    table = Table(
+        measures(one["distances"], AVERAGE if folders == set(PAPER) - {AVERAGE} else ""),
+        average,
+        corner="loss of the arm",
+        beside=(GREY_PHOTO, OTHER_SKETCHES),
+        same_data=_is_papers_protocol(first),
+    )
+    return Section(table, source=AVERAGE, caption="Mean over the sets.")
+
+
+def _is_papers_protocol(results: Mapping[str, Any]) -> bool:
+    """Tell whether trainings were as large as the paper's; sets that it has numbers of are the same."""
+    return (results["image_size"], results["photos"], results["width"]) == (256, 118_288, 1.0)
+
+
+def _caption(results: Sequence[Mapping[str, Any]]) -> str:
+    first = results[0]
+    counts = sorted({count for found in results for count in found["sketches"].values()})
+    sketches = f"{' to '.join(f'{count:,}' for count in counts[:: max(1, len(counts) - 1)])} sketches"
+    return (
+        f"Photo to sketch: one network for each set and arm, of width {first['width']:g}, trained {first['steps']:,} "
+        f"steps of {first['batch_size']} on {first['photos']:,} photos ({short_name(first['content'])}) at "
+        f"{first['image_size']} pixels, with the mean style of {sketches} of the set's training part. It draws the "
+        "photos of the test part, which are compared with the true sketches: SSIM (grey, Gaussian window of 11 by 11 "
+        "pixels) pair by pair, and the distance of the two sets by the features of a network: Fréchet (FD), and kernel "
+        "(KD, unbiased, may fall below 0). Of one training, 95 % intervals over pairs and over resampled pictures; of "
+        "several, mean ± standard deviation. Seo 2025: 256 pixels, full width, 118,288 photos, FID."
+    )
+
+
+def _notes(results: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    first = results[0]
+    yield "The same pairs for all rows of a set; distances of different sets do not compare."
+    yield (
+        f"{GREY_PHOTO}: what nothing but taking the colour away would reach. {OTHER_SKETCHES}: as many of the set's "
+        "training part: the same hand, other sitters; no lower bound."
+    )
+    yield (
+        "Judges are parties: an arm was trained through features of its own weights, so that a distance by features of "
+        "the same weights favours it. Only the FID's network is neutral (--inception)."
+    )
+    seeds = sorted({found["seed"] for found in results})
+    if len(seeds) == 1:
+        yield f"One training for each set and arm (seed {seeds[0]}): the intervals do not cover a second one."
+    balance = first["balance"]
+    ratio = " : ".join(f"{balance[name]:g}" for name in ("content_weight", "style_weight", "variation_weight"))
+    yield f"content : style : total variation = {ratio}, balance {balance['balance']}."
+    if len(results) == 1:
+        yield from (f"{arm}: the weights {short_name(weights)}." for arm, weights in first["weights"].items())
+    for arm in ARMS.values():
+        if arm.name not in first["weights"] and not first.get("only"):
+            yield f"{arm.name}: left out, no weights given ({arm.flag})."

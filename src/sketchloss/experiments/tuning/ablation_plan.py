@@ -1,0 +1,57 @@
+"""The settings of the ablation in a study."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, get_args
+
+import tyro
+
+from sketchloss.experiments.tuning.plan import Plan
+from sketchloss.networks.attention import GateInit
+from sketchloss.training.checks import require_positive
+
+Choice = Literal["gate_init", "downsample", "optimisation"]
+GATE_INITS: tuple[GateInit, ...] = get_args(GateInit)
+
+
+@dataclass(frozen=True)
+class AblationPlan(Plan):
+    """Which choices are looked into, and on how much."""
+
+    ablations: tuple[Choice, ...] = ()
+    """Choices to look into, by default all: gate_init (how gates start), downsample (whether they replace their pools),
+    optimisation (as the paper prints it, or as here)."""
+    ablation_per_class: Annotated[int | None, tyro.conf.DisallowNone] = 6
+    """Sketches of a class for the ablation, which has trainings twelve times as long as the others."""
+    ablation_image_size: Annotated[int | None, tyro.conf.DisallowNone] = 32
+    """Side of its images in pixels; the preset `paper` has those of the others."""
+    ablation_epochs: int = 2
+    """Passes over its training part."""
+    ablation_seeds: int = 1
+    """Repeats of it."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_positive(self, ("ablation_per_class", "ablation_image_size", "ablation_epochs", "ablation_seeds"))
+        if self.ablation_per_class == 1:
+            raise ValueError("ablation_per_class is 1: one sketch of a class is held out, so give 2 or more")
+
+
+# note: not `downsample` where time is short; it takes twelve times as long as the other choices
+_QUICK: tuple[Choice, ...] = ("gate_init", "optimisation")
+#: What each preset of a study changes of the defaults above.
+PRESETS: dict[str, dict[str, Any]] = {
+    "real": {"ablations": _QUICK, "ablation_per_class": 4, "ablation_epochs": 4, "ablation_seeds": 3},
+    "weekend": {
+        "ablations": _QUICK,
+        "ablation_per_class": None,
+        "ablation_image_size": None,
+        "ablation_epochs": 10,
+        "ablation_seeds": 5,
+    },
+    "paper": {
+        "ablation_per_class": None,
+        "ablation_image_size": None,
+        "ablation_epochs": 25,
+        "ablation_seeds": 5,
+    },
+}
