@@ -66,7 +66,7 @@ def test_retrieval_and_separation_have_its_row(config, narrow, tiny, mine, tmp_p
     layers = {arm: of_arm["layer"] for arm, of_arm in found["arms"].items()}
     assert layers == {"tuning": "pool5", "tiny": "stage3", "mine": "pool5"}, "each network's own"
     assert [run["weights"] for run in found["arms"]["mine"]["runs"]] == list(mine)
-    assert found["arms"]["mine"]["against_tuning"]["top_1"]["seeds"] == 2, "compared as the others are"
+    assert found["table"]["mine"]["top_1"]["comparison"]["seeds"] == 2, "compared as the others are"
 
     # The same as where it stands for an arm of the paper.
     alone = replace(config, photo=tiny, arm=(), only=("original",), out=tmp_path / "alone")
@@ -74,12 +74,12 @@ def test_retrieval_and_separation_have_its_row(config, narrow, tiny, mine, tmp_p
         assert run == other
 
     table = (config.out / "table.md").read_text()
-    assert rows_of(config.out / "table.md")[-3:] == ["tuning", "tiny", "mine"]
-    assert next(line for line in table.splitlines() if line.startswith("| tiny")).endswith("- |")
+    assert rows_of(config.out / "table.md")[-4:] == ["tuning", "tiny", "mine", "*tuning (Seo 2025, other data)*"]
     assert f"- tiny: the weights {tiny}; its layer stage3." in table
     assert f"- mine: the weights {', '.join(mine)}, by turns." in table
     with (config.out / "table.csv").open(newline="") as file:
-        assert [row["arm"] for row in csv.DictReader(file)] == ["tuning"] * 2 + ["tiny"] * 2 + ["mine"] * 2
+        seeds = {row["row"]: row["seeds"] for row in csv.DictReader(file) if row["measure"] == "top_1"}
+    assert seeds == {"tuning": "2", "tiny": "2", "mine": "2"}
 
     # Of the heads, and of the features as they are.
     heads = {"heads": config.out, "cache": config.cache, "workers": 0}
@@ -95,9 +95,10 @@ def test_retrieval_and_separation_have_its_row(config, narrow, tiny, mine, tmp_p
     one = class_separation(replace(whole, photo=tiny, only=("original",), arm=(), out=tmp_path / "one"))
     assert results["arms"]["tiny"]["runs"] == one["arms"]["original"]["runs"]
     assert results["arms"]["mine"]["varies"] == "the weights"
-    assert rows_of(whole.out / "table.md")[-2:] == ["tiny", "mine"]
+    rows = rows_of(whole.out / "table.md")
+    assert rows[rows.index("original") + 1 :][:2] == ["tiny", "mine"]
     with (whole.out / "table.csv").open(newline="") as file:
-        paper = {row["arm"]: row["paper_mean"] for row in csv.DictReader(file) if row["quantity"] == "ratio"}
+        paper = {row["row"]: row["paper_mean"] for row in csv.DictReader(file) if row["measure"] == "ratio"}
     assert (paper["original"], paper["tiny"]) == ("1.26", "")
 
 
@@ -151,7 +152,7 @@ def test_the_tables_of_generators_have_its_row(tiny, narrow, untrained_base, few
     network = style.out / "runs" / of_set["folder"] / "tiny"
     assert load_stylizer(network).config.arm == "tiny"
     assert json.loads((network / "config.json").read_text())["arm"] == f"tiny={tiny}"
-    assert " tiny |" in (style.out / "table.md").read_text()
+    assert "\n| tiny " in (style.out / "table.md").read_text()
     again = style_table(replace(style, resume=True, arm=(), only=("original",)))
     assert next(iter(again["sets"].values()))["rows"]["original"] == of_set["rows"]["original"]
     with pytest.raises(ValueError, match="tiny: layer 'relu1_1' is unknown: choose from stem"):

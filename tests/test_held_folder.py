@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sketchloss.recipes.study import Study
-from sketchloss.recipes.study.whole import _open_folder
 
 from child_process import PIPE, started
 from sketchloss.cli import main
 from sketchloss.data.doodles import doodle
+from sketchloss.experiments.study import Study
+from sketchloss.experiments.study.whole import _open_folder
 from sketchloss.gallery import Gallery
 from sketchloss.training.held_folder import hold_run_folder
 

@@ -15,22 +15,41 @@ from typing import Any
 
 import pytest
 import torch
-from sketchloss.recipes.study import Study, command, estimate, plan, running, study
-from sketchloss.recipes.study.cells import LOG, RESULT, CellStore
-from sketchloss.recipes.study.device_speed import speed_of
-from sketchloss.recipes.study.estimate import load_of
-from sketchloss.recipes.study.offline import offline
-from sketchloss.recipes.study.plan import plan_cells
-from sketchloss.recipes.study.running import CELLS, find_workplace, format_seconds
-from sketchloss.recipes.study.settings import PARTS, PRESETS
-from sketchloss.report.lora_table import PLAIN
 
 from child_process import PIPE, Child, finished, started
 from sketchloss import ARMS, cli
 from sketchloss.comparison import FEWEST_SEEDS
+from sketchloss.experiments import keys as cell_keys
+from sketchloss.experiments.cells import LOG, RESULT, Cell, CellStore
+from sketchloss.experiments.experiment import Load
+from sketchloss.experiments.prompts import experiment as prompts
+from sketchloss.experiments.prompts.table import PLAIN
+from sketchloss.experiments.study import Study, command, estimate, running, study
+from sketchloss.experiments.study.device_speed import speed_of
+from sketchloss.experiments.study.experiments import EXPERIMENTS
+from sketchloss.experiments.study.offline import offline
+from sketchloss.experiments.study.plan import plan_cells, planned
+from sketchloss.experiments.study.running import CELLS, find_workplace, format_seconds
+from sketchloss.experiments.study.settings import PRESETS
+from sketchloss.experiments.style import experiment as style
+from sketchloss.experiments.tuning.experiment import measure_left_out
 from sketchloss.recipes.lora_table import PRESETS as LORA_PRESETS
+from sketchloss.recipes.probe import PRESETS as PROBE_PRESETS
+from sketchloss.recipes.retrieval import PRESETS as RETRIEVAL_PRESETS
+from sketchloss.recipes.style_table import PRESETS as STYLE_PRESETS
 
 pytestmark = pytest.mark.usefixtures("fresh_accelerate")
+PARTS = {entry.name for entry in EXPERIMENTS}
+
+
+def load_of(config: Study, cell: Cell) -> Load:
+    """What the cell's experiment says that it takes."""
+    return next(one for one in planned(config) if one.name == cell.part).load(config, cell)
+
+
+def values(row: dict[str, Any], measure: str) -> dict[str, float]:
+    """The values of a row of `results.json`, by seed."""
+    return row[measure]["values"]
 
 
 @pytest.fixture
@@ -41,9 +60,9 @@ def config(tmp_path, narrow, untrained_base, few_classes, monkeypatch) -> Study:
             LORA_PRESETS,
             {"judge_steps": 2, "drawings": 1, "drawing_steps": 2, "image_size": 16, "per_class": 4, "shown": 1},
         ),
-        (plan.STYLE_PRESETS, {"pairs": 4, "limit": 8, "style_limit": 8, "bootstrap": 2, "image_size": 32}),
-        (plan.PROBE_PRESETS, {"drawings": 8, "image_size": 32}),
-        (plan.RETRIEVAL_PRESETS, {"epochs": 1, "hidden": 8}),
+        (STYLE_PRESETS, {"pairs": 4, "limit": 8, "style_limit": 8, "bootstrap": 2, "image_size": 32}),
+        (PROBE_PRESETS, {"drawings": 8, "image_size": 32}),
+        (RETRIEVAL_PRESETS, {"epochs": 1, "hidden": 8}),
     ):
         monkeypatch.setitem(presets, "demo", {**presets["demo"], **changes})
     return Study(
@@ -83,19 +102,19 @@ def test_a_study_makes_every_table_and_figure_once_and_a_change_redoes_what_depe
     on_disk = json.loads((config.out / "results.json").read_text())
     assert on_disk == json.loads(json.dumps(results))
     tables = on_disk["tables"]
-    assert set(tables) == set(PARTS)
+    assert set(tables) == PARTS
     store = CellStore(config.out / CELLS, plan_cells(config), started=time.time())
     for arm in ARMS:
         for seed in ("0", "1"):
             found = store.result(f"retrieval/doodles/{arm}/{seed}")["arms"][arm]["runs"]
             assert [run["seed"] for run in found] == [int(seed)]
-            assert tables["retrieval"]["doodles"][arm]["top_1"][seed] == found[0]["top_1"]
+            assert values(tables["retrieval"]["doodles"][arm], "top_1")[seed] == found[0]["top_1"]
         style = store.result(f"style/doodles?tool=ink/{arm}/0")["sets"]["doodles?tool=ink"]["rows"][arm]
-        assert tables["style"]["doodles?tool=ink"][arm]["ssim"] == {"0": style["ssim"]["mean"]}
+        assert values(tables["style"]["doodles?tool=ink"][arm], "ssim") == {"0": style["ssim"]["mean"]}
     lora = store.result(f"lora/{PLAIN}/0")["rows"]
-    assert tables["lora"][""][PLAIN]["class_accuracy"] == {"0": lora[PLAIN][0]["class_accuracy"]}
+    assert values(tables["lora"][""][PLAIN], "class_accuracy") == {"0": lora[PLAIN][0]["class_accuracy"]}
     tuned = store.result("tuning/tuning/1")
-    assert tables["tuning"][""]["tuning"]["left_out_top_1"]["1"] == tuned["left_out_top_1"]
+    assert values(tables["tuning"][""]["tuning"], "left_out_top_1")["1"] == tuned["left_out_top_1"]
     assert tuned["left_out_classes"] == 2
 
     # the report
@@ -121,7 +140,9 @@ def test_a_study_makes_every_table_and_figure_once_and_a_change_redoes_what_depe
     with (config.out / "numbers.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     ours = [row for row in rows if (row["table"], row["row"], row["measure"]) == ("retrieval", "original", "top_1")]
-    assert {row["seed"]: float(row["value"]) for row in ours} == tables["retrieval"]["doodles"]["original"]["top_1"]
+    assert {row["seed"]: float(row["value"]) for row in ours} == values(
+        tables["retrieval"]["doodles"]["original"], "top_1"
+    )
 
     # the same command again: nothing to do, the same numbers
     before = _times(config)
@@ -140,14 +161,14 @@ def test_a_study_makes_every_table_and_figure_once_and_a_change_redoes_what_depe
 
 def test_a_cell_that_fails_is_shown_with_its_reason_and_the_others_go_on(config, monkeypatch, capsys):
     config = replace(config, only=("retrieval", "style"), seeds=1, leave_out=())
-    honest = plan.style_table
+    honest = style.style_table
 
     def fails_for_one(table):
         if table.only == ("attention",):
             raise ValueError("the paper\nis wet")
         return honest(table)
 
-    monkeypatch.setattr(plan, "style_table", fails_for_one)
+    monkeypatch.setattr(style, "style_table", fails_for_one)
     assert command(config) == 1
     assert "failed  the paper is wet" in capsys.readouterr().out
     text = (config.out / "report.md").read_text()
@@ -156,7 +177,7 @@ def test_a_cell_that_fails_is_shown_with_its_reason_and_the_others_go_on(config,
     assert set(results["tables"]["style"]["doodles?tool=ink"]) >= set(ARMS) - {"attention"}
     assert set(results["tables"]["retrieval"]["doodles"]) == set(ARMS)
 
-    monkeypatch.setattr(plan, "style_table", honest)
+    monkeypatch.setattr(style, "style_table", honest)
     assert command(config) == 0, "what failed is tried again"
     assert "What failed" not in (config.out / "report.md").read_text()
 
@@ -227,7 +248,7 @@ def test_a_launched_process_works_for_itself(monkeypatch):
 
 
 def test_processes_wait_until_the_first_has_opened_the_folder(cheap, monkeypatch):
-    from sketchloss.recipes.study import whole as package
+    from sketchloss.experiments.study import whole as package
 
     monkeypatch.setattr(package, "WAITS", 2)
     monkeypatch.setattr(package, "WAIT_SECONDS", 0.01)
@@ -265,7 +286,7 @@ def test_a_dry_run_writes_nothing_and_says_what_is_left(cheap, capsys):
 def test_the_papers_protocol_is_counted_as_printed(tmp_path):
     config = Study(out=tmp_path, **PRESETS["paper"])
     cells = {cell.name: cell for cell in plan_cells(config)}
-    assert {cell.part for cell in cells.values()} == set(PARTS)
+    assert {cell.part for cell in cells.values()} == PARTS
     tuning = load_of(config, cells["tuning/attention+tuning/0"])
     # 50,889 sketches of 1,000 classes, five of about 51 held out; batches of 32; 25 epochs
     assert tuning.steps == 25 * 1435
@@ -353,7 +374,7 @@ def test_a_weekend_is_enough_for_the_weekend(tmp_path):
     hours = sum(row["seconds"] for row in estimate._plan(config, speed_of(config.device_speed), memory=False)) / 3600
     assert 10 < hours < 48 / 1.5
     assert config.seeds == config.generator_seeds == config.ablation_seeds == FEWEST_SEEDS
-    assert {cell.part for cell in plan_cells(config)} == set(PARTS)
+    assert {cell.part for cell in plan_cells(config)} == PARTS
 
 
 def test_a_plans_time_is_the_arithmetic_by_the_speed(cheap):
@@ -380,9 +401,10 @@ def test_a_plan_can_be_of_this_machine(cheap, capsys):
 def test_drawing_is_counted_with_the_training(tmp_path):
     config = Study(out=tmp_path, **PRESETS["weekend"])
     (cell,) = [cell for cell in plan_cells(config) if cell.name == f"lora/{PLAIN}/0"]
-    unet, decoder = estimate._diffusion(config.base, 256)
+    unet, decoder = prompts._count_passes(config.base, 256)
     more = dict(cell.settings) | {"drawings": cell.settings["drawings"] + 1}
-    difference = estimate._lora_load(None, more).multiply_adds - load_of(config, cell).multiply_adds
+    larger = load_of(config, replace(cell, settings=more))
+    difference = larger.multiply_adds - load_of(config, cell).multiply_adds
     assert difference == pytest.approx(1000 * (2 * 25 * unet + decoder))
 
 
@@ -411,7 +433,7 @@ def test_changed_files_are_other_cells(config, tmp_path):
         (data / kind).symlink_to(tmp_path / "elsewhere" / kind)
 
     def keys() -> dict[str, str]:
-        plan._files_fingerprint.cache_clear()
+        cell_keys._files_fingerprint.cache_clear()
         cells = plan_cells(replace(config, data=str(data), leave_out=(), only=("tuning",)))
         return CellStore(tmp_path, cells, started=0).keys
 
@@ -442,7 +464,7 @@ def test_collapsed_features_leave_no_neighbours_and_no_error(config):
     backbone = Backbone(width=0.125)
     for weight in backbone.parameters():
         torch.nn.init.constant_(weight, -1.0)  # every ReLU at zero
-    found = plan.measure_left_out(config, backbone, 0, 32)
+    found = measure_left_out(config, backbone, 0, 32)
     assert found == {"left_out_sketches": 8, "left_out_classes": 2}
 
 
@@ -509,7 +531,7 @@ def test_further_arms_leave_the_cells_of_the_others_as_they_are(config, narrow, 
         save_backbone(Backbone(width=0.125, attention=True), place)
 
     def keys(*arms: str) -> dict[str, str]:
-        plan._weights_fingerprint.cache_clear()
+        cell_keys._weights_fingerprint.cache_clear()
         return CellStore(tmp_path, plan_cells(replace(config, arm=arms)), started=0).keys
 
     plain, first = keys(), keys(f"mine={','.join(weights)}", "gated=finetune:arm=attention+tuning,gate_init=ajar")
@@ -554,15 +576,15 @@ def test_a_dry_run_asks_no_network_for_an_arm(cheap, monkeypatch):
     import huggingface_hub.constants
 
     asked = []
-    load = plan.load_backbone
+    load = cell_keys.load_backbone
 
     def watched(name, **settings):
         asked.append((name, huggingface_hub.constants.HF_HUB_OFFLINE))
         return load(name, **settings)
 
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(plan, "load_backbone", watched)
-    plan._network.cache_clear()
+    monkeypatch.setattr(cell_keys, "load_backbone", watched)
+    cell_keys.network_of.cache_clear()
     study(replace(cheap, arm=("far=some/where",), dry_run=True))
     assert ("some/where", True) in asked
     assert [name for name, offline in asked if not offline] == []

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 from filelock import FileLock
-from sketchloss.recipes.study.cells import FAILURE, LOG, RESULT, Cell, CellStore, last_line
 
 from child_process import started
+from sketchloss.experiments.cells import FAILURE, LOG, RESULT, Cell, CellStore, last_line
 
 
 def _cell(name: str, log, *, needs=(), fails=False, value=1, **settings) -> Cell:
@@ -103,7 +103,7 @@ def test_a_cell_that_another_process_is_at_is_left_alone(tmp_path):
 ENDLESS = """
 import sys, time
 from pathlib import Path
-from sketchloss.recipes.study.cells import Cell, CellStore
+from sketchloss.experiments.cells import Cell, CellStore
 
 def compute(run, _):
     run.mkdir(exist_ok=True)

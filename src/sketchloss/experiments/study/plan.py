@@ -2,13 +2,13 @@
 
 from sketchloss.experiments.cells import Cell
 from sketchloss.experiments.experiment import Experiment
-from sketchloss.experiments.study.experiments import EXPERIMENTS
+from sketchloss.experiments.study import experiments
 from sketchloss.experiments.study.settings import Study
 
 
 def planned(config: Study) -> list[Experiment]:
     """Return the experiments that are asked for and those that these need, in the order in which cells are planned."""
-    known = {entry.name: entry for entry in EXPERIMENTS}
+    known = {entry.name: entry for entry in experiments.EXPERIMENTS}
     found: dict[str, Experiment] = {}
 
     def add(name: str) -> None:
@@ -21,11 +21,6 @@ def planned(config: Study) -> list[Experiment]:
     for entry in config.asked():
         add(entry.name)
     return list(found.values())
-
-
-def asked(config: Study) -> list[Experiment]:
-    """Return the experiments that are asked for."""
-    return [entry.load() for entry in config.asked()]
 
 
 def plan_cells(config: Study) -> list[Cell]:

@@ -26,7 +26,7 @@ from sketchloss.data.names import short_name
 from sketchloss.experiments.cells import CellStore
 from sketchloss.experiments.experiment import Experiment
 from sketchloss.experiments.section import Section
-from sketchloss.experiments.study.plan import asked
+from sketchloss.experiments.study.plan import planned
 from sketchloss.experiments.study.running import format_seconds
 from sketchloss.experiments.study.settings import Study
 from sketchloss.experiments.table import CSV_HEADER
@@ -66,7 +66,7 @@ def write_report(config: Study, store: CellStore, *, seconds: float | int, devic
             for cell in store
         ],
     }
-    made = {experiment: list(experiment.sections(config, store)) for experiment in asked(config)}
+    made = {experiment: list(experiment.sections(config, store)) for experiment in planned(config)}
     tables = [(one.name, part.source, part.table) for one, parts in made.items() for part in parts if part.table]
     results["tables"] = {}
     for name, source, table in tables:
@@ -242,7 +242,7 @@ def _differences(config: Study) -> Iterator[str]:
         yield f"{_seeds(config.seeds)} and not five."
     if config.generator_seeds != config.seeds:
         yield f"Photo to sketch and prompt to sketch: {_seeds(config.generator_seeds)}."
-    for experiment in asked(config):
+    for experiment in planned(config):
         yield from experiment.differences(config)
     yield (
         "Slips in print: Table 1's second average FID is 116.44 by its rows and not 116.16; “over 10 %” in Table 3 "

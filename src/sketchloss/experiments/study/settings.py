@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import tyro
 
 from sketchloss.experiments.experiment import Entry
+from sketchloss.experiments.study import experiments
 from sketchloss.experiments.study.device_speed import check_device_speed
 from sketchloss.experiments.study.experiments import EXPERIMENTS
 from sketchloss.experiments.tuning import plan
@@ -48,14 +49,14 @@ class Study(*_OPTIONS):
         super().__post_init__()
         require_not_negative(self, ("workers",))
         check_device_speed(self.device_speed)
-        names = [entry.name for entry in EXPERIMENTS]
+        names = [entry.name for entry in experiments.EXPERIMENTS]
         for part in self.only:
             if part not in names:
                 raise ValueError(f"only names {part!r}: choose from {', '.join(names)}")
 
     def asked(self) -> list[Entry]:
         """Return the experiments that are asked for."""
-        return [entry for entry in EXPERIMENTS if not self.only or entry.name in self.only]
+        return [entry for entry in experiments.EXPERIMENTS if not self.only or entry.name in self.only]
 
 
 #: What each preset changes of the defaults above.

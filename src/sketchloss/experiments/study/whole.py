@@ -60,6 +60,7 @@ def study(config: Study) -> dict[str, Any]:
     # Report ----------------------------------------------------------------------------------------------------------
     results = write_report(config, store, seconds=time.time() - begun, devices=workplace.devices)
     failed = [cell["name"] for cell in results["cells"] if cell["state"] == "failed"]
+    print(f"\nReport:  {config.out / 'report.html'}")
     print(f"The same: {config.out / 'report.md'}; pictures in {config.out / 'figures'}")
     print("Numbers: tables.csv (what the tables say), numbers.csv (every value), results.json")
     if failed:

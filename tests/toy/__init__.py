@@ -1,0 +1,1 @@
+"""A toy experiment, as a newcomer would add one."""
