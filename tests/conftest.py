@@ -27,6 +27,9 @@ for _name in ("HF_DATASETS_CACHE", "HF_HUB_CACHE", "HF_TOKEN", "HUGGINGFACE_HUB_
 jaxtyping.install_import_hook("sketchloss", "beartype.beartype")
 torch.set_num_threads(1)  # on tensors this small, threads only wait for one another
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # likewise in the processes that tests start
+# What is compiled is kept, whatever the environment says: the hook compiles anew what our modules import, for seconds.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def pytest_unconfigure():
@@ -39,12 +42,14 @@ def pytest_sessionstart():
         signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
-#: Tests that take a minute or so. They come first, so that no process is left with one when the others are done.
+#: Tests that take a minute or so. They come first, so that no process is left with one when the others are done. So
+#: does one that asks the page's server, whose other tests are early as well: the same process has started it.
 LONGEST = (
     "test_a_study_makes_every_table_and_figure_once_and_a_change_redoes_what_depends_on_it",
     "test_several_processes_share_the_cells",
     "test_processes_end_with_the_one_that_was_killed",
     "test_without_a_torchvision_nothing_asks_for_one",
+    "test_python_runs[docs/guide/page.md]",
 )
 
 

@@ -91,6 +91,7 @@ def _times(config: Study) -> dict[str, int]:
     return {str(path.parent.name): path.stat().st_mtime_ns for path in (config.out / CELLS).glob(f"*/{RESULT}")}
 
 
+@pytest.mark.usefixtures("without_type_checks")  # the tests of the recipes check them
 def test_a_study_makes_every_table_and_figure_once_and_a_change_redoes_what_depends_on_it(config, capsys):
     results = study(config)
     assert [cell["reason"] for cell in results["cells"] if cell["state"] == "failed"] == []
@@ -305,32 +306,50 @@ def test_the_papers_protocol_is_counted_as_printed(tmp_path):
     assert {cell.seed for cell in cells.values()} == set(range(5))
 
 
-#: A child that may open no socket but those of one machine's own processes, and says so if it tries.
+#: A child that may open no socket but those of one machine's own processes, and says so if it tries. It runs commands
+#: one after another, each the arguments in JSON, and tells of each the exit code, stdout and stderr.
 NO_SOCKETS = """
-import socket, sys
+import io, json, os, socket, sys
+from contextlib import redirect_stderr, redirect_stdout
 def refuse(*arguments, **_):
-    print("tried the network:", arguments, file=sys.stderr, flush=True)
-    import os
+    print("tried the network:", arguments, file=sys.__stderr__, flush=True)
     os._exit(99)
 socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = socket.create_connection = refuse
 from sketchloss.cli import main
-sys.exit(main(sys.argv[1:]))
+for line in sys.argv[1:]:
+    with redirect_stdout(io.StringIO()) as said, redirect_stderr(io.StringIO()) as complaints:
+        code = main(json.loads(line))
+    print(json.dumps([code, said.getvalue(), complaints.getvalue()]), flush=True)
 """
+#: Plans, and the flags that they are asked with.
+ASKED = {
+    "weekend": ("--preset", "weekend"),
+    "paper": ("--preset", "paper"),
+    "of unknown data": ("--data", "nobody/has_this", "--only", "tuning"),
+}
 
 
-def _plan_without_network(*flags: str, home) -> CompletedProcess[str]:
+@pytest.fixture(scope="module")
+def plans_without_network(tmp_path_factory) -> dict[str, CompletedProcess[str]]:
+    """What each of `ASKED` is answered, all by one child."""
+    place = tmp_path_factory.mktemp("plans")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "TRANSFORMERS_"))}
-    environment |= {"OMP_NUM_THREADS": "1", "HF_HOME": str(home)}
-    line = [sys.executable, "-c", NO_SOCKETS, "study", "--dry-run", *flags]
-    return finished(line, seconds=400, env=environment)
+    environment |= {"OMP_NUM_THREADS": "1", "HF_HOME": str(place / "home")}
+    lines = [["study", "--dry-run", *flags, "--out", str(place / "out")] for flags in ASKED.values()]
+    command = [sys.executable, "-c", NO_SOCKETS, *map(json.dumps, lines)]
+    found = finished(command, seconds=500, env=environment, check=True)
+    assert found.stderr == ""
+    assert not (place / "out").exists()
+    answers = map(json.loads, found.stdout.splitlines())
+    return {name: CompletedProcess(name, *answer) for name, answer in zip(ASKED, answers, strict=True)}
 
 
 @pytest.mark.parametrize(
     ("preset", "most"),
     [("weekend", "--generator-seeds 1"), ("paper", "--only tuning style retrieval separation probe ablation")],
 )
-def test_a_plan_asks_no_network_and_says_hours_of_a_card(preset, most, tmp_path):
-    found = _plan_without_network("--preset", preset, "--out", str(tmp_path / "out"), home=tmp_path / "home")
+def test_a_plan_asks_no_network_and_says_hours_of_a_card(preset, most, plans_without_network):
+    found = plans_without_network[preset]
     assert found.returncode == 0, found.stderr
     assert found.stderr == "", "no retries, no warnings"
     assert re.search(r"What is left: about [0-9,]+ hours of one NVIDIA A100, ([0-9.]+ days|[0-9]+:)", found.stdout)
@@ -339,12 +358,10 @@ def test_a_plan_asks_no_network_and_says_hours_of_a_card(preset, most, tmp_path)
     assert not re.search(r"\d{5,}:", found.stdout), "thousands of hours are days or years"
     first = next(line for line in found.stdout.splitlines() if line.startswith("Saves "))
     assert most in first
-    assert not (tmp_path / "out").exists()
 
 
-def test_a_plan_for_data_of_unknown_size_is_one_line(tmp_path):
-    flags = ("--data", "nobody/has_this", "--only", "tuning", "--out", str(tmp_path / "out"))
-    found = _plan_without_network(*flags, home=tmp_path / "home")
+def test_a_plan_for_data_of_unknown_size_is_one_line(plans_without_network):
+    found = plans_without_network["of unknown data"]
     assert found.returncode == 2
     assert found.stderr.count("\n") == 1
     assert "nobody/has_this is not a folder here" in found.stderr
