@@ -91,7 +91,6 @@ def _times(config: Study) -> dict[str, int]:
     return {str(path.parent.name): path.stat().st_mtime_ns for path in (config.out / CELLS).glob(f"*/{RESULT}")}
 
 
-@pytest.mark.usefixtures("without_type_checks")  # the tests of the recipes check them
 def test_a_study_makes_every_table_and_figure_once_and_a_change_redoes_what_depends_on_it(config, capsys):
     results = study(config)
     assert [cell["reason"] for cell in results["cells"] if cell["state"] == "failed"] == []
