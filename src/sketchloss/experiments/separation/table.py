@@ -5,7 +5,7 @@ from typing import Any
 
 from sketchloss.data.names import short_name
 from sketchloss.experiments.section import Section
-from sketchloss.experiments.table import PAPER_DATA, Measure, Published, Table, Values, merge
+from sketchloss.experiments.table import PAPER_DATA, Measure, Published, Table, Values
 from sketchloss.networks.arms import ARMS, REFERENCE
 
 #: Table 4 of the paper: mean, and standard deviation where it gives one.
@@ -49,15 +49,20 @@ def measures(sketches: int | None) -> list[Measure]:
 QUANTITIES = tuple(measure.name for measure in measures(None))
 
 
-def values(results: Mapping[str, Any]) -> Values:
-    """Return what one run has measured; nothing of a measure that a repeat does not have (its features collapsed)."""
+def values(results: Sequence[Mapping[str, Any]]) -> Values:
+    """Return what runs have measured; nothing of a measure that a repeat does not have (its features collapsed)."""
+    runs: dict[str, dict[int, Mapping[str, Any]]] = {}
+    for found in results:
+        for arm, of_arm in found["arms"].items():
+            for run in of_arm["runs"]:
+                runs.setdefault(arm, {}).setdefault(run["seed"], run)
     return {
         arm: {
-            name: {run["seed"]: run[name] for run in of_arm["runs"]}
+            name: {seed: run[name] for seed, run in of_seeds.items()}
             for name in QUANTITIES
-            if all(run[name] is not None for run in of_arm["runs"])
+            if all(run[name] is not None for run in of_seeds.values())
         }
-        for arm, of_arm in results["arms"].items()
+        for arm, of_seeds in runs.items()
     }
 
 
@@ -66,7 +71,7 @@ def table_of(results: Sequence[Mapping[str, Any]]) -> Table:
     first = results[0]
     return Table(
         measures(min(found["measured"] for found in results)),
-        merge([values(found) for found in results]),
+        values(results),
         same_data=first["data"] == PAPER_DATA and first["image_size"] == 224,
     )
 
@@ -122,6 +127,8 @@ def _notes(results: Mapping[str, Any], table: Table, varies: Mapping[str, str]) 
         seeds = _seeds(table, arm)
         if varies[arm] and seeds > 1:
             yield f"{arm}: {seeds} seeds, which differ in {varies[arm]}."
+        elif varies[arm] and most > 1:
+            yield f"{arm}: one seed, no ±, no p."
         elif max(most, results["seeds"]) > 1:
             yield f"{arm}: nothing differs between seeds (one weights file, the whole set): measured once, no ±, no p."
         if "ratio" not in found:
