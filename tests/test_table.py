@@ -4,7 +4,7 @@ import json
 import math
 
 import pytest
-from scipy.stats import ttest_rel
+from scipy.stats import t, ttest_rel
 
 from sketchloss.experiments.table import CSV_HEADER, Measure, Table, merge
 from sketchloss.statistics import Spread
@@ -142,6 +142,21 @@ def test_p_is_corrected_for_all_tests_of_the_table_by_holm():
     assert found["ours", "accuracy"].p == pytest.approx(3 * raw["ours", "accuracy"])
     assert found["ours", "distance"].p == found["original", "accuracy"].p == pytest.approx(1.0)
     assert raw["ours", "distance"] == raw["original", "accuracy"] > 0.5
+
+
+def test_shares_are_tested_as_shares_of_their_trials_and_of_unknown_ones_not_at_all():
+    values = of_accuracy(ours=BETTER, tuning=BASE)
+    differences = [BETTER[seed] - BASE[seed] for seed in BASE]
+    difference = math.fsum(differences) / 5
+    least = math.sqrt(difference * (1 - difference) / 10)
+    assert least > math.sqrt(math.fsum((one - difference) ** 2 for one in differences) / 4)
+    ten, unknown = (Measure("accuracy", "accuracy", share=True, trials=trials) for trials in (10, None))
+    found = Table([ten], values).compare()["ours", "accuracy"]
+    assert found.p == pytest.approx(2 * t.sf(difference / (least / math.sqrt(5)), 4))
+    assert cells_of(Table([ten], values))["ours"] == ["**0.606 ± 0.015**"]
+    assert cells_of(Table([PLAIN], values))["ours"] == ["**0.606 ± 0.015** *"]
+    assert Table([unknown], values).compare()["ours", "accuracy"].p is None
+    assert Table([unknown], values).notes()[0].startswith("No verdict against tuning: differences of shares of unknown")
 
 
 def test_another_row_can_be_the_reference():
