@@ -286,10 +286,18 @@ def test_marks_tell_better_from_worse(whole):
     assert [cell[-2:] for cell in row_of(report, "attention")] == [" *", " †", " †", " †", " †"]
     assert [cell[-2:] for cell in row_of(report, "original")] == [" †", " *", " *", " *", " *"]
     assert not [cell for cell in row_of(report, "tuning") if cell.endswith((" *", " †"))]
+    ratios = table_of([changed]).values
+    raw = [
+        stats.ttest_rel(*([*ratios[arm]["ratio"].values()] for arm in (arm, "tuning"))).pvalue
+        for arm in ("attention", "original")
+    ]
+    assert max(raw) * 10 < 0.001, "even times the tests of the table"
+    assert "- p of the ratio: attention <0.001; original <0.001." in report
     four = report_of(made_up(whole[1], tuning=near_one[:4], attention=half[:4], original=double[:4]))
     for arm in ("attention", "original"):
         assert not [cell for cell in row_of(four, arm) if cell.endswith((" *", " †"))]
     assert "- Too few seeds for a verdict against tuning: 4 of 5" in four
+    assert "p of the ratio" not in four
 
 
 def test_runs_of_single_arms_and_seeds_make_the_table_of_one_run(whole):

@@ -7,6 +7,7 @@ from sketchloss.data.names import short_name
 from sketchloss.experiments.section import Section
 from sketchloss.experiments.table import PAPER_DATA, Measure, Published, Table, Values
 from sketchloss.networks.arms import ARMS, REFERENCE
+from sketchloss.report.tables import format_p
 
 #: Table 4 of the paper: mean, and standard deviation where it gives one.
 PAPER: dict[str, Published] = {
@@ -122,6 +123,10 @@ def _caption(results: Mapping[str, Any], table: Table) -> str:
 
 
 def _notes(results: Mapping[str, Any], table: Table, varies: Mapping[str, str]) -> Iterator[str]:
+    compared = table.compare()
+    tested = {arm: one.p for (arm, name), one in compared.items() if name == "ratio" and one.p is not None}
+    if tested:
+        yield f"p of the ratio: {'; '.join(f'{arm} {format_p(p)}' for arm, p in tested.items())}."
     most = max(_seeds(table, arm) for arm in table.values)
     for arm, found in table.values.items():
         seeds = _seeds(table, arm)
