@@ -11,11 +11,11 @@ import pytest
 import torch
 from PIL import Image
 from scipy import stats
-from sketchloss.report.arm_table import keep_comparisons
-from sketchloss.report.separation_table import PAPER, SHOWN, mark, measures, separation_report
 
 from sketchloss import ARMS, Backbone, cli, load_backbone, save_backbone
 from sketchloss.data.sources import open_sketches
+from sketchloss.experiments.separation.table import PAPER, QUANTITIES, measures, section, table_of
+from sketchloss.experiments.table import CSV_HEADER, Table
 from sketchloss.features import cached_features, embed_sketches
 from sketchloss.models.embedder import load_embedder
 from sketchloss.recipes import class_separation as recipe
@@ -65,6 +65,16 @@ def without_map(monkeypatch):
     monkeypatch.setattr(recipe, "map_to_plane", lambda rows: None)
 
 
+def report_of(*results: dict) -> str:
+    return section(results).markdown()
+
+
+def row_of(report: str, arm: str) -> list[str]:
+    """Return the cells of an arm in the table."""
+    line = next(line for line in report.splitlines() if line.startswith(f"| {arm} "))
+    return [cell.strip() for cell in line.split("|")[2:-1]]
+
+
 def brute_force(unit, labels):
     distance = 1 - unit @ unit.T
     one, other = np.triu_indices(len(unit), 1)
@@ -95,32 +105,33 @@ def test_an_arm_without_variation_says_so_and_has_neither_spread_nor_p(whole):
     assert list(results["arms"]) == list(ARMS)
     counts = {arm: len(of_arm["runs"]) for arm, of_arm in results["arms"].items()}
     assert counts == {"attention+tuning": 1, "tuning": SEEDS, "attention": SEEDS, "original": 1}
-    report = separation_report(results)
+    report = report_of(results)
     for arm in ("attention+tuning", "original"):
         assert f"- {arm}: nothing differs between seeds" in report
-        assert results["arms"][arm]["spread"]["ratio"]["deviation"] is None
-        assert results["arms"][arm]["against_tuning"]["ratio"] is None
+        for name in QUANTITIES:
+            found = results["table"][arm][name]
+            assert found["deviation"] is found["comparison"] is None
+        assert "±" not in "".join(row_of(report, arm))
     assert "- tuning: 3 seeds, which differ in the tuned weights." in report
     assert "- attention: 3 seeds, which differ in the untrained gates." in report
     assert len({run["ratio"] for run in results["arms"]["attention"]["runs"]}) == SEEDS
-    row = next(line for line in report.splitlines() if line.startswith("| original"))
-    assert "±" not in row.rpartition(f"{results['arms']['original']['spread']['top_1']['mean']:.1%}"[:-1])[0]
+    assert all("±" in cell for cell in row_of(report, "attention"))
 
 
 def test_spread_and_p_are_those_of_the_runs(whole):
     _, results = whole
     attention, tuning = ([run["ratio"] for run in results["arms"][arm]["runs"]] for arm in ("attention", "tuning"))
-    found = results["arms"]["attention"]
-    kept = found["against_tuning"]["ratio"]
+    found = results["table"]["attention"]["ratio"]
+    kept = found["comparison"]
     assert kept["difference"] == pytest.approx(np.mean(attention) - np.mean(tuning))
     assert (kept["seeds"], kept["p"]) == (SEEDS, None), "three seeds are too few"
     five = {arm: {"ratio": dict(enumerate([*values, 2 * values[0], values[1]]))} for arm, values in
             (("attention", attention), ("tuning", tuning))}  # fmt: skip
-    p = keep_comparisons(measures(9), five)["attention"]["ratio"]["p"]
+    p = Table(measures(9), five).compare()["attention", "ratio"].p
     assert p == pytest.approx(stats.ttest_rel(*(list(of["ratio"].values()) for of in five.values())).pvalue)
-    assert found["spread"]["ratio"]["mean"] == pytest.approx(np.mean(attention))
-    assert found["spread"]["ratio"]["deviation"] == pytest.approx(np.std(attention, ddof=1))
-    assert results["arms"]["tuning"]["against_tuning"]["ratio"] is None
+    assert found["mean"] == pytest.approx(np.mean(attention))
+    assert found["deviation"] == pytest.approx(np.std(attention, ddof=1))
+    assert results["table"]["tuning"]["ratio"]["comparison"] is None
 
 
 def test_files_hold_what_was_found(whole):
@@ -128,13 +139,20 @@ def test_files_hold_what_was_found(whole):
     assert {path.name for path in config.out.iterdir()} == MADE
     assert json.loads((config.out / "results.json").read_text()) == json.loads(json.dumps(results))
     assert json.loads((config.out / "config.json").read_text())["per_class"] == PER_CLASS
-    assert (config.out / "table.md").read_text() == separation_report(results) + "\n"
+    assert (config.out / "table.md").read_text() == report_of(results) + "\n"
     with (config.out / "table.csv").open(newline="") as file:
-        rows = {(row["arm"], row["quantity"]): row for row in csv.DictReader(file)}
-    for arm, of_arm in results["arms"].items():
-        assert float(rows[arm, "ratio"]["mean"]) == of_arm["spread"]["ratio"]["mean"]
-        assert float(rows[arm, "intra"]["paper_mean"]) == PAPER[arm]["intra"][0]
-    assert rows["original", "ratio"]["deviation"] == rows["original", "ratio"]["p_against_tuning"] == ""
+        lines = list(csv.DictReader(file))
+    rows = {(row["row"], row["measure"]): row for row in lines}
+    assert tuple(lines[0]) == CSV_HEADER
+    assert list(rows) == [(arm, name) for arm in ARMS for name in QUANTITIES]
+    for (arm, name), row in rows.items():
+        of_runs = [run[name] for run in results["arms"][arm]["runs"]]
+        assert float(row["mean"]) == results["table"][arm][name]["mean"] == pytest.approx(np.mean(of_runs))
+        assert (row["set"], row["seeds"]) == ("doodles", str(len(of_runs)))
+        published = PAPER[name][arm][0] if name in PAPER else None
+        assert row["paper_mean"] == ("" if published is None else str(published))
+    assert {rows["original", "ratio"][name] for name in ("deviation", "p", "against", "verdict")} == {""}
+    assert rows["attention", "ratio"]["verdict"] == "too few seeds: 3 of 5"
     for name in ("ratio.png", "distances.png", "map.png"):
         with Image.open(config.out / name) as picture:
             assert min(picture.size) > 400
@@ -142,14 +160,13 @@ def test_files_hold_what_was_found(whole):
 
 
 def test_the_report_tells_sizes_and_the_papers_numbers(whole):
-    report = separation_report(whole[1])
-    for words in (
-        "140 sketches of 35 classes, the whole set, 32 pixels",
-        "*7.59*",
-        "*0.132 ± 0.012*",
-        "50,889 sketches",
-    ):
+    report = report_of(whole[1])
+    for words in ("140 sketches of 35 classes, the whole set, 32 pixels", "50,889 sketches"):
         assert words in report
+    assert row_of(report, "arm") == ["intra ↓", "inter ↑", "ratio ↑", "macro ratio ↑", "1-NN (%) ↑"]
+    assert row_of(report, "*attention+tuning (Seo 2025, other data)*") == [
+        *("*0.132 ± 0.012*", "*1.000 ± 0.041*", "*7.59*", "-", "-"),
+    ]
     assert "Hardest to tell apart" in report
 
 
@@ -187,7 +204,7 @@ def test_the_held_out_part_is_that_of_each_seed(settings, tmp_path, without_map)
         held = sketches.split_indices(0.5, seed=seed)[1]
         assert run["seed"] == seed
         assert run["intra"] == pytest.approx(brute_force(unit[held], sketches.labels[held])[0], rel=1e-3)
-    report = separation_report(results)
+    report = report_of(results)
     words = "of which 70 held out by the first split (asked for 50 % of each class; one at least, and related sketches"
     assert words in report
     assert "than tuning with p" not in report  # there is no test
@@ -201,7 +218,7 @@ def test_the_caption_tells_how_many_were_held_out_and_not_the_share_asked_for(se
     changes |= {"data": str(_photos_with_copies(tmp_path / "data")), "per_class": None}
     results = class_separation(ClassSeparation(out=tmp_path / "out", **settings | changes))
     assert results["measured"] == 4
-    report = separation_report(results)
+    report = report_of(results)
     assert "16 sketches of 2 classes, of which 4 held out by the split (asked for 12.5 % of each class;" in report
     assert "standard deviation over seeds" not in report
 
@@ -224,11 +241,12 @@ def test_the_arms_that_are_named_are_measured_as_among_all(whole, settings, tmp_
     assert list(results["arms"]) == [arm for arm in ARMS if arm in only]
     assert results["left_out"] == []
     for arm, found in results["arms"].items():
-        expected = whole[1]["arms"][arm]
+        assert json.loads(json.dumps(found)) == json.loads(json.dumps(whole[1]["arms"][arm]))
+        expected = whole[1]["table"][arm]
         if "tuning" not in only:
-            expected = expected | {"against_tuning": dict.fromkeys(expected["against_tuning"])}
-        assert json.loads(json.dumps(found)) == json.loads(json.dumps(expected))
-    report = separation_report(results)
+            expected = {name: one | {"comparison": None} for name, one in expected.items()}
+        assert results["table"][arm] == expected
+    report = report_of(results)
     assert "left out" not in report
     assert "paired t-test" not in report, "original is measured once: nothing is paired"
     assert {path.name for path in (tmp_path / "out").iterdir()} == MADE
@@ -246,26 +264,76 @@ def test_seed_reaches_the_untrained_gates(whole, settings, tmp_path, without_map
         assert not all(mine[name].equal(other[name]) for name in mine)
 
 
+def made_up(results: dict, **factors: list[float]) -> dict:
+    """Return results whose arms have the quantities of the first repeat of `tuning`, times a factor for each seed."""
+    changed = json.loads(json.dumps(results)) | {"seeds": 5}
+    first = changed["arms"]["tuning"]["runs"][0]
+    for arm, of_arm in factors.items():
+        changed["arms"][arm]["runs"] = [
+            {"seed": seed, **{name: first[name] * factor for name in QUANTITIES}} for seed, factor in enumerate(of_arm)
+        ]
+    return changed
+
+
 def test_marks_tell_better_from_worse(whole):
-    _, results = whole
-    changed = json.loads(json.dumps(results))
-    arms = changed["arms"]
-    for name in SHOWN:
-        for arm, factor in (("attention", 0.5), ("original", 2.0)):
-            arms[arm]["spread"][name]["mean"] = arms["tuning"]["spread"][name]["mean"] * factor
-            difference = arms[arm]["spread"][name]["mean"] - arms["tuning"]["spread"][name]["mean"]
-            kept = {"seeds": 5, "difference": difference, "p": 0.01, "half_width": 0.1, "detectable": 0.2}
-            better = factor < 1 if name in ("intra", "macro_intra") else factor > 1
-            arms[arm]["against_tuning"][name] = {**kept, "p": 0.05}
-            assert mark(name, arms[arm]) == ""
-            arms[arm]["against_tuning"][name] = {**kept, "seeds": 4}
-            assert mark(name, arms[arm]) == ""
-            arms[arm]["against_tuning"][name] = kept
-            assert mark(name, arms[arm]) == ("*" if better else "†")
-    report = separation_report(changed)
+    near_one = [1.0, 1.01, 0.99, 1.0, 1.005]
+    half, double = ([factor * one for one in near_one[::-1]] for factor in (0.5, 2.0))
+    changed = made_up(whole[1], tuning=near_one, attention=half, original=double)
+    changed["measured"] = 100_000  # else the shares are of too few sketches to differ
+    report = report_of(changed)
     assert "* better and † worse than tuning with p < 0.05" in report
-    row = next(line for line in report.splitlines() if line.startswith("| attention "))
-    assert [cell.strip()[-1] for cell in row.split("|")[2:7]] == ["*", "†", "†", "†", "†"]
+    # Of the members of a class, near is better.
+    assert [cell[-2:] for cell in row_of(report, "attention")] == [" *", " †", " †", " †", " †"]
+    assert [cell[-2:] for cell in row_of(report, "original")] == [" †", " *", " *", " *", " *"]
+    assert not [cell for cell in row_of(report, "tuning") if cell.endswith((" *", " †"))]
+    ratios = table_of([changed]).values
+    raw = [
+        stats.ttest_rel(*([*ratios[arm]["ratio"].values()] for arm in (arm, "tuning"))).pvalue
+        for arm in ("attention", "original")
+    ]
+    assert max(raw) * 10 < 0.001, "even times the tests of the table"
+    assert "- p of the ratio: attention <0.001; original <0.001." in report
+    four = report_of(made_up(whole[1], tuning=near_one[:4], attention=half[:4], original=double[:4]))
+    for arm in ("attention", "original"):
+        assert not [cell for cell in row_of(four, arm) if cell.endswith((" *", " †"))]
+    assert "- Too few seeds for a verdict against tuning: 4 of 5" in four
+    assert "p of the ratio" not in four
+
+
+def test_runs_of_single_arms_and_seeds_make_the_table_of_one_run(whole):
+    """As a study has them, which says itself what varies."""
+    _, results = whole
+    apart = [
+        results | {"seeds": 1, "arms": {arm: of_arm | {"runs": [run]}}}
+        for arm, of_arm in results["arms"].items()
+        for run in of_arm["runs"]
+    ]
+    made = section(apart, dict.fromkeys(ARMS, "the trained head"))
+    assert made.table is not None
+    assert made.table.markdown() == table_of([results]).markdown()
+    assert made.table.as_json() == table_of([results]).as_json()
+    assert "Mean ± standard deviation over seeds." in made.caption
+    assert made.after == section([results]).after
+    assert [note for note in made.notes if note.partition(":")[0] in ARMS] == [
+        "attention+tuning: one seed, no ±, no p.",
+        "tuning: 3 seeds, which differ in the trained head.",
+        "attention: 3 seeds, which differ in the trained head.",
+        "original: one seed, no ±, no p.",
+    ]
+
+
+def test_a_repeat_that_collapsed_leaves_its_arm_without_a_ratio_in_one_run_or_several(whole):
+    changed = json.loads(json.dumps(whole[1]))
+    changed["arms"]["tuning"]["runs"][1]["ratio"] = None
+    apart = [
+        changed | {"seeds": 1, "arms": {"tuning": changed["arms"]["tuning"] | {"runs": [run]}}}
+        for run in changed["arms"]["tuning"]["runs"]
+    ]
+    for results in ([changed], apart):
+        report = report_of(*results)
+        assert "ratio" not in table_of(results).as_json()["tuning"]
+        assert "- tuning: the distances within classes are 0, its features have collapsed: no ratio." in report
+    assert row_of(report_of(changed), "tuning")[2] == "-"
 
 
 def test_pictures_of_one_seed_say_so(settings, tmp_path, monkeypatch, without_map):
@@ -314,8 +382,9 @@ def test_collapsed_features_have_no_ratio_and_spoil_nothing(settings, tmp_path):
     results = class_separation(ClassSeparation(out=tmp_path / "out", **settings | changes))
     found = results["arms"]["tuning"]
     assert found["runs"][0]["intra"] == 0
-    assert found["runs"][0]["ratio"] is found["spread"]["ratio"] is None
-    report = separation_report(results)
+    assert found["runs"][0]["ratio"] is None
+    assert "ratio" not in results["table"]["tuning"]
+    report = report_of(results)
     assert "- tuning: the distances within classes are 0, its features have collapsed: no ratio." in report
     assert "- One seed: no ±, no p." in report
     assert {path.name for path in (tmp_path / "out").iterdir()} == MADE
@@ -357,12 +426,12 @@ def test_heads_are_measured_as_the_run_made_them(run, place, tmp_path, without_m
         intra, inter, _ = brute_force(unit[held], sketches.labels[held])
         found = results["arms"]["original"]["runs"][number]
         assert (found["intra"], found["inter"]) == pytest.approx((intra, inter), rel=0.02)  # bfloat16 in the run
-    report = separation_report(results)
+    report = report_of(results)
     assert "the embedding of trained heads (16 wide, 1 epoch)" in report
     assert "- original: 2 seeds, which differ in the split and the trained head." in report
     assert "- tuning: left out, not in the run of the heads; so there is no t-test." in report
     assert "trained on most of these sketches" not in report
-    assert "trained on most of these sketches" in separation_report(results | {"part": "whole"})
+    assert "trained on most of these sketches" in report_of(results | {"part": "whole"})
 
 
 def test_which_arms_are_measured_is_said_for_itself_whatever_the_run_compared(run, place, tmp_path, without_map):
@@ -506,12 +575,14 @@ def test_help_names_every_option(capsys):
 
 
 def test_papers_table_is_table_4():
-    assert {arm: (row["intra"][0], row["inter"][0], row["ratio"][0]) for arm, row in PAPER.items()} == {
+    published = {arm: tuple(PAPER[name][arm][0] for name in ("intra", "inter", "ratio")) for arm in PAPER["intra"]}
+    assert published == {
         "original": (0.551, 0.695, 1.26),
         "tuning": (0.198, 0.762, 3.85),
         "attention": (0.426, 0.912, 2.14),
         "attention+tuning": (0.132, 1.000, 7.59),
     }
+    assert {measure.name: measure.paper for measure in measures(9) if measure.paper} == PAPER
     # The printed ratios are inter / intra of the printed means, but for rounding.
-    for row in PAPER.values():
-        assert row["ratio"][0] == pytest.approx(row["inter"][0] / row["intra"][0], abs=0.02)
+    for intra, inter, ratio in published.values():
+        assert ratio == pytest.approx(inter / intra, abs=0.02)

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
-from sketchloss.recipes.study.reporting import _in_short
 
 from sketchloss.comparison import (
     FEWEST_SEEDS,
@@ -20,6 +19,11 @@ from sketchloss.comparison import (
     format_signed,
     one_trial,
 )
+from sketchloss.experiments.experiment import Claim, Experiment
+from sketchloss.experiments.section import Section
+from sketchloss.experiments.study.report import _in_short
+from sketchloss.experiments.table import Measure, Table
+from sketchloss.report.tables import format_p
 
 BASE = {0: 0.50, 1: 0.52, 2: 0.49, 3: 0.51, 4: 0.50}
 BETTER = {0: 0.60, 1: 0.63, 2: 0.59, 3: 0.60, 4: 0.61}
@@ -41,14 +45,54 @@ def test_one_sketch_in_each_seed_is_no_verdict(seeds, verdict):
     values, reference = one_less(70, seeds)
     differences = np.subtract(list(values.values()), list(reference.values()))
     assert 0 < np.ptp(differences) < 1e-7, "equal up to float32, and only up to it"
-    table = {"attention+tuning": {"validation_accuracy": values}, "tuning": {"validation_accuracy": reference}}
-    text = "\n".join(_in_short({"tables": {"tuning": {"": table}}, "counts": {"tuning": {"": 70}}}))
-    row = next(line for line in text.splitlines() if line.startswith("| classification"))
+    made = {claiming("classification"): [section(70, values, reference)]}
+    row = next(line for line in in_short(made) if line.startswith("| classification "))
     assert "worse" not in row
     assert "<0.001" not in row
     assert f" {verdict} |" in row
     assert "-1.4" in row
     assert "n = 70, one sketch = 1.4 points" in row
+
+
+def claiming(words: str, measure: str = "accuracy") -> Experiment:
+    """An experiment that has nothing but a claim."""
+    return Experiment("some", "Some", cells=lambda _: (), sections=lambda *_: (), claim=Claim(measure, words))
+
+
+def section(trials: int | None, ours: dict[int, float], other: dict[int, float], source: str = "") -> Section:
+    """A table of the arms of a claim, with one more column."""
+    accuracy = Measure("accuracy", "accuracy", percent=True, share=True, trials=trials)
+    values = {"attention+tuning": ours, "tuning": other}
+    rows = {arm: {"distance": {0: 1.0}, "accuracy": of_arm} for arm, of_arm in values.items()}
+    return Section(Table([Measure("distance", "distance"), accuracy], rows), source=source)
+
+
+def in_short(made: dict[Experiment, list[Section]]) -> list[str]:
+    return "\n".join(_in_short(made)).splitlines()
+
+
+def test_a_study_says_in_short_what_came_of_each_claim_in_each_set():
+    equal = {seed: value + 0.001 * (-1) ** seed for seed, value in BASE.items()}
+    made = {
+        claiming("top-1"): [section(1000, BETTER, BASE, "some/place/cats"), section(1000, equal, BASE, "doodles")],
+        Experiment("silent", "Without a claim", lambda _: (), lambda *_: ()): [section(1000, BETTER, BASE)],
+        claiming("in words"): [Section(None, caption="Words.")],
+        claiming("ratio", "distance"): [section(None, BETTER, BASE)],
+    }
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in in_short(made) if line.startswith("| ")]
+    assert [row[0] for row in rows[2:]] == ["top-1, cats", "top-1, doodles", "ratio"]
+    # The third has one value of each arm: it is no test that the others would be corrected for.
+    pairs = {
+        where: Pairs(ours, BASE, share=True, trials=1000) for where, ours in (("cats", BETTER), ("doodles", equal))
+    }
+    for row, one in zip(rows[2:4], compare_all(pairs).values(), strict=True):
+        assert row[1:5] == ["attention+tuning", "tuning", format_signed(one, percent=True), format_p(one.p)]
+    n = "n = 1,000, one sketch = 0.1 points"
+    assert rows[2][5:] == ["yes", "-", n]
+    # (3.495 + 0.941) · 0.0011 / sqrt(5), of two tests
+    assert rows[3][5:] == ["undecided", "0.2 points", n]
+    assert rows[4][1:] == ["attention+tuning", "tuning", "+0", "-", "too few seeds: 1 of 5", "-", "-"]
+    assert in_short({}) == in_short({claiming("nothing"): []}) == []
 
 
 @given(st.integers(20, 2000), st.integers(2, 5), st.integers(1, 5))

@@ -12,17 +12,19 @@ import pytest
 import torch
 from PIL import Image
 from scipy.stats import t
-from sketchloss.report.retrieval_table import MEASURES, retrieval_report
 
 from sketchloss import Backbone, save_backbone, separation
 from sketchloss.cli import main
 from sketchloss.data.sources import open_sketches
+from sketchloss.experiments.retrieval.table import PAPER, measures, section
+from sketchloss.experiments.table import CSV_HEADER
 from sketchloss.models.embedder import load_embedder
 from sketchloss.recipes import retrieval as recipe
 from sketchloss.recipes.retrieval import Retrieval, retrieval
 from sketchloss.training.guards import TrainingStopped
 
 ARMS = ["attention+tuning", "tuning", "attention", "original"]
+MEASURES = ["top_1", "top_3", "top_5", "untrained_top_1"]
 
 
 @pytest.fixture(scope="module")
@@ -109,21 +111,25 @@ def test_a_head_learns_what_it_is_shown_and_nothing_else(config):
 
 
 def test_mean_deviation_and_p_are_over_the_seeds_and_against_tuning(finished):
-    arms = results(finished)["arms"]
-    assert list(arms) == ARMS
+    arms, table = results(finished)["arms"], results(finished)["table"]
+    assert list(arms) == list(table) == ARMS
     reference = [run["top_3"] for run in arms["tuning"]["runs"]]
     for arm, entry in arms.items():
         values = [run["top_3"] for run in entry["runs"]]
         assert [run["seed"] for run in entry["runs"]] == [0, 1]
-        assert entry["spread"]["top_3"]["mean"] == pytest.approx(np.mean(values))
-        assert entry["spread"]["top_3"]["deviation"] == pytest.approx(np.std(values, ddof=1))
+        assert list(table[arm]) == MEASURES
+        found = table[arm]["top_3"]
+        assert found["values"] == dict(zip("01", values, strict=True))
+        assert found["mean"] == pytest.approx(np.mean(values))
+        assert found["deviation"] == pytest.approx(np.std(values, ddof=1))
         two = {"seeds": 2, "p": None, "half_width": None, "detectable": None}
-        kept = entry["against_tuning"]["top_3"]
+        two |= {"against": "tuning", "verdict": "too few seeds: 2 of 5"}
+        kept = found["comparison"]
         assert kept == (None if arm == "tuning" else two | {"difference": kept["difference"]})
         assert kept is None or kept["difference"] == pytest.approx(np.mean(values) - np.mean(reference))
-    table = (finished.out / "table.md").read_text()
-    assert "Too few seeds for a verdict against tuning: 2 of 5" in table
-    assert "n = 35, one sketch = 2.9 points" in table
+    text = (finished.out / "table.md").read_text()
+    assert "- Too few seeds for a verdict against tuning: 2 of 5" in text
+    assert "n = 35, one sketch = 2.9 points" in text
 
 
 def test_five_seeds_are_tested_as_shares_of_the_queries(config):
@@ -136,7 +142,7 @@ def test_five_seeds_are_tested_as_shares_of_the_queries(config):
         least = math.sqrt(difference * (1 - difference) / 35)
         if deviation := max(least, np.std(np.subtract(values, reference), ddof=1)):
             raw[name] = 2 * t.sf(difference / (deviation / math.sqrt(5)), 4)
-    kept = found["arms"]["original"]["against_tuning"]
+    kept = {name: one["comparison"] for name, one in found["table"]["original"].items()}
     least_p = 0.0
     for rank, name in enumerate(sorted(raw, key=raw.__getitem__)):
         least_p = max(least_p, min(1.0, (len(raw) - rank) * raw[name]))
@@ -149,13 +155,25 @@ def test_table_csv_and_picture(finished):
     assert "35 classes, 35 held-out queries against the 140 sketches" in table
     assert "32 pixels, heads 32 wide, 12 epochs" in table
     rows = {line.split("|")[1].strip(): line for line in table.splitlines() if line.startswith("|")}
-    assert "*74.90 ± 0.31*" in rows["attention+tuning"]
-    mean = results(finished)["arms"]["original"]["spread"]["top_1"]["mean"]
-    assert f"{100 * mean:.2f} ±" in rows["original"]
+    header = rows.pop("arm").split("|")[2:-1]
+    headings = ("top-1", "top-3", "top-5", "no head: top-1")
+    assert [cell.strip() for cell in header] == [f"{name} (%) ↑" for name in headings]
+    papers = [f"*{arm} (Seo 2025, other data)*" for arm in ARMS]
+    assert [row for row in rows if not row.startswith("--")] == [*ARMS, *papers]
+    assert [cell.strip() for cell in rows[papers[0]].split("|")[2:-1]] == [
+        *("*74.90 ± 0.31*", "*83.51 ± 0.28*", "*87.75 ± 0.24*", "-"),
+    ]
+    found = results(finished)["table"]
+    assert f"{100 * found['original']['top_1']['mean']:.2f} ±" in rows["original"]
     with (finished.out / "table.csv").open(newline="") as file:
         lines = list(csv.DictReader(file))
-    assert [(line["arm"], line["seed"]) for line in lines] == [(arm, seed) for arm in ARMS for seed in "01"]
-    assert float(lines[0]["top_5"]) == results(finished)["arms"]["attention+tuning"]["runs"][0]["top_5"]
+    assert tuple(lines[0]) == CSV_HEADER
+    assert [(line["row"], line["measure"]) for line in lines] == [(arm, name) for arm in ARMS for name in MEASURES]
+    for line in lines:
+        one = found[line["row"]][line["measure"]]
+        assert (float(line["mean"]), float(line["deviation"])) == (one["mean"], one["deviation"])
+        assert (line["set"], line["seeds"]) == ("doodles", "2")
+    assert (lines[0]["paper_mean"], lines[0]["paper_deviation"]) == ("0.749", "0.0031")
     with Image.open(finished.out / "nearest.png") as picture:
         pixels = np.asarray(picture.convert("RGB")).reshape(-1, 3)
     assert picture.height > 8 * 112
@@ -267,22 +285,23 @@ def test_fewer_classes_than_a_batch_wants(config, tmp_path):
 def test_without_tuned_weights_nothing_is_tested_and_it_says_so(config, capsys):
     retrieval(replace(config, tuning=(), epochs=1, seeds=1))
     assert list(results(config)["arms"]) == ["attention+tuning", "attention", "original"]
-    assert all(set(of_arm["against_tuning"].values()) == {None} for of_arm in results(config)["arms"].values())
+    table = results(config)["table"]
+    assert {one["comparison"] for of_arm in table.values() for one in of_arm.values()} == {None}
     said = capsys.readouterr().out
     assert "tuning: left out, no weights given (--tuning); so there is no t-test." in said
     assert "†" not in said.partition("\n| arm")[2]
 
 
 def test_single_arms_have_the_results_of_a_table_of_all_and_their_heads_stay(config, finished, capsys):
-    whole = results(finished)["arms"]
+    whole, table = results(finished)["arms"], results(finished)["table"]
     for number, only in enumerate([("original",), ("tuning",), ("tuning", "original")]):
         retrieval(replace(config, only=only, resume=number > 0))
         found = results(config)["arms"]
         assert list(found) == [arm for arm in ARMS if arm in only]
         for arm, entry in found.items():
             assert entry["runs"] == whole[arm]["runs"]
-            tested = entry["against_tuning"]
-            assert tested == (whole[arm]["against_tuning"] if len(only) > 1 else dict.fromkeys(MEASURES))
+            untested = {name: one | {"comparison": None} for name, one in table[arm].items()}
+            assert results(config)["table"][arm] == (table[arm] if len(only) > 1 else untested)
         assert json.loads((config.out / "config.json").read_text())["only"] == list(only)
         text = (config.out / "table.md").read_text()
         assert "left out" not in text
@@ -301,10 +320,12 @@ def test_an_arm_that_is_not_tuned_needs_no_tuned_weights(config, finished):
     assert list(found) == ["attention"]
 
 
-def test_stars_and_daggers_say_which_way_the_difference_goes(config):
-    def runs(*values: float) -> list[dict]:
-        return [{"seed": seed, "weights": "w", **dict.fromkeys(MEASURES, value)} for seed, value in enumerate(values)]
+def runs(*values: float) -> list[dict]:
+    """Return what was found of an arm, one value for all measures of a seed."""
+    return [{"seed": seed, "weights": "w", **dict.fromkeys(MEASURES, value)} for seed, value in enumerate(values)]
 
+
+def test_stars_and_daggers_say_which_way_the_difference_goes(config):
     arms = {
         "attention+tuning": runs(0.9, 0.92, 0.91, 0.9, 0.92),
         "tuning": runs(0.5, 0.51, 0.52, 0.51, 0.51),
@@ -313,14 +334,58 @@ def test_stars_and_daggers_say_which_way_the_difference_goes(config):
     }
     config = replace(config, seeds=5)
     sketches, layers = open_sketches("doodles", 32, per_class=2), dict.fromkeys(arms, "pool5")
-    report = retrieval_report(recipe._results(config, sketches, (200, 200), layers, arms))
-    lines = [line for line in report.splitlines() if line.startswith("| ")][2:]
+    report = section([recipe._results(config, sketches, (200, 200), layers, arms)]).markdown()
+    lines = [line for line in report.splitlines() if line.startswith("| ")][2:6]
     assert [line.split("|")[2].strip() for line in lines] == [
-        "91.00 ± 1.00 *",
+        "**91.00 ± 1.00** *",
         "51.00 ± 0.71",
         "11.00 ± 0.71 †",
         "51.00 ± 0.71",
     ]
+    assert "- Marks: * better and † worse than tuning" in report
+    assert "- Seeds differ in the split, the head's start and the order." in report
+    assert "- original: the weights w." in report
+
+
+def test_runs_of_single_arms_and_seeds_make_the_table_of_one_run(config):
+    """As a study has them."""
+    sketches, layers = open_sketches("doodles", 32, per_class=2), {"tuning": "pool5", "attention": "pool4"}
+    all_runs = {"tuning": runs(0.5, 0.51, 0.52, 0.51, 0.51), "attention": runs(0.1, 0.12, 0.11, 0.11, 0.11)}
+    together = recipe._results(replace(config, seeds=5), sketches, (200, 150), layers, all_runs)
+    apart = []
+    for arm, of_arm in all_runs.items():
+        alone = replace(config, seeds=1, only=(arm,))
+        apart += [recipe._results(alone, sketches, (200, 150 + run["seed"]), layers, {arm: [run]}) for run in of_arm]
+    one, other = section([together]), section(apart, {"tuning": "tuned anew", "attention": "photo"})
+    assert one.table is not None
+    assert other.table is not None
+    assert other.table.markdown() == one.table.markdown()
+    assert other.table.as_json() == one.table.as_json()
+    assert "n = 150, one sketch" in other.markdown(), "the fewest queries of any seed"
+    assert "mean ± standard deviation over 5 seeds" in other.caption
+    assert list(other.notes) == [
+        "Seeds differ in the tuned weights, the sketches, the split, the head's start and the order.",
+        "tuning: the weights tuned anew.",
+        "attention: the weights photo; another random start of the gates for each seed; its layer pool4.",
+    ]
+    assert "attention: the weights w; one random start of the gates for all seeds; its layer pool4." in one.notes
+
+
+def test_papers_table_is_table_3_and_is_of_the_same_data_at_its_size_alone(config):
+    published = {name: measure.paper for name, measure in zip(MEASURES, measures(9), strict=True)}
+    assert published["top_1"] == {
+        **{"attention+tuning": (0.749, 0.0031), "tuning": (0.7374, 0.0029)},
+        **{"attention": (0.5901, 0.0052), "original": (0.7305, 0.0033)},
+    }
+    assert published["top_5"]["attention+tuning"] == (0.8775, 0.0024)
+    assert set(published["top_3"]) == set(PAPER) == set(ARMS)
+    assert published["untrained_top_1"] == {}
+    sketches, layers = open_sketches("doodles", 32, per_class=2), {"tuning": "pool5"}
+    for data, size, same in (("songweig/imagenet_sketch", 224, True), ("doodles", 224, False)):
+        here = replace(config, data=data, image_size=size)
+        text = section([recipe._results(here, sketches, (9, 9), layers, {"tuning": runs(0.5, 0.6)})]).markdown()
+        assert ("*tuning (Seo 2025)*" in text) == same
+        assert ("not comparable with ours" in text) != same
 
 
 @pytest.mark.parametrize(
@@ -391,10 +456,15 @@ def test_a_diverged_head_is_blamed_on_the_learning_rate(config):
 
 def test_one_seed_has_no_spread_and_no_stars(config, capsys):
     retrieval(replace(config, seeds=1, epochs=1))
-    said = capsys.readouterr().out.partition("Seo 2025:")[0]
-    assert "±" not in said
-    assert "†" not in said
+    said = capsys.readouterr().out
+    ours = [line for line in said.splitlines() if line.startswith("| ") and "(Seo 2025" not in line]
+    assert len(ours) == 2 + len(ARMS)
+    for line in (*ours, said.partition("Seo 2025:")[0]):
+        assert "±" not in line
+        assert "†" not in line
+        assert " * " not in line
     assert "1 epoch." in said
+    assert "- One seed: no ±, no p." in said
 
 
 def test_the_gates_come_from_the_seed(config, monkeypatch):

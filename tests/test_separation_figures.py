@@ -8,8 +8,10 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 from sketchloss.embedding_map import Sample, choose_sample, map_to_plane
+from sketchloss.experiments.separation.table import measures
+from sketchloss.experiments.table import Table
 from sketchloss.report import separation_figures as figures
-from sketchloss.report.separation_figures import RatioBar
+from sketchloss.report.separation_figures import RatioBar, ratio_bars
 from sketchloss.separation import DistanceHistogram
 from sketchloss.statistics import Spread
 
@@ -25,6 +27,31 @@ def drawn(monkeypatch):
     kept = []
     monkeypatch.setattr(figures, "_finish", lambda figure, title, path: kept.append(figure))
     return kept
+
+
+def test_bars_are_those_of_the_table():
+    near_one = [1.0, 1.01, 0.99, 1.0, 1.005]
+    ratios = {
+        "attention+tuning": [3 * one for one in near_one[::-1]],
+        "tuning": [2 * one for one in near_one],
+        "attention": near_one[::-1],
+        **{"original": [1.5], "mine": [2.0, 2.2]},
+    }
+    values = {arm: {"ratio": dict(enumerate(of_arm)), "top_1": {0: 0.5}} for arm, of_arm in ratios.items()}
+    values["collapsed"] = {"top_1": {0: 0.5}}
+    bars = ratio_bars(Table(measures(35), values))
+    assert [(bar.arm, bar.mark, bar.paper) for bar in bars] == [
+        ("attention+tuning", "*", 7.59),
+        ("tuning", "", 3.85),
+        ("attention", "†", 2.14),
+        ("original", "", 1.26),
+        ("mine", "", None),
+    ]
+    for bar in bars:
+        assert bar.ratio.mean == pytest.approx(np.mean(ratios[bar.arm]))
+        assert bar.ratio.count == len(ratios[bar.arm])
+    assert bars[4].ratio.deviation == pytest.approx(np.std([2.0, 2.2], ddof=1))
+    assert bars[3].ratio.deviation is None
 
 
 def test_bars_error_bars_and_stars_are_what_was_given(drawn, tmp_path):

@@ -63,8 +63,12 @@ def write_results(out: Path, results: dict[str, Any], sections: Sequence[Section
         ValueError: for numbers that are not finite.
     """
     write_json(out / RESULTS, results)
-    headed = [f"{f'### {short_name(one.source)}' if len(sections) > 1 else ''}\n\n{one.markdown()}" for one in sections]
-    text = "\n\n".join(headed).strip()
+    several = len(sections) > 1
+    headed = [
+        f"### {short_name(one.source)}\n\n{one.markdown()}" if several and one.source else one.markdown()
+        for one in sections
+    ]
+    text = "\n\n".join(headed)
     with write_atomic(out / TABLE) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
     rows = [row for one in sections if one.table for row in one.table.csv_rows(one.source)]

@@ -28,12 +28,17 @@ def measures(queries: int | None) -> list[Measure]:
             digits=2,
             share=True,
             trials=queries,
-            paper={arm: (found[place][0] / 100, found[place][1] / 100) for arm, found in PAPER.items()},
+            paper={arm: (_as_share(found[place][0]), _as_share(found[place][1])) for arm, found in PAPER.items()},
         )
         for place, rank in enumerate(RANKS)
     ]
     no_head = Measure("untrained_top_1", "no head: top-1", percent=True, digits=2, share=True, trials=queries)
     return [*at_rank, no_head]
+
+
+def _as_share(percent: float) -> float:
+    """Return 0.749 of 74.90, and not 0.7490000000000001."""
+    return round(percent / 100, 4)
 
 
 def values(results: Mapping[str, Any]) -> Values:

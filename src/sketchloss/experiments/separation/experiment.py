@@ -14,8 +14,8 @@ from sketchloss.experiments.section import Figure, Section
 from sketchloss.experiments.separation.table import section, table_of
 from sketchloss.experiments.tuning.plan import Plan, feature_cache, weights_needed, whose
 from sketchloss.networks.arms import Arm
-from sketchloss.recipes.class_separation import ClassSeparation, class_separation, ratio_bars
-from sketchloss.report.separation_figures import draw_ratios
+from sketchloss.recipes.class_separation import ClassSeparation, class_separation
+from sketchloss.report.separation_figures import draw_ratios, ratio_bars
 
 
 def cells(plan: Plan) -> Iterator[Cell]:

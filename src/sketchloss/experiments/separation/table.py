@@ -5,8 +5,9 @@ from typing import Any
 
 from sketchloss.data.names import short_name
 from sketchloss.experiments.section import Section
-from sketchloss.experiments.table import PAPER_DATA, Measure, Published, Table, Values, merge
+from sketchloss.experiments.table import PAPER_DATA, Measure, Published, Table, Values
 from sketchloss.networks.arms import ARMS, REFERENCE
+from sketchloss.report.tables import format_p
 
 #: Table 4 of the paper: mean, and standard deviation where it gives one.
 PAPER: dict[str, Published] = {
@@ -49,15 +50,20 @@ def measures(sketches: int | None) -> list[Measure]:
 QUANTITIES = tuple(measure.name for measure in measures(None))
 
 
-def values(results: Mapping[str, Any]) -> Values:
-    """Return what one run has measured; nothing of a measure that a repeat does not have (its features collapsed)."""
+def values(results: Sequence[Mapping[str, Any]]) -> Values:
+    """Return what runs have measured; nothing of a measure that a repeat does not have (its features collapsed)."""
+    runs: dict[str, dict[int, Mapping[str, Any]]] = {}
+    for found in results:
+        for arm, of_arm in found["arms"].items():
+            for run in of_arm["runs"]:
+                runs.setdefault(arm, {}).setdefault(run["seed"], run)
     return {
         arm: {
-            name: {run["seed"]: run[name] for run in of_arm["runs"]}
+            name: {seed: run[name] for seed, run in of_seeds.items()}
             for name in QUANTITIES
-            if all(run[name] is not None for run in of_arm["runs"])
+            if all(run[name] is not None for run in of_seeds.values())
         }
-        for arm, of_arm in results["arms"].items()
+        for arm, of_seeds in runs.items()
     }
 
 
@@ -66,7 +72,7 @@ def table_of(results: Sequence[Mapping[str, Any]]) -> Table:
     first = results[0]
     return Table(
         measures(min(found["measured"] for found in results)),
-        merge([values(found) for found in results]),
+        values(results),
         same_data=first["data"] == PAPER_DATA and first["image_size"] == 224,
     )
 
@@ -117,11 +123,17 @@ def _caption(results: Mapping[str, Any], table: Table) -> str:
 
 
 def _notes(results: Mapping[str, Any], table: Table, varies: Mapping[str, str]) -> Iterator[str]:
+    compared = table.compare()
+    tested = {arm: one.p for (arm, name), one in compared.items() if name == "ratio" and one.p is not None}
+    if tested:
+        yield f"p of the ratio: {'; '.join(f'{arm} {format_p(p)}' for arm, p in tested.items())}."
     most = max(_seeds(table, arm) for arm in table.values)
     for arm, found in table.values.items():
         seeds = _seeds(table, arm)
         if varies[arm] and seeds > 1:
             yield f"{arm}: {seeds} seeds, which differ in {varies[arm]}."
+        elif varies[arm] and most > 1:
+            yield f"{arm}: one seed, no ±, no p."
         elif max(most, results["seeds"]) > 1:
             yield f"{arm}: nothing differs between seeds (one weights file, the whole set): measured once, no ±, no p."
         if "ratio" not in found:
