@@ -39,6 +39,8 @@ class Section:
     """Markdown below the notes."""
     figures: Mapping[str, Figure] = field(default_factory=dict)
     """By the names of their files."""
+    printed: bool = True
+    """False: a command writes its numbers to the CSV file alone."""
 
     def with_figures(self, figures: Mapping[str, Figure]) -> "Section":
         """Return it with more pictures."""
@@ -63,8 +65,10 @@ def write_results(out: Path, results: dict[str, Any], sections: Sequence[Section
         ValueError: for numbers that are not finite.
     """
     write_json(out / RESULTS, results)
-    headed = [f"{f'### {short_name(one.source)}' if len(sections) > 1 else ''}\n\n{one.markdown()}" for one in sections]
-    text = "\n\n".join(headed).strip()
+    printed = [one for one in sections if one.printed]
+    headings = [f"### {short_name(one.source)}" if one.source and len(printed) > 1 else "" for one in printed]
+    parts = [part for heading, one in zip(headings, printed, strict=True) for part in (heading, one.markdown())]
+    text = "\n\n".join(part for part in parts if part)
     with write_atomic(out / TABLE) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
     rows = [row for one in sections if one.table for row in one.table.csv_rows(one.source)]
