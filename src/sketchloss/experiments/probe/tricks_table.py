@@ -187,7 +187,8 @@ def _geometric_mean(ratios: Sequence[float]) -> float:
 
 def _table(measures: Sequence[Measure], found: Mapping[str, Mapping[str, float]], seed: int) -> Table:
     by_seed = {
-        distance: {name: {seed: value} for name, value in measured.items()} for distance, measured in found.items()
+        distance: {name: {seed: float(value)} for name, value in measured.items()}
+        for distance, measured in found.items()
     }
     return Table(measures, by_seed, corner="distance")
 
