@@ -97,18 +97,17 @@ def _section(results: Sequence[Mapping[str, Any]], source: str) -> Section:
     first = results[0]
     of_set = first["sets"][source]
     distances = next(iter(of_set["rows"].values()))["distances"]
-    intervals = {}
+    measured = _once([values(found, source) for found in results])
+    intervals: dict[tuple[str, str], tuple[float, float]] = {}
     for found in results:
         for row, of_row in found["sets"][source]["rows"].items():
-            intervals |= {(row, name): bounds for name, bounds in distance_intervals(of_row["distances"])}
-            similarity = of_row["ssim"]
-            if similarity and similarity["deviation"] is not None:
-                half = 1.96 * similarity["deviation"] / math.sqrt(similarity["count"])
-                intervals[row, "ssim"] = (similarity["mean"] - half, similarity["mean"] + half)
+            for name, bounds in _intervals(of_row):
+                if len(measured[row][name]) == 1:  # of the first result, whose value it is
+                    intervals.setdefault((row, name), bounds)
     fewer = f", {of_set['compared']:,} of them for the distances" if of_set["compared"] < of_set["pairs"] else ""
     table = Table(
         measures(distances, of_set["folder"]),
-        _once([values(found, source) for found in results]),
+        measured,
         corner="loss of the arm",
         beside=(GREY_PHOTO, OTHER_SKETCHES),
         intervals=intervals,
@@ -117,8 +116,16 @@ def _section(results: Sequence[Mapping[str, Any]], source: str) -> Section:
     return Section(table, source=source, caption=f"{short_name(source)}: {of_set['pairs']:,} test pairs{fewer}.")
 
 
+def _intervals(row: Mapping[str, Any]) -> Iterator[tuple[str, tuple[float, float]]]:
+    yield from distance_intervals(row["distances"])
+    similarity = row["ssim"]
+    if similarity and similarity["deviation"] is not None:
+        half = 1.96 * similarity["deviation"] / math.sqrt(similarity["count"])
+        yield "ssim", (similarity["mean"] - half, similarity["mean"] + half)
+
+
 def _once(found: Sequence[Values]) -> Values:
-    """Put values of several seeds together; of what no seed changes, one value is enough."""
+    """Put values of several seeds together; of what no training changes, the first seed's value is enough."""
     merged = merge(found)
     for row in (GREY_PHOTO, OTHER_SKETCHES):
         for name, of_seeds in merged.get(row, {}).items():
