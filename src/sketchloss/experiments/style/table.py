@@ -61,6 +61,7 @@ def measures(distances: Sequence[Mapping[str, Any]], folder: str) -> list[Measur
     fids = {arm: (found[1], None) for arm, found in paper.items()}
     return [
         Measure("ssim", "SSIM", digits=3, paper=similarity, paper_digits=4),
+        Measure("ssim_deviation", "SSIM, deviation over pairs", ranked=False, shown=False),
         *distance_measures(distances, fids),
     ]
 
@@ -72,6 +73,8 @@ def values(results: Mapping[str, Any], source: str) -> Values:
         measured = dict(distance_values(of_row["distances"]))
         if of_row["ssim"]:
             measured["ssim"] = of_row["ssim"]["mean"]
+            if of_row["ssim"]["deviation"] is not None:
+                measured["ssim_deviation"] = of_row["ssim"]["deviation"]
         found[row] = {name: {results["seed"]: value} for name, value in measured.items()}
     return found
 
@@ -134,12 +137,15 @@ def _once(found: Sequence[Values]) -> Values:
 
 
 def _average(tables: Sequence[Table], results: Sequence[Mapping[str, Any]], sources: Sequence[str]) -> Section:
-    """Return the mean over sets, of rows, measures and seeds that all sets have."""
+    """Return the mean over sets, of rows, columns and seeds that all sets have."""
+    shown = {measure.name for table in tables for measure in table.measures if measure.shown}
     average: dict[str, dict[str, dict[int, float]]] = {}
     for row in tables[0].values:
         if not all(row in table.values for table in tables):
             continue
         for name, of_seeds in tables[0].values[row].items():
+            if name not in shown:  # a mean of deviations is none
+                continue
             columns = [table.values[row].get(name, {}) for table in tables]
             shared = [seed for seed in of_seeds if all(seed in column for column in columns)]
             if shared:
