@@ -33,8 +33,7 @@ def distance_measures(distances: Sequence[Distance], paper: Published) -> list[M
             )
         )
         found.append(Measure(one["kernel_name"], one["kernel_name"], greater_is_better=False))
-        for name in (_bias(one), _deviation(one)):
-            found.append(Measure(name, name, ranked=False, shown=False))
+        found += [Measure(name, name, ranked=False, shown=False) for name in (_bias(one), _deviation(one))]
     if paper and all(one["name"] != FID for one in distances):
         found.append(Measure(FID, FID, greater_is_better=False, paper=paper, paper_digits=2))
     return found
