@@ -80,7 +80,7 @@ def values(results: Mapping[str, Any], source: str) -> Values:
 
 
 def sections(results: Sequence[Mapping[str, Any]]) -> list[Section]:
-    """Return Table 1 of each set of pairs, and the averages of all sets if there are several.
+    """Return what was measured, Table 1 of each set of pairs, and the averages of all sets if there are several.
 
     Args:
         results: what `results.json` of the style table holds, of one run, or of runs that differ in set, arm and seed
@@ -91,9 +91,8 @@ def sections(results: Sequence[Mapping[str, Any]]) -> list[Section]:
     if len(made) > 1:
         made.append(_average([one.table for one in made if one.table], results, sources))
     # What is said of all sets stands once, before the first table and after the last.
-    made[0] = replace(made[0], caption=f"{_caption(results)}\n\n{made[0].caption}")
     made[-1] = replace(made[-1], notes=tuple(_notes(results)))
-    return made
+    return [Section(None, caption=_caption(results)), *made]
 
 
 def _section(results: Sequence[Mapping[str, Any]], source: str) -> Section:
