@@ -239,10 +239,10 @@ def test_the_report_averages_over_sets_and_stands_beside_the_paper():
     results = made_up()
     made = {short_name(section.source): section.markdown() for section in sections([results])}
     assert list(made) == ["", "cufs", "fs2k?style=1", "fs2k?style=2", "fs2k?style=3", "average"]
-    # 0.20 and 0.22: mean 0.21, and 1.96 standard errors of 0.01 on either side
+    # 0.20 and 0.22: mean 0.21, and on either side 12.706 standard errors of 0.01 (t of one degree of freedom)
     rows = rows_of(made["fs2k?style=2"])
     assert rows["loss of the arm"] == ["loss of the arm", "SSIM ↑", "FD (x) ↓ ‡", "KD (x) ↓", "FID ↓"]
-    assert rows["tuning"] == ["tuning", "0.210 [0.190, 0.230]", "12.0 [11.0, 13.0]", "0.120", "-"]
+    assert rows["tuning"] == ["tuning", "0.210 [0.083, 0.337]", "12.0 [11.0, 13.0]", "0.120", "-"]
     name = "*tuning (Seo 2025, other data)*"
     assert rows[name] == [name, "*0.2396*", "-", "-", "*77.60*"]
     rows = rows_of(made["average"])
@@ -265,7 +265,7 @@ def test_rows_for_csv_are_of_every_set_row_and_measure():
     assert len(found) == 4 * (4 * 5 + 3) + 4 * 3 + 2
     similarity = found["cufs:/data/cufs", "attention+tuning", "ssim"]
     assert [similarity[name] for name in ("mean", "low", "high", "paper_mean")] == pytest.approx(
-        [0.01, 0.01 - 0.0196, 0.01 + 0.0196, 0.5308]
+        [0.01, 0.01 - 0.12706, 0.01 + 0.12706, 0.5308], abs=1e-5
     )
     assert found["cufs:/data/cufs", "tuning", "ssim_deviation"]["mean"] == pytest.approx(0.02 / 2**0.5)
     fd = found["fs2k:/data/fs2k?style=3", "original", "FD (x)"]
@@ -281,6 +281,10 @@ def test_a_part_of_the_papers_sets_has_no_average_of_the_paper():
     *_, average = sections([results])
     assert "Seo" not in average.table.markdown()
     assert rows_of(average.markdown())["attention"][1] == "0.110"
+    for row in results["sets"]["cufs:/data/cufs"]["rows"].values():  # a large set does not make the others large
+        row["distances"][0]["small_sample"] = False
+    _, large, small, *_, average = (section.markdown() for section in sections([results]))
+    assert ["Small samples" in text for text in (large, small, average)] == [False, True, True]
     results["sets"] = dict(list(results["sets"].items())[:1])
     assert [section.source for section in sections([results])] == ["", "cufs:/data/cufs"]
 

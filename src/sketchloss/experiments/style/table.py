@@ -122,7 +122,10 @@ def _intervals(row: Mapping[str, Any]) -> Iterator[tuple[str, tuple[float, float
     yield from distance_intervals(row["distances"])
     similarity = row["ssim"]
     if similarity and similarity["deviation"] is not None:
-        half = 1.96 * similarity["deviation"] / math.sqrt(similarity["count"])
+        from scipy.special import stdtrit  # heavy, and only needed here
+
+        t = float(stdtrit(similarity["count"] - 1, 0.975))  # pairs may be few
+        half = t * similarity["deviation"] / math.sqrt(similarity["count"])
         yield "ssim", (similarity["mean"] - half, similarity["mean"] + half)
 
 
@@ -153,9 +156,11 @@ def _average(tables: Sequence[Table], results: Sequence[Mapping[str, Any]], sour
                 }
     first = results[0]
     folders = {found["sets"][source]["folder"] for found in results for source in sources if source in found["sets"]}
+    small = {measure.name for table in tables for measure in table.measures if measure.small_sample}
     one = next(iter(next(iter(first["sets"].values()))["rows"].values()))
+    distances = [{**distance, "small_sample": distance["name"] in small} for distance in one["distances"]]
     table = Table(
-        measures(one["distances"], AVERAGE if folders == set(PAPER) - {AVERAGE} else ""),
+        measures(distances, AVERAGE if folders == set(PAPER) - {AVERAGE} else ""),
         average,
         corner="loss of the arm",
         beside=(GREY_PHOTO, OTHER_SKETCHES),
