@@ -66,9 +66,11 @@ def write_results(out: Path, results: dict[str, Any], sections: Sequence[Section
     """
     write_json(out / RESULTS, results)
     printed = [one for one in sections if one.printed]
-    headings = [f"### {short_name(one.source)}" if one.source and len(printed) > 1 else "" for one in printed]
-    parts = [part for heading, one in zip(headings, printed, strict=True) for part in (heading, one.markdown())]
-    text = "\n\n".join(part for part in parts if part)
+    headed = [
+        f"### {short_name(one.source)}\n\n{one.markdown()}" if len(printed) > 1 and one.source else one.markdown()
+        for one in printed
+    ]
+    text = "\n\n".join(headed)
     with write_atomic(out / TABLE) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
     rows = [row for one in sections if one.table for row in one.table.csv_rows(one.source)]

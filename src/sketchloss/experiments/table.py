@@ -160,7 +160,7 @@ class Table:
                 "values": {str(seed): value for seed, value in values.items()},
                 "mean": over.mean,
                 "deviation": over.deviation,
-                "interval": self.intervals.get((row, measure.name)),
+                "interval": self._bounds(row, measure, values),
                 "comparison": one
                 and asdict(one)
                 | {"against": self.against, "verdict": one.verdict(greater_is_better=measure.greater_is_better)},
@@ -180,7 +180,7 @@ class Table:
             if one is not None:
                 verdict = one.verdict(greater_is_better=measure.greater_is_better)
                 tested = (self.against, one.difference, one.p, verdict, one.detectable)
-            bounds = self.intervals.get((row, measure.name), (None, None))
+            bounds = self._bounds(row, measure, values) or (None, None)
             paper = measure.paper.get(row, (None, None))
             yield (source, row, measure.name, len(values), over.mean, over.deviation, *bounds, *tested, *paper)
 
@@ -195,6 +195,10 @@ class Table:
             for measure in self.measures:
                 if values := self.values[row].get(measure.name):
                     yield row, measure, values
+
+    def _bounds(self, row: str, measure: Measure, values: Mapping[int, float]) -> tuple[float, float] | None:
+        """Return the interval of a value; none of a mean over seeds, where it would be that of one of them."""
+        return self.intervals.get((row, measure.name)) if len(values) == 1 else None
 
     def _rows(self) -> list[str]:
         return sorted(self.values, key=lambda row: row in self.beside)
@@ -217,8 +221,7 @@ class Table:
         values = self.values[row].get(measure.name)
         if not values:
             return "-"
-        bounds = self.intervals.get((row, measure.name)) if len(values) == 1 else None
-        text = measure.write(spread(list(values.values())), bounds)
+        text = measure.write(spread(list(values.values())), self._bounds(row, measure, values))
         text = f"**{text}**" if row in best.get(measure.name, ()) else text
         mark = compared.mark(greater_is_better=measure.greater_is_better) if compared else ""
         return f"{text} {mark}".rstrip()
@@ -230,7 +233,7 @@ class Table:
             if not measure.ranked:
                 continue
             means = {
-                row: spread(list(values.values())).mean
+                row: float(measure.write(Spread(spread(list(values.values())).mean, None, 1)))
                 for row, of_row in self.values.items()
                 if row not in self.beside and (values := of_row.get(measure.name))
             }
