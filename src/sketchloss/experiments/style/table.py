@@ -99,17 +99,15 @@ def _section(results: Sequence[Mapping[str, Any]], source: str) -> Section:
     first = results[0]
     of_set = first["sets"][source]
     distances = next(iter(of_set["rows"].values()))["distances"]
-    measured = _once([values(found, source) for found in results])
     intervals: dict[tuple[str, str], tuple[float, float]] = {}
     for found in results:
         for row, of_row in found["sets"][source]["rows"].items():
             for name, bounds in _intervals(of_row):
-                if len(measured[row][name]) == 1:  # of the first result, whose value it is
-                    intervals.setdefault((row, name), bounds)
+                intervals.setdefault((row, name), bounds)  # of the first result, as the references' values
     fewer = f", {of_set['compared']:,} of them for the distances" if of_set["compared"] < of_set["pairs"] else ""
     table = Table(
         measures(distances, of_set["folder"]),
-        measured,
+        _once([values(found, source) for found in results]),
         corner="loss of the arm",
         beside=(GREY_PHOTO, OTHER_SKETCHES),
         intervals=intervals,
