@@ -13,12 +13,13 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 from scipy.stats import ttest_rel
-from sketchloss.report.lora_table import CSV_HEADER, PAPER, lora_report, lora_rows
 
 from sketchloss import load_backbone
 from sketchloss.cli import main
 from sketchloss.data.doodles import doodle
 from sketchloss.distances import frechet_distance
+from sketchloss.experiments.prompts.table import PAPER_CLIP, PAPER_FID, section
+from sketchloss.experiments.table import CSV_HEADER
 from sketchloss.extractors import backbone_extractor, embed_images
 from sketchloss.lora.settings import open_prompted
 from sketchloss.models.judge import load_judge
@@ -136,10 +137,15 @@ def test_a_table_has_a_row_for_each_arm_and_reference_and_measures_that_are_true
     first, second = (load_file(out / "runs" / f"none-{run}" / "drawings.safetensors")["drawings"] for run in range(2))
     assert not torch.equal(first, second)  # another LoRA, other noise
 
-    with (out / "table.csv").open() as file:
-        rows = list(csv.reader(file))
+    assert (out / "table.md").read_text() == section([results]).markdown() + "\n"
+    with (out / "table.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
     assert tuple(rows[0]) == CSV_HEADER
-    assert len(rows) == 1 + 8 * 2  # runs, with two distances each
+    assert len(rows) == 5 * (1 + 2 * 2)  # class accuracy, and of two judges both distances
+    (found,) = [row for row in rows if (row["row"], row["measure"]) == ("original", "FD (sketchloss narrow relu2_2)")]
+    values = [run["distances"][1]["value"] for run in results["rows"]["original"]]
+    assert (found["seeds"], float(found["mean"])) == ("2", pytest.approx(sum(values) / 2))
+    assert float(found["deviation"]) == pytest.approx(abs(values[0] - values[1]) / 2**0.5)
     with Image.open(out / "figure.png") as figure:
         assert figure.width > 2 * 96
         assert figure.height > 5 * 96  # true, base, three arms
@@ -166,11 +172,11 @@ def test_only_the_arms_that_are_named_are_trained_and_more_can_follow(config):
     assert list(alone["rows"]) == ["original", BASE_ROW, TRUE_ROW]
     assert [folder.name for folder in sorted((config.out / "runs").iterdir())] == ["original-0", "original-1"]
     text = (config.out / "table.md").read_text()
-    assert "p against none" not in text
+    assert "against none" not in text
     assert "left out" not in text
     both = lora_table(replace(config, only=("none", "original"), resume=True))
     assert both["rows"]["original"] == alone["rows"]["original"]
-    assert "p against none" in (config.out / "table.md").read_text()
+    assert "Too few seeds for a verdict against none: 2 of 5" in (config.out / "table.md").read_text()
 
 
 def test_another_number_of_drawings_needs_no_training(copied, monkeypatch):
@@ -278,7 +284,8 @@ def test_the_command_line_says_a_mistake_in_one_line(capsys, tmp_path):
 def made_up(seeds: int = 3) -> dict:
     def distance(value: float) -> dict:
         kernel = {"kernel_name": "KD (judge)", "kernel": value / 1000, "kernel_std": None}
-        return {"name": "FD (judge)", "value": value, "small_sample": True, **kernel}
+        found = {"name": "FD (judge)", "value": value, "low": None, "high": None, "bias": None, "small_sample": True}
+        return found | kernel
 
     def runs(accuracy: float, count: int) -> list[dict]:
         spread = [0.0, 0.01, 0.03, 0.02, 0.01][:count]
@@ -302,19 +309,34 @@ def made_up(seeds: int = 3) -> dict:
     }
 
 
+def rows_of(text: str) -> dict[str, list[str]]:
+    """The cells of a table, by those of the first column."""
+    table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
+    return {cells[0]: cells for cells in table}
+
+
+def csv_rows_of(results: dict) -> dict[tuple[str, str], dict]:
+    rows = [dict(zip(CSV_HEADER, row, strict=True)) for row in section([results]).table.csv_rows()]
+    return {(row["row"], row["measure"]): row for row in rows}
+
+
 def test_the_report_has_means_deviations_the_papers_numbers_and_what_is_smaller():
-    text = lora_report(made_up())
-    line = next(line for line in text.splitlines() if line.startswith("| original"))
-    cells = [cell.strip() for cell in line.strip("|").split("|")]
-    # 0.70, 0.71, 0.73: mean 71.33 %, sample deviation 1.53 %; the paper's two numbers last
-    assert cells[:2] == ["original", "71.3 ± 1.5"]
-    assert cells[-2:] == [f"*{value:.2f}*" for value in PAPER["original"]]
-    assert text.count("*Seo 2025, other data: ") == 2
-    assert next(line for line in text.splitlines() if line.startswith("| none")).count(" - ") >= 3
+    text = section([made_up()]).markdown()
+    rows = rows_of(text)
+    # 0.70, 0.71, 0.73: mean 71.33 %, sample deviation 1.53 %; 70, 80, 100: mean 83.3, deviation 15.3
+    header = ["class accuracy (%) ↑", "CLIP similarity ↑", "FD (judge) ↓ ‡", "KD (judge) ↓", "FID ↓"]
+    assert rows["perceptual term"] == ["perceptual term", *header]
+    assert rows["original"] == ["original", "71.3 ± 1.5", "-", "83.3 ± 15.3", "0.0833 ± 0.0153", "-"]
+    name = "*original (Seo 2025, other data)*"
+    assert rows[name] == [name, "-", "*26.15*", "-", "-", "*80.04*"]
+    assert sum("Seo 2025, other data" in row for row in rows) == 2
+    assert rows[BASE_ROW][:2] == [BASE_ROW, "10.0"]
+    assert list(rows)[-4:-2] == [BASE_ROW, TRUE_ROW]
     for words in (
         "Small samples",
         "3 trainings of each arm",
-        "n = 280, one sketch = 0.36 points",
+        "class accuracy: n = 280, one sketch = 0.36 points",
+        "Rows in italics: the paper's numbers (Seo 2025), of other data and sizes",
         "Too few seeds for a verdict against none: 3 of 5",
         "99.0% of 1,400",
         "tuning: left out",
@@ -325,13 +347,17 @@ def test_the_report_has_means_deviations_the_papers_numbers_and_what_is_smaller(
 
 def test_five_seeds_are_tested_against_none_and_corrected():
     results = made_up(seeds=5)
-    text = lora_report(results)
+    text = section([results]).markdown()
     accuracies = {name: [run["class_accuracy"] for run in runs] for name, runs in results["rows"].items()}
-    line = next(line for line in text.splitlines() if line.startswith("| attention+tuning"))
-    assert " *" in line.split("|")[2]
+    cells = rows_of(text)
+    assert cells["attention+tuning"][1] == "**81.5 ± 1.1** *"  # the best, and better
+    assert cells["original"][1] == "71.4 ± 1.1 *"
     raw = ttest_rel(accuracies["attention+tuning"], accuracies["none"]).pvalue
     assert raw < 1e-6, "so that the share of 280 drawings decides, not this"
-    assert "<0.001" in line
+    found = csv_rows_of(results)["attention+tuning", "class_accuracy"]
+    assert (found["against"], found["verdict"]) == ("none", "better")
+    assert raw < found["p"] < 0.001
+    assert found["difference"] == pytest.approx(0.2 + 0.003 / 5)
     assert "Holm's correction for the 2 tests" in text
     assert "Too few seeds" not in text
 
@@ -342,30 +368,51 @@ def test_a_clip_model_has_a_column():
         for place, run in enumerate(runs):
             run["clip"] = {"name": "CLIP (some)", "mean": 25.0 + place}
     results["rows"][TRUE_ROW][0]["clip"] = None
-    header, _, *table = [line for line in lora_report(results).splitlines() if line.startswith("|")]
-    column = [cell.strip() for cell in header.split("|")].index("CLIP (some) ↑")
-    cells = {line.split("|")[1].strip(): line.split("|")[column].strip() for line in table}
-    assert cells["original"] == "26.00 ± 1.00"
-    assert cells[TRUE_ROW] == "-"
-    by_name = [dict(zip(CSV_HEADER, row, strict=True)) for row in lora_rows(results)]
-    assert [row["clip"] for row in by_name if row["row"] == "original"] == [25.0, 26.0, 27.0]
-    assert {row["clip_model"] for row in by_name if row["row"] == "none"} == {"CLIP (some)"}
+    rows = rows_of(section([results]).markdown())
+    column = rows["perceptual term"].index("CLIP (some) ↑")
+    assert rows["original"][column] == "26.00 ± 1.00"
+    assert rows[TRUE_ROW][column] == "-"
+    assert rows["*original (Seo 2025, other data)*"][column] == "*26.15*"
+    found = csv_rows_of(results)
+    clip = found["original", "clip"]
+    assert [clip[name] for name in ("seeds", "mean", "deviation", "paper_mean")] == [3, 26.0, 1.0, 26.15]
+    assert (TRUE_ROW, "clip") not in found
+    seeds = {seed: value for row, name, seed, value in section([results]).table.seed_rows()
+             if (row, name) == ("original", "clip")}  # fmt: skip
+    assert seeds == {0: 25.0, 1: 26.0, 2: 27.0}
 
 
 def test_one_seed_has_no_test_and_says_so():
-    text = lora_report(made_up(seeds=1))
-    assert "p against none" not in text
+    text = section([made_up(seeds=1)]).markdown()
+    assert "Too few seeds for a verdict against none: 1 of 5; so no marks, no p." in text
     assert "One training for each arm (seed 0)" in text
 
 
-def test_rows_for_csv_are_of_the_headers_length():
-    rows = lora_rows(made_up())
-    assert len(rows) == 3 * 3 + 2
-    assert {len(row) for row in rows} == {len(CSV_HEADER)}
+def test_rows_for_csv_are_of_every_row_and_measure():
+    rows = csv_rows_of(made_up())
+    assert len(rows) == 5 * 3
+    accuracy = rows["original", "class_accuracy"]
+    assert (accuracy["seeds"], accuracy["mean"]) == (3, pytest.approx(0.7 + 0.04 / 3))
+    assert rows["original", "FD (judge)"]["mean"] == pytest.approx(250 / 3)
+    assert rows[BASE_ROW, "KD (judge)"]["seeds"] == 1
+
+
+def test_runs_of_single_arms_and_seeds_make_one_table():
+    whole = made_up()
+    parts = [
+        {**whole, "seeds": 1, "seed": seed, "rows": {name: runs[seed : seed + 1]}}
+        for seed in range(3)
+        for name, runs in whole["rows"].items()
+        if len(runs) > 1
+    ]
+    references = {name: runs for name, runs in whole["rows"].items() if len(runs) == 1}
+    parts[0]["rows"] |= references
+    parts[4]["rows"] |= references  # another run measured them again
+    assert section(parts).table.markdown() == section([whole]).table.markdown()
 
 
 def test_the_papers_table_is_as_printed():
-    assert PAPER == {
+    assert {arm: (PAPER_CLIP[arm][0], PAPER_FID[arm][0]) for arm in PAPER_CLIP} == {
         "attention+tuning": (27.19, 65.56),
         "tuning": (26.09, 85.03),
         "attention": (22.48, 122.87),

@@ -3,18 +3,11 @@
 import copy
 
 import pytest
-from sketchloss.report.probe_table import (
-    CSV_HEADER,
-    PUBLISHED,
-    PUBLISHED_PICTURES,
-    groups,
-    is_published,
-    probe_report,
-    probe_rows,
-)
 
 from sketchloss.data.ignorable import CHANGES
 from sketchloss.data.stroke_edits import EDITS
+from sketchloss.experiments.probe.table import PUBLISHED, PUBLISHED_PICTURES, groups, is_published, sections
+from sketchloss.experiments.table import CSV_HEADER
 
 TAPS = ("relu1_2", "relu2_2", "relu3_3")
 
@@ -75,6 +68,11 @@ def chosen():
     }
 
 
+def probe_report(results):
+    """What the command prints of it."""
+    return "\n\n".join(section.markdown() for section in sections(results))
+
+
 def cells(text, name):
     """The cells of the lines that begin with a name."""
     lines = [line for line in text.splitlines() if line.startswith(f"| {name} ")]
@@ -84,10 +82,13 @@ def cells(text, name):
 def test_the_table_says_what_was_measured_and_a_dash_where_nothing(results):
     text = probe_report(results)
     first, second = cells(text, "pixel l1")
-    assert first == ["pixel l1", "0.333", "0.313 to 0.353", "0.500", "0.500", "-", "-", "-"]
+    assert first == ["pixel l1", "0.333 [0.313, 0.353]", "0.500", "0.500", "-", "-", "-"]
     assert second == ["pixel l1", *["0.500"] * len(EDITS), *["0.50"] * len(CHANGES)]
     (tap, _) = cells(text, "original, relu3_3")
-    assert tap == ["original, relu3_3", "0.800", "0.780 to 0.820", "0.900", "0.800", "0.50", "0.700", "0.700"]
+    choice = ["0.700 [0.600, 0.800]"] * 2
+    assert tap == ["original, relu3_3", "**0.800 [0.780, 0.820]**", "0.900", "**0.800**", "0.50", *choice]
+    headings = ["score ↑", "grows ↑", "ignores ↑", "ratio ↓", "same class ↑", "other class ↑"]
+    assert cells(text, "distance")[0] == ["distance", *headings]
     assert "10 drawings of 4 classes, 64 pixels, seed 0" in text
     assert "8 trials with the same class and 7 trials with the other class in 10 drawings" in text
     assert "pixel l1 scores 0 by construction" in text
@@ -95,14 +96,14 @@ def test_the_table_says_what_was_measured_and_a_dash_where_nothing(results):
 
 
 def test_people_have_a_column_where_they_were_asked(results):
-    assert "people" not in cells(probe_report(results), "distance")[0]
+    assert "people ↑" not in cells(probe_report(results), "distance")[0]
     results["triplets"] = {"name": "place/triplets.csv", "pictures": 64, "judgments": 6787, "participants": 38,
                            "kind": "random", "size": 128, "published": False}  # fmt: skip
     results["rows"][1]["people"] = {"value": 0.61, "low": 0.59, "high": 0.63, "judgments": 6787, "participants": 38}
     text = probe_report(results)
-    assert cells(text, "distance")[0][-2:] == ["people", "95 %"]
-    assert cells(text, "original, default taps")[0][-2:] == ["0.610", "0.590 to 0.630"]
-    assert cells(text, "pixel l1")[0][-2:] == ["-", "-"]
+    assert cells(text, "distance")[0][-1] == "people ↑"
+    assert cells(text, "original, default taps")[0][-1] == "0.610 [0.590, 0.630]"
+    assert cells(text, "pixel l1")[0][-1] == "-"
     assert "6,787 judgments of kind random (triplets.csv) by 38 people; intervals: bootstrap over people" in text
     assert "nothing was chosen by it" in text
     assert "Published" not in text
@@ -148,7 +149,7 @@ def test_advice_follows_from_the_numbers(results):
     assert "all but people (score): relu3_3 (0.800)" in line
     assert "default taps together: score 0.777" in line
     assert "agreeing with people" not in line
-    results["rows"][2]["people"] = {"value": 0.6, "low": 0.5, "high": 0.7}
+    results["rows"][2]["people"] = {"value": 0.6, "low": 0.5, "high": 0.7, "judgments": 50}
     assert "agreeing with people: relu1_2 (0.600)" in probe_report(results)
 
 
@@ -185,7 +186,7 @@ def test_rows_of_several_runs_make_one_report(results):
     merged = {**results, "rows": results["rows"] + other["rows"], "chosen": [chosen(), {**chosen(), "group": "tuning"}]}
     text = probe_report(merged)
     assert groups(merged) == ["original", "tuning"]
-    assert cells(text, "tuning, relu2_2")[0][1] == "0.600"
+    assert cells(text, "tuning, relu2_2")[0][1] == "0.600 [0.580, 0.620]"
     assert "- tuning. For" in text
     assert "Chosen for tuning" in text
 
@@ -194,22 +195,34 @@ def test_a_report_of_pixels_alone_advises_nothing(results):
     results["rows"] = results["rows"][:1]
     text = probe_report(results)
     assert "Which taps" not in text
-    assert cells(text, "pixel l1")[0][1] == "0.333"
+    assert cells(text, "pixel l1")[0][1] == "0.333 [0.313, 0.353]"
 
 
 def test_rows_for_csv_hold_every_number(results):
     results["rows"][1]["people"] = {"value": 0.61, "low": 0.59, "high": 0.63, "judgments": 6787, "participants": 38}
-    rows = probe_rows(results)
-    assert {len(one) for one in rows} == {len(CSV_HEADER)}
-    table = {(one[0], *one[5:8]): dict(zip(CSV_HEADER, one, strict=True)) for one in rows}
-    assert len(table) == len(rows)
-    of_half = 1 + (1 + len(EDITS)) + 2 * (1 + len(CHANGES)) + 2
-    assert len(rows) == 5 * 2 * of_half + 1
-    score = table["original, default taps", "report", "score", None]
-    assert (score["value"], score["low"], score["trials"]) == (0.777, 0.757, 10)
-    assert score["taps"] == "relu1_2:1 relu2_2:1 relu3_3:1"
-    assert table["original, relu3_3", "choose", "score", None]["value"] == 0.123
-    assert table["original, relu3_3", "report", "choice", "same class"]["trials"] == 9
-    assert table["pixel l1", "report", "choice", "same class"]["value"] is None
-    people = table["original, default taps", None, "people", None]
-    assert (people["value"], people["trials"]) == (0.61, 6787)
+    found = [
+        dict(zip(CSV_HEADER, line, strict=True))
+        for section in sections(results)
+        for line in (section.table.csv_rows(section.source) if section.table else ())
+    ]
+    table = {(one["row"], one["measure"]): one for one in found}
+    assert len(table) == len(found)
+    # The score, means and parts, the choices; of how many drawings and trials. Pixels have no ratio and no choice.
+    of_half = 1 + (1 + len(EDITS)) + 2 * (1 + len(CHANGES)) + 2 + 3
+    unknown = 1 + len(CHANGES) + 2
+    assert len(found) == 5 * 2 * of_half - unknown + 2  # and of people two
+    score = table["original, default taps", "score"]
+    assert [score[name] for name in ("mean", "low", "high")] == pytest.approx([0.777, 0.757, 0.797])
+    assert table["original, default taps", "drawings"]["mean"] == 10
+    of_choosing = table["original, relu3_3", "choosing half: score"]
+    assert [of_choosing[name] for name in ("mean", "low", "high")] == pytest.approx([0.123, 0.103, 0.143])
+    same = table["original, relu3_3", "same class"]
+    assert [same[name] for name in ("mean", "low", "high")] == pytest.approx([0.7, 0.6, 0.8])
+    assert table["original, relu3_3", "trials with the same class"]["mean"] == 9
+    assert table["original, relu3_3", "choosing half: trials with the same class"]["mean"] == 9
+    assert table["original, relu3_3", "ratio of jpeg"]["mean"] == 0.5
+    assert ("pixel l1", "same class") not in table
+    assert table["pixel l1", "trials with the same class"]["mean"] == 0
+    people = table["original, default taps", "people"]
+    assert [people[name] for name in ("mean", "low", "high")] == [0.61, 0.59, 0.63]
+    assert table["original, default taps", "judgments"]["mean"] == 6787

@@ -63,6 +63,15 @@ def test_several_tables_stand_under_the_names_of_their_sets(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {*WRITTEN, "a.png", "b.png"}
 
 
+def test_what_is_not_printed_is_in_the_csv_file(tmp_path, capsys):
+    hidden = Table(TABLE.measures, {"tuning": {"ratio": {0: 0.75}}})
+    write_results(tmp_path, {}, [Section(TABLE, "doodles"), Section(hidden, "96 pixels", printed=False)])
+    assert (tmp_path / "table.md").read_text() == f"{SHOWN}\n", "one that is printed needs no heading"
+    assert "96 pixels" not in capsys.readouterr().out
+    with (tmp_path / "table.csv").open(newline="") as file:
+        assert [row["mean"] for row in csv.DictReader(file)] == ["0.5", "0.75"]
+
+
 def test_a_picture_that_cannot_be_drawn_costs_no_numbers(tmp_path):
     def fail(path):
         raise OSError("no room")

@@ -1,6 +1,7 @@
 """Table 1 on a few doodles with a narrow backbone. Oracles: SSIM and distances computed anew from the saved networks,
 the printed table of the paper, and the files that a resumed run leaves alone."""
 
+import csv
 import json
 import shutil
 from dataclasses import replace
@@ -10,12 +11,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from sketchloss.report.style_table import CSV_HEADER, PAPER, style_report, style_rows
 
 from sketchloss import ARMS, Backbone, load_backbone, save_backbone
 from sketchloss.cli import main
+from sketchloss.data.names import short_name
 from sketchloss.data.pairs import open_pairs
 from sketchloss.distances import frechet_distance
+from sketchloss.experiments.style.table import PAPER, sections
+from sketchloss.experiments.table import CSV_HEADER
 from sketchloss.images import open_picture, to_tensor
 from sketchloss.models.stylizer import load_stylizer
 from sketchloss.recipes.style_table import PRESETS, StyleTable, style_table
@@ -83,8 +86,17 @@ def test_the_table_says_what_the_saved_networks_draw(whole, weights):
     on_disk = json.loads((config.out / "results.json").read_text())
     assert on_disk == json.loads(json.dumps(results))
     table = (config.out / "table.md").read_text()
-    assert all(f" {name} |" in table for name in ("attention+tuning", "grey photo"))
-    assert len((config.out / "table.csv").read_text().splitlines()) == 1 + 2 * (4 + 2)
+    assert all(f"| {name} " in table for name in ("attention+tuning", "grey photo"))
+    assert all(section.markdown() in table for section in sections([results]))
+    with (config.out / "table.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert tuple(lines[0]) == CSV_HEADER
+    # SSIM with its deviation, of all but the other true sketches; both distances, and the bias of Fréchet's.
+    counts = {name: sum(line["set"] == name for line in lines) for name in (*SETS, "average")}
+    assert counts == {**dict.fromkeys(SETS, 5 * (2 + 3) + 3), "average": 5 * (1 + 2) + 2}
+    found = results["sets"][SETS[0]]["rows"]["tuning"]["distances"][0]
+    (line,) = [line for line in lines if [*line.values()][:3] == [SETS[0], "tuning", found["name"]]]
+    assert [float(line[name]) for name in ("mean", "low", "high")] == [found[name] for name in ("value", "low", "high")]
     # Photo, true sketch and four arms beside one another, two examples of each set below.
     figure = open_picture(config.out / "figure.png")
     assert figure.width > 6 * 128
@@ -189,7 +201,8 @@ def distance(value: float) -> dict:
     return found | {"small_sample": True, "kernel_name": "KD (x)", "kernel": value / 100, "kernel_std": None}
 
 
-def test_the_report_averages_over_sets_and_stands_beside_the_paper():
+def made_up() -> dict:
+    """Results on the paper's four sets."""
     sets = {}
     for number, folder in enumerate(name for name in PAPER if name != "average"):
         rows = {
@@ -207,22 +220,92 @@ def test_the_report_averages_over_sets_and_stands_beside_the_paper():
     results = {"sets": sets, "width": 0.5, "steps": 1500, "photos": 1829, "batch_size": 4, "image_size": 96, "seed": 0}
     results |= {"weights": dict.fromkeys(ARMS, "/here/w"), "content": "/data/photos", "sketches": {"a": 88, "b": 350}}
     balance = {"balance": "initial", "content_weight": 1.0, "style_weight": 5.0, "variation_weight": 0.3}
-    text = style_report(results | {"balance": balance})
-    lines = {tuple(cell.strip() for cell in line.split("|")[1:3]): line for line in text.splitlines() if "|" in line}
-    cells = [cell.strip() for cell in lines["fs2k?style=2", "tuning"].split("|")[3:-1]]
-    assert cells == ["0.210 ± 0.014", "12 [11, 13]", "0.12", "*0.2396*", "*77.60*"]
-    cells = [cell.strip() for cell in lines["average", "attention"].split("|")[3:-1]]
-    assert cells == ["0.160", "11.5", "0.115", "*0.4259*", "*201.43*"]
-    assert "1,234 [1,234, 1,236]" in lines["cufs", "other true sketches"]
-    assert "12, 9 of them for the distances" in text
+    return results | {"balance": balance}
+
+
+def rows_of(text: str) -> dict[str, list[str]]:
+    """The cells of a table, by those of the first column."""
+    table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
+    return {cells[0]: cells for cells in table}
+
+
+def csv_rows_of(results: list[dict]) -> dict[tuple[str, str, str], dict]:
+    lines = [line for section in sections(results) if section.table for line in section.table.csv_rows(section.source)]
+    rows = [dict(zip(CSV_HEADER, line, strict=True)) for line in lines]
+    return {(row["set"], row["row"], row["measure"]): row for row in rows}
+
+
+def test_the_report_averages_over_sets_and_stands_beside_the_paper():
+    results = made_up()
+    made = {short_name(section.source): section.markdown() for section in sections([results])}
+    assert list(made) == ["", "cufs", "fs2k?style=1", "fs2k?style=2", "fs2k?style=3", "average"]
+    # 0.20 and 0.22: mean 0.21, and on either side 12.706 standard errors of 0.01 (t of one degree of freedom)
+    rows = rows_of(made["fs2k?style=2"])
+    assert rows["loss of the arm"] == ["loss of the arm", "SSIM ↑", "FD (x) ↓ ‡", "KD (x) ↓", "FID ↓"]
+    assert rows["tuning"] == ["tuning", "0.210 [0.083, 0.337]", "12.0 [11.0, 13.0]", "0.120", "-"]
+    name = "*tuning (Seo 2025, other data)*"
+    assert rows[name] == [name, "*0.2396*", "-", "-", "*77.60*"]
+    rows = rows_of(made["average"])
+    assert rows["attention"] == ["attention", "0.160", "11.5", "0.115", "-"]
+    name = "*attention (Seo 2025, other data)*"
+    assert rows[name] == [name, "*0.4259*", "-", "-", "*201.43*"]
+    rows = rows_of(made["cufs"])
+    assert rows["other true sketches"][1:3] == ["-", f"{1234.5:.0f} [{1233.5:.0f}, {1235.5:.0f}]"]
+    text = "\n\n".join(made.values())
+    assert "12 test pairs, 9 of them for the distances" in text
     assert "Small samples" in text
-    assert "mean style of 88 to 350 sketches" in text
+    assert text.count("mean style of 88 to 350 sketches") == 1
     assert "/data" not in text
     assert "/here" not in text
-    rows = style_rows(results)
-    assert len(rows) == 4 * 5
-    first = dict(zip(CSV_HEADER, rows[0], strict=True))
-    assert (first["set"], first["row"], first["paper_fid"]) == ("cufs:/data/cufs", "attention+tuning", 92.06)
+
+
+def test_rows_for_csv_are_of_every_set_row_and_measure():
+    found = csv_rows_of([made_up()])
+    # Of an arm SSIM and its deviation, both distances and the bias; of other sketches no SSIM; averages of columns.
+    assert len(found) == 4 * (4 * 5 + 3) + 4 * 3 + 2
+    similarity = found["cufs:/data/cufs", "attention+tuning", "ssim"]
+    assert [similarity[name] for name in ("mean", "low", "high", "paper_mean")] == pytest.approx(
+        [0.01, 0.01 - 0.12706, 0.01 + 0.12706, 0.5308], abs=1e-5
+    )
+    assert found["cufs:/data/cufs", "tuning", "ssim_deviation"]["mean"] == pytest.approx(0.02 / 2**0.5)
+    fd = found["fs2k:/data/fs2k?style=3", "original", "FD (x)"]
+    assert [fd[name] for name in ("seeds", "mean", "low", "high")] == [1, 13.0, 12.0, 14.0]
+    assert found["fs2k:/data/fs2k?style=3", "original", "FD (x), bias"]["mean"] == 0.5
+    average = found["average", "original", "FD (x)"]
+    assert [average[name] for name in ("mean", "low", "high")] == [11.5, None, None]
+
+
+def test_a_part_of_the_papers_sets_has_no_average_of_the_paper():
+    results = made_up()
+    results["sets"].popitem()
+    *_, average = sections([results])
+    assert "Seo" not in average.table.markdown()
+    assert rows_of(average.markdown())["attention"][1] == "0.110"
+    for row in results["sets"]["cufs:/data/cufs"]["rows"].values():  # a large set does not make the others large
+        row["distances"][0]["small_sample"] = False
+    _, large, small, *_, average = (section.markdown() for section in sections([results]))
+    assert ["Small samples" in text for text in (large, small, average)] == [False, True, True]
+    results["sets"] = dict(list(results["sets"].items())[:1])
+    assert [section.source for section in sections([results])] == ["", "cufs:/data/cufs"]
+
+
+def test_several_seeds_have_deviations_and_the_references_one_value_with_its_interval():
+    first, second = made_up(), made_up()
+    second["seed"] = 1
+    for of_set in second["sets"].values():
+        of_set["rows"]["tuning"] = {"ssim": spread([0.5, 0.7]).__dict__, "distances": [distance(20.0)]}
+        of_set["rows"]["other true sketches"]["distances"] = [distance(99.0)]
+    rows = rows_of(sections([first, second])[1].markdown())
+    # 0.01 and 0.60; 10 and 20
+    assert rows["tuning"][1:3] == ["**0.305 ± 0.417**", "15.0 ± 7.1"]
+    assert rows["other true sketches"][2] == f"{1234.5:.0f} [{1233.5:.0f}, {1235.5:.0f}]"  # of the first seed
+    found = csv_rows_of([first, second])
+    assert [found["cufs:/data/cufs", "tuning", "ssim"][name] for name in ("seeds", "low", "high")] == [2, None, None]
+    reference = found["cufs:/data/cufs", "other true sketches", "FD (x)"]
+    assert [reference[name] for name in ("seeds", "mean", "low", "high")] == [1, 1234.5, 1233.5, 1235.5]
+    text = "\n".join(section.markdown() for section in sections([first, second]))
+    assert "Too few seeds for a verdict against tuning: 2 of 5" in text
+    assert "the intervals do not cover a second one" not in text
 
 
 def test_extractors_of_one_name_are_refused(config, tmp_path):

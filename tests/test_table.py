@@ -201,6 +201,13 @@ def test_less_can_be_better():
     assert flipped.as_json()["ours"]["distance"]["comparison"]["verdict"] == "better"
 
 
+def test_what_is_neither_better_nor_worse_has_no_arrow_no_best_and_no_test():
+    table = Table([Measure("accuracy", "ratio", ranked=False)], of_accuracy(ours=BETTER, tuning=BASE))
+    assert cells_of(table) == {"arm": ["ratio"], "ours": ["0.606 ± 0.015"], "tuning": ["0.504 ± 0.011"]}
+    assert (table.compare(), table.notes()) == ({}, [])
+    assert csv_of(table)["ours", "accuracy"]["verdict"] is None
+
+
 def test_hidden_measures_are_in_the_files_alone_and_cost_no_test_its_p():
     values = {
         "ours": {"accuracy": BETTER, "hidden": BETTER},

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from sketchloss.experiments.probe.tricks_table import ALL, ASKED, fooled_by, over_sizes, sections, values
+from sketchloss.experiments.table import CSV_HEADER
 from sketchloss.probing.tricks import REFERENCES, TRICKS
 from sketchloss.report.tricks_figure import draw_tricks
-from sketchloss.report.tricks_table import ALL, ASKED, CSV_HEADER, over_sizes, shares, tricks_report, tricks_rows
 
 
 def share(value, trials=10):
@@ -38,23 +39,29 @@ def results():
     }
 
 
+def printed(results):
+    return "\n\n".join(one.markdown() for one in sections(results) if one.printed)
+
+
 def test_means_over_sizes(results):
     together = [row for row in results["rows"] if row["source"] == ALL]
-    found = over_sizes(together, shares)
+    found = over_sizes(together)
     assert list(found) == ["mine", "other"]
-    assert found["mine"] == pytest.approx([50] * len(ASKED))
-    assert found["other"][ASKED.index("thicker")] == 50  # what is not known is left out
-    ratios = over_sizes(together, lambda row: [row["ratios"]["thicker"], None], geometric=True)
-    assert ratios["mine"] == [pytest.approx(np.sqrt(4 * 6)), None]
-    assert over_sizes(together, lambda row: [0.0], geometric=True)["mine"] == [0]
+    assert [found["mine"][fooled_by(trick)] for trick in ASKED] == pytest.approx([0.5] * len(ASKED))
+    assert found["other"][fooled_by("thicker")] == 0.5  # what is not known is left out
+    assert found["mine"]["ratio of thicker"] == pytest.approx(np.sqrt(4 * 6))
+    assert "ratio of thicker" not in over_sizes([make_row("mine", ALL, 64, 0.1, ratios={"thicker": None})])["mine"]
+    for blind in ((0.0, 0.0), (0.0, 6.0)):
+        rows = [make_row("mine", ALL, 64, 0.1, ratios={"thicker": ratio}) for ratio in blind]
+        assert over_sizes(rows)["mine"]["ratio of thicker"] == 0
 
 
 def test_the_report_says_the_shares_the_answers_and_the_sources(results):
-    text = tricks_report(results)
+    text = printed(results)
     assert "doodles, sketchy, seed 3, the half of the drawings by which nothing was chosen" in text
     assert "/far" not in text
     lines = text.splitlines()
-    start = next(number for number, line in enumerate(lines) if "64 pixels, 10 drawings" in line)
+    start = next(number for number, line in enumerate(lines) if "64 pixels, 10 drawings of all sources" in line)
     mine, other = lines[start + 4], lines[start + 5]
     assert mine.count("40 [20, 70]") == len(ASKED)
     assert other.count("20 [10, 60]") == len(ASKED) - 1
@@ -65,13 +72,61 @@ def test_the_report_says_the_shares_the_answers_and_the_sources(results):
     assert "2 files or lines could not be read and were left out" in text
 
 
+def test_fewer_fooled_are_better_and_of_ratios_nothing_is(results):
+    parts = {one.source: one.markdown() for one in sections(results)}
+    cells = [cell.strip() for cell in parts["all sources at 64 pixels"].splitlines()[5].split("|")]
+    assert cells[1:3] == ["other", "**20 [10, 60]**"]
+    assert "blank page (%) ↓" in parts["all sources at 64 pixels"]
+    assert "redrawn before same kind (%) ↑" in parts["all sources over sizes"]
+    for source in ("ratios over sizes", "comparisons over sizes"):
+        assert not {"↑", "↓", "*"} & set(parts[source])
+
+
+def test_each_source_has_its_means_if_there_are_several(results):
+    text = printed(results)
+    for source in ("doodles", "sketchy"):
+        assert f"The same of {source} alone, mean over sizes." in text
+    results["sources"] = ["doodles"]
+    assert "alone" not in printed(results)
+
+
+def test_sources_of_one_name_are_told_apart(results):
+    for row in results["rows"]:
+        row["source"] = {"doodles": "/near/sketchy"}.get(row["source"], row["source"])
+    results["sources"][0] = "/near/sketchy"
+    names = [one.source for one in sections(results)]
+    assert len(set(names)) == len(names)
+
+
 def test_rows_for_csv_hold_every_number(results):
-    rows = tricks_rows(results)
-    assert all(len(row) == len(CSV_HEADER) for row in rows)
-    assert len(rows) == len(results["rows"]) * (2 * len(ASKED) + len(TRICKS) * len(REFERENCES) + 1)
-    assert ("mine", ALL, 64, 10, "fooled", "blank page", None, 0.4, 0.2, 0.7, 10) in rows
-    assert ("mine", ALL, 96, 10, "ratio", "grey paper", "redrawn", 6.0, None, None, 10) in rows
-    assert ("other", ALL, 64, 10, "fooled", "thicker", None, None, None, None, 0) in rows
+    found = {}
+    for section in sections(results):
+        for line in section.table.csv_rows(section.source) if section.table else ():
+            row = dict(zip(CSV_HEADER, line, strict=True))
+            key = row["set"], row["row"], row["measure"]
+            assert key not in found
+            found[key] = row
+    for row in results["rows"]:
+        name = {"/far/away/sketchy": "sketchy"}.get(row["source"], row["source"])
+        of_row = {
+            measure: line
+            for (source, distance, measure), line in found.items()
+            if (source, distance) == (f"{name} at {row['image_size']} pixels", row["distance"])
+        }
+        shares = len(ASKED) + len(TRICKS) * len(REFERENCES) + 1
+        unknown = sum(share is None for share in row["shares"].values())
+        assert len(of_row) == 2 * shares - unknown + len(ASKED) + 1  # with trials; ratios; drawings
+        for measure, value in values(row).items():
+            assert of_row[measure]["mean"] == value
+    blank = found["all sources at 64 pixels", "mine", "fooled by blank page"]
+    assert [blank[name] for name in ("mean", "low", "high")] == [0.4, 0.2, 0.7]
+    assert found["all sources at 64 pixels", "mine", "trials of fooled by blank page"]["mean"] == 10
+    assert found["all sources at 64 pixels", "mine", "drawings"]["mean"] == 10
+    assert found["all sources at 96 pixels", "mine", "ratio of grey paper"]["mean"] == 6
+    assert found["sketchy at 96 pixels", "mine", "one speck nearer than same kind"]["mean"] == 0.6
+    assert found["all sources at 64 pixels", "other", "trials of fooled by thicker"]["mean"] == 0
+    assert ("all sources at 64 pixels", "other", "fooled by thicker") not in found
+    assert found["all sources over sizes", "mine", "fooled by thicker"]["mean"] == pytest.approx(0.5)
 
 
 def test_the_figure_has_a_cell_for_each_distance_and_trick(results, tmp_path, monkeypatch):

@@ -11,7 +11,8 @@ Distance = Mapping[str, Any]
 
 
 def distance_measures(distances: Sequence[Distance], paper: Published) -> list[Measure]:
-    """Return two columns for each distance, Fréchet's and the kernel's, and one of the paper's FIDs.
+    """Return two columns for each distance, Fréchet's and the kernel's, and one of the paper's FIDs; not shown: what
+    resampling adds to Fréchet's, and the kernel's deviation over subsets.
 
     Args:
         distances: of one row of the table.
@@ -32,6 +33,7 @@ def distance_measures(distances: Sequence[Distance], paper: Published) -> list[M
             )
         )
         found.append(Measure(one["kernel_name"], one["kernel_name"], greater_is_better=False))
+        found += [Measure(name, name, ranked=False, shown=False) for name in (_bias(one), _deviation(one))]
     if paper and all(one["name"] != FID for one in distances):
         found.append(Measure(FID, FID, greater_is_better=False, paper=paper, paper_digits=2))
     return found
@@ -42,6 +44,9 @@ def distance_values(distances: Sequence[Distance]) -> Iterator[tuple[str, float]
     for one in distances:
         yield one["name"], one["value"]
         yield one["kernel_name"], one["kernel"]
+        for name, value in ((_bias(one), one["bias"]), (_deviation(one), one["kernel_std"])):
+            if value is not None:
+                yield name, value
 
 
 def distance_intervals(distances: Sequence[Distance]) -> Iterator[tuple[str, tuple[float, float]]]:
@@ -49,3 +54,11 @@ def distance_intervals(distances: Sequence[Distance]) -> Iterator[tuple[str, tup
     for one in distances:
         if one["low"] is not None:
             yield one["name"], (one["low"], one["high"])
+
+
+def _bias(distance: Distance) -> str:
+    return f"{distance['name']}, bias"
+
+
+def _deviation(distance: Distance) -> str:
+    return f"{distance['kernel_name']}, deviation over subsets"

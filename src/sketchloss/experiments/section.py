@@ -39,6 +39,8 @@ class Section:
     """Markdown below the notes."""
     figures: Mapping[str, Figure] = field(default_factory=dict)
     """By the names of their files."""
+    printed: bool = True
+    """False: a command writes its numbers to the CSV file alone."""
 
     def with_figures(self, figures: Mapping[str, Figure]) -> "Section":
         """Return it with more pictures."""
@@ -63,10 +65,10 @@ def write_results(out: Path, results: dict[str, Any], sections: Sequence[Section
         ValueError: for numbers that are not finite.
     """
     write_json(out / RESULTS, results)
-    several = len(sections) > 1
+    printed = [one for one in sections if one.printed]
     headed = [
-        f"### {short_name(one.source)}\n\n{one.markdown()}" if several and one.source else one.markdown()
-        for one in sections
+        f"### {short_name(one.source)}\n\n{one.markdown()}" if len(printed) > 1 and one.source else one.markdown()
+        for one in printed
     ]
     text = "\n\n".join(headed)
     with write_atomic(out / TABLE) as temporary:

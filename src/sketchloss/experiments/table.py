@@ -38,6 +38,8 @@ class Measure:
     """Key of its values."""
     heading: str
     greater_is_better: bool = True
+    ranked: bool = True
+    """Whether more of it, or less, is better at all; else it has no arrow, no best and no test."""
     percent: bool = False
     """Write 0.749 as 74.9, and say so in the heading."""
     digits: int | None = None
@@ -97,7 +99,7 @@ class Table:
             {
                 (row, measure.name): Pairs(found, base, share=measure.share, trials=measure.trials)
                 for measure in self.measures
-                if measure.shown
+                if measure.shown and measure.ranked
                 for row, of_row in self.values.items()
                 if row not in (self.against, *self.beside)
                 and (found := of_row.get(measure.name))
@@ -211,9 +213,9 @@ class Table:
         ]
 
     def _heading(self, measure: Measure) -> str:
-        arrow = "↑" if measure.greater_is_better else "↓"
+        arrow = (" ↑" if measure.greater_is_better else " ↓") if measure.ranked else ""
         unit = " (%)" if measure.percent else ""
-        return f"{measure.heading}{unit} {arrow}{f' {SMALL}' if measure.small_sample else ''}"
+        return f"{measure.heading}{unit}{arrow}{f' {SMALL}' if measure.small_sample else ''}"
 
     def _cell(self, measure: Measure, row: str, compared: Comparison | None, best: Mapping[str, Sequence[str]]) -> str:
         values = self.values[row].get(measure.name)
@@ -228,6 +230,8 @@ class Table:
         """Return the rows with the best mean of each measure that several rows have, as they are written."""
         found = {}
         for measure in self._columns():
+            if not measure.ranked:
+                continue
             means = {
                 row: float(measure.write(Spread(spread(list(values.values())).mean, None, 1)))
                 for row, of_row in self.values.items()

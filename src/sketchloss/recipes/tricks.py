@@ -17,6 +17,8 @@ import torch
 import tyro
 
 from sketchloss.data.left_out import say_left_out
+from sketchloss.experiments.probe.tricks_table import ALL, sections
+from sketchloss.experiments.section import WRITTEN, Figure, write_results
 from sketchloss.files import claim_folder
 from sketchloss.images import LARGEST_SIDE, save_picture
 from sketchloss.loss import BEFORE_0_2, PAPER_LAYERS, Metric, SketchLoss
@@ -26,10 +28,8 @@ from sketchloss.probing.fooled import Verdicts, judge, measure_tricks, open_halv
 from sketchloss.probing.sharing import share_backbone
 from sketchloss.probing.trials import SMALLEST
 from sketchloss.probing.tricks import Tricked, make_tricks
-from sketchloss.report.results import WRITTEN, write_results
 from sketchloss.report.tricks_figure import draw_tricks
 from sketchloss.report.tricks_sheet import draw_tricked
-from sketchloss.report.tricks_table import ALL, CSV_HEADER, tricks_report, tricks_rows
 from sketchloss.training.held_folder import hold_run_folder
 
 Taps = Literal["default", "paper", "deep"]
@@ -157,10 +157,11 @@ def _tricks(config: Tricks) -> dict[str, Any]:
         "rows": rows,
     }
     figures = {
-        "figure.png": lambda path: draw_tricks(results, path),
-        "tricks.png": lambda path: save_picture(draw_tricked(shown), path),
+        "figure.png": Figure("Which trick fools which distance", lambda path: draw_tricks(results, path)),
+        "tricks.png": Figure("The tricks", lambda path: save_picture(draw_tricked(shown), path)),
     }
-    write_results(config.out, results, tricks_report, CSV_HEADER, tricks_rows, figures)
+    first, *others = sections(results)
+    write_results(config.out, results, [first.with_figures(figures), *others])
     return results
 
 

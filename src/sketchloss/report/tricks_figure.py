@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from sketchloss.data.names import short_name
+from sketchloss.experiments.probe.tricks_table import ALL, ASKED, fooled_by, over_sizes
 from sketchloss.files import write_atomic
-from sketchloss.report.tricks_table import ALL, ASKED, over_sizes, shares
 
 
 def draw_tricks(results: Mapping[str, Any], path: str | Path) -> None:
@@ -19,8 +19,8 @@ def draw_tricks(results: Mapping[str, Any], path: str | Path) -> None:
         results: as said.
         path: of the picture; its suffix names the format.
     """
-    found = over_sizes([row for row in results["rows"] if row["source"] == ALL], shares)
-    values = np.array([[np.nan if value is None else value for value in row] for row in found.values()])
+    found = over_sizes([row for row in results["rows"] if row["source"] == ALL])
+    values = 100 * np.array([[row.get(fooled_by(trick), np.nan) for trick in ASKED] for row in found.values()])
     figure = Figure(figsize=(3.6 + 0.62 * len(ASKED), 2.6 + 0.32 * len(found)), layout="constrained")
     axes = figure.subplots()
     picture = axes.imshow(values, cmap="Oranges", vmin=0, vmax=100, aspect="auto")

@@ -105,30 +105,42 @@ def _caption(results: Mapping[str, Any]) -> str:
         "divided by that to another drawing of the same class, median, lower is better; same and other class: how "
         "often the drawing itself, redrawn, shifted and in another line width, is nearer than another drawing of its "
         "class, or of another, that is nearer in raw pixels; score: mean of grows, ignores, and the mean of the two "
-        "choices, with its 95 % interval (bootstrap over drawings)."
+        "choices. In brackets: 95 % intervals, of the score by bootstrap over drawings."
     )
 
 
 def _table(results: Mapping[str, Any]) -> Table:
-    shown = measures({})
+    counts = [
+        *(Measure(f"trials with the {rival}", rival, digits=0, shown=False) for rival in RIVALS),
+        Measure("drawings", "drawings", digits=0, shown=False),
+    ]
+    of_halves = [_of_half(one, half) for half in _HALVES for one in [*measures({}), *counts]]
+    found: dict[str, dict[str, float]] = {}
     intervals = {}
     for row in results["rows"]:
-        intervals[row["name"], "score"] = (row["report"]["low"], row["report"]["high"])
+        found[row["name"]] = of_row = {}
+        for half, before in _HALVES.items():
+            of_row |= {f"{before}{name}": value for name, value in answers(row, half).items()}
+            of_row[f"{before}drawings"] = float(row[half]["drawings"])
+            for rival, share in row[half]["choice"].items():
+                of_row[f"{before}trials with the {rival}"] = float(share["trials"] if share else 0)
+        intervals |= {(row["name"], name): bounds for name, bounds in _intervals(row)}
         if row["people"]:
-            intervals[row["name"], "people"] = (row["people"]["low"], row["people"]["high"])
+            of_row["judgments"] = float(row["people"]["judgments"])
     return Table(
-        [_of_half(one, half) for half in _HALVES for one in shown],
-        {
-            row["name"]: {
-                f"{before}{name}": {results["seed"]: value}
-                for half, before in _HALVES.items()
-                for name, value in answers(row, half).items()
-            }
-            for row in results["rows"]
-        },
+        [*of_halves, Measure("judgments", "judgments", digits=0, shown=False)],
+        {row: {name: {results["seed"]: value} for name, value in of_row.items()} for row, of_row in found.items()},
         corner="distance",
         intervals=intervals,
     )
+
+
+def _intervals(row: Mapping[str, Any]) -> Iterator[tuple[str, tuple[float, float]]]:
+    for half, before in _HALVES.items():
+        measured = {"score": row[half], **row[half]["choice"]}
+        yield from ((f"{before}{name}", (one["low"], one["high"])) for name, one in measured.items() if one)
+    if row["people"]:
+        yield "people", (row["people"]["low"], row["people"]["high"])
 
 
 def _of_half(measure: Measure, half: str) -> Measure:

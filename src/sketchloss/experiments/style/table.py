@@ -61,6 +61,7 @@ def measures(distances: Sequence[Mapping[str, Any]], folder: str) -> list[Measur
     fids = {arm: (found[1], None) for arm, found in paper.items()}
     return [
         Measure("ssim", "SSIM", digits=3, paper=similarity, paper_digits=4),
+        Measure("ssim_deviation", "SSIM, deviation over pairs", ranked=False, shown=False),
         *distance_measures(distances, fids),
     ]
 
@@ -72,12 +73,14 @@ def values(results: Mapping[str, Any], source: str) -> Values:
         measured = dict(distance_values(of_row["distances"]))
         if of_row["ssim"]:
             measured["ssim"] = of_row["ssim"]["mean"]
+            if of_row["ssim"]["deviation"] is not None:
+                measured["ssim_deviation"] = of_row["ssim"]["deviation"]
         found[row] = {name: {results["seed"]: value} for name, value in measured.items()}
     return found
 
 
 def sections(results: Sequence[Mapping[str, Any]]) -> list[Section]:
-    """Return Table 1 of each set of pairs, and the averages of all sets if there are several.
+    """Return what was measured, Table 1 of each set of pairs, and the averages of all sets if there are several.
 
     Args:
         results: what `results.json` of the style table holds, of one run, or of runs that differ in set, arm and seed
@@ -88,23 +91,19 @@ def sections(results: Sequence[Mapping[str, Any]]) -> list[Section]:
     if len(made) > 1:
         made.append(_average([one.table for one in made if one.table], results, sources))
     # What is said of all sets stands once, before the first table and after the last.
-    made[0] = replace(made[0], caption=f"{_caption(results)}\n\n{made[0].caption}")
     made[-1] = replace(made[-1], notes=tuple(_notes(results)))
-    return made
+    return [Section(None, caption=_caption(results)), *made]
 
 
 def _section(results: Sequence[Mapping[str, Any]], source: str) -> Section:
     first = results[0]
     of_set = first["sets"][source]
     distances = next(iter(of_set["rows"].values()))["distances"]
-    intervals = {}
+    intervals: dict[tuple[str, str], tuple[float, float]] = {}
     for found in results:
         for row, of_row in found["sets"][source]["rows"].items():
-            intervals |= {(row, name): bounds for name, bounds in distance_intervals(of_row["distances"])}
-            similarity = of_row["ssim"]
-            if similarity and similarity["deviation"] is not None:
-                half = 1.96 * similarity["deviation"] / math.sqrt(similarity["count"])
-                intervals[row, "ssim"] = (similarity["mean"] - half, similarity["mean"] + half)
+            for name, bounds in _intervals(of_row):
+                intervals.setdefault((row, name), bounds)  # of the first result, as the references' values
     fewer = f", {of_set['compared']:,} of them for the distances" if of_set["compared"] < of_set["pairs"] else ""
     table = Table(
         measures(distances, of_set["folder"]),
@@ -117,8 +116,19 @@ def _section(results: Sequence[Mapping[str, Any]], source: str) -> Section:
     return Section(table, source=source, caption=f"{short_name(source)}: {of_set['pairs']:,} test pairs{fewer}.")
 
 
+def _intervals(row: Mapping[str, Any]) -> Iterator[tuple[str, tuple[float, float]]]:
+    yield from distance_intervals(row["distances"])
+    similarity = row["ssim"]
+    if similarity and similarity["deviation"] is not None:
+        from scipy.special import stdtrit  # heavy, and only needed here
+
+        t = float(stdtrit(similarity["count"] - 1, 0.975))  # pairs may be few
+        half = t * similarity["deviation"] / math.sqrt(similarity["count"])
+        yield "ssim", (similarity["mean"] - half, similarity["mean"] + half)
+
+
 def _once(found: Sequence[Values]) -> Values:
-    """Put values of several seeds together; of what no seed changes, one value is enough."""
+    """Put values of several seeds together; of what no training changes, the first seed's value is enough."""
     merged = merge(found)
     for row in (GREY_PHOTO, OTHER_SKETCHES):
         for name, of_seeds in merged.get(row, {}).items():
@@ -127,12 +137,15 @@ def _once(found: Sequence[Values]) -> Values:
 
 
 def _average(tables: Sequence[Table], results: Sequence[Mapping[str, Any]], sources: Sequence[str]) -> Section:
-    """Return the mean over sets, of rows, measures and seeds that all sets have."""
+    """Return the mean over sets, of rows, columns and seeds that all sets have."""
+    shown = {measure.name for table in tables for measure in table.measures if measure.shown}
     average: dict[str, dict[str, dict[int, float]]] = {}
     for row in tables[0].values:
         if not all(row in table.values for table in tables):
             continue
         for name, of_seeds in tables[0].values[row].items():
+            if name not in shown:  # a mean of deviations is none
+                continue
             columns = [table.values[row].get(name, {}) for table in tables]
             shared = [seed for seed in of_seeds if all(seed in column for column in columns)]
             if shared:
@@ -141,9 +154,11 @@ def _average(tables: Sequence[Table], results: Sequence[Mapping[str, Any]], sour
                 }
     first = results[0]
     folders = {found["sets"][source]["folder"] for found in results for source in sources if source in found["sets"]}
+    small = {measure.name for table in tables for measure in table.measures if measure.small_sample}
     one = next(iter(next(iter(first["sets"].values()))["rows"].values()))
+    distances = [{**distance, "small_sample": distance["name"] in small} for distance in one["distances"]]
     table = Table(
-        measures(one["distances"], AVERAGE if folders == set(PAPER) - {AVERAGE} else ""),
+        measures(distances, AVERAGE if folders == set(PAPER) - {AVERAGE} else ""),
         average,
         corner="loss of the arm",
         beside=(GREY_PHOTO, OTHER_SKETCHES),
