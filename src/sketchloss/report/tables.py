@@ -41,25 +41,6 @@ def write_csv(path: str | Path, header: Sequence[str], rows: Sequence[Sequence[o
         temporary.write_text(text.getvalue(), encoding="utf-8", newline="")
 
 
-#: What the paper's sketches are.
-PAPER_DATA = "songweig/imagenet_sketch"
-
-
-def paper_heading(what: str, *, same_data: bool = False) -> str:
-    """Return the heading of a column that holds the paper's numbers, in italics as they are: none is read as ours.
-
-    Args:
-        what: the paper measured.
-        same_data: whether the other columns are of the data and the size that the paper had.
-    """
-    return f"*Seo 2025{'' if same_data else ', other data'}: {what}*"
-
-
-def paper_cell(text: str) -> str:
-    """Return a number of the paper as a cell: in italics. It is never marked or compared with ours."""
-    return text if text == "-" else f"*{text}*"
-
-
 def format_p(p: float | None) -> str:
     """Write a probability: "0.021", "<0.001", or "-" for None."""
     if p is None:
