@@ -24,8 +24,8 @@ from pathlib import Path
 import psutil
 from gradio_client import Client, handle_file
 
-from sketchloss.data.doodles import KINDS, doodle
-from sketchloss.report.tables import markdown_table
+from sketchloss.data.doodles.kinds import KINDS, doodle
+from sketchloss.figures.tables import markdown_table
 
 JOBS = ("compare", "search", "stylize")
 

@@ -17,7 +17,7 @@ from sketchloss import load_backbone
 from sketchloss.data.augmentation import Augment, Augmentation
 from sketchloss.data.loading import HeldSketches, load_batches
 from sketchloss.data.sources import open_sketches
-from sketchloss.report.tables import markdown_table
+from sketchloss.figures.tables import markdown_table
 
 IMAGE_SIZE, BATCH_SIZE = 64, 32
 

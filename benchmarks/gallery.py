@@ -20,10 +20,10 @@ import numpy as np
 import torch
 
 from sketchloss import load_backbone
-from sketchloss.data.doodles import KINDS, doodle
+from sketchloss.data.doodles.kinds import KINDS, doodle
+from sketchloss.figures.tables import markdown_table
 from sketchloss.gallery.table import PictureTable, Row
-from sketchloss.images import find_pictures, fit_square, open_picture, to_tensor
-from sketchloss.report.tables import markdown_table
+from sketchloss.system.images import find_pictures, fit_square, open_picture, to_tensor
 
 SIZE = 128
 NEAR = 200

@@ -8,7 +8,7 @@ import statistics
 import subprocess
 import sys
 
-from sketchloss.report.tables import markdown_table
+from sketchloss.figures.tables import markdown_table
 
 # All names: each loads its module when it is first used.
 IMPORTS = {"torch": "import torch", "sketchloss": "from sketchloss import *"}

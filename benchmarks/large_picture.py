@@ -11,10 +11,10 @@ import time
 
 import torch
 
-import sketchloss.loss
+import sketchloss.loss.loss
 from peak_memory import peak_growth
 from sketchloss import SketchLoss
-from sketchloss.report.tables import markdown_table
+from sketchloss.figures.tables import markdown_table
 
 #: Megapixels up to which the whole picture is tried, too.
 WHOLE = 3
@@ -42,7 +42,7 @@ def main() -> None:
 
 def measure(weights: str, metric: str, megapixels: float, whole: bool) -> tuple[int, float, float]:
     """Return the growth of the peak, the seconds and the value of one forward and backward pass."""
-    sketchloss.loss.LARGE = 2**62 if whole else 1
+    sketchloss.loss.loss.LARGE = 2**62 if whole else 1
     loss = SketchLoss(weights, metric=metric)  # pyright: ignore[reportArgumentType]
     width = round((megapixels * 1e6 * 4 / 3) ** 0.5)
     random = torch.Generator().manual_seed(0)

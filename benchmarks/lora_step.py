@@ -30,10 +30,10 @@ from sketchloss.diffusion.perceptual import LatentPerceptualLoss
 from sketchloss.diffusion.pipeline import NOISE_SCHEDULE, build_tiny
 from sketchloss.diffusion.quiet import quiet
 from sketchloss.diffusion.schedules import noise_schedule
+from sketchloss.figures.tables import markdown_table
 from sketchloss.lora.adapters import add_lora
-from sketchloss.loss import PAPER_LAYERS
-from sketchloss.memory import reuse_freed_memory
-from sketchloss.report.tables import markdown_table
+from sketchloss.loss.loss import PAPER_LAYERS
+from sketchloss.system.memory import reuse_freed_memory
 from sketchloss.training.accelerator import DTYPES
 
 PLAIN = "plain LoRA"

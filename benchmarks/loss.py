@@ -20,9 +20,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from peak_memory import peak_growth
 from sketchloss import SketchLoss, load_backbone
-from sketchloss.loss import PAPER_LAYERS, Metric
+from sketchloss.figures.tables import markdown_table
+from sketchloss.loss.loss import PAPER_LAYERS, Metric
 from sketchloss.networks.vgg import VGG
-from sketchloss.report.tables import markdown_table
 
 SHAPE = (4, 3, 256, 256)
 

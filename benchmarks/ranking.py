@@ -18,8 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from peak_memory import peak_growth
-from sketchloss.ranking import nearest
-from sketchloss.report.tables import markdown_table
+from sketchloss.figures.tables import markdown_table
+from sketchloss.metrics.ranking import nearest
 
 K = 5
 
@@ -43,7 +43,7 @@ def make_variants(queries: Tensor, gallery: Tensor) -> dict[str, Callable[[], Te
     return {
         "bare: (queries @ gallery.T).topk(5)": lambda: (queries @ gallery.T).topk(K).indices,
         "bare, 372 queries at once": bare_in_chunks,
-        "sketchloss.ranking.nearest": lambda: nearest(queries, gallery, K)[1],
+        "sketchloss.metrics.ranking.nearest": lambda: nearest(queries, gallery, K)[1],
         "faiss IndexFlatIP": with_faiss,
     }
 

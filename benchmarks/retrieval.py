@@ -16,14 +16,14 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
-from sketchloss.command_line import parse
 from sketchloss.data.loading import hold_if_small
 from sketchloss.data.sources import open_sketches
-from sketchloss.features import cached_features
-from sketchloss.memory import reuse_freed_memory
-from sketchloss.recipes import retrieval as recipe
-from sketchloss.recipes.retrieval import Retrieval
-from sketchloss.report.tables import markdown_table
+from sketchloss.experiments.retrieval import heads as recipe
+from sketchloss.experiments.retrieval.heads import Retrieval
+from sketchloss.figures.tables import markdown_table
+from sketchloss.metrics.features import cached_features
+from sketchloss.system.command_line import parse
+from sketchloss.system.memory import reuse_freed_memory
 
 STEPS = 20
 

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from peak_memory import peak_growth
-from sketchloss import separation
-from sketchloss.report.tables import markdown_table
-from sketchloss.separation import SeparationMeter
+from sketchloss.figures.tables import markdown_table
+from sketchloss.metrics import separation
+from sketchloss.metrics.separation import SeparationMeter
 
 CHUNK = 256
 STREAMED = (10_000, 100_000, 1_000_000)

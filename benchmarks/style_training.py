@@ -17,14 +17,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sketchloss import load_backbone
-from sketchloss.data.doodles import KINDS, doodle
-from sketchloss.images import to_tensor
-from sketchloss.loss import PAPER_LAYERS, gram
-from sketchloss.memory import reuse_freed_memory
-from sketchloss.models.stylizer import Stylizer, StylizerConfig
+from sketchloss.data.doodles.kinds import KINDS, doodle
+from sketchloss.figures.tables import markdown_table
+from sketchloss.loss.loss import PAPER_LAYERS, gram
+from sketchloss.loss.style_loss import StyleTransferLoss, total_variation
 from sketchloss.networks.backbone import freeze
-from sketchloss.report.tables import markdown_table
-from sketchloss.style_loss import StyleTransferLoss, total_variation
+from sketchloss.networks.stylizer import Stylizer, StylizerConfig
+from sketchloss.system.images import to_tensor
+from sketchloss.system.memory import reuse_freed_memory
 
 BATCH = 4
 WEIGHTS = {"content": 1.0, "style": 100.0, "total_variation": 1.0}

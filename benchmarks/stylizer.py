@@ -16,8 +16,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from sketchloss.models.stylizer import Stylizer, StylizerConfig
-from sketchloss.report.tables import markdown_table
+from sketchloss.figures.tables import markdown_table
+from sketchloss.networks.stylizer import Stylizer, StylizerConfig
 from sketchloss.stylize.exported import load_exported
 from sketchloss.stylize.exporting import export_stylizer
 from sketchloss.stylize.pictures import prepare_stylizer

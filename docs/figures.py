@@ -17,21 +17,21 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from sketchloss import ARMS, SketchLoss, to_tensor
-from sketchloss.compare import Pair, measure, picture_differences
-from sketchloss.data.doodles import KINDS as DOODLES
-from sketchloss.data.doodles import STYLES, doodle
-from sketchloss.data.prompts import make_prompts, readable
-from sketchloss.data.stroke_drawings import open_drawings, split_in_halves
+from sketchloss.compare.command import Pair, measure, picture_differences
+from sketchloss.data.captions.prompts import make_prompts, readable
+from sketchloss.data.doodles.kinds import KINDS as DOODLES
+from sketchloss.data.doodles.kinds import STYLES, doodle
+from sketchloss.data.quickdraw.drawings import open_drawings, split_in_halves
 from sketchloss.diffusion.bases import TINY
 from sketchloss.diffusion.pipeline import load_text_to_image
-from sketchloss.images import fill_square, open_picture, save_picture
+from sketchloss.experiments.probe.distances import Distance, baselines
+from sketchloss.figures.grid import draw_grid
 from sketchloss.lora import load_lora
 from sketchloss.lora.sampling import draw
-from sketchloss.loss import PAPER_LAYERS
-from sketchloss.models.stylizer import load_stylizer
-from sketchloss.probing.distances import Distance, baselines
-from sketchloss.report.grid import draw_grid
+from sketchloss.loss.loss import PAPER_LAYERS
+from sketchloss.networks.stylizer import load_stylizer
 from sketchloss.stylize import prepare_stylizer, stylize
+from sketchloss.system.images import fill_square, open_picture, save_picture
 
 IMAGES = Path(__file__).parent / "images"
 KINDS = ("bicycle", "bird", "cat", "clock", "house", "ice_cream", "rabbit", "scissors", "snail", "tree")

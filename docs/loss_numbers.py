@@ -12,12 +12,12 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from sketchloss import SketchLoss
-from sketchloss.balance import gradient_norms
 from sketchloss.data.loading import to_unit_range
 from sketchloss.data.sources import open_sketches
-from sketchloss.loss import PAPER_LAYERS
+from sketchloss.figures.tables import markdown_table
+from sketchloss.loss.balance import gradient_norms
+from sketchloss.loss.loss import PAPER_LAYERS
 from sketchloss.networks.vgg import VGG
-from sketchloss.report.tables import markdown_table
 
 SIDE, STEP = 128, 2
 

@@ -16,12 +16,12 @@ from torch import Tensor
 from tqdm import tqdm
 
 from sketchloss import SketchLoss
-from sketchloss.calibration import KINDS, QUANTILES, Calibration, save_calibration
-from sketchloss.data.ignorable import THICKER, THINNER, shifted
-from sketchloss.data.stroke_drawings import StrokeDrawing, open_drawings
-from sketchloss.data.stroke_edits import by_other_hand, removed
-from sketchloss.images import to_tensor
+from sketchloss.data.quickdraw.drawings import StrokeDrawing, open_drawings
+from sketchloss.data.quickdraw.edits import by_other_hand, removed
+from sketchloss.data.quickdraw.ignorable import THICKER, THINNER, shifted
+from sketchloss.loss.calibration import KINDS, QUANTILES, Calibration, save_calibration
 from sketchloss.networks.weights import load_backbone, weights_digest
+from sketchloss.system.images import to_tensor
 
 #: How much the other hand differs, in units of the doodles' hand (0.01 of the side for long strokes).
 HAND = 2.0

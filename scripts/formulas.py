@@ -21,19 +21,19 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sketchloss import load_backbone
-from sketchloss.blank_paper import BlankPaper, Paper
-from sketchloss.data.stroke_drawings import open_drawings
-from sketchloss.feature_distance import feature_distance
-from sketchloss.files import write_json
-from sketchloss.ink_distance import ink_distance, through_windows
-from sketchloss.loss import PAPER_LAYERS, Features, check_layers
+from sketchloss.data.quickdraw.drawings import open_drawings
+from sketchloss.experiments.probe import probe_distance
+from sketchloss.experiments.probe.fooled import fooled, open_halves
+from sketchloss.experiments.probe.trials import make_trials
+from sketchloss.figures.tables import markdown_table
+from sketchloss.loss.blank_paper import BlankPaper, Paper
+from sketchloss.loss.feature_distance import feature_distance
+from sketchloss.loss.ink_distance import ink_distance, through_windows
+from sketchloss.loss.loss import PAPER_LAYERS, Features, check_layers
 from sketchloss.networks.backbone import Backbone, freeze
-from sketchloss.probing import probe_distance
-from sketchloss.probing.fooled import fooled, open_halves
-from sketchloss.probing.trials import make_trials
-from sketchloss.report.tables import markdown_table
 from sketchloss.strokes.named_losses import pixels_l1, pixels_l2_blurred
 from sketchloss.strokes.recovery import recover
+from sketchloss.system.files import write_json
 
 #: From the features of two pictures at a tap, and of blank paper, to the distance of each pair.
 Formula = Callable[[Tensor, Tensor, Paper], Float[Tensor, " n"]]

@@ -14,12 +14,13 @@ from pathlib import Path
 
 import torch
 
-from sketchloss import load_backbone, separation, top_k_accuracy
+from sketchloss import load_backbone, top_k_accuracy
 from sketchloss.data.joined import plain_name
 from sketchloss.data.sources import open_sketches
-from sketchloss.features import embed_sketches
-from sketchloss.files import write_json
-from sketchloss.report.tables import markdown_table
+from sketchloss.figures.tables import markdown_table
+from sketchloss.metrics import separation
+from sketchloss.metrics.features import embed_sketches
+from sketchloss.system.files import write_json
 
 
 def main() -> None:

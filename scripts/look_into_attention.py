@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from sketchloss import Backbone, load_backbone, top_k_accuracy
 from sketchloss.data.loading import hold_if_small, load_batches, to_unit_range
 from sketchloss.data.sources import open_sketches
-from sketchloss.features import embed_sketches
+from sketchloss.figures.tables import markdown_table
+from sketchloss.metrics.features import embed_sketches
 from sketchloss.networks.attention import AttentionGate, ChannelGate, SpatialGate
-from sketchloss.report.tables import markdown_table
 
 LAYERS = ("relu2_2", "relu3_3", "relu4_3", "relu5_3")
 WITHOUT = "gates taken away"

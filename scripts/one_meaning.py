@@ -20,10 +20,10 @@ from torch import Tensor
 
 from sketchloss import SketchLoss, load_backbone, to_tensor
 from sketchloss.data.sources import Sketches, open_sketches
-from sketchloss.files import write_atomic, write_json
-from sketchloss.loss import BEFORE_0_2, PAPER_LAYERS
-from sketchloss.probing.sharing import share_backbone
-from sketchloss.report.tables import markdown_table
+from sketchloss.experiments.probe.sharing import share_backbone
+from sketchloss.figures.tables import markdown_table
+from sketchloss.loss.loss import BEFORE_0_2, PAPER_LAYERS
+from sketchloss.system.files import write_atomic, write_json
 
 HEADER = ("distance", "side", "mean", "of the smallest", "Spearman with the smallest", "margin, mean", "margin, worst")
 

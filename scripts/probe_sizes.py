@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 
 from sketchloss import SketchLoss
-from sketchloss.files import write_json
-from sketchloss.probing import Measures, probe_distance
-from sketchloss.probing.fooled import open_halves
-from sketchloss.probing.trials import RIVALS, make_trials
-from sketchloss.report.tables import markdown_table
+from sketchloss.experiments.probe import Measures, probe_distance
+from sketchloss.experiments.probe.fooled import open_halves
+from sketchloss.experiments.probe.trials import RIVALS, make_trials
+from sketchloss.figures.tables import markdown_table
+from sketchloss.system.files import write_json
 
 HEADER = ("weights", "side", "score", "grows", "ignores", "same kind", "other kind")
 

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import torch
 
-from sketchloss.data.stroke_drawings import StrokeDrawing, open_drawings
-from sketchloss.files import write_json
-from sketchloss.probing.measures import wilson
-from sketchloss.report.tables import markdown_table
+from sketchloss.data.quickdraw.drawings import StrokeDrawing, open_drawings
+from sketchloss.experiments.probe.measures import wilson
+from sketchloss.figures.tables import markdown_table
 from sketchloss.strokes.named_losses import named_loss
 from sketchloss.strokes.recovery import Loss, recover
 from sketchloss.strokes.starts import STARTS, Start
+from sketchloss.system.files import write_json
 
 HEADER = ("loss", "start", "drawings", "chamfer before", "after", "recovered", "95 %", "steps", "s/step")
 

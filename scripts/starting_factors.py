@@ -18,12 +18,12 @@ from kornia.filters import gaussian_blur2d
 from torch import Tensor
 
 from sketchloss import SketchLoss, load_backbone, to_tensor
-from sketchloss.balance import gradient_norms
 from sketchloss.data.pairs import open_pairs
 from sketchloss.data.sources import open_sketches
-from sketchloss.files import write_json
-from sketchloss.loss import BEFORE_0_2, PAPER_LAYERS
-from sketchloss.report.tables import markdown_table
+from sketchloss.figures.tables import markdown_table
+from sketchloss.loss.balance import gradient_norms
+from sketchloss.loss.loss import BEFORE_0_2, PAPER_LAYERS
+from sketchloss.system.files import write_json
 
 SETTINGS = {
     "`SketchLoss()`": {},

@@ -27,8 +27,8 @@ Command = Sequence[str | Path]
 GONE = 60
 #: What a process has imported in whose forks Python code runs: that of the slowest commands which are killed.
 IMPORTED = (
-    *("torch._dynamo", "torch.utils.tensorboard", "sketchloss.features", "sketchloss.report.figures"),
-    *("sketchloss.recipes.finetune", "sketchloss.recipes.style_transfer"),
+    *("torch._dynamo", "torch.utils.tensorboard", "sketchloss.metrics.features", "sketchloss.figures.curves"),
+    *("sketchloss.experiments.tuning.finetune", "sketchloss.experiments.style.transfer"),
 )
 
 

@@ -107,7 +107,7 @@ class PaintedOnce:
 def doodles_painted_once() -> Iterator[None]:
     """Sets of doodles paint each once in a process: with types checked, painting is a third of a short training."""
     from sketchloss.data import labelled, pairs
-    from sketchloss.data.doodles import doodle
+    from sketchloss.data.doodles.kinds import doodle
 
     kept = cache(lambda kind, seed: PaintedOnce(doodle(kind, seed)))
     with pytest.MonkeyPatch.context() as patch:
@@ -119,7 +119,7 @@ def doodles_painted_once() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def few_classes(tmp_path_factory) -> str:
     """A folder with six drawings of each of four classes, in which nobody changes anything."""
-    from sketchloss.data.doodles import doodle
+    from sketchloss.data.doodles.kinds import doodle
 
     folder = tmp_path_factory.mktemp("few")
     for kind in ("cat", "house", "star", "sun"):

@@ -23,8 +23,8 @@ from PIL import Image
 from child_process import PIPE, finished, started
 from sketchloss import cli
 from sketchloss.cli import COMMANDS, Command, main
-from sketchloss.command_line import parse
-from sketchloss.compare import Compare
+from sketchloss.compare.command import Compare
+from sketchloss.system.command_line import parse
 from sketchloss.training.guards import TrainingStopped
 
 COMPARE, FINETUNE = "compare a.png b.png", "finetune --data doodles --out run"
@@ -185,7 +185,7 @@ def test_a_missing_library_names_the_extra(extra, command, capsys):
 
 
 def test_a_module_that_cannot_be_imported_names_the_extra(tmp_path, capsys, monkeypatch):
-    monkeypatch.delitem(sys.modules, "sketchloss.recipes.finetune", raising=False)
+    monkeypatch.delitem(sys.modules, "sketchloss.experiments.tuning.finetune", raising=False)
     monkeypatch.setitem(sys.modules, "accelerate", None)  # as if it were not installed
     code = main(["finetune", "--data", "doodles", "--out", str(tmp_path / "run")])
     check_one_line(code, *capsys.readouterr(), ("accelerate is not installed", "pip install 'sketchloss[train]'"))
@@ -384,7 +384,7 @@ for line in {lines!r}:
 
 def test_help_version_and_a_wrong_command_load_no_torch(tmp_path):
     lines = ["", "--help", "--version", "gallery --help", "gallery paint", "--verbose compare"]
-    slow = ("torch", "numpy", "PIL", "tyro", "huggingface_hub", "sketchloss.loss")
+    slow = ("torch", "numpy", "PIL", "tyro", "huggingface_hub", "sketchloss.loss.loss")
     assert loaded(lines, slow, tmp_path) == [[]] * len(lines)
 
 
@@ -392,7 +392,7 @@ def test_help_version_and_a_wrong_command_load_no_torch(tmp_path):
 SOME = (
     *("accelerate", "datasets", "diffusers", "gradio", "kornia", "lancedb", "matplotlib", "onnx", "onnxruntime"),
     *("pandas", "peft", "pyarrow", "scipy", "sklearn", "tensorboard", "torch._dynamo", "torchvision", "transformers"),
-    *("sketchloss.gallery", "sketchloss.recipes.finetune"),
+    *("sketchloss.gallery", "sketchloss.experiments.tuning.finetune"),
 )
 
 

@@ -48,10 +48,10 @@ def tokens(path: Path) -> Iterator[Token]:
 def workplace(tmp_path_factory, narrow) -> Path:
     """What the blocks find around them: drawings, two folders to compare, and runs of everything, hardly trained."""
     from sketchloss import Backbone, save_backbone
-    from sketchloss.data.doodles import doodle
+    from sketchloss.data.doodles.kinds import doodle
     from sketchloss.diffusion.pipeline import load_text_to_image
     from sketchloss.lora import add_lora, save_lora
-    from sketchloss.models.stylizer import Stylizer, StylizerConfig, save_stylizer
+    from sketchloss.networks.stylizer import Stylizer, StylizerConfig, save_stylizer
 
     place = tmp_path_factory.mktemp("docs")
     for kind in ("cat", "house"):

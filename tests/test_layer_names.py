@@ -59,8 +59,14 @@ def test_only_the_networks_know_the_kinds_of_layers(kind):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.ImportFrom) and node.module == f"sketchloss.networks.{kind}"
     }
-    presets = {"lora/settings.py", "loss.py", "probing/distances.py", "recipes/style_transfer.py", "style_loss.py"}
-    assert importers == {"vgg": {"__init__.py"}, "patches": {"large_pictures.py"}, "paper_layers": presets}[kind]
+    presets = {
+        "lora/settings.py",
+        "loss/loss.py",
+        "experiments/probe/distances.py",
+        "experiments/style/transfer.py",
+        "loss/style_loss.py",
+    }
+    assert importers == {"vgg": {"__init__.py"}, "patches": {"loss/large_pictures.py"}, "paper_layers": presets}[kind]
 
 
 def test_the_strings_of_a_module_are_found(tmp_path):

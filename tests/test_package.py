@@ -140,7 +140,7 @@ def test_without_a_torchvision_nothing_asks_for_one():
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""  # diffusers and transformers say at import that it is missing
     *_, reached, asked = done.stdout.splitlines()
-    assert "sketchloss.recipes.latent_diffusion" in json.loads(reached)[1]
+    assert "sketchloss.experiments.prompts.training" in json.loads(reached)[1]
     assert {"torch", *LOOK_FOR_TORCHVISION} <= set(json.loads(asked))
     assert not FORBIDDEN & set(json.loads(asked))
 
@@ -183,14 +183,6 @@ def test_import_stays_light():
     before, loaded = map(set, json.loads(done.stdout))
     assert {"sketchloss", "torch", "safetensors", "numpy", "PIL"} <= loaded
     assert loaded & HEAVY <= before, sorted(loaded & HEAVY - before)
-
-
-@pytest.mark.parametrize("first", ["from sketchloss.separation import separation as other", "import sketchloss.loss"])
-def test_separation_is_the_function_whatever_is_imported_first(first):
-    # Python puts each module that it imports into its package, and this module and its function have one name.
-    code = f"{first}\nfrom sketchloss import separation\nimport sketchloss\nprint(separation is sketchloss.separation)"
-    done = run_python(f"{code}\nprint(type(separation).__name__)")
-    assert (done.stdout.split(), done.stderr) == (["True", "function"], "")
 
 
 def test_a_name_that_the_package_has_not_is_an_error_and_dir_lists_the_others():

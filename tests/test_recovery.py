@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from scipy.stats import binomtest
 
-from sketchloss.data.stroke_drawings import open_drawings
+from sketchloss.data.quickdraw.drawings import open_drawings
 from sketchloss.strokes import recover
 from sketchloss.strokes.named_losses import pixels_l1
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from sketchloss.interrupts import ended_by_interrupts
+from sketchloss.system.interrupts import ended_by_interrupts
 
 with ended_by_interrupts():
     from sketchloss.cli import main

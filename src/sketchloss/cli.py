@@ -19,7 +19,7 @@ from io import TextIOWrapper
 from typing import Any, NamedTuple, cast, get_type_hints
 
 from sketchloss import __version__
-from sketchloss.interrupts import ended_by_interrupts
+from sketchloss.system.interrupts import ended_by_interrupts
 from sketchloss.training.guards import TrainingStopped
 
 
@@ -43,23 +43,41 @@ class Command(NamedTuple):
 
 
 COMMANDS = (
-    Command("compare", "how different two drawings look, or two folders of them", "sketchloss.compare", "compare"),
     Command(
-        *("finetune", "tune the backbone on sketches", "sketchloss.recipes.finetune", "finetune", "train"),
-        *("sketchloss.recipes.finetune_settings", "Finetune"),
+        "compare", "how different two drawings look, or two folders of them", "sketchloss.compare.command", "compare"
     ),
     Command(
-        "neighbours", "how well weights tell drawings apart", "sketchloss.recipes.neighbours", "neighbours", "train"
+        *("finetune", "tune the backbone on sketches", "sketchloss.experiments.tuning.finetune", "finetune", "train"),
+        *("sketchloss.experiments.tuning.settings", "Finetune"),
     ),
     Command(
-        "retrieval", "train heads that find sketches by sketch", "sketchloss.recipes.retrieval", "retrieval", "eval"
+        "neighbours",
+        "how well weights tell drawings apart",
+        "sketchloss.experiments.tuning.neighbours",
+        "neighbours",
+        "train",
+    ),
+    Command(
+        "retrieval",
+        "train heads that find sketches by sketch",
+        "sketchloss.experiments.retrieval.heads",
+        "retrieval",
+        "eval",
     ),
     Command(
         *("separation", "how far apart the arms keep the classes"),
-        *("sketchloss.recipes.class_separation", "class_separation", "eval"),
+        *("sketchloss.experiments.separation.distances", "class_separation", "eval"),
     ),
-    Command("probe", "whether distances between drawings behave", "sketchloss.recipes.probe", "probe", "eval"),
-    Command("tricks", "which tricks fool distances, blank paper first", "sketchloss.recipes.tricks", "tricks", "eval"),
+    Command(
+        "probe", "whether distances between drawings behave", "sketchloss.experiments.probe.asking", "probe", "eval"
+    ),
+    Command(
+        "tricks",
+        "which tricks fool distances, blank paper first",
+        "sketchloss.experiments.probe.tricks",
+        "tricks",
+        "eval",
+    ),
     Command(
         *("study", "every table and figure, in a report"),
         *("sketchloss.experiments.study", "command", "eval,diffusion"),
@@ -67,17 +85,17 @@ COMMANDS = (
     ),
     Command(
         *("style train", "train a network that turns photos into sketches"),
-        *("sketchloss.recipes.style_transfer", "style_transfer", "train"),
+        *("sketchloss.experiments.style.transfer", "style_transfer", "train"),
     ),
     Command(
         *("style table", "the arms' sketches against the true ones"),
-        *("sketchloss.recipes.style_table", "style_table", "eval"),
+        *("sketchloss.experiments.style.drawings", "style_table", "eval"),
     ),
     Command("style apply", "turn pictures into sketches", "sketchloss.stylize.commands", "apply", "onnx"),
     Command("style export", "write a stylizer as an ONNX file", "sketchloss.stylize.commands", "export", "onnx"),
     Command(
         *("lora train", "teach a text-to-image model to sketch"),
-        *("sketchloss.recipes.latent_diffusion", "latent_diffusion", "diffusion"),
+        *("sketchloss.experiments.prompts.training", "latent_diffusion", "diffusion"),
     ),
     Command(
         *("lora sample", "draw prompts"),
@@ -89,11 +107,11 @@ COMMANDS = (
     ),
     Command(
         *("lora table", "what models taught with each arm draw, measured"),
-        *("sketchloss.recipes.lora_table", "lora_table", "eval,diffusion"),
+        *("sketchloss.experiments.prompts.drawings", "lora_table", "eval,diffusion"),
     ),
     Command(
         *("lora base", "train a small text-to-image model from nothing"),
-        *("sketchloss.recipes.tiny_diffusion", "tiny_diffusion", "diffusion"),
+        *("sketchloss.experiments.prompts.tiny_base", "tiny_diffusion", "diffusion"),
     ),
     *(
         Command(name, summary, "sketchloss.gallery.commands", function, "gallery", "sketchloss.gallery.options", config)
@@ -187,7 +205,7 @@ def _choose(arguments: list[str]) -> tuple[Command, list[str]]:
         names = ", ".join(command.name.split()[1] for command in group)
         found = f"{arguments[1]!r} is no part of {first}" if len(arguments) > 1 else f"{first} needs a second word"
         raise ValueError(f"{found}: use one of {names}")
-    from sketchloss.command_line import suggest
+    from sketchloss.system.command_line import suggest
 
     names = list(dict.fromkeys(command.name.split()[0] for command in COMMANDS))
     raise ValueError(f"unknown command {first!r}: {suggest(first.lower(), names)}choose from {', '.join(names)}")
@@ -195,7 +213,7 @@ def _choose(arguments: list[str]) -> tuple[Command, list[str]]:
 
 def _run(command: Command, arguments: list[str]) -> int:
     with ended_by_interrupts():
-        from sketchloss.command_line import HelpShown, parse
+        from sketchloss.system.command_line import HelpShown, parse
 
         settings = import_module(command.settings or command.module)
     if command.settings:

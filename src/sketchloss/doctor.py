@@ -17,11 +17,11 @@ from typing import Any
 import torch
 from packaging.requirements import Requirement
 
-from sketchloss.data.doodles import doodle
-from sketchloss.images import to_tensor
-from sketchloss.loss import SketchLoss
+from sketchloss.data.doodles.kinds import doodle
+from sketchloss.loss.loss import SketchLoss
 from sketchloss.networks.backbone import Backbone
 from sketchloss.networks.weights import CONFIG, NAMES, TENSORS, bundled_folder, load_backbone
+from sketchloss.system.images import to_tensor
 
 CORE = "core"
 

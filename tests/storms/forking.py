@@ -18,11 +18,11 @@ import torch
 import torch.utils.tensorboard
 
 import sketchloss.cli
-import sketchloss.compare
+import sketchloss.compare.command
+import sketchloss.experiments.style.transfer
+import sketchloss.experiments.tuning.finetune
+import sketchloss.figures.curves
 import sketchloss.gallery.commands
-import sketchloss.recipes.finetune
-import sketchloss.recipes.style_transfer
-import sketchloss.report.figures
 
 #: Audit events -> which of their values are a path and the folder that it is relative to.
 EVENTS = {

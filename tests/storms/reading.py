@@ -18,19 +18,19 @@ import torch
 from PIL import Image
 
 from sketchloss import SketchLoss, load_backbone
-from sketchloss.data.captions import open_captioned
+from sketchloss.data.captions.captioned import open_captioned
+from sketchloss.data.captions.prompts import TEMPLATE, make_prompts
 from sketchloss.data.pairs import open_pairs
-from sketchloss.data.prompts import TEMPLATE, make_prompts
-from sketchloss.data.quickdraw import read_ndjson
+from sketchloss.data.quickdraw.ndjson import read_ndjson
 from sketchloss.data.sources import open_sketches
+from sketchloss.experiments.tuning.finetune import Finetune
 from sketchloss.gallery import Gallery
-from sketchloss.images import UnreadablePicture, open_picture, probe_picture, to_tensor
-from sketchloss.models.embedder import load_embedder
-from sketchloss.models.judge import load_judge
-from sketchloss.models.stylizer import load_stylizer
-from sketchloss.recipes.finetune import Finetune
+from sketchloss.metrics.triplets import read_triplets
+from sketchloss.networks.embedder import load_embedder
+from sketchloss.networks.judge import load_judge
+from sketchloss.networks.stylizer import load_stylizer
+from sketchloss.system.images import UnreadablePicture, open_picture, probe_picture, to_tensor
 from sketchloss.training.run import check_data, check_run_folder
-from sketchloss.triplets import read_triplets
 
 #: Of one file: seconds of the processor, and bytes of addresses in all.
 SECONDS, ADDRESSES = 60, 16 * 2**30

@@ -17,7 +17,7 @@ from gradio_client import handle_file
 
 from page_client import PageClient
 from sketchloss.app.guard import SERVED
-from sketchloss.data.doodles import doodle
+from sketchloss.data.doodles.kinds import doodle
 
 #: MB of memory that the server may have more at the end, and of files in its folder.
 MOST_MEMORY, MOST_FILES = 600, 64

@@ -11,13 +11,13 @@ import torch
 from damage import damaged
 from reading import tiny_pipeline
 
-from sketchloss.data.doodles import doodle
+from sketchloss.data.doodles.kinds import doodle
+from sketchloss.experiments.tuning.finetune import Finetune
 from sketchloss.gallery import Gallery
 from sketchloss.lora import add_lora, save_lora
-from sketchloss.models.embedder import Embedder, EmbedderConfig, save_embedder
-from sketchloss.models.judge import Judge, JudgeConfig, save_judge
-from sketchloss.models.stylizer import Stylizer, StylizerConfig, save_stylizer
-from sketchloss.recipes.finetune import Finetune
+from sketchloss.networks.embedder import Embedder, EmbedderConfig, save_embedder
+from sketchloss.networks.judge import Judge, JudgeConfig, save_judge
+from sketchloss.networks.stylizer import Stylizer, StylizerConfig, save_stylizer
 from sketchloss.stylize.exporting import export_stylizer
 from sketchloss.training.run import open_run_folder
 

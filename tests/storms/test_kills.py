@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from sketchloss.data.doodles import doodle
+from sketchloss.data.doodles.kinds import doodle
 from sketchloss.gallery import Gallery
 
 #: A file that was begun, beside the one that it was to become.

@@ -6,7 +6,7 @@ from random import Random
 import pytest
 from PIL import Image
 
-from sketchloss.data.doodles import doodle
+from sketchloss.data.doodles.kinds import doodle
 from sketchloss.gallery import Gallery
 
 #: Exit codes of a command that did what it should, and of one that was told in a line why it did not.

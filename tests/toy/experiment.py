@@ -11,7 +11,7 @@ from sketchloss.experiments.keys import decisive
 from sketchloss.experiments.section import Section
 from sketchloss.experiments.table import Measure, Table, merge
 from sketchloss.experiments.tuning.plan import Plan, whose
-from sketchloss.setting_fields import PLACE
+from sketchloss.system.setting_fields import PLACE
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import gradio as gr
 from PIL import Image
 
 from sketchloss.app.uploads import mistake
-from sketchloss.images import UnreadablePicture, open_picture
+from sketchloss.system.images import UnreadablePicture, open_picture
 
 PREFIX = "data:image/png;base64,"
 #: Of a drawing, encoded: the canvas itself makes some 20,000.

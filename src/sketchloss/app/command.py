@@ -16,8 +16,8 @@ from pathlib import Path
 from sketchloss.app.private import PrivateFolder
 from sketchloss.app.services import open_services
 from sketchloss.app.settings import App
-from sketchloss.interrupts import EndOfService
-from sketchloss.memory import share_freed_memory
+from sketchloss.system.interrupts import EndOfService
+from sketchloss.system.memory import share_freed_memory
 
 DEMO = Path("demo")
 

@@ -14,14 +14,14 @@ from PIL import Image
 from sketchloss.app.canvas import canvas_input
 from sketchloss.app.services import COMPARED_AT, Services
 from sketchloss.app.uploads import mistake, picture_input
-from sketchloss.calibration import KINDS, Calibration
-from sketchloss.data.doodles import doodle
-from sketchloss.images import fit_square, to_tensor
-from sketchloss.ink_amount import ink_amount, nearly_blank
-from sketchloss.report.difference import lay_heat_under
-from sketchloss.stroke_width import stroke_width
-from sketchloss.templates import render
-from sketchloss.visible_ink import hides_ink, open_page
+from sketchloss.data.doodles.kinds import doodle
+from sketchloss.figures.difference import lay_heat_under
+from sketchloss.loss.calibration import KINDS, Calibration
+from sketchloss.metrics.ink_amount import ink_amount, nearly_blank
+from sketchloss.metrics.stroke_width import stroke_width
+from sketchloss.system.images import fit_square, to_tensor
+from sketchloss.system.templates import render
+from sketchloss.system.visible_ink import hides_ink, open_page
 
 #: Where the heat is strongest the map has its strongest colour, but not below this distance: equal drawings stay white.
 LEAST_HEAT = 0.3

@@ -16,10 +16,10 @@ from PIL import Image
 from sketchloss.app.private import PrivateFolder
 from sketchloss.app.search import explained, gallery_of, small_picture
 from sketchloss.app.services import Services
-from sketchloss.embedding_map import choose_sample, map_to_plane
 from sketchloss.gallery import Gallery
 from sketchloss.gallery.adding import as_text
-from sketchloss.separation import separation
+from sketchloss.metrics.embedding_map import choose_sample, map_to_plane
+from sketchloss.metrics.separation import separation
 
 #: Drawings on a map, classes in colour, and drawings that the hardest pairs are taken over, at most.
 ON_MAP, COLOURED, MEASURED = 800, 10, 20_000

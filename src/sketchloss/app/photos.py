@@ -10,8 +10,8 @@ from PIL import Image
 from sketchloss.app.private import PrivateFolder
 from sketchloss.app.services import Services
 from sketchloss.app.uploads import mistake, number_input, picture_input
-from sketchloss.images import save_picture
 from sketchloss.stylize import stylize
+from sketchloss.system.images import save_picture
 
 #: Pixels of the shorter side at which a photo is drawn: more gives finer lines.
 SMALLEST, USUAL, LARGEST = 64, 384, 1536

@@ -24,13 +24,13 @@ from sketchloss.app.uploads import (
     unpack_drawings,
     zip_input,
 )
+from sketchloss.figures.contact_sheet import fit_tile
 from sketchloss.gallery import Gallery, Match
 from sketchloss.gallery.adding import AddReport, as_text
 from sketchloss.gallery.settings import is_gallery
 from sketchloss.gallery.table import GalleryError
-from sketchloss.images import UnreadablePicture
-from sketchloss.report.contact_sheet import fit_tile
-from sketchloss.visible_ink import open_to_show
+from sketchloss.system.images import UnreadablePicture
+from sketchloss.system.visible_ink import open_to_show
 
 #: Drawings that are shown at first, and at most.
 SHOWN, MOST = 10, 30

@@ -15,20 +15,20 @@ from filelock import FileLock
 from platformdirs import user_cache_path
 
 from sketchloss import __version__
-from sketchloss.calibration import Calibration, calibration_for
-from sketchloss.data.doodles import KINDS, doodle
+from sketchloss.data.doodles.kinds import KINDS, doodle
 from sketchloss.data.left_out import say_left_out
 from sketchloss.data.names import short_name
-from sketchloss.files import read_json
 from sketchloss.gallery import Gallery
 from sketchloss.gallery.settings import is_gallery, read_settings
-from sketchloss.images import find_pictures, save_picture
-from sketchloss.loss import SketchLoss
-from sketchloss.models.stylizer import FORMAT as STYLIZER_FORMAT
-from sketchloss.models.stylizer import IN_PACKAGE, Stylizer, load_stylizer
+from sketchloss.loss.calibration import Calibration, calibration_for
+from sketchloss.loss.loss import SketchLoss
+from sketchloss.networks.stylizer import FORMAT as STYLIZER_FORMAT
+from sketchloss.networks.stylizer import IN_PACKAGE, Stylizer, load_stylizer
 from sketchloss.networks.weights import CONFIG, TENSORS, bundled_folder, weights_digest
-from sketchloss.passed_over import other_kinds
 from sketchloss.stylize import prepare_stylizer
+from sketchloss.system.files import read_json
+from sketchloss.system.images import find_pictures, save_picture
+from sketchloss.system.passed_over import other_kinds
 
 #: Side of the square that compared drawings are fitted into, as `sketchloss compare` does.
 COMPARED_AT = 256

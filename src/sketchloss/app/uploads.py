@@ -12,9 +12,9 @@ import gradio as gr
 from gradio.data_classes import FileData, ImageData, ListFiles
 from PIL import Image
 
-from sketchloss.images import UnreadablePicture, open_picture, picture_suffixes
-from sketchloss.passed_over import say_other_kinds
-from sketchloss.visible_ink import HiddenInk, open_visible
+from sketchloss.system.images import UnreadablePicture, open_picture, picture_suffixes
+from sketchloss.system.passed_over import say_other_kinds
+from sketchloss.system.visible_ink import HiddenInk, open_visible
 
 #: Of a zip archive: files, bytes unpacked in all, and bytes of one file.
 MOST_FILES = 20_000

@@ -16,14 +16,14 @@ from datasets import ClassLabel, Dataset, Features, Value, config
 from jaxtyping import Bool, Int64
 from PIL import Image
 
-from sketchloss.data.doodles import KINDS, STYLES, THINNEST, doodle
+from sketchloss.data.doodles.kinds import KINDS, STYLES, THINNEST, doodle
 from sketchloss.data.hub import load_hub, one_column
 from sketchloss.data.options import parse_options
-from sketchloss.data.quickdraw import SUFFIX, find_ndjson, read_ndjson, to_unit_square
-from sketchloss.data.strokes import draw_strokes
-from sketchloss.images import UnreadablePicture, find_pictures, fit_square, probe_picture
-from sketchloss.passed_over import other_kinds, passed_over
-from sketchloss.visible_ink import open_to_show
+from sketchloss.data.quickdraw.ndjson import SUFFIX, find_ndjson, read_ndjson, to_unit_square
+from sketchloss.data.quickdraw.painting import draw_strokes
+from sketchloss.system.images import UnreadablePicture, find_pictures, fit_square, probe_picture
+from sketchloss.system.passed_over import other_kinds, passed_over
+from sketchloss.system.visible_ink import open_to_show
 
 LINE_WIDTH = (0.008, 0.024)  # of the side: 1.8 to 5.4 pixels at 224
 DOODLES_PER_CLASS = 100

@@ -13,7 +13,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from sketchloss.data.captions import Captioned
+from sketchloss.data.captions.captioned import Captioned
 from sketchloss.data.pictures import PictureItem, Pictures
 from sketchloss.data.sources import Item, Sketches
 

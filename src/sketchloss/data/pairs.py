@@ -16,13 +16,13 @@ from datasets import Dataset
 from jaxtyping import Int64
 from PIL import ExifTags, Image
 
-from sketchloss.data.doodles import KINDS, STYLES, doodle
+from sketchloss.data.doodles.kinds import KINDS, STYLES, doodle
 from sketchloss.data.options import parse_options
 from sketchloss.data.pictures import Pictures, pictures_from_files
-from sketchloss.files import read_json
-from sketchloss.images import UnreadablePicture, find_pictures, open_header, probe_picture
-from sketchloss.passed_over import other_kinds
-from sketchloss.stored import show
+from sketchloss.system.files import read_json
+from sketchloss.system.images import UnreadablePicture, find_pictures, open_header, probe_picture
+from sketchloss.system.passed_over import other_kinds
+from sketchloss.system.stored import show
 
 Part = Literal["train", "test"]
 

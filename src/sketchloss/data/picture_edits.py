@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from PIL import Image
 from scipy.ndimage import distance_transform_edt, gaussian_filter, grey_dilation, grey_erosion, label, map_coordinates
 
-from sketchloss.data.strokes import draw_strokes
+from sketchloss.data.quickdraw.painting import draw_strokes
 
 Ink = Float[np.ndarray, "h w"]
 

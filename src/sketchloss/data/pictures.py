@@ -17,8 +17,8 @@ from PIL import Image
 from torch import Tensor
 
 from sketchloss.data.sources import checked_size
-from sketchloss.images import fill_square
-from sketchloss.visible_ink import open_photo, open_to_show
+from sketchloss.system.images import fill_square
+from sketchloss.system.visible_ink import open_photo, open_to_show
 
 
 class PictureItem(TypedDict):

@@ -33,10 +33,10 @@ from sketchloss.data.labelled import (
     without_empty_classes,
 )
 from sketchloss.data.names import HUB_NAME
-from sketchloss.data.quickdraw import is_quickdraw
+from sketchloss.data.quickdraw.ndjson import is_quickdraw
 from sketchloss.data.splits import duplicate_groups, merge_groups, split_by_class
 from sketchloss.data.synonyms import same_kind
-from sketchloss.images import LARGEST_SIDE
+from sketchloss.system.images import LARGEST_SIDE
 
 
 class Item(TypedDict):

@@ -10,9 +10,9 @@ from typing import Any
 from huggingface_hub import hf_hub_download, snapshot_download
 from huggingface_hub.errors import EntryNotFoundError, HFValidationError, LocalEntryNotFoundError
 
-from sketchloss.files import read_json
 from sketchloss.networks.weights import bundled_folder
-from sketchloss.stored import check_sizes
+from sketchloss.system.files import read_json
+from sketchloss.system.stored import check_sizes
 
 DEFAULT_BASE = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 #: The name of the one in the package.

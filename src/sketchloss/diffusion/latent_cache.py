@@ -13,8 +13,8 @@ from tqdm import tqdm
 
 from sketchloss.data.loading import load_batches
 from sketchloss.diffusion.latents import Moments, encode_both_views
-from sketchloss.features import pixels_digest
-from sketchloss.files import write_tensors
+from sketchloss.metrics.features import pixels_digest
+from sketchloss.system.files import write_tensors
 
 # Raise when what is computed from the same weights and pixels changes, so that older files are not met again.
 FORMAT = 1

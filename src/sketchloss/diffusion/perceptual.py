@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from sketchloss.diffusion.arithmetic import signal_to_noise
-from sketchloss.loss import SketchLoss
+from sketchloss.loss.loss import SketchLoss
 
 #: Which samples get the term: all (Seo 2025), or those with enough signal for a clean picture (Berrada et al. 2025).
 Gate = Literal["none", "snr"]

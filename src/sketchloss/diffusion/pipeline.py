@@ -30,8 +30,8 @@ from sketchloss.diffusion.bases import DEFAULT_BASE, INDEX, find_base, one_line,
 from sketchloss.diffusion.bases import TINY as TINY
 from sketchloss.diffusion.quiet import StableDiffusionPipeline, quiet
 from sketchloss.diffusion.schedules import noise_schedule
-from sketchloss.files import contents, write_json
 from sketchloss.networks.fitting import check_values
+from sketchloss.system.files import contents, write_json
 
 #: How long the prompts of the small model may be, in tokens.
 TINY_TOKENS = 16

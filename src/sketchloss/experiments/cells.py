@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeAlias
 
 from filelock import FileLock, Timeout
 
-from sketchloss.files import read_json, write_json
+from sketchloss.system.files import read_json, write_json
 
 #: Raise when what a cell computes from the same settings changes.
 FORMAT = 2

@@ -12,7 +12,7 @@ from sketchloss.data.sources import split_sources
 from sketchloss.networks.arms import read_arms
 from sketchloss.networks.backbone import Backbone
 from sketchloss.networks.weights import load_backbone, weights_digest
-from sketchloss.setting_fields import decides_result
+from sketchloss.system.setting_fields import decides_result
 
 #: Settings that name files, of which a key of today says something even where an experiment does not have them.
 _ALWAYS: tuple[str, ...] = (

@@ -7,8 +7,8 @@ from typing import Any
 
 from sketchloss.data.names import short_name
 from sketchloss.experiments.table import CSV_HEADER, Table
-from sketchloss.files import write_atomic, write_json
-from sketchloss.report.tables import write_csv
+from sketchloss.figures.tables import write_csv
+from sketchloss.system.files import write_atomic, write_json
 
 RESULTS, TABLE, ROWS = "results.json", "table.md", "table.csv"
 #: Files that each experiment leaves in its folder.

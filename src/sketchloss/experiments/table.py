@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeAlias
 
-from sketchloss.comparison import Comparison, Pairs, compare_all, explain, format_difference, one_trial
+from sketchloss.figures.tables import markdown_table
+from sketchloss.metrics.comparison import Comparison, Pairs, compare_all, explain, format_difference, one_trial
+from sketchloss.metrics.statistics import Spread, format_spread, spread
 from sketchloss.networks.arms import REFERENCE
-from sketchloss.report.tables import markdown_table
-from sketchloss.statistics import Spread, format_spread, spread
 
 #: Row -> measure -> seed -> value.
 Values: TypeAlias = Mapping[str, Mapping[str, Mapping[int, float]]]

@@ -9,7 +9,7 @@ for match in gallery.search("query.png", k=5)[0]:
 
 from typing import TYPE_CHECKING
 
-from sketchloss.lazy_names import lazy_names
+from sketchloss.system.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from sketchloss.gallery.adding import AddReport

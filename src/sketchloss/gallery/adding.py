@@ -21,12 +21,12 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 from tqdm import tqdm
 
-from sketchloss.files import NoFile, open_input
 from sketchloss.gallery.options import Labels
 from sketchloss.gallery.table import Known, PictureTable, Row
-from sketchloss.images import UnreadablePicture, find_pictures, fit_square, to_tensor
-from sketchloss.passed_over import no_pictures, passed_over
-from sketchloss.visible_ink import open_visible
+from sketchloss.system.files import NoFile, open_input
+from sketchloss.system.images import UnreadablePicture, find_pictures, fit_square, to_tensor
+from sketchloss.system.passed_over import no_pictures, passed_over
+from sketchloss.system.visible_ink import open_visible
 
 #: Whether a bar is shown on stderr, if that is a terminal; or what is told how many drawings of how many are done.
 Progress = bool | Callable[[int, int], object]

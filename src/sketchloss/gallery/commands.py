@@ -17,13 +17,13 @@ from typing import Any
 
 from PIL import Image
 
+from sketchloss.figures.contact_sheet import Tile, draw_contact_sheet, fit_tile, sheet_size
 from sketchloss.gallery import Gallery, Match
 from sketchloss.gallery.adding import AddReport, as_text, is_one_of
 from sketchloss.gallery.options import Add, Build, Remove, Search, Show
-from sketchloss.images import UnreadablePicture, find_pictures, fit_square, picture_suffixes, save_picture
-from sketchloss.passed_over import later_pages, no_pictures, other_kinds
-from sketchloss.report.contact_sheet import Tile, draw_contact_sheet, fit_tile, sheet_size
-from sketchloss.visible_ink import open_to_show, open_visible
+from sketchloss.system.images import UnreadablePicture, find_pictures, fit_square, picture_suffixes, save_picture
+from sketchloss.system.passed_over import later_pages, no_pictures, other_kinds
+from sketchloss.system.visible_ink import open_to_show, open_visible
 
 LISTED = 20  # lines of a list that is only looked at
 READ_AT_ONCE = 256  # queries held in memory

@@ -35,10 +35,10 @@ from sketchloss.gallery.settings import (
     write_settings,
 )
 from sketchloss.gallery.table import LOCK, NAME, Known, PictureTable, check_place, writing
-from sketchloss.images import fit_square, to_tensor
 from sketchloss.networks.backbone import Backbone
 from sketchloss.networks.weights import weights_digest
-from sketchloss.visible_ink import open_visible
+from sketchloss.system.images import fit_square, to_tensor
+from sketchloss.system.visible_ink import open_visible
 
 #: What `open_picture` takes.
 Picture = str | Path | bytes | Image.Image | np.ndarray | Tensor

@@ -7,11 +7,11 @@ from typing import Literal
 
 import torch
 
-from sketchloss.files import read_json, write_json
-from sketchloss.images import LARGEST_SIDE
 from sketchloss.networks.backbone import Backbone
 from sketchloss.networks.weights import NAMES, TRANSFORMERS, load_backbone, weights_digest
-from sketchloss.stored import build_config, check_range, show
+from sketchloss.system.files import read_json, write_json
+from sketchloss.system.images import LARGEST_SIDE
+from sketchloss.system.stored import build_config, check_range, show
 
 Weights = str | Path | Backbone
 Device = Literal["auto", "cpu", "cuda"]

@@ -24,7 +24,7 @@ from lancedb.query import LanceVectorQueryBuilder
 from lancedb.table import Table
 from tqdm import tqdm
 
-from sketchloss.files import clear_left_behind, contents
+from sketchloss.system.files import clear_left_behind, contents
 
 NAME = "pictures"
 LOCK = "writing.lock"

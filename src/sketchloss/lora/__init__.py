@@ -13,7 +13,7 @@ Needs the extra `diffusion`.
 
 from typing import TYPE_CHECKING
 
-from sketchloss.lazy_names import lazy_names
+from sketchloss.system.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from sketchloss.lora.adapters import LoraTargets, add_lora, find_lora, load_lora, merge_lora, read_about, save_lora

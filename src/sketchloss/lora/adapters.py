@@ -24,8 +24,8 @@ from torch import Tensor, nn
 
 from sketchloss.diffusion.bases import one_line
 from sketchloss.diffusion.quiet import StableDiffusionPipeline, quiet
-from sketchloss.files import check_permission, write_atomic
 from sketchloss.networks.fitting import check_values
+from sketchloss.system.files import check_permission, write_atomic
 
 LoraTargets = Literal["attention", "attention+feedforward", "all"]
 #: The file's name, which diffusers looks for in a folder.

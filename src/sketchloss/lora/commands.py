@@ -20,17 +20,17 @@ import torch
 from PIL import Image, PngImagePlugin
 from tqdm import tqdm
 
-from sketchloss.data.prompts import TEMPLATE, check_template, make_prompts
+from sketchloss.data.captions.prompts import TEMPLATE, check_template, make_prompts
 from sketchloss.diffusion.bases import DEFAULT_BASE
 from sketchloss.diffusion.pipeline import load_text_to_image, save_pipeline
 from sketchloss.diffusion.quiet import StableDiffusionPipeline
-from sketchloss.files import claim_folder, contents, read_json, write_atomic, write_json
-from sketchloss.images import LARGEST_SIDE, fit_square, save_picture
+from sketchloss.figures.grid import draw_grid
 from sketchloss.lora.adapters import load_lora, merge_lora, read_about
 from sketchloss.lora.options import LoraMerge, LoraSample
 from sketchloss.lora.sampling import Drawing, draw, find_cut
-from sketchloss.report.grid import draw_grid
-from sketchloss.stored import show
+from sketchloss.system.files import claim_folder, contents, read_json, write_atomic, write_json
+from sketchloss.system.images import LARGEST_SIDE, fit_square, save_picture
+from sketchloss.system.stored import show
 from sketchloss.training.accelerator import DTYPES
 from sketchloss.training.held_folder import hold_run_folder
 

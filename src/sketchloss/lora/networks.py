@@ -7,7 +7,7 @@ from sketchloss.diffusion.pipeline import load_text_to_image
 from sketchloss.diffusion.quiet import StableDiffusionPipeline
 from sketchloss.lora.sampling import size_step
 from sketchloss.lora.settings import LoraSettings
-from sketchloss.loss import SketchLoss
+from sketchloss.loss.loss import SketchLoss
 from sketchloss.networks.own_layers import layers_for
 from sketchloss.training.accelerator import DTYPES
 

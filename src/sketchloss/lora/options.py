@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from sketchloss.data.prompts import check_template
+from sketchloss.data.captions.prompts import check_template
 
 Device = Literal["auto", "cpu", "cuda"]
 SEEDS = 2**63  # what torch's generators take

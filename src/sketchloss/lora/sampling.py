@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 
 from sketchloss.diffusion.quiet import StableDiffusionPipeline, quiet
-from sketchloss.images import to_picture
 from sketchloss.lora.options import check_settings
+from sketchloss.system.images import to_picture
 
 
 @dataclass(frozen=True)

@@ -7,16 +7,16 @@ from typing import Annotated, Literal
 
 import tyro
 
-from sketchloss.data.captions import Captioned, open_captioned
+from sketchloss.data.captions.captioned import Captioned, open_captioned
+from sketchloss.data.captions.prompts import TEMPLATE, check_template
 from sketchloss.data.left_out import say_left_out
-from sketchloss.data.prompts import TEMPLATE, check_template
 from sketchloss.diffusion.bases import DEFAULT_BASE
 from sketchloss.diffusion.perceptual import Gate, SnrWeighting, Target
 from sketchloss.lora.adapters import LoraTargets
+from sketchloss.loss.tap_distance import Metric
 from sketchloss.networks.arms import WeightsPerArm
 from sketchloss.networks.paper_layers import PAPER_LAYERS
-from sketchloss.setting_fields import FILES, MEASURED, PLACE
-from sketchloss.tap_distance import Metric
+from sketchloss.system.setting_fields import FILES, MEASURED, PLACE
 from sketchloss.training.checks import require_not_negative, require_positive
 
 

@@ -7,8 +7,8 @@ from uuid import uuid4
 import torch
 from torch import Tensor
 
-from sketchloss.loss import SketchLoss
-from sketchloss.target_features import Features
+from sketchloss.loss.loss import SketchLoss
+from sketchloss.loss.target_features import Features
 
 try:
     from torchmetrics import Metric

@@ -12,7 +12,7 @@ import torch
 from sketchloss.networks.attention import GateInit, is_gate_tensor
 from sketchloss.networks.backbone import Backbone
 from sketchloss.networks.weights import TRANSFORMERS, load_backbone
-from sketchloss.setting_fields import MEASURED, NEEDED, WEIGHTS
+from sketchloss.system.setting_fields import MEASURED, NEEDED, WEIGHTS
 
 #: The arm that the paper proposes.
 PROPOSED = "attention+tuning"

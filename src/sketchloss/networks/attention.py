@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sketchloss.func_transforms import inside_transform
 from sketchloss.networks.pooling import Pooling, new_pool
+from sketchloss.system.func_transforms import inside_transform
 
 GateOrder = Literal["channel_spatial", "spatial_channel", "parallel"]
 GateInit = Literal["default", "half", "ajar", "open"]

@@ -15,7 +15,7 @@ from sketchloss.networks.attention import HALF_TWICE, AttentionGate, GateInit, G
 from sketchloss.networks.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone, LoadReport, pooled_classifier
 from sketchloss.networks.fitting import check_values
 from sketchloss.networks.transformers_library import build_network, find_folder, one_line, read_model, read_network
-from sketchloss.stored import check_range, check_types
+from sketchloss.system.stored import check_range, check_types
 
 #: Layers that the loss compares, and those that a probe looks at one by one, at most.
 COMPARED, PROBED = 4, 5

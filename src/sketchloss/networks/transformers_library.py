@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch._subclasses.fake_tensor import FakeCopyMode, unset_fake_temporarily
 
-from sketchloss.files import read_json
 from sketchloss.networks.backbone import IMAGENET_MEAN, IMAGENET_STD
+from sketchloss.system.files import read_json
 
 #: What a folder of transformers holds.
 CONFIG, TENSORS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"

@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 from sketchloss.networks.attention import HALF_TWICE, AttentionGate, GateInit, GateOrder, check_gate
 from sketchloss.networks.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone, LoadReport, pooled_classifier
 from sketchloss.networks.pooling import BlurredPool, Pooling, new_pool
-from sketchloss.stored import check_range, show
+from sketchloss.system.stored import check_range, show
 
 # Channels and number of convolutions of VGG-16's five blocks (Simonyan & Zisserman 2015, configuration D).
 BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))

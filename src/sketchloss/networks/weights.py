@@ -15,13 +15,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from sketchloss.files import check_permission, read_json, write_json, write_tensors
 from sketchloss.networks.attention import is_gate_tensor
 from sketchloss.networks.auto import TransformersBackbone, TransformersConfig, load_transformers
 from sketchloss.networks.backbone import Backbone, Origin
 from sketchloss.networks.quantised import quantise, restore
 from sketchloss.networks.vgg import VGG, BackboneConfig
-from sketchloss.stored import build_config, check_types, check_version, show
+from sketchloss.system.files import check_permission, read_json, write_json, write_tensors
+from sketchloss.system.stored import build_config, check_types, check_version, show
 
 #: Names of the weights in the package, each with what they are.
 NAMES = {

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from sketchloss.loss import Features, Metric, SketchLoss
+from sketchloss.loss.loss import Features, Metric, SketchLoss
 from sketchloss.strokes.recovery import Loss
 
 #: Losses of pixels that `named_loss` knows.

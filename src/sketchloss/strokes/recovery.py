@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from sketchloss.data.stroke_drawings import StrokeDrawing
+from sketchloss.data.quickdraw.drawings import StrokeDrawing
 from sketchloss.strokes.batch import StrokeBatch
 from sketchloss.strokes.chamfer import mean_distance, points_along
 from sketchloss.strokes.renderer import SHARP, render

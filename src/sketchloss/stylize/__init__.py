@@ -1,7 +1,7 @@
 """Turn photos into sketches with a stylizer that `sketchloss style train` made.
 
-from sketchloss.images import open_picture
-from sketchloss.models.stylizer import load_stylizer
+from sketchloss.system.images import open_picture
+from sketchloss.networks.stylizer import load_stylizer
 from sketchloss.stylize import prepare_stylizer, stylize
 
 stylizer = prepare_stylizer(load_stylizer("my-run"))

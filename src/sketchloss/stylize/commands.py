@@ -22,9 +22,7 @@ import tyro
 from PIL import Image
 from tqdm import tqdm
 
-from sketchloss.files import NoFile, open_input, write_atomic
-from sketchloss.images import UnreadablePicture
-from sketchloss.models.stylizer import load_stylizer
+from sketchloss.networks.stylizer import load_stylizer
 from sketchloss.stylize.pictures import (
     MAX_PIXELS,
     AnyStylizer,
@@ -35,7 +33,9 @@ from sketchloss.stylize.pictures import (
     stylize,
 )
 from sketchloss.stylize.plan import Alpha, Job, Plan, plan_pictures, writable_format
-from sketchloss.visible_ink import hides_ink
+from sketchloss.system.files import NoFile, open_input, write_atomic
+from sketchloss.system.images import UnreadablePicture
+from sketchloss.system.visible_ink import hides_ink
 
 # So many times as large as what it was trained on, a picture's features are not what the network knows.
 LARGE = 8

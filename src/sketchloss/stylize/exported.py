@@ -8,9 +8,9 @@ import onnxruntime
 import torch
 from torch import Tensor
 
-from sketchloss.files import parse_json
-from sketchloss.models.stylizer import FORMAT, SMALLEST, StylizerConfig
-from sketchloss.stored import build_config, check_version, show
+from sketchloss.networks.stylizer import FORMAT, SMALLEST, StylizerConfig
+from sketchloss.system.files import parse_json
+from sketchloss.system.stored import build_config, check_version, show
 
 # The key of the file's metadata that holds the configuration, as JSON.
 METADATA = "sketchloss"

@@ -14,9 +14,9 @@ import onnx
 import torch
 from torch.export import Dim
 
-from sketchloss.files import write_atomic
-from sketchloss.models.stylizer import FORMAT, SMALLEST, Stylizer
+from sketchloss.networks.stylizer import FORMAT, SMALLEST, Stylizer
 from sketchloss.stylize.exported import METADATA, load_exported
+from sketchloss.system.files import write_atomic
 
 OPSET = 18  # the least that the exporter writes by itself, so that older runtimes can read it
 OPSETS = range(18, 24)  # what was tried

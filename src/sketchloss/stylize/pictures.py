@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from sketchloss.images import check_mode, open_picture, to_picture, to_tensor
-from sketchloss.models.stylizer import Layer, Stylizer, StylizerConfig
+from sketchloss.networks.stylizer import Layer, Stylizer, StylizerConfig
 from sketchloss.stylize.tiles import TILE, check_tile, stylize_tiled
+from sketchloss.system.images import check_mode, open_picture, to_picture, to_tensor
 
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "no", "bf16"]

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
-from sketchloss.models.stylizer import SMALLEST, STRIDE, Layer, Stylizer
+from sketchloss.networks.stylizer import SMALLEST, STRIDE, Layer, Stylizer
 
 TILE = 512  # pixels
 # How far the padding around a tile spoils what comes out, rounded up to whole bottleneck positions: 4 + 1 + 2 pixels

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from sketchloss.files import LOCK, clear_left_behind, contents
+from sketchloss.system.files import LOCK, clear_left_behind, contents
 
 
 @contextmanager

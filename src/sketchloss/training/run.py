@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from accelerate import Accelerator
 from safetensors import SafetensorError
 
-from sketchloss.files import parse_json, plain_settings, read_json, write_atomic, write_json
-from sketchloss.setting_fields import may_change
-from sketchloss.stored import show
+from sketchloss.system.files import parse_json, plain_settings, read_json, write_atomic, write_json
+from sketchloss.system.setting_fields import may_change
+from sketchloss.system.stored import show
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

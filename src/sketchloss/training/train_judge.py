@@ -18,8 +18,8 @@ from tqdm import tqdm
 from sketchloss.data.loading import HeldSketches, hold_if_small, load_batches, to_unit_range
 from sketchloss.data.names import short_name
 from sketchloss.data.sources import Sketches
-from sketchloss.features import pixels_digest
-from sketchloss.models.judge import AT_ONCE, Judge, JudgeConfig
+from sketchloss.metrics.features import pixels_digest
+from sketchloss.networks.judge import AT_ONCE, Judge, JudgeConfig
 from sketchloss.training.guards import TrainingStopped
 
 SMALLEST_MIXED = 32  # pixels

@@ -6,25 +6,25 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sketchloss.data.ignorable import CHANGES
 from sketchloss.data.left_out import say_left_out
+from sketchloss.data.quickdraw.drawings import open_drawings
+from sketchloss.data.quickdraw.ignorable import CHANGES
 from sketchloss.data.sources import split_sources
-from sketchloss.data.stroke_drawings import open_drawings
 from sketchloss.experiments.cells import RUN, Cell, CellStore, Result, done
-from sketchloss.experiments.counted import count_forward, network_of_cell
 from sketchloss.experiments.experiment import Experiment, Load
 from sketchloss.experiments.keys import decisive, network_of
 from sketchloss.experiments.probe import table
+from sketchloss.experiments.probe.asking import PRESETS, Probe, probe
+from sketchloss.experiments.probe.figure import draw_probe
 from sketchloss.experiments.probe.plan import ProbePlan
 from sketchloss.experiments.section import Figure, Section
 from sketchloss.experiments.table import Table
+from sketchloss.experiments.tuning.counted import count_forward, network_of_cell
 from sketchloss.experiments.tuning.plan import arm_paths, arm_settings, is_tuned, start_of, weights_needed, whose
-from sketchloss.loss import DEFAULT_METRIC
+from sketchloss.loss.loss import DEFAULT_METRIC
+from sketchloss.loss.tap_distance import VERSIONS
+from sketchloss.metrics.triplets import read_triplets
 from sketchloss.networks.arms import ARMS, Arm
-from sketchloss.recipes.probe import PRESETS, Probe, probe
-from sketchloss.report.probe_figure import draw_probe
-from sketchloss.tap_distance import VERSIONS
-from sketchloss.triplets import read_triplets
 
 #: Pictures that a probe looks at for each drawing, about.
 EDITS_OF_A_DRAWING = 45

@@ -5,14 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sketchloss.data.ignorable import CHANGES
 from sketchloss.data.names import short_name
-from sketchloss.data.stroke_edits import DISPLACEMENT, EDITS
+from sketchloss.data.quickdraw.edits import DISPLACEMENT, EDITS
+from sketchloss.data.quickdraw.ignorable import CHANGES
+from sketchloss.experiments.probe.tap_choice import WEIGHTINGS
+from sketchloss.experiments.probe.trials import CANDIDATES, FIFTH, RIVALS
 from sketchloss.experiments.section import Section
 from sketchloss.experiments.table import Measure, Table
-from sketchloss.probing.tap_choice import WEIGHTINGS
-from sketchloss.probing.trials import CANDIDATES, FIFTH, RIVALS
-from sketchloss.report.tables import markdown_table
+from sketchloss.figures.tables import markdown_table
 
 #: Agreement with people on line drawings of unknown shapes, as published (cosine distance of features, all judgments of
 #: the original): Mukherjee & Rogers, "Using drawings and deep neural networks to characterize the building blocks of

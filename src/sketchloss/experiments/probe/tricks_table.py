@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from sketchloss.data.names import short_name
+from sketchloss.experiments.probe.trick_drawings import GREY_PAPER, GREY_WORDS, REFERENCES, TRICKS
 from sketchloss.experiments.section import Section
 from sketchloss.experiments.table import Measure, Table
-from sketchloss.probing.tricks import GREY_PAPER, GREY_WORDS, REFERENCES, TRICKS
-from sketchloss.report.tables import markdown_table
+from sketchloss.figures.tables import markdown_table
 
 #: The name of the rows that hold the drawings of all sources together.
 ALL = "all sources"

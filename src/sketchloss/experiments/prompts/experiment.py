@@ -13,24 +13,24 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from PIL import Image
 from safetensors.torch import load_file
 
-from sketchloss.data.captions import open_captioned
+from sketchloss.data.captions.captioned import open_captioned
+from sketchloss.data.captions.prompts import readable
 from sketchloss.data.left_out import say_left_out
-from sketchloss.data.prompts import readable
 from sketchloss.diffusion.bases import TINY, find_base
 from sketchloss.experiments.cells import RUN, Cell, CellStore, done
-from sketchloss.experiments.counted import count_forward, count_pictures, network_of_cell
 from sketchloss.experiments.experiment import Claim, Experiment, Load
 from sketchloss.experiments.keys import decisive
+from sketchloss.experiments.prompts.drawings import PRESETS, LoraTable, lora_table
 from sketchloss.experiments.prompts.plan import PromptsPlan
 from sketchloss.experiments.prompts.table import PLAIN, section
 from sketchloss.experiments.section import Figure, Section
+from sketchloss.experiments.tuning.counted import count_forward, count_pictures, network_of_cell
 from sketchloss.experiments.tuning.plan import arm_paths, arm_settings, weights_needed, whose
-from sketchloss.images import save_picture, to_picture
+from sketchloss.figures.grid import draw_grid
 from sketchloss.networks.arms import Arm
 from sketchloss.networks.own_layers import layers_for
 from sketchloss.networks.weights import bundled_folder
-from sketchloss.recipes.lora_table import PRESETS, LoraTable, lora_table
-from sketchloss.report.grid import draw_grid
+from sketchloss.system.images import save_picture, to_picture
 from sketchloss.training.resources import count_multiply_adds
 
 CLASSES, SIDE = 8, 128

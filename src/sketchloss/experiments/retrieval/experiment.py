@@ -13,12 +13,13 @@ from sketchloss.data.left_out import say_left_out
 from sketchloss.data.names import short_name
 from sketchloss.data.sources import open_sketches
 from sketchloss.experiments.cells import RUN, Cell, CellStore, done
-from sketchloss.experiments.counted import count_forward, count_pictures, feature_shape, network_of_cell
 from sketchloss.experiments.experiment import Claim, Experiment, Load
 from sketchloss.experiments.keys import decisive
+from sketchloss.experiments.retrieval.heads import PRESETS, Retrieval, retrieval
 from sketchloss.experiments.retrieval.plan import RetrievalPlan
 from sketchloss.experiments.retrieval.table import section
 from sketchloss.experiments.section import Figure, Section
+from sketchloss.experiments.tuning.counted import count_forward, count_pictures, feature_shape, network_of_cell
 from sketchloss.experiments.tuning.experiment import check_image_size
 from sketchloss.experiments.tuning.plan import (
     Plan,
@@ -30,9 +31,8 @@ from sketchloss.experiments.tuning.plan import (
     weights_needed,
     whose,
 )
-from sketchloss.models.embedder import Embedder, EmbedderConfig
 from sketchloss.networks.arms import Arm
-from sketchloss.recipes.retrieval import PRESETS, Retrieval, retrieval
+from sketchloss.networks.embedder import Embedder, EmbedderConfig
 
 
 def retrieval_cell(source: str, arm: str, seed: int) -> str:

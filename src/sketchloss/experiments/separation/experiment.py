@@ -11,11 +11,11 @@ from sketchloss.experiments.cells import RUN, Cell, CellStore, done
 from sketchloss.experiments.experiment import Claim, Experiment
 from sketchloss.experiments.retrieval.experiment import retrieval_cell
 from sketchloss.experiments.section import Figure, Section
+from sketchloss.experiments.separation.distances import ClassSeparation, class_separation
+from sketchloss.experiments.separation.figures import draw_ratios, ratio_bars
 from sketchloss.experiments.separation.table import section, table_of
 from sketchloss.experiments.tuning.plan import Plan, feature_cache, weights_needed, whose
 from sketchloss.networks.arms import Arm
-from sketchloss.recipes.class_separation import ClassSeparation, class_separation
-from sketchloss.report.separation_figures import draw_ratios, ratio_bars
 
 
 def cells(plan: Plan) -> Iterator[Cell]:

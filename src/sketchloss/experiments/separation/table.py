@@ -6,8 +6,8 @@ from typing import Any
 from sketchloss.data.names import short_name
 from sketchloss.experiments.section import Section
 from sketchloss.experiments.table import PAPER_DATA, Measure, Published, Table, Values
+from sketchloss.figures.tables import format_p
 from sketchloss.networks.arms import ARMS, REFERENCE
-from sketchloss.report.tables import format_p
 
 #: Table 4 of the paper: mean, and standard deviation where it gives one.
 PAPER: dict[str, Published] = {

@@ -16,7 +16,7 @@ say beforehand what it would take.
 
 from typing import TYPE_CHECKING
 
-from sketchloss.lazy_names import lazy_names
+from sketchloss.system.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from sketchloss.experiments.study.settings import PRESETS, Study

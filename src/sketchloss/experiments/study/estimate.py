@@ -7,16 +7,16 @@ from typing import Any
 
 import torch
 
-from sketchloss.comparison import FEWEST_SEEDS
 from sketchloss.experiments.cells import CellStore
-from sketchloss.experiments.counted import Network, count_forward
 from sketchloss.experiments.experiment import Load
 from sketchloss.experiments.study.device_speed import HERE, Speed, speed_of
 from sketchloss.experiments.study.offline import offline
 from sketchloss.experiments.study.plan import plan_cells, planned
 from sketchloss.experiments.study.running import CELLS, format_seconds
 from sketchloss.experiments.study.settings import Study
-from sketchloss.report.tables import markdown_table
+from sketchloss.experiments.tuning.counted import Network, count_forward
+from sketchloss.figures.tables import markdown_table
+from sketchloss.metrics.comparison import FEWEST_SEEDS
 
 #: Seconds that a cell takes beside its arithmetic: opening data and weights, pictures, tables.
 OVERHEAD = 4.0

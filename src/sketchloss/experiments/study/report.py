@@ -13,15 +13,6 @@ from typing import Any
 
 import torch
 
-from sketchloss.comparison import (
-    FEWEST_SEEDS,
-    SIGNIFICANT,
-    Pairs,
-    compare_all,
-    format_difference,
-    format_signed,
-    one_trial,
-)
 from sketchloss.data.names import short_name
 from sketchloss.experiments.cells import CellStore
 from sketchloss.experiments.experiment import Experiment
@@ -31,10 +22,19 @@ from sketchloss.experiments.study.running import format_seconds
 from sketchloss.experiments.study.settings import Study
 from sketchloss.experiments.table import CSV_HEADER
 from sketchloss.experiments.tuning.arms import describe
-from sketchloss.files import write_atomic, write_json
+from sketchloss.figures.page import write_page
+from sketchloss.figures.tables import format_p, markdown_table, write_csv
+from sketchloss.metrics.comparison import (
+    FEWEST_SEEDS,
+    SIGNIFICANT,
+    Pairs,
+    compare_all,
+    format_difference,
+    format_signed,
+    one_trial,
+)
 from sketchloss.networks.arms import CLAIMS
-from sketchloss.report.page import write_page
-from sketchloss.report.tables import format_p, markdown_table, write_csv
+from sketchloss.system.files import write_atomic, write_json
 
 FIGURES = "figures"
 NUMBERS = ("table", "set", "row", "measure", "seed", "value")

@@ -18,7 +18,7 @@ from sketchloss.data.loading import remember_pictures
 from sketchloss.experiments.cells import LOG, CellStore, last_line
 from sketchloss.experiments.study.plan import plan_cells
 from sketchloss.experiments.study.settings import Study
-from sketchloss.memory import reuse_freed_memory
+from sketchloss.system.memory import reuse_freed_memory
 
 CELLS = "cells"
 POLL_SECONDS = 0.5

@@ -12,7 +12,7 @@ from sketchloss.experiments.study.plan import plan_cells, planned
 from sketchloss.experiments.study.report import write_report
 from sketchloss.experiments.study.running import CELLS, find_workplace, run_cells
 from sketchloss.experiments.study.settings import Study
-from sketchloss.files import claim_folder, read_json
+from sketchloss.system.files import claim_folder, read_json
 from sketchloss.training.held_folder import is_held
 
 

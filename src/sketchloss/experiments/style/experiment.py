@@ -14,20 +14,20 @@ from sketchloss.data.names import short_name
 from sketchloss.data.pairs import open_pairs
 from sketchloss.data.photos import open_photos
 from sketchloss.experiments.cells import RUN, Cell, CellStore, done
-from sketchloss.experiments.counted import Network, count_forward, count_pictures, network_of_cell
 from sketchloss.experiments.experiment import Claim, Experiment, Load
 from sketchloss.experiments.keys import decisive
 from sketchloss.experiments.section import Figure, Section
 from sketchloss.experiments.style import table
+from sketchloss.experiments.style.drawings import PRESETS, StyleTable, style_table, trained_network
 from sketchloss.experiments.style.plan import StylePlan
+from sketchloss.experiments.tuning.counted import Network, count_forward, count_pictures, network_of_cell
 from sketchloss.experiments.tuning.plan import arm_paths, arm_settings, weights_needed, whose
-from sketchloss.images import save_picture, to_picture
-from sketchloss.models.stylizer import Stylizer, StylizerConfig, load_stylizer
+from sketchloss.figures.grid import draw_grid
 from sketchloss.networks.arms import Arm
 from sketchloss.networks.backbone import freeze
 from sketchloss.networks.own_layers import content_layer_for, layers_for
-from sketchloss.recipes.style_table import PRESETS, StyleTable, style_table, trained_network
-from sketchloss.report.grid import draw_grid
+from sketchloss.networks.stylizer import Stylizer, StylizerConfig, load_stylizer
+from sketchloss.system.images import save_picture, to_picture
 from sketchloss.training.resources import count_multiply_adds, peak_training_memory
 
 PAIRS_OF_A_SET, SIDE = 2, 128

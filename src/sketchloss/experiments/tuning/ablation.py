@@ -20,9 +20,9 @@ from sketchloss.experiments.tuning.experiment import (
     values,
 )
 from sketchloss.experiments.tuning.plan import is_tuned
+from sketchloss.experiments.tuning.settings import PRESETS as FINETUNE_PRESETS
+from sketchloss.experiments.tuning.settings import Finetune
 from sketchloss.networks.arms import ARMS
-from sketchloss.recipes.finetune_settings import PRESETS as FINETUNE_PRESETS
-from sketchloss.recipes.finetune_settings import Finetune
 
 AS_THE_STUDY = "as the study"
 #: How Algorithm 1 optimises, and how we do.

@@ -4,10 +4,10 @@ from dataclasses import fields
 from functools import cache
 from typing import Any
 
-from sketchloss.command_line import parse, suggest
 from sketchloss.data.names import short_name
+from sketchloss.experiments.tuning.settings import Finetune
 from sketchloss.networks.arms import PROPOSED, REFERENCE, Arm
-from sketchloss.recipes.finetune_settings import Finetune
+from sketchloss.system.command_line import parse, suggest
 
 #: Settings that are one for all arms: another sample, split or size, and their numbers would not compare; or they
 #: decide no result.

@@ -14,20 +14,20 @@ from sketchloss.data.left_out import say_left_out
 from sketchloss.data.loading import hold_if_small
 from sketchloss.data.sources import open_sketches
 from sketchloss.experiments.cells import RUN, Cell, CellStore, Result, done, least_count
-from sketchloss.experiments.counted import Network, count_forward, count_pictures, tuning_memory
 from sketchloss.experiments.experiment import Claim, Experiment, Load
 from sketchloss.experiments.keys import decisive, network_of
 from sketchloss.experiments.section import Figure, Section
 from sketchloss.experiments.table import Measure, Table, Values, merge
+from sketchloss.experiments.tuning.counted import Network, count_forward, count_pictures, tuning_memory
+from sketchloss.experiments.tuning.finetune import Finetune, finetune, load_start
 from sketchloss.experiments.tuning.plan import Plan, is_tuned, start_of, tuning_cell, whose
-from sketchloss.features import embed_sketches
+from sketchloss.experiments.tuning.settings import PRESETS as FINETUNE_PRESETS
+from sketchloss.metrics.features import embed_sketches
+from sketchloss.metrics.ranking import top_k_accuracy
+from sketchloss.metrics.separation import separation
 from sketchloss.networks.arms import ARMS, Arm
 from sketchloss.networks.backbone import Backbone
 from sketchloss.networks.weights import load_backbone
-from sketchloss.ranking import top_k_accuracy
-from sketchloss.recipes.finetune import Finetune, finetune, load_start
-from sketchloss.recipes.finetune_settings import PRESETS as FINETUNE_PRESETS
-from sketchloss.separation import separation
 from sketchloss.training.sizes import StepSizes
 
 #: The nearest five of a sketch are looked at.

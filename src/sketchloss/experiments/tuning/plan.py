@@ -12,7 +12,7 @@ from sketchloss.data.names import short_name
 from sketchloss.experiments.tuning.arms import describe, read_tuning
 from sketchloss.networks.arms import Arm, WeightsPerArm, check_counts, read_arms
 from sketchloss.networks.attention import GateInit
-from sketchloss.setting_fields import PLACE
+from sketchloss.system.setting_fields import PLACE
 from sketchloss.training.checks import require_not_negative, require_positive
 
 #: Where the preset `real` looks for its data.

@@ -1,0 +1,1 @@
+"""How different two drawings look, or two folders of them."""

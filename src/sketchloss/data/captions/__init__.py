@@ -1,0 +1,1 @@
+"""Pictures with prompts: by class, or by captions that lie beside them."""

@@ -1,0 +1,1 @@
+"""The built-in drawings: 35 kinds, painted by hand and by tool."""

@@ -1,0 +1,222 @@
+"""Drawings that are kept as strokes, so that it is known how different an edited one is: doodles and QuickDraw.
+
+drawings = open_drawings("doodles", per_class=8, classes=10, seed=0)
+drawings[0].picture(64)
+"""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+from PIL import Image
+
+from sketchloss.data.doodles.kinds import KINDS, THINNEST, doodle
+from sketchloss.data.doodles.shapes import Points
+from sketchloss.data.labelled import MOST_SEEDS
+from sketchloss.data.quickdraw.ndjson import find_ndjson, read_ndjson, to_unit_square
+from sketchloss.data.quickdraw.painting import draw_strokes
+from sketchloss.data.sources import list_some, recognise
+
+#: Points of a stroke lie at most so far apart, in sides of the picture: a hand's wobble needs points to act on.
+SPACING = 0.015
+#: Strokes are taken in pieces of at most this length, in sides of the picture.
+PIECE = 0.25
+#: Drawings of fewer pieces are left out: a tenth of them cannot be taken away.
+LEAST_PIECES = 8
+#: Range of the drawings' line widths, as a share of the side: 1 to 1.7 pixels at 64.
+LINE_WIDTH = (0.016, 0.026)
+# Of doodles, the seeds that `open_sketches` does not reach: what weights were tuned on is not probed.
+FIRST_DOODLE = 500_000
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a stroke: its points from `start` up to and with `stop`."""
+
+    stroke: int
+    """Index of the stroke."""
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, eq=False)
+class StrokeDrawing:
+    """A drawing as strokes."""
+
+    label: str
+    """Its class."""
+    number: int
+    """Its place among the drawings of its class, in the source."""
+    strokes: tuple[Points, ...]
+    """Each (points, 2): in the unit square, x to the right and y down, points at most `SPACING` apart."""
+    line_width: float
+    """As a share of the picture's side."""
+
+    @cached_property
+    def pieces(self) -> tuple[Piece, ...]:
+        """The strokes in pieces of equal length, at most `PIECE`; neighbours share a point."""
+        return tuple(piece for index, stroke in enumerate(self.strokes) for piece in _cut(index, stroke))
+
+    @cached_property
+    def lengths(self) -> Float[np.ndarray, " pieces"]:
+        """Length of each piece, in sides of the picture; a dot counts as long as its line is wide."""
+        return np.array([max(self.line_width, _length(self.part(piece))) for piece in self.pieces])
+
+    def part(self, piece: Piece) -> Points:
+        """Return the points of a piece."""
+        return self.strokes[piece.stroke][piece.start : piece.stop + 1]
+
+    def with_strokes(self, strokes: Sequence[Points]) -> "StrokeDrawing":
+        """The same drawing of other strokes."""
+        return replace(self, strokes=tuple(strokes))
+
+    def pen(self, size: int) -> float:
+        """Return the line width in pixels of a picture of `size` pixels, 0.8 at least."""
+        return max(THINNEST, self.line_width * size)
+
+    def picture(self, size: int) -> Image.Image:
+        """Draw it in ink: an `L` picture, `size`×`size`, dark on white."""
+        return draw_strokes(self.strokes, size, line_width=self.pen(size))
+
+    def generator(self, purpose: str, seed: int) -> np.random.Generator:
+        """Return random numbers that are this drawing's own for this purpose and seed, whatever else is in its set."""
+        return _generator(self.label, self.number, purpose, seed)
+
+
+def open_drawings(
+    source: str | Path,
+    *,
+    per_class: int,
+    classes: int | None = None,
+    seed: int = 0,
+    faults: list[str] | None = None,
+) -> list[StrokeDrawing]:
+    """Open drawings as strokes, class by class.
+
+    Args:
+        source: `doodles` or a folder of QuickDraw `.ndjson` files, of which the first drawings of a file are taken.
+        per_class: at most so many of each class, 1 or more; drawings of fewer than `LEAST_PIECES` pieces are left out.
+        classes: at most so many classes, drawn with `seed`; None: all.
+        seed: of the choice of classes, of the line widths, and of the doodles.
+        faults: lines that are no drawings are passed over and named here.
+
+    Returns:
+        Drawings, sorted by class.
+
+    Raises:
+        ValueError: for a source that is not there or holds no strokes (pictures), or none of whose drawings will do.
+    """
+    if per_class < 1 or (classes is not None and classes < 1):
+        raise ValueError(f"per_class is {per_class} and classes {classes}: both must be at least 1")
+    if not 0 <= seed < MOST_SEEDS:
+        raise ValueError(f"seed is {seed}: it must be 0 to {MOST_SEEDS - 1:,}")
+    if str(source).startswith("doodles?"):
+        raise ValueError(f"{source}: strokes are drawn in ink here, whatever the tool: give doodles alone")
+    kind, place = recognise(source)
+    if kind == "doodles":
+        return [
+            _doodle(label, number, seed)
+            for label in _sample(KINDS, classes, seed)
+            for number in range(per_class)
+        ]  # fmt: skip
+    if kind != "quickdraw":
+        raise ValueError(
+            f"{source} holds pictures, and what differs between two pictures is not known: give doodles, or a folder "
+            "of QuickDraw .ndjson strokes"
+        )
+    paths, found = find_ndjson(place)
+    files = {path.stem: path for path in paths}
+    drawings = []
+    for name in _sample(sorted(files), classes, seed):
+        drawings += _quickdraw(files[name], per_class, seed, found)
+    if not drawings:
+        why = (
+            f"{source}: no drawing in it has {LEAST_PIECES} pieces of stroke (each {PIECE:g} of the side at most): "
+            "give richer drawings"
+        )
+        raise ValueError("; ".join([why, *([list_some(found)] if found else [])]))
+    if faults is not None:
+        faults += found
+    return drawings
+
+
+def split_in_halves(drawings: Sequence[StrokeDrawing], seed: int) -> tuple[list[StrokeDrawing], list[StrokeDrawing]]:
+    """Part drawings in two, each class in two: those to choose by, and those to report.
+
+    Args:
+        drawings: in any order, which both halves keep.
+        seed: of the parting.
+    """
+    labels = np.array([drawing.label for drawing in drawings])
+    chosen = np.zeros(len(drawings), dtype=bool)
+    rng = np.random.default_rng(seed)
+    for label in sorted(set(labels.tolist())):
+        mine = rng.permutation(np.flatnonzero(labels == label))
+        chosen[mine[: len(mine) // 2]] = True
+    choose, report = ([drawings[int(index)] for index in np.flatnonzero(chosen == part)] for part in (True, False))
+    return choose, report
+
+
+def _sample(names: Sequence[str], count: int | None, seed: int) -> list[str]:
+    if count is None or count >= len(names):
+        return list(names)
+    return sorted(np.random.default_rng(seed).choice(names, count, replace=False).tolist())
+
+
+def _doodle(label: str, number: int, seed: int) -> StrokeDrawing:
+    strokes = doodle(label, seed * 1_000_000 + FIRST_DOODLE + number).strokes
+    return _drawing(label, number, strokes, seed)
+
+
+def _quickdraw(path: Path, most: int, seed: int, faults: list[str]) -> list[StrokeDrawing]:
+    found: list[StrokeDrawing] = []
+    for number, (word, strokes) in enumerate(read_ndjson(path, faults.append)):
+        drawing = _drawing(word, number, to_unit_square(strokes), seed)
+        if len(drawing.pieces) >= LEAST_PIECES:
+            found.append(drawing)
+        if len(found) == most:
+            break
+    return found
+
+
+def _drawing(label: str, number: int, strokes: Sequence[Points], seed: int) -> StrokeDrawing:
+    width = float(_generator(label, number, "line width", seed).uniform(*LINE_WIDTH))
+    return StrokeDrawing(label, number, tuple(fill_in(stroke) for stroke in strokes), width)
+
+
+def _generator(label: str, number: int, purpose: str, seed: int) -> np.random.Generator:
+    return np.random.default_rng([zlib.crc32(label.encode()), number, zlib.crc32(purpose.encode()), seed])
+
+
+def fill_in(stroke: Float[np.ndarray, "_ 2"], spacing: float = SPACING) -> Points:
+    """Add points along a stroke until they lie at most `spacing` apart; its own points stay, in float64."""
+    points = np.asarray(stroke, dtype=np.float64)
+    steps = np.hypot(*np.diff(points, axis=0).T)
+    parts = [
+        start + (stop - start) * np.linspace(0, 1, count, endpoint=False)[:, None]
+        for start, stop, count in zip(points, points[1:], _counts(steps, spacing), strict=False)
+    ]
+    return np.concatenate([*parts, points[-1:]])
+
+
+def _counts(lengths: Float[np.ndarray, " n"], most: float) -> list[int]:
+    """Into how many parts each length is cut so that none is longer than `most`."""
+    return np.ceil(lengths / most - 1e-9).clip(1).astype(int).tolist()
+
+
+def _cut(index: int, stroke: Points) -> list[Piece]:
+    along = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(stroke, axis=0).T))])
+    (count,) = _counts(along[-1:], PIECE)
+    # The point nearest to each even cut; points are so close together that no two cuts meet.
+    cuts = np.abs(along[:, None] - np.linspace(0, along[-1], count + 1)).argmin(0)
+    cuts[-1] = len(stroke) - 1
+    return [Piece(index, int(start), int(stop)) for start, stop in pairwise(cuts)]
+
+
+def _length(points: Points) -> float:
+    return float(np.hypot(*np.diff(points, axis=0).T).sum())

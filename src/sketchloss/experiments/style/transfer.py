@@ -1,0 +1,445 @@
+"""Train a network that turns photos into sketches of one style in a single pass (Johnson et al. 2016; Seo 2025, 4.1).
+
+    sketchloss style train --preset demo --out runs/doodles             a minute or two on two cores
+    sketchloss style train --content PHOTOS --style SKETCHES --out runs/mine
+    sketchloss style train --preset paper --style 'fs2k:FS2K?style=1' --out runs/paper
+    sketchloss style apply runs/mine photo.jpg --out sketch.png
+
+The result is `OUT/model`, a network for `load_stylizer`, with the pictures `OUT/samples/` and `OUT/before_after.png`.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import torch
+import tyro
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+from tqdm import tqdm
+
+from sketchloss.data.left_out import say_left_out
+from sketchloss.data.loading import hold_if_small, load_batches, to_unit_range
+from sketchloss.data.names import short_name
+from sketchloss.data.photos import open_photos, open_style
+from sketchloss.data.pictures import Pictures
+from sketchloss.figures.grid import draw_grid
+from sketchloss.loss.balance import Balance, Balancing, gradient_norms
+from sketchloss.loss.feature_distance import PlainMetric
+from sketchloss.loss.style_loss import StyleTransferLoss
+from sketchloss.networks.arms import ForOneArm, WeightsPerArm
+from sketchloss.networks.own_layers import content_layer_for, layers_for
+from sketchloss.networks.paper_layers import PAPER_CONTENT_LAYER, PAPER_LAYERS
+from sketchloss.networks.stylizer import Stylizer, StylizerConfig, save_stylizer
+from sketchloss.networks.weights import weights_digest
+from sketchloss.system.files import write_json
+from sketchloss.system.images import save_picture, to_picture
+from sketchloss.system.memory import reuse_freed_memory
+from sketchloss.system.setting_fields import MEASURED, PLACE
+from sketchloss.training.accelerator import new_accelerator
+from sketchloss.training.checks import require_not_negative, require_positive
+from sketchloss.training.guards import blank_warning, require_finite
+from sketchloss.training.held_folder import hold_run_folder
+from sketchloss.training.meter import Meter
+from sketchloss.training.rates import rate_schedule
+from sketchloss.training.run import Run, check_run_folder
+
+RESULT = "result.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StyleSettings(WeightsPerArm):
+    """How a photo-to-sketch network is trained, whatever the style and the arm; base of the configs that train one."""
+
+    image_size: int = 256
+    """Side of the training images in pixels."""
+    width: float = 1.0
+    """Multiplies the network's channels; 0.5 makes one with a quarter of the arithmetic."""
+    blocks: int = 5
+    """Residual blocks of the network."""
+    channels: Literal[1, 3] = 3
+    """Of the sketches: 3, RGB, or 1, grey, which a grey style needs no more than."""
+    content_layer: str = PAPER_CONTENT_LAYER
+    """Layer of the backbone where the sketch's features should be the photo's. The default is of VGG-16; of another
+    network it is the second of those that `SketchLoss` compares."""
+    style_layers: tuple[str, ...] = PAPER_LAYERS
+    """Layers where the sketch's Gram matrices should be the style's. The default are of VGG-16; of another network they
+    are those that `SketchLoss` compares."""
+    content_metric: PlainMetric = "l2"
+    """Distance of the content's features."""
+    content_weight: float = 1.0
+    """Weight of the content term: more of it, more likeness."""
+    style_weight: float = 10.0
+    """Weight of the style term, shared equally by its layers: more of it, less photo."""
+    variation_weight: float = 0.3
+    """Weight of the total variation: more of it, smoother."""
+    balance: Balancing = "initial"
+    """What the weights mean: factors of the terms (`none`), or the ratio of the gradients that the terms send to the
+    sketch, at the start (`initial`) or all the way (`running`)."""
+    balance_batches: int = 4
+    """Batches that the ratio is measured on before training."""
+    balance_every: int = 25
+    """Steps between measurements, for `running`."""
+    epochs: int = 2
+    """Passes over the photos."""
+    steps: Annotated[int | None, tyro.conf.DisallowNone] = None
+    """Train for so many steps, whatever `epochs` says; None: as `epochs` says."""
+    batch_size: int = 4
+    """Photos per process and step."""
+    lr: float = 1e-3
+    """Adam's learning rate."""
+    schedule: Literal["constant", "cosine"] = "cosine"
+    """Learning rate over time: as it is, or falling to 0 along a cosine."""
+    precision: Literal["no", "bf16", "fp16"] = "bf16"
+    """Arithmetic: float32, or mixed with bfloat16 or float16 (CUDA only)."""
+    limit: Annotated[int | None, tyro.conf.DisallowNone] = None
+    """Use at most so many photos; None: all."""
+    style_limit: Annotated[int | None, tyro.conf.DisallowNone] = None
+    """Use at most so many sketches; None: all."""
+    shown: int = 6
+    """How many photos the pictures of the progress show."""
+    strict: bool = False
+    """Refuse sources with unreadable files instead of skipping them. (Damage in the middle of a file is met only when
+    it is decoded, and stops the training in any case.)"""
+    sample_every: int = 500
+    """Steps between pictures of the progress."""
+    checkpoint_every: int = field(default=500, metadata=MEASURED)
+    """Steps between checkpoints; one is also made at the end."""
+    log_every: int = field(default=20, metadata=MEASURED)
+    """Steps between lines of metrics.jsonl."""
+    workers: Annotated[int | None, tyro.conf.DisallowNone] = field(default=None, metadata=PLACE)
+    """Decoding processes; by default one for each core but one, 8 at most."""
+    seed: int = 0
+    """Of the network's start, the order, samples of photos, and untrained gates."""
+
+    def __post_init__(self) -> None:
+        positive = ("epochs", "steps", "batch_size", "lr", "balance_batches", "balance_every", "sample_every", "shown")
+        require_positive(self, (*positive, "image_size", "checkpoint_every", "log_every", "limit", "style_limit"))
+        require_not_negative(self, ("seed", "workers", "content_weight", "style_weight", "variation_weight"))
+        if self.content_weight == self.style_weight == 0:
+            raise ValueError("content_weight and style_weight are both 0: there would be nothing to draw")
+        if not self.style_layers:
+            raise ValueError("style_layers is empty: name at least one")
+        StylizerConfig(width=self.width, blocks=self.blocks, channels=self.channels)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StyleTransfer(StyleSettings, ForOneArm):
+    """Train a network that turns photos into sketches, with the perceptual loss of one arm.
+
+    Raises:
+        ValueError: for a setting outside its range, naming it.
+    """
+
+    content: str
+    """Photos to learn on: a folder, a hub data set, or a pair set (`doodles`, `cufs:PATH`, `fs2k:PATH?style=1`), whose
+    photos are taken."""
+    style: str
+    """Sketches whose style it shall have: a picture, a folder (the mean style of all), or a pair set as above, whose
+    sketches are taken."""
+    out: Path = field(metadata=PLACE)
+    """Run folder to make; the network is in its `model`, for `sketchloss style apply`."""
+    validation: Annotated[str | None, tyro.conf.DisallowNone] = None
+    """Photos for the pictures of the progress, given as `content` is; by default some of `content` are kept for it."""
+    resume: bool = field(default=False, metadata=PLACE)
+    """Continue the run in `out` to the same weights as if it had never stopped."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_arm()
+
+
+#: What each preset changes of the defaults above.
+PRESETS: dict[str, dict[str, Any]] = {
+    # Section 4.1: one epoch over COCO, batch 4, 256 pixels, the rest as Johnson et al.; their weights belong to another
+    # network's scale, so the terms are balanced here too.
+    "paper": {
+        **{"content": "detection-datasets/coco", "photo": "imagenet", "downsample": "none"},
+        **{"epochs": 1, "schedule": "constant", "precision": "no"},
+    },
+    "standard": {},
+    "small": {"image_size": 128, "width": 0.5, "epochs": 4},
+    "demo": {
+        **{"content": "doodles", "style": "doodles?tool=ink", "limit": 150, "style_limit": 100},
+        **{"image_size": 64, "width": 0.5, "channels": 1, "style_weight": 1.5, "variation_weight": 0.05, "steps": 250},
+        **{"sample_every": 125, "checkpoint_every": 250},
+    },
+}
+
+
+def style_transfer(config: StyleTransfer) -> dict[str, Any]:
+    """Run the recipe.
+
+    Returns:
+        What `result.json` holds: `model`, the network's folder, `before_after`, the picture, the numbers of
+        `photos`, `sketches` and `steps`, and the last `terms` on the photos shown.
+
+    Raises:
+        ValueError: as `StyleTransfer`, `open_photos`, `open_style`, `load_backbone` and `Run`.
+        TrainingStopped: if the loss is not finite.
+    """
+    accelerator = new_accelerator(config.precision, seed=config.seed)
+    check_run_folder(config.out, config, config.resume)  # before an hour of decoding, not after
+    with hold_run_folder(config.out, main=accelerator.is_main_process):
+        return _style_transfer(config, accelerator)
+
+
+def _style_transfer(config: StyleTransfer, accelerator: Accelerator) -> dict[str, Any]:
+    # Set-up ----------------------------------------------------------------------------------------------------------
+    say = accelerator.print
+    reuse_freed_memory()
+
+    # Loss ------------------------------------------------------------------------------------------------------------
+    loss = open_loss(config, config.arm_name).to(accelerator.device)
+    balance = Balance(
+        loss.share_out(
+            content=config.content_weight, style=config.style_weight, total_variation=config.variation_weight
+        ),
+        config.balance,
+    )
+
+    # Data ------------------------------------------------------------------------------------------------------------
+    photos = _opened(open_photos, config.content, config.limit, config, say)
+    style = _opened(open_style, config.style, config.style_limit, config, say)
+    if config.validation is None:
+        shown, photos = _part(photos, config)
+    else:
+        shown = _opened(open_photos, config.validation, config.shown, config, say)
+    batches = load_batches(
+        hold_if_small(photos, workers=config.workers),
+        **{"batch_size": config.batch_size, "shuffle": True, "workers": config.workers, "seed": config.seed},
+    )
+    style_batches = load_batches(style, batch_size=8, workers=config.workers)
+    loss.set_style(to_unit_range(batch["image"].to(accelerator.device)) for batch in style_batches)
+
+    # Model and optimiser ---------------------------------------------------------------------------------------------
+    set_seed(config.seed)
+    network = Stylizer(
+        StylizerConfig(
+            width=config.width,
+            blocks=config.blocks,
+            channels=config.channels,
+            arm=config.arm_name,
+            image_size=config.image_size,
+            content=short_name(config.content),  # not where it lies
+            style=short_name(config.style),
+        )
+    )
+    model = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    optimizer = torch.optim.Adam(model.parameters(), lr=config.lr)
+    model, optimizer, batches = accelerator.prepare(model, optimizer, batches)
+    steps = config.steps or config.epochs * len(batches)
+    schedule = rate_schedule(optimizer.optimizer, config.schedule, steps=steps)
+    accelerator.register_for_checkpointing(schedule, balance)
+    kept = "" if config.validation else f" and {len(shown):,} to show the progress on"
+    say(f"{config.content}: {len(photos):,} photos to learn on{kept}; {config.style}: {len(style):,} sketches")
+    how = f"{config.batch_size} at {config.image_size} pixels with {config.arm_name}"
+    say(f"{steps:,} steps of {how}, {accelerator.device}")
+
+    # Loop ------------------------------------------------------------------------------------------------------------
+    run = Run(config.out, config, accelerator, config.resume)
+    run.pin_data(f"{photos.digest()} {style.digest()} {shown.digest()}", loss=weights_digest(loss.backbone))
+    step = ((run.load_checkpoint() if config.resume else None) or {"step": 0})["step"]
+    if config.resume:
+        say(f"continuing after step {step:,}")
+    shown_images = torch.stack([item["image"] for item in map(shown.__getitem__, range(len(shown)))])
+    shown_images = to_unit_range(shown_images.to(accelerator.device))
+    if not step and config.balance != "none":
+        for images in islice(_images(batches, epoch=0), config.balance_batches):
+            balance.observe(_norms(accelerator, model, loss, images, balance.active))
+    bar = tqdm(
+        total=steps,
+        initial=step,
+        disable=None if accelerator.is_local_main_process else True,  # None: shown on a terminal only
+        mininterval=1,
+    )
+    meter, started, since, scores = Meter(), time.perf_counter(), step, {}
+    for images in _endless(accelerator, batches, step, steps):
+        terms, _ = _forward(accelerator, model, loss, images)
+        if config.balance == "running" and step and step % config.balance_every == 0:
+            balance.observe(_norms(accelerator, model, loss, images, balance.active))
+        total = balance.total(terms)
+        require_finite(total.item(), step, optimizer.param_groups[0]["lr"])
+        accelerator.backward(total)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        step += 1
+        meter.add(loss=total.item(), **{name: value.item() for name, value in terms.items()})
+        bar.update()
+        if step % config.log_every == 0 or step == steps:
+            seconds = time.perf_counter() - started
+            speed = (step - since) * config.batch_size * accelerator.num_processes / seconds
+            numbers = meter.read()
+            bar.set_postfix_str(f"loss {numbers['loss']:.3f}, {speed:.1f} images/s")
+            factors = {f"factor_{name}": balance.factors[name] for name in balance.active}
+            run.log(
+                step,
+                learning_rate=optimizer.param_groups[0]["lr"],
+                **{"images_per_second": speed, **numbers, **factors},
+            )
+            started, since = time.perf_counter(), step
+        due_sample, due_checkpoint = (
+            step % every == 0 or step == steps for every in (config.sample_every, config.checkpoint_every)
+        )
+        if not (due_sample or due_checkpoint):
+            continue
+        scores, sketches = _sample(accelerator, model, loss, shown_images)
+        # Before a checkpoint, too: weights that have diverged must not take the place of good ones.
+        require_finite(sum(scores.values()), step, optimizer.param_groups[0]["lr"])
+        if due_sample:
+            run.log(step, **{f"validation_{name}": value for name, value in scores.items()})
+            # Within each channel: a sheet of one colour is blank too.
+            warning = blank_warning(sketches.std(dim=(2, 3)).max().item())
+            if warning:
+                say(f"warning: step {step}: {warning}")
+            if accelerator.is_main_process:
+                title = f"{short_name(config.style)}, {config.arm_name}, step {step:,}"
+                (run.folder / "samples").mkdir(exist_ok=True)
+                for file in (run.folder / "samples" / f"step_{step:06}.png", run.folder / "before_after.png"):
+                    save_picture(_before_after(shown_images, sketches, title), file)
+        if due_checkpoint:
+            # First the network: killed in between, a resumed run makes it again.
+            if accelerator.is_main_process:
+                network = accelerator.unwrap_model(model)
+                network.config = replace(network.config, steps=step)
+                save_stylizer(network, run.folder / "model")
+            run.save_checkpoint({"step": step})
+        started, since = time.perf_counter(), step
+    bar.close()
+    run.close()
+
+    # Report ----------------------------------------------------------------------------------------------------------
+    if not scores:  # a finished run, resumed
+        scores, _ = _sample(accelerator, model, loss, shown_images)
+    before_after = run.folder / "before_after.png"
+    result = {
+        **{"model": str(run.folder / "model"), "before_after": str(before_after)},
+        **{"photos": len(photos), "sketches": len(style), "steps": steps, "terms": scores},
+    }
+    if accelerator.is_main_process:
+        write_json(run.folder / RESULT, result)  # last: it says that the run is done
+    say(f"network in {run.folder / 'model'}, photos before and after in {before_after}")
+    return result
+
+
+# Set-up --------------------------------------------------------------------------------------------------------------
+
+
+def open_loss(config: StyleSettings, arm: str) -> StyleTransferLoss:
+    """Return the loss that looks through an arm's network, on the CPU.
+
+    Raises:
+        ValueError: for weights, layers or an image size that do not fit.
+    """
+    backbone = config.load(arm, gates=config.seed)
+    try:
+        loss = StyleTransferLoss(
+            backbone,
+            content_layer=content_layer_for(backbone, config.content_layer),
+            style_layers=layers_for(backbone, config.style_layers),
+            metric=config.content_metric,
+        )
+    except ValueError as error:
+        raise ValueError(f"{arm}: {error}") from None
+    if config.image_size < loss.minimum_size:
+        least = loss.minimum_size
+        raise ValueError(f"image_size is {config.image_size}: the layers of {arm} need at least {least} pixels")
+    return loss
+
+
+# Data ----------------------------------------------------------------------------------------------------------------
+
+
+def _opened(
+    opened: Callable[..., Pictures], source: str, limit: int | None, config: StyleTransfer, say: Callable[[str], None]
+) -> Pictures:
+    pictures = opened(source, config.image_size, limit=limit, strict=config.strict, seed=config.seed)
+    say_left_out(source, pictures.unreadable, pictures.passed_over, say=say)
+    return pictures
+
+
+def _part(photos: Pictures, config: StyleTransfer) -> tuple[Pictures, Pictures]:
+    """Return the photos to show the progress on, and the others."""
+    if len(photos) <= config.shown:
+        raise ValueError(
+            f"{config.content} has {len(photos)} photos, of which {config.shown} are kept to show the progress: "
+            "use more photos, a smaller --shown, or --validation"
+        )
+    mixed = np.random.default_rng(config.seed).permutation(len(photos))
+    return photos.select(np.sort(mixed[: config.shown])), photos.select(np.sort(mixed[config.shown :]))
+
+
+def _images(batches: Any, epoch: int) -> Iterator[Float[Tensor, "n 3 s s"]]:
+    batches.set_epoch(epoch)
+    for batch in batches:
+        yield to_unit_range(batch["image"])
+
+
+def _endless(accelerator: Accelerator, batches: Any, step: int, steps: int) -> Iterator[Float[Tensor, "n 3 s s"]]:
+    """Yield the batches from one step to the last, epoch after epoch, each in an order of its own."""
+    while step < steps:
+        epoch, done = divmod(step, len(batches))
+        batches.set_epoch(epoch)
+        rest = accelerator.skip_first_batches(batches, done) if done else batches
+        for batch in islice(rest, steps - step):
+            yield to_unit_range(batch["image"])
+            step += 1
+
+
+# Steps ---------------------------------------------------------------------------------------------------------------
+
+
+def _forward(
+    accelerator: Accelerator, model: Any, loss: StyleTransferLoss, images: Float[Tensor, "n 3 s s"]
+) -> tuple[dict[str, Tensor], Float[Tensor, "n c s s"]]:
+    """Return the terms, and what was drawn."""
+    drawn = model(images).float()
+    with accelerator.autocast():
+        return loss(drawn, images), drawn
+
+
+def _norms(
+    accelerator: Accelerator,
+    model: Any,
+    loss: StyleTransferLoss,
+    images: Float[Tensor, "n 3 s s"],
+    names: Iterable[str],
+) -> dict[str, float]:
+    """Return the terms' gradient norms, the same in all processes."""
+    with torch.no_grad():
+        drawn = model(images).float()
+    drawn.requires_grad_()
+    # float16 has no room for gradients that differ by orders of magnitude; bfloat16 has.
+    exact = torch.autocast(drawn.device.type, enabled=False)
+    with exact if accelerator.mixed_precision == "fp16" else accelerator.autocast():
+        terms = loss(drawn, images)
+    norms = gradient_norms(terms, drawn, names)
+    means = accelerator.reduce(torch.tensor(list(norms.values()), device=drawn.device), "mean")
+    return dict(zip(norms, means.tolist(), strict=True))  # pyright: ignore[reportAttributeAccessIssue] - a tensor
+
+
+# Pictures ------------------------------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def _sample(
+    accelerator: Accelerator, model: Any, loss: StyleTransferLoss, images: Float[Tensor, "n 3 s s"]
+) -> tuple[dict[str, float], Float[Tensor, "n c s s"]]:
+    """Return the terms on the photos shown, and their sketches."""
+    model.eval()
+    terms, sketches = _forward(accelerator, model, loss, images)
+    model.train()
+    return {name: value.item() for name, value in terms.items()}, sketches
+
+
+def _before_after(photos: Tensor, sketches: Tensor, title: str) -> Image.Image:
+    rows = [[to_picture(image) for image in images] for images in (photos, sketches)]
+    return draw_grid(rows, side=max(96, photos.shape[-1]), row_names=("photo", "sketch"), title=title)

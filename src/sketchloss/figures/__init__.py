@@ -1,0 +1,1 @@
+"""What pictures, tables and pages of several experiments share."""

@@ -1,0 +1,426 @@
+"""How well classes are told apart: mean pairwise cosine distance within and across them, in closed form (Seo 2025,
+section 4.3, Table 4).
+
+The cosines of all pairs of two sets of unit rows add up to the product of the two sets' sums, so that the sums of the
+classes are all that is needed: n rows of d numbers take O(n·d) time, one pass, and O(classes·d) memory.
+
+The package has the function `separation` under its module's name: the module's other names are imported from it
+(`from sketchloss.metrics.separation import SeparationMeter`), and `importlib.import_module` gives the module itself.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Float64, Int64
+from torch import Tensor
+
+# Float64 numbers worked on at once: 4 MiB, which stay in the processor's cache between the steps.
+BLOCK_ELEMENTS = 2**19
+# Rows added one by one to the same sums before these go on to the totals: else rounding would grow with their number.
+SUMMED_ROWS = 2**13
+# A mean distance below this is what rounding leaves of equal rows; float32 rows that differ are farther apart.
+LEAST_DISTANCE = 1e-12
+# Similarities of all pairs held at once: 64 MiB of float32.
+PAIR_ELEMENTS = 2**24
+# Squared lengths that neither overflow nor lose digits.
+SAFE_SQUARES = (1e-280, 1e280)
+# Others than these (bfloat16, float8) NumPy does not have.
+NUMPY_FLOATS = (torch.float16, torch.float32, torch.float64)
+
+
+@dataclass(frozen=True)
+class OneAgainstRest:
+    """One class's mean cosine distances, in [0, 2]."""
+
+    count: int
+    """Its members."""
+    intra: float | None
+    """Between its members; None if it has only one."""
+    inter: float
+    """From its members to all others."""
+    ratio: float | None
+    """`inter` / `intra`; infinite if `intra` is 0, None if it is None."""
+
+
+@dataclass(frozen=True)
+class ClosePair:
+    """Two classes and the cosine between the directions of their means, in [-1, 1]."""
+
+    first: int
+    second: int
+    """The labels, the lower first."""
+    cosine: float
+
+
+@dataclass(frozen=True)
+class Separation:
+    """Mean pairwise cosine distances in [0, 2], and what they were taken over.
+
+    The ratios are `inter` / `intra`: the greater, the better the classes are told apart. A mean distance below 1e-12 is
+    given as 0, and a ratio to it as infinity: all members of each class are alike.
+    """
+
+    intra: float
+    """Over all pairs within a class: large classes count for more."""
+    inter: float
+    """Over all pairs across classes."""
+    ratio: float
+    macro_intra: float
+    """Mean of the classes' own `intra`, those of one member left out: all classes count alike."""
+    macro_inter: float
+    """Mean of the classes' own `inter`."""
+    macro_ratio: float
+    """`macro_inter` / `macro_intra`, and not the mean of the ratios, in which one tight class would hide the others."""
+    n: int
+    """Rows."""
+    classes: int
+    singletons: int
+    """Classes of one member: they have no pair within, but count in `inter`."""
+    per_class: dict[int, OneAgainstRest]
+    """Label -> its distances, in the order of the labels."""
+    hardest: tuple[ClosePair, ...]
+    """The classes that are hardest to tell apart, the closest first."""
+
+
+def separation(
+    embeddings: Tensor | np.ndarray, labels: Tensor | np.ndarray | Sequence[int], *, hardest: int = 10
+) -> Separation:
+    """Return mean pairwise cosine distances within and across classes, exactly (Seo 2025, section 4.3).
+
+    For rows that do not fit into memory, or come one chunk after the other: `SeparationMeter`.
+
+    Args:
+        embeddings: n×d, any float dtype, of any length but not zero; a NumPy array may be memory-mapped.
+        labels: n integers, any values.
+        hardest: how many pairs of classes to name; they take O(classes²·d) time beyond the rest, 0 takes none.
+
+    Returns:
+        The distances and their ratios. Of collapsed embeddings, whose rows are all alike within each class, a ratio is
+        infinite; NaN if they are alike across classes, too.
+
+    Raises:
+        ValueError: for other shapes and dtypes, rows that are zero or not finite, fewer than two classes, or no class
+            with two members.
+    """
+    meter = SeparationMeter()
+    meter.add(embeddings, labels)
+    return meter.result(hardest=hardest)
+
+
+@dataclass(frozen=True)
+class DistanceHistogram:
+    """How cosine distances of pairs are spread, in bins of equal width."""
+
+    edges: Float64[np.ndarray, " edges"]
+    within: Int64[np.ndarray, " bins"]
+    """Pairs within a class in each bin, of which there is one less than edges."""
+    across: Int64[np.ndarray, " bins"]
+    """Pairs across classes."""
+    rows: int
+    """How many rows the pairs are of: all, or the sample."""
+
+
+def distance_histogram(
+    embeddings: Tensor | np.ndarray,
+    labels: Tensor | np.ndarray | Sequence[int],
+    *,
+    bins: int | None = None,
+    most_rows: int = 4000,
+) -> DistanceHistogram:
+    """Count the cosine distances of all pairs of rows, or of those of a random sample of the rows, always the same.
+
+    Args:
+        embeddings: as for `separation`.
+        labels: likewise.
+        bins: from 0 to the greatest distance found; by default the root of the number of pairs within a class, but 10
+            at least and 100 at most.
+        most_rows: of more rows, a sample of so many is taken; time grows with its square.
+
+    Raises:
+        ValueError: as `separation` for shapes, dtypes and rows, and for fewer than two rows.
+    """
+    labels = _checked_labels(labels, embeddings)
+    if len(labels) < 2 or most_rows < 2 or (bins is not None and bins < 1):
+        raise ValueError(f"got {len(labels)} rows, most_rows {most_rows}, bins {bins}: pairs need two rows, and a bin")
+    if len(labels) > most_rows:
+        chosen = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))[:most_rows].sort().values
+        labels = labels[chosen]
+        embeddings = embeddings[chosen.to(embeddings.device)] if isinstance(embeddings, Tensor) else embeddings[chosen]
+    if bins is None:
+        members = torch.bincount(_distinct(labels)[1])
+        bins = min(max(10, math.isqrt(int((members * (members - 1)).sum()) // 2)), 100)
+    unit = torch.cat(
+        [(block * _inverse_lengths(block, start)[:, None]).float() for start, block in _blocks(embeddings)]
+    )
+    greatest = max(float(distances.max()) for distances, _ in _pair_distances(unit, labels))
+    edges = np.linspace(0, max(greatest, LEAST_DISTANCE), bins + 1)
+    counts = np.zeros((2, bins), np.int64)
+    for distances, same in _pair_distances(unit, labels):
+        for row, part in enumerate((distances[same], distances[~same])):
+            counts[row] += np.histogram(part.numpy(), edges)[0]
+    return DistanceHistogram(edges, counts[0], counts[1], len(labels))
+
+
+class SeparationMeter:
+    """`separation` of rows that come in chunks; memory does not grow with their number, nor does it matter how they are
+    cut up and ordered (but for rounding, of about 1e-15).
+
+        meter = SeparationMeter()
+        for images, labels in batches:
+            meter.add(backbone.embed(images), labels)
+        print(meter.result().ratio)
+    """  # fmt: skip
+
+    # note: ordinary tensors also where the caller is in inference mode, so that they can be changed after it.
+    @torch.inference_mode(mode=False)
+    def __init__(self) -> None:
+        self._slots: dict[int, int] = {}  # label -> row of the tensors below
+        self._counts = torch.zeros(0, dtype=torch.int64)
+        self._sums = torch.zeros(0, 0, dtype=torch.float64)
+        self._recent = torch.zeros(0, 0, dtype=torch.float64)
+        self._recent_rows = 0
+        self._spoilt = ""
+
+    @torch.inference_mode(mode=False)
+    def add(self, embeddings: Tensor | np.ndarray, labels: Tensor | np.ndarray | Sequence[int]) -> None:
+        """Take in a chunk of rows.
+
+        Args:
+            embeddings: m×d, any float dtype, on any device; d as in the first chunk. m may be 0.
+            labels: m integers.
+
+        Raises:
+            ValueError: for other shapes and dtypes; nothing is then taken in. And for rows that are zero or not finite;
+                rows before them may then have been taken in, so the meter refuses to go on.
+        """
+        self._refuse_if_spoilt()
+        labels = _checked_labels(labels, embeddings)
+        size = embeddings.shape[1]
+        if self._slots and size != self._sums.shape[1]:
+            raise ValueError(f"embeddings have {size} numbers a row, earlier ones {self._sums.shape[1]}: embed alike")
+        slots = self._find_slots(labels, size)
+        try:
+            for start, block in _blocks(embeddings):
+                self._add_block(block, _inverse_lengths(block, start), slots[start : start + len(block)])
+        except ValueError as error:
+            self._spoilt = str(error)
+            raise
+        self._counts += torch.bincount(slots, minlength=len(self._counts))
+
+    @torch.inference_mode(mode=False)
+    def result(self, *, hardest: int = 10) -> Separation:
+        """Return the distances over all rows so far; more may be added afterwards.
+
+        Args:
+            hardest: as for `separation`.
+
+        Raises:
+            ValueError: for fewer than two classes, no class with two members, or a meter that met a bad row.
+        """
+        self._refuse_if_spoilt()
+        if hardest < 0:
+            raise ValueError(f"hardest is {hardest}: it must be 0 or more")
+        self._flush()
+        labels = sorted(self._slots)
+        if len(labels) < 2:
+            found = f"all {int(self._counts.sum())} rows are of class {labels[0]}" if labels else "there are no rows"
+            raise ValueError(f"{found}: distances across classes need at least two classes")
+        order = torch.tensor([self._slots[label] for label in labels])
+        return _measure(labels, self._counts[order], self._sums[order], hardest)
+
+    def _refuse_if_spoilt(self) -> None:
+        if self._spoilt:
+            raise ValueError(f"this meter met a bad row before ({self._spoilt}): begin a new one")
+
+    def _find_slots(self, labels: Int64[Tensor, " m"], size: int) -> Int64[Tensor, " m"]:
+        values, inverse = _distinct(labels)
+        found = [self._slots.setdefault(value, len(self._slots)) for value in values.tolist()]
+        room = len(self._counts)
+        if len(self._slots) > room:
+            # Twice as much each time, so that classes that come one by one are not copied again with each.
+            more = max(len(self._slots), 2 * room) - room
+            self._counts = torch.cat([self._counts, self._counts.new_zeros(more)])
+            self._sums, self._recent = (
+                torch.cat([sums.reshape(-1, size), sums.new_zeros(more, size)]) for sums in (self._sums, self._recent)
+            )
+        return torch.tensor(found, dtype=torch.int64)[inverse]
+
+    def _add_block(
+        self, rows: Float64[Tensor, "m d"], weights: Float64[Tensor, " m"], slots: Int64[Tensor, " m"]
+    ) -> None:
+        # A sparse matrix with one weight in each column: scales the rows and adds them up in one go.
+        places = torch.stack([slots, torch.arange(len(slots))])
+        matrix = torch.sparse_coo_tensor(places, weights, (len(self._recent), len(rows)), check_invariants=False)
+        self._recent.addmm_(matrix, rows)
+        self._recent_rows += len(rows)
+        if self._recent_rows >= max(SUMMED_ROWS, 4 * len(self._recent)):  # seldom enough to cost nothing
+            self._flush()
+
+    def _flush(self) -> None:
+        self._sums += self._recent
+        self._recent.zero_()
+        self._recent_rows = 0
+
+
+# Rows ----------------------------------------------------------------------------------------------------------------
+
+
+def _checked_labels(
+    labels: Tensor | np.ndarray | Sequence[int], embeddings: Tensor | np.ndarray
+) -> Int64[Tensor, " m"]:
+    shape, dtype = tuple(embeddings.shape), embeddings.dtype
+    is_float = dtype.is_floating_point if isinstance(dtype, torch.dtype) else np.issubdtype(dtype, np.floating)
+    if len(shape) != 2 or not is_float or shape[1] == 0:
+        raise ValueError(f"embeddings are {dtype} of shape {shape}: they must be float, rows by numbers")
+    if not isinstance(labels, Tensor):
+        labels = np.asarray(labels)
+        kind = labels.dtype
+        labels = torch.from_numpy(labels.astype(np.int64)) if np.issubdtype(kind, np.integer) else torch.zeros(0)
+    else:
+        kind = labels.dtype
+    if kind == torch.bool or labels.is_floating_point() or labels.is_complex():
+        raise ValueError(f"labels are {kind}: they must be integers, one for each row")
+    if labels.shape != shape[:1]:
+        raise ValueError(f"labels are {tuple(labels.shape)}: it needs one for each of {shape[0]} rows")
+    return labels.to("cpu", torch.int64)
+
+
+def _distinct(labels: Int64[Tensor, " m"]) -> tuple[Int64[Tensor, " k"], Int64[Tensor, " m"]]:
+    """Return the values that occur, in order, and of each label its place among them."""
+    lowest, highest = (int(end) for end in labels.aminmax()) if len(labels) else (0, 0)
+    if highest - lowest > 4 * len(labels):
+        return torch.unique(labels, return_inverse=True)
+    # Sorting would take longer than counting, a tenth of the whole.
+    present = torch.bincount(labels - lowest) > 0
+    return present.nonzero()[:, 0] + lowest, (present.cumsum(0) - 1)[labels - lowest]
+
+
+def _blocks(embeddings: Tensor | np.ndarray) -> Iterator[tuple[int, Float64[Tensor, "m d"]]]:
+    """Yield where each block of rows starts, and a float64 copy of it, which the next one overwrites."""
+    embeddings = embeddings.detach() if isinstance(embeddings, Tensor) else embeddings
+    rows = min(len(embeddings), SUMMED_ROWS, max(1, BLOCK_ELEMENTS // embeddings.shape[1]))
+    buffer = torch.empty(rows, embeddings.shape[1], dtype=torch.float64)
+    for start in range(0, len(embeddings), max(1, rows)):
+        part = embeddings[start : start + rows]
+        block = buffer[: len(part)]
+        if isinstance(part, Tensor) and (part.device.type != "cpu" or part.dtype not in NUMPY_FLOATS):
+            block.copy_(part)
+        else:
+            np.copyto(block.numpy(), part.numpy() if isinstance(part, Tensor) else part)
+        yield start, block
+
+
+# note: NumPy here and in `_blocks`, because torch's threads gain little on blocks this small, and on a busy machine
+# each of its steps waits for them.
+_dot_rows = getattr(np, "vecdot", None) or partial(np.einsum, "ij,ij->i")  # NumPy 2 has the faster one
+
+
+def _inverse_lengths(block: Float64[Tensor, "m d"], start: int) -> Float64[Tensor, " m"]:
+    """Return what makes each row a unit row; rows of extreme lengths are first rescaled, in place."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        squares = torch.from_numpy(_dot_rows(block.numpy(), block.numpy()))
+    if not (squares.min() > SAFE_SQUARES[0] and squares.max() < SAFE_SQUARES[1]):  # also if one is NaN
+        peaks = block.abs().amax(1)
+        broken = (peaks == 0) | ~peaks.isfinite()
+        if broken.any():
+            row = start + int(broken.nonzero()[0])
+            raise ValueError(f"row {row} of the embeddings is zero or not finite: leave out such rows")
+        block /= peaks[:, None]
+        squares = block.square().sum(1)
+    return squares.rsqrt_()
+
+
+def _pair_distances(
+    unit: Float[Tensor, "n d"], labels: Int64[Tensor, " n"]
+) -> Iterator[tuple[Float[Tensor, " pairs"], Bool[Tensor, " pairs"]]]:
+    """Yield the distances of pairs, each pair once, and whether they are within a class."""
+    rows = max(1, PAIR_ELEMENTS // len(unit))
+    for start in range(0, len(unit) - 1, rows):
+        part = slice(start, start + rows)
+        once = torch.ones(len(unit[part]), len(unit), dtype=torch.bool).triu(start + 1)
+        # Rounding leaves a little less than 0 of equal rows.
+        yield (1 - unit[part] @ unit.T)[once].clamp_(0, 2), (labels[part, None] == labels)[once]
+
+
+# Distances from sums -------------------------------------------------------------------------------------------------
+
+
+def _measure(labels: list[int], counts: Int64[Tensor, " c"], sums: Float64[Tensor, "c d"], hardest: int) -> Separation:
+    total = int(counts.sum())
+    shared = counts > 1
+    if not shared.any():
+        raise ValueError(f"each of {len(labels)} classes has one member only: distances within a class need two")
+    # Ordered pairs. A row's cosine with itself, 1, is in the square of its class's sum.
+    within = sums.square().sum(1) - counts
+    within_pairs = counts * (counts - 1)
+    # note: the rest of the sums is added up anew and not the total less the class, which would lose digits when one
+    # class is most of the rows.
+    across = (sums * _sum_of_others(sums)).sum(1)
+    across_pairs = counts * (total - counts)
+
+    intra = [_distance(*pair) if pair[1] else None for pair in zip(within.tolist(), within_pairs.tolist(), strict=True)]
+    inter = [_distance(*pair) for pair in zip(across.tolist(), across_pairs.tolist(), strict=True)]
+    known = [value for value in intra if value is not None]
+    micro = (
+        _distance(float(within[shared].sum()), int(within_pairs.sum())),
+        _distance(float(across.sum()), int(across_pairs.sum())),
+    )
+    macro = sum(known) / len(known), sum(inter) / len(inter)
+    per_class = {
+        label: OneAgainstRest(count, own, other, None if own is None else _ratio(own, other))
+        for label, count, own, other in zip(labels, counts.tolist(), intra, inter, strict=True)
+    }
+    return Separation(
+        **{"intra": micro[0], "inter": micro[1], "ratio": _ratio(*micro)},
+        **{"macro_intra": macro[0], "macro_inter": macro[1], "macro_ratio": _ratio(*macro)},
+        n=total,
+        classes=len(labels),
+        singletons=len(labels) - len(known),
+        per_class=per_class,
+        hardest=_closest(labels, counts, sums, hardest),
+    )
+
+
+def _sum_of_others(sums: Float64[Tensor, "c d"]) -> Float64[Tensor, "c d"]:
+    """Return of each row the sum of all other rows: of those before it and those after it."""
+    columns = sums.T.contiguous()  # running sums along rows take a fifth of the time of those across them
+    others = torch.zeros_like(columns)
+    others[:, 1:] = columns[:, :-1].cumsum(1)
+    others[:, :-1] += columns[:, 1:].flip(1).cumsum(1).flip(1)
+    return others.T
+
+
+def _distance(cosines: float, pairs: int) -> float:
+    distance = 1 - cosines / pairs
+    return min(distance, 2.0) if distance >= LEAST_DISTANCE else 0.0
+
+
+def _ratio(intra: float, inter: float) -> float:
+    if intra == 0:
+        return float("nan") if inter == 0 else float("inf")
+    return inter / intra
+
+
+def _closest(
+    labels: list[int], counts: Int64[Tensor, " c"], sums: Float64[Tensor, "c d"], number: int
+) -> tuple[ClosePair, ...]:
+    lengths = torch.linalg.vector_norm(sums, dim=1)
+    # Members that cancel out leave no direction.
+    usable = lengths > LEAST_DISTANCE * counts
+    labels = [label for label, use in zip(labels, usable.tolist(), strict=True) if use]
+    directions = sums[usable] / lengths[usable, None]
+    found: list[tuple[float, int, int]] = []
+    rows = max(1, BLOCK_ELEMENTS // max(1, len(labels)))
+    for start in range(0, len(labels) if number else 0, rows):
+        cosines = directions[start : start + rows] @ directions.T
+        later = torch.ones_like(cosines, dtype=torch.bool).triu(start + 1)
+        best, places = cosines.masked_fill(~later, -torch.inf).flatten().topk(min(number, int(later.sum())))
+        for cosine, place in zip(best.tolist(), places.tolist(), strict=True):
+            first, second = divmod(place, len(labels))
+            found.append((min(max(cosine, -1.0), 1.0), start + first, second))
+    found = sorted(found, key=lambda pair: (-pair[0], pair[1:]))[:number]
+    return tuple(ClosePair(labels[first], labels[second], cosine) for cosine, first, second in found)

@@ -1,1 +1,0 @@
-"""Networks that are trained on top of the backbone, or against the loss."""

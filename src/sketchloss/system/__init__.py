@@ -1,0 +1,1 @@
+"""What everything else stands on: files, pictures, tensors, settings, the command line's parser."""

@@ -1,0 +1,63 @@
+"""Oracles: scipy's Gaussian filter, `SketchLoss` itself, a function in a file."""
+
+import pytest
+import torch
+from scipy.ndimage import gaussian_filter
+
+from sketchloss import SketchLoss
+from sketchloss.strokes.named_losses import named_loss
+
+torch.manual_seed(0)
+PRED, TARGET = torch.rand(2, 3, 1, 32, 32)
+
+
+def test_pixels_l1():
+    torch.testing.assert_close(named_loss("pixels-l1")(PRED, TARGET), (PRED - TARGET).abs().mean((1, 2, 3)))
+
+
+def test_pixels_l2_blurred_is_scipy_s_on_white_paper():
+    pred, target = torch.ones(2, 1, 1, 64, 64)
+    pred[..., 20:24, 10:50] = 0
+    target[..., 30:50, 33:36] = 0
+    blurred = gaussian_filter((pred - target)[0, 0].double().numpy(), 2.0, mode="constant", truncate=3)
+    assert named_loss("pixels-l2-blurred")(pred, target).item() == pytest.approx((blurred**2).mean(), rel=1e-3)
+
+
+def test_weights_by_metric_and_layers(narrow):
+    loss = named_loss(f"{narrow}:cosine:relu1_2,relu2_2")
+    expected = SketchLoss(narrow, metric="cosine", layers=("relu1_2", "relu2_2"), reduction="none")
+    assert torch.equal(loss(PRED, TARGET), expected(PRED, TARGET))
+    assert torch.equal(
+        named_loss(f"{narrow}:l1")(PRED, TARGET), SketchLoss(narrow, metric="l1", reduction="none")(PRED, TARGET)
+    )
+
+
+def test_bfloat16_is_near(narrow):
+    exact, near = named_loss(f"{narrow}:l1"), named_loss(f"{narrow}:l1", bfloat16=True)
+    assert not torch.equal(near(PRED, near.extract(TARGET)), exact(PRED, TARGET))
+    torch.testing.assert_close(near(PRED, near.extract(TARGET)), exact(PRED, TARGET), rtol=0.05, atol=0)
+
+
+def test_a_function_of_your_own(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text("def twice(pred, target):\n    return 2 * (pred - target).abs().mean((1, 2, 3))\n")
+    torch.testing.assert_close(named_loss(f"{file}:twice")(PRED, TARGET), 2 * named_loss("pixels-l1")(PRED, TARGET))
+    assert named_loss("sketchloss.strokes.named_losses:pixels_l1") is named_loss("pixels-l1")
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "message"),
+    [
+        ("pixels", ValueError, "loss 'pixels' is unknown: use pixels-l1, pixels-l2-blurred, WEIGHTS:METRIC"),
+        ("sketch:", ValueError, "loss 'sketch:' is unknown"),
+        ("sketch:l3", ValueError, "loss module 'sketch' cannot be imported"),
+        ("sketchloss.loss.loss:none_such", ValueError, "sketchloss.loss.loss has no function 'none_such'"),
+        ("nowhere.py:loss", FileNotFoundError, "nowhere.py does not exist"),
+        ("nowhere/at/all:l1", FileNotFoundError, "nowhere/at/all does not exist"),
+        ("sketch:l1:relu9_9", ValueError, "relu9_9"),
+    ],
+)
+def test_bad_names_are_one_clear_line(name, error, message):
+    with pytest.raises(error, match=message) as caught:
+        named_loss(name)
+    assert "\n" not in str(caught.value)
