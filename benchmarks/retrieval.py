@@ -19,7 +19,7 @@ import torch
 from sketchloss.data.loading import hold_if_small
 from sketchloss.data.sources import open_sketches
 from sketchloss.experiments.retrieval import heads as recipe
-from sketchloss.experiments.retrieval.heads import Retrieval
+from sketchloss.experiments.retrieval.settings import Retrieval
 from sketchloss.figures.tables import markdown_table
 from sketchloss.metrics.features import cached_features
 from sketchloss.system.command_line import parse

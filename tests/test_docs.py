@@ -165,7 +165,7 @@ def check_command(line: str, monkeypatch, capsys, *, whole: bool = True) -> str 
     """Let the program parse a line and do nothing; return its complaint, if it has one."""
     for command in COMMANDS:
         if command.name.split() == arguments_of(line)[: len(command.name.split())]:
-            module = import_module(command.module)
+            module = import_module(command.module, "sketchloss")
             function = getattr(module, command.function)
             # What wraps the function keeps its annotations, by which the command line is made.
             monkeypatch.setattr(module, command.function, functools.wraps(function)(lambda _: 0))

@@ -30,6 +30,7 @@ class Command(NamedTuple):
     """One word, or two such as `style train`."""
     summary: str
     module: str
+    """Beginning with a dot: in the package."""
     function: str
     """Takes one config dataclass; an int that it returns is the exit code. A dictionary `PRESETS` in its module, from
     a name to the defaults that it changes, becomes the flag `--preset`."""
@@ -43,78 +44,121 @@ class Command(NamedTuple):
 
 
 COMMANDS = (
+    Command("compare", "how different two drawings look, or two folders of them", ".compare.command", "compare"),
     Command(
-        "compare", "how different two drawings look, or two folders of them", "sketchloss.compare.command", "compare"
-    ),
-    Command(
-        *("finetune", "tune the backbone on sketches", "sketchloss.experiments.tuning.finetune", "finetune", "train"),
-        *("sketchloss.experiments.tuning.settings", "Finetune"),
+        "finetune",
+        "tune the backbone on sketches",
+        ".experiments.tuning.finetune",
+        "finetune",
+        "train",
+        ".experiments.tuning.settings",
+        "Finetune",
     ),
     Command(
         "neighbours",
         "how well weights tell drawings apart",
-        "sketchloss.experiments.tuning.neighbours",
+        ".experiments.tuning.neighbours",
         "neighbours",
         "train",
     ),
     Command(
         "retrieval",
         "train heads that find sketches by sketch",
-        "sketchloss.experiments.retrieval.heads",
+        ".experiments.retrieval.heads",
         "retrieval",
         "eval",
+        ".experiments.retrieval.settings",
+        "Retrieval",
     ),
     Command(
-        *("separation", "how far apart the arms keep the classes"),
-        *("sketchloss.experiments.separation.distances", "class_separation", "eval"),
+        "separation",
+        "how far apart the arms keep the classes",
+        ".experiments.separation.distances",
+        "class_separation",
+        "eval",
+        ".experiments.separation.settings",
+        "ClassSeparation",
     ),
     Command(
-        "probe", "whether distances between drawings behave", "sketchloss.experiments.probe.asking", "probe", "eval"
+        "probe",
+        "whether distances between drawings behave",
+        ".experiments.probe.asking",
+        "probe",
+        "eval",
+        ".experiments.probe.settings",
+        "Probe",
     ),
     Command(
         "tricks",
         "which tricks fool distances, blank paper first",
-        "sketchloss.experiments.probe.tricks",
+        ".experiments.probe.tricks",
         "tricks",
         "eval",
+        ".experiments.probe.tricks_settings",
+        "Tricks",
     ),
     Command(
-        *("study", "every table and figure, in a report"),
-        *("sketchloss.experiments.study", "command", "eval,diffusion"),
-        *("sketchloss.experiments.study.settings", "Study"),
+        "study",
+        "every table and figure, in a report",
+        ".experiments.study",
+        "command",
+        "eval,diffusion",
+        ".experiments.study.settings",
+        "Study",
     ),
     Command(
-        *("style train", "train a network that turns photos into sketches"),
-        *("sketchloss.experiments.style.transfer", "style_transfer", "train"),
+        "style train",
+        "train a network that turns photos into sketches",
+        ".experiments.style.transfer",
+        "style_transfer",
+        "train",
+        ".experiments.style.transfer_settings",
+        "StyleTransfer",
     ),
     Command(
-        *("style table", "the arms' sketches against the true ones"),
-        *("sketchloss.experiments.style.drawings", "style_table", "eval"),
+        "style table",
+        "the arms' sketches against the true ones",
+        ".experiments.style.drawings",
+        "style_table",
+        "eval",
+        ".experiments.style.settings",
+        "StyleTable",
     ),
-    Command("style apply", "turn pictures into sketches", "sketchloss.stylize.commands", "apply", "onnx"),
-    Command("style export", "write a stylizer as an ONNX file", "sketchloss.stylize.commands", "export", "onnx"),
+    Command("style apply", "turn pictures into sketches", ".stylize.commands", "apply", "onnx"),
+    Command("style export", "write a stylizer as an ONNX file", ".stylize.commands", "export", "onnx"),
     Command(
-        *("lora train", "teach a text-to-image model to sketch"),
-        *("sketchloss.experiments.prompts.training", "latent_diffusion", "diffusion"),
+        "lora train",
+        "teach a text-to-image model to sketch",
+        ".experiments.prompts.training",
+        "latent_diffusion",
+        "diffusion",
+        ".experiments.prompts.training_settings",
+        "LatentDiffusion",
+    ),
+    Command("lora sample", "draw prompts", ".lora.commands", "sample", "diffusion", ".lora.options", "LoraSample"),
+    Command(
+        "lora merge", "put a LoRA into its model", ".lora.commands", "merge", "diffusion", ".lora.options", "LoraMerge"
     ),
     Command(
-        *("lora sample", "draw prompts"),
-        *("sketchloss.lora.commands", "sample", "diffusion", "sketchloss.lora.options", "LoraSample"),
+        "lora table",
+        "what models taught with each arm draw, measured",
+        ".experiments.prompts.drawings",
+        "lora_table",
+        "eval,diffusion",
+        ".experiments.prompts.settings",
+        "LoraTable",
     ),
     Command(
-        *("lora merge", "put a LoRA into its model"),
-        *("sketchloss.lora.commands", "merge", "diffusion", "sketchloss.lora.options", "LoraMerge"),
-    ),
-    Command(
-        *("lora table", "what models taught with each arm draw, measured"),
-        *("sketchloss.experiments.prompts.drawings", "lora_table", "eval,diffusion"),
-    ),
-    Command(
-        *("lora base", "train a small text-to-image model from nothing"),
-        *("sketchloss.experiments.prompts.tiny_base", "tiny_diffusion", "diffusion"),
+        "lora base",
+        "train a small text-to-image model from nothing",
+        ".experiments.prompts.tiny_base",
+        "tiny_diffusion",
+        "diffusion",
+        ".experiments.prompts.tiny_base_settings",
+        "TinyDiffusion",
     ),
     *(
-        Command(name, summary, "sketchloss.gallery.commands", function, "gallery", "sketchloss.gallery.options", config)
+        Command(name, summary, ".gallery.commands", function, "gallery", ".gallery.options", config)
         for name, summary, function, config in (
             ("gallery build", "make a gallery of drawings to search", "build", "Build"),
             ("gallery add", "bring a gallery up to date", "add", "Add"),
@@ -123,11 +167,8 @@ COMMANDS = (
             ("gallery info", "what is in a gallery", "info", "Show"),
         )
     ),
-    Command(
-        *("app", "a page in the browser for all this"),
-        *("sketchloss.app.command", "app", "app", "sketchloss.app.settings", "App"),
-    ),
-    Command("doctor", "check this installation", "sketchloss.doctor", "doctor"),
+    Command("app", "a page in the browser for all this", ".app.command", "app", "app", ".app.settings", "App"),
+    Command("doctor", "check this installation", ".doctor", "doctor"),
 )
 
 
@@ -215,7 +256,7 @@ def _run(command: Command, arguments: list[str]) -> int:
     with ended_by_interrupts():
         from sketchloss.system.command_line import HelpShown, parse
 
-        settings = import_module(command.settings or command.module)
+        settings = import_module(command.settings or command.module, "sketchloss")
     if command.settings:
         config_type = getattr(settings, command.config)
     else:
@@ -227,7 +268,7 @@ def _run(command: Command, arguments: list[str]) -> int:
     except HelpShown:
         return 0
     with ended_by_interrupts():
-        function: Callable[[Any], Any] = getattr(import_module(command.module), command.function)
+        function: Callable[[Any], Any] = getattr(import_module(command.module, "sketchloss"), command.function)
     with redirect_stdout(cast(Any, _WithoutControls(sys.stdout))):
         result = function(config)
     return result if isinstance(result, int) else 0

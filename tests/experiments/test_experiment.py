@@ -124,8 +124,8 @@ def test_cells_that_earlier_versions_computed_are_found(tmp_path, monkeypatch):
 
 
 def test_what_decides_a_result_stands_on_the_field():
-    from sketchloss.experiments.prompts.drawings import LoraTable
-    from sketchloss.experiments.retrieval.heads import Retrieval
+    from sketchloss.experiments.prompts.settings import LoraTable
+    from sketchloss.experiments.retrieval.settings import Retrieval
 
     named = {item.name: item for item in fields(LoraTable)}
     assert [name for name in ("out", "resume", "judge", "tuning") if decides_result(named[name])] == []

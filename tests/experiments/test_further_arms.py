@@ -12,11 +12,16 @@ from transformers import ResNetConfig, ResNetModel
 
 from sketchloss import load_backbone, save_backbone
 from sketchloss.cli import main
-from sketchloss.experiments.probe.asking import Probe, probe
-from sketchloss.experiments.prompts.drawings import LoraTable, lora_table
-from sketchloss.experiments.retrieval.heads import Retrieval, retrieval
-from sketchloss.experiments.separation.distances import ClassSeparation, class_separation
-from sketchloss.experiments.style.drawings import StyleTable, style_table
+from sketchloss.experiments.probe.asking import probe
+from sketchloss.experiments.probe.settings import Probe
+from sketchloss.experiments.prompts.drawings import lora_table
+from sketchloss.experiments.prompts.settings import LoraTable
+from sketchloss.experiments.retrieval.heads import retrieval
+from sketchloss.experiments.retrieval.settings import Retrieval
+from sketchloss.experiments.separation.distances import class_separation
+from sketchloss.experiments.separation.settings import ClassSeparation
+from sketchloss.experiments.style.drawings import style_table
+from sketchloss.experiments.style.settings import StyleTable
 from sketchloss.networks.embedder import load_embedder
 from sketchloss.networks.stylizer import load_stylizer
 from sketchloss.networks.vgg import VGG

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from sketchloss import ARMS, Backbone, load_backbone, save_backbone
-from sketchloss.experiments.prompts.drawings import LoraTable
-from sketchloss.experiments.prompts.training import LatentDiffusion
-from sketchloss.experiments.retrieval.heads import Retrieval
-from sketchloss.experiments.separation.distances import ClassSeparation
-from sketchloss.experiments.style.drawings import StyleTable
-from sketchloss.experiments.style.transfer import StyleTransfer
+from sketchloss.experiments.prompts.settings import LoraTable
+from sketchloss.experiments.prompts.training_settings import LatentDiffusion
+from sketchloss.experiments.retrieval.settings import Retrieval
+from sketchloss.experiments.separation.settings import ClassSeparation
+from sketchloss.experiments.style.settings import StyleTable
+from sketchloss.experiments.style.transfer_settings import StyleTransfer
 from sketchloss.networks.arms import PROPOSED, REFERENCE, Arm, ArmWeights, read_arms
 from sketchloss.networks.weights import weights_digest
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from sketchloss.data.doodles.kinds import doodle
-from sketchloss.experiments.tuning.finetune import Finetune, finetune
+from sketchloss.experiments.tuning.finetune import finetune
+from sketchloss.experiments.tuning.settings import Finetune
 from sketchloss.networks.backbone import Backbone, Origin
 from sketchloss.networks.weights import load_backbone, save_backbone, weights_digest
 

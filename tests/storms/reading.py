@@ -23,7 +23,7 @@ from sketchloss.data.captions.prompts import TEMPLATE, make_prompts
 from sketchloss.data.pairs import open_pairs
 from sketchloss.data.quickdraw.ndjson import read_ndjson
 from sketchloss.data.sources import open_sketches
-from sketchloss.experiments.tuning.finetune import Finetune
+from sketchloss.experiments.tuning.settings import Finetune
 from sketchloss.gallery import Gallery
 from sketchloss.metrics.triplets import read_triplets
 from sketchloss.networks.embedder import load_embedder

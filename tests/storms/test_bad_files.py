@@ -12,7 +12,7 @@ from damage import damaged
 from reading import tiny_pipeline
 
 from sketchloss.data.doodles.kinds import doodle
-from sketchloss.experiments.tuning.finetune import Finetune
+from sketchloss.experiments.tuning.settings import Finetune
 from sketchloss.gallery import Gallery
 from sketchloss.lora import add_lora, save_lora
 from sketchloss.networks.embedder import Embedder, EmbedderConfig, save_embedder

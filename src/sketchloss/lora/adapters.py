@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable
 from logging import CRITICAL
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import safetensors.torch
 import torch
@@ -24,10 +24,10 @@ from torch import Tensor, nn
 
 from sketchloss.diffusion.bases import one_line
 from sketchloss.diffusion.quiet import StableDiffusionPipeline, quiet
+from sketchloss.lora.targets import LoraTargets
 from sketchloss.networks.fitting import check_values
 from sketchloss.system.files import check_permission, write_atomic
 
-LoraTargets = Literal["attention", "attention+feedforward", "all"]
 #: The file's name, which diffusers looks for in a folder.
 LORA_FILE = LORA_WEIGHT_NAME_SAFE
 # What diffusers' own training script adapts, and what further layers there are, by the ends of their names.

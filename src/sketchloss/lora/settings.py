@@ -1,18 +1,15 @@
 """How a LoRA is trained: the settings that one training and a table of them share, and the drawings they open."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
-from sketchloss.data.captions.captioned import Captioned, open_captioned
 from sketchloss.data.captions.prompts import TEMPLATE, check_template
-from sketchloss.data.left_out import say_left_out
 from sketchloss.diffusion.bases import DEFAULT_BASE
 from sketchloss.diffusion.perceptual import Gate, SnrWeighting, Target
-from sketchloss.lora.adapters import LoraTargets
+from sketchloss.lora.targets import LoraTargets
 from sketchloss.loss.tap_distance import Metric
 from sketchloss.networks.arms import WeightsPerArm
 from sketchloss.networks.paper_layers import PAPER_LAYERS
@@ -131,22 +128,3 @@ class LoraSettings(WeightsPerArm):
         if not self.layers:
             raise ValueError("layers is empty: name at least one")
         check_template(self.template)
-
-
-def open_prompted(settings: LoraSettings, data: str, say: Callable[[str], None]) -> Captioned:
-    """Open drawings with prompts as the settings want them; name what is left out.
-
-    Raises:
-        ValueError: as `open_captioned`.
-    """
-    opened = open_captioned(
-        data,
-        settings.image_size,
-        template=settings.template,
-        captions=settings.captions,
-        per_class=settings.per_class,
-        strict=settings.strict,
-        seed=settings.split_seed,
-    )
-    say_left_out(data, opened.unreadable, opened.passed_over, say=say)
-    return opened

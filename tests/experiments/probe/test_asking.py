@@ -13,9 +13,10 @@ from PIL import Image
 from sketchloss import Backbone, SketchLoss, cli, load_backbone, save_backbone
 from sketchloss.data.quickdraw.drawings import open_drawings
 from sketchloss.experiments.probe import make_trials, probe_distance
-from sketchloss.experiments.probe.asking import MADE, PER_CLASS, PRESETS, Probe, probe, split_in_halves
+from sketchloss.experiments.probe.asking import MADE, PER_CLASS, probe, split_in_halves
 from sketchloss.experiments.probe.figure import draw_probe
 from sketchloss.experiments.probe.measures import in_plain
+from sketchloss.experiments.probe.settings import PRESETS, Probe
 from sketchloss.experiments.probe.table import sections
 from sketchloss.experiments.table import CSV_HEADER
 from sketchloss.loss.tap_distance import METRICS

@@ -14,7 +14,8 @@ from sketchloss.probing import open_halves
 from sketchloss import Backbone, SketchLoss, cli, load_backbone, save_backbone
 from sketchloss.data.quickdraw.drawings import open_drawings
 from sketchloss.experiments.probe import fooled
-from sketchloss.experiments.probe.tricks import MADE, PRESETS, Tricks, tricks
+from sketchloss.experiments.probe.tricks import MADE, tricks
+from sketchloss.experiments.probe.tricks_settings import PRESETS, Tricks
 from sketchloss.experiments.probe.tricks_table import ALL, sections
 from sketchloss.experiments.table import CSV_HEADER
 from sketchloss.loss.loss import PAPER_LAYERS

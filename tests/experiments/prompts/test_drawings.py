@@ -18,10 +18,11 @@ from sketchloss import load_backbone
 from sketchloss.cli import main
 from sketchloss.data.doodles.kinds import doodle
 from sketchloss.experiments.prompts import drawings as module
-from sketchloss.experiments.prompts.drawings import BASE_ROW, TRUE_ROW, LoraTable, lora_table
+from sketchloss.experiments.prompts.drawings import BASE_ROW, TRUE_ROW, lora_table
+from sketchloss.experiments.prompts.settings import LoraTable
 from sketchloss.experiments.prompts.table import PAPER_CLIP, PAPER_FID, section
 from sketchloss.experiments.table import CSV_HEADER
-from sketchloss.lora.settings import open_prompted
+from sketchloss.lora.prompted import open_prompted
 from sketchloss.metrics.distances import frechet_distance
 from sketchloss.metrics.extractors import backbone_extractor, embed_images
 from sketchloss.networks.judge import load_judge

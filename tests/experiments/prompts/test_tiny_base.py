@@ -18,7 +18,8 @@ from sketchloss.data.doodles.kinds import doodle
 from sketchloss.data.sources import open_sketches
 from sketchloss.diffusion.pipeline import load_text_to_image
 from sketchloss.experiments.prompts import tiny_base as module
-from sketchloss.experiments.prompts.tiny_base import PRESETS, TinyDiffusion, tiny_diffusion
+from sketchloss.experiments.prompts.tiny_base import tiny_diffusion
+from sketchloss.experiments.prompts.tiny_base_settings import PRESETS, TinyDiffusion
 from sketchloss.training.guards import TrainingStopped
 
 pytestmark = pytest.mark.usefixtures("fresh_accelerate")

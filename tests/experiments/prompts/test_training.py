@@ -28,7 +28,8 @@ from sketchloss.diffusion.perceptual import LatentPerceptualLoss
 from sketchloss.diffusion.pipeline import load_text_to_image, tokenize, training_scheduler
 from sketchloss.diffusion.prompt_embeddings import PromptEmbeddings
 from sketchloss.experiments.prompts import training as module
-from sketchloss.experiments.prompts.training import PRESETS, LatentDiffusion, latent_diffusion
+from sketchloss.experiments.prompts.training import latent_diffusion
+from sketchloss.experiments.prompts.training_settings import PRESETS, LatentDiffusion
 from sketchloss.figures.curves import draw_curves
 from sketchloss.lora.adapters import add_lora, read_about
 from sketchloss.training.guards import TrainingStopped

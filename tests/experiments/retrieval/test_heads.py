@@ -17,7 +17,8 @@ from sketchloss import Backbone, save_backbone
 from sketchloss.cli import main
 from sketchloss.data.sources import open_sketches
 from sketchloss.experiments.retrieval import heads as recipe
-from sketchloss.experiments.retrieval.heads import Retrieval, retrieval
+from sketchloss.experiments.retrieval.heads import retrieval
+from sketchloss.experiments.retrieval.settings import Retrieval
 from sketchloss.experiments.retrieval.table import PAPER, measures, section
 from sketchloss.experiments.table import CSV_HEADER
 from sketchloss.metrics import separation

@@ -14,16 +14,11 @@ from scipy import stats
 
 from sketchloss import ARMS, Backbone, cli, load_backbone, save_backbone
 from sketchloss.data.sources import open_sketches
-from sketchloss.experiments.retrieval.heads import Retrieval, retrieval
+from sketchloss.experiments.retrieval.heads import retrieval
+from sketchloss.experiments.retrieval.settings import Retrieval
 from sketchloss.experiments.separation import distances as recipe
-from sketchloss.experiments.separation.distances import (
-    MADE,
-    PRESETS,
-    ClassSeparation,
-    class_separation,
-    take_settings_of_run,
-    what_varies,
-)
+from sketchloss.experiments.separation.distances import MADE, class_separation, take_settings_of_run, what_varies
+from sketchloss.experiments.separation.settings import PRESETS, ClassSeparation
 from sketchloss.experiments.separation.table import PAPER, QUANTITIES, measures, section, table_of
 from sketchloss.experiments.table import CSV_HEADER, Table
 from sketchloss.metrics.features import cached_features, embed_sketches

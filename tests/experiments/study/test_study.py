@@ -21,11 +21,11 @@ from sketchloss import ARMS, cli
 from sketchloss.experiments import keys as cell_keys
 from sketchloss.experiments.cells import LOG, RESULT, Cell, CellStore
 from sketchloss.experiments.experiment import Load
-from sketchloss.experiments.probe.asking import PRESETS as PROBE_PRESETS
+from sketchloss.experiments.probe.settings import PRESETS as PROBE_PRESETS
 from sketchloss.experiments.prompts import experiment as prompts
-from sketchloss.experiments.prompts.drawings import PRESETS as LORA_PRESETS
+from sketchloss.experiments.prompts.settings import PRESETS as LORA_PRESETS
 from sketchloss.experiments.prompts.table import PLAIN
-from sketchloss.experiments.retrieval.heads import PRESETS as RETRIEVAL_PRESETS
+from sketchloss.experiments.retrieval.settings import PRESETS as RETRIEVAL_PRESETS
 from sketchloss.experiments.study import Study, command, estimate, running, study
 from sketchloss.experiments.study.device_speed import speed_of
 from sketchloss.experiments.study.experiments import EXPERIMENTS
@@ -34,7 +34,7 @@ from sketchloss.experiments.study.plan import plan_cells, planned
 from sketchloss.experiments.study.running import CELLS, find_workplace, format_seconds
 from sketchloss.experiments.study.settings import PRESETS
 from sketchloss.experiments.style import experiment as style
-from sketchloss.experiments.style.drawings import PRESETS as STYLE_PRESETS
+from sketchloss.experiments.style.settings import PRESETS as STYLE_PRESETS
 from sketchloss.experiments.tuning.experiment import measure_left_out
 from sketchloss.metrics.comparison import FEWEST_SEEDS
 

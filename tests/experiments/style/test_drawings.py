@@ -16,7 +16,8 @@ from sketchloss import ARMS, Backbone, load_backbone, save_backbone
 from sketchloss.cli import main
 from sketchloss.data.names import short_name
 from sketchloss.data.pairs import open_pairs
-from sketchloss.experiments.style.drawings import PRESETS, StyleTable, style_table
+from sketchloss.experiments.style.drawings import style_table
+from sketchloss.experiments.style.settings import PRESETS, StyleTable
 from sketchloss.experiments.style.table import PAPER, sections
 from sketchloss.experiments.table import CSV_HEADER
 from sketchloss.metrics.distances import frechet_distance

@@ -20,7 +20,8 @@ from sketchloss.cli import main
 from sketchloss.data.doodles.kinds import KINDS, doodle
 from sketchloss.data.photos import open_photos, open_style
 from sketchloss.experiments.style import transfer as module
-from sketchloss.experiments.style.transfer import PRESETS, StyleTransfer, style_transfer
+from sketchloss.experiments.style.transfer import style_transfer
+from sketchloss.experiments.style.transfer_settings import PRESETS, StyleTransfer
 from sketchloss.loss.balance import Balance, gradient_norms
 from sketchloss.loss.loss import PAPER_LAYERS
 from sketchloss.loss.style_loss import StyleTransferLoss

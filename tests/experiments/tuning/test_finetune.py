@@ -26,7 +26,8 @@ from sketchloss.data.doodles.kinds import KINDS, doodle
 from sketchloss.data.loading import to_unit_range
 from sketchloss.data.sources import open_sketches
 from sketchloss.experiments.tuning import finetune as module
-from sketchloss.experiments.tuning.finetune import PRESETS, Finetune, finetune
+from sketchloss.experiments.tuning.finetune import finetune
+from sketchloss.experiments.tuning.settings import PRESETS, Finetune
 from sketchloss.training import resources
 from sketchloss.training.classifier import Classifier
 from sketchloss.training.guards import TrainingStopped, chance_warning

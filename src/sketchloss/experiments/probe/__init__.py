@@ -1,11 +1,37 @@
 """Does a distance between drawings behave as it should? Trials whose right answer is known, and what comes of them."""
 
-from sketchloss.experiments.probe.distances import Distance as Distance
-from sketchloss.experiments.probe.fooled import Fooled as Fooled
-from sketchloss.experiments.probe.fooled import fooled as fooled
-from sketchloss.experiments.probe.fooled import open_halves as open_halves
-from sketchloss.experiments.probe.measures import Measures as Measures
-from sketchloss.experiments.probe.measures import probe_distance as probe_distance
-from sketchloss.experiments.probe.trials import Trials as Trials
-from sketchloss.experiments.probe.trials import make_trials as make_trials
-from sketchloss.experiments.probe.trick_drawings import make_tricks as make_tricks
+from typing import TYPE_CHECKING
+
+from sketchloss.system.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from sketchloss.experiments.probe.distances import Distance
+    from sketchloss.experiments.probe.fooled import Fooled, fooled, open_halves
+    from sketchloss.experiments.probe.measures import Measures, probe_distance
+    from sketchloss.experiments.probe.trials import Trials, make_trials
+    from sketchloss.experiments.probe.trick_drawings import make_tricks
+
+_HOMES = {
+    "Distance": "distances",
+    "Fooled": "fooled",
+    "Measures": "measures",
+    "Trials": "trials",
+    "fooled": "fooled",
+    "make_tricks": "trick_drawings",
+    "make_trials": "trials",
+    "open_halves": "fooled",
+    "probe_distance": "measures",
+}
+__all__ = [
+    "Distance",
+    "Fooled",
+    "Measures",
+    "Trials",
+    "fooled",
+    "make_trials",
+    "make_tricks",
+    "open_halves",
+    "probe_distance",
+]
+
+__getattr__ = lazy_names(__name__, _HOMES)

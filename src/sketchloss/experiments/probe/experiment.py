@@ -14,9 +14,10 @@ from sketchloss.experiments.cells import RUN, Cell, CellStore, Result, done
 from sketchloss.experiments.experiment import Experiment, Load
 from sketchloss.experiments.keys import decisive, network_of
 from sketchloss.experiments.probe import table
-from sketchloss.experiments.probe.asking import PRESETS, Probe, probe
+from sketchloss.experiments.probe.asking import probe
 from sketchloss.experiments.probe.figure import draw_probe
 from sketchloss.experiments.probe.plan import ProbePlan
+from sketchloss.experiments.probe.settings import PRESETS, Probe
 from sketchloss.experiments.section import Figure, Section
 from sketchloss.experiments.table import Table
 from sketchloss.experiments.tuning.counted import count_forward, network_of_cell

@@ -12,13 +12,12 @@ same true drawings judges them. `--resume` trains and draws only what is not the
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
-import tyro
 from diffusers.models.attention_processor import AttnProcessor
 from jaxtyping import Float, UInt8
 from PIL import Image
@@ -30,25 +29,25 @@ from sketchloss.data.captions.captioned import Captioned
 from sketchloss.data.captions.prompts import readable
 from sketchloss.data.loading import hold_if_small, load_batches, to_unit_range
 from sketchloss.diffusion.pipeline import load_text_to_image
+from sketchloss.experiments.prompts.settings import LoraTable
 from sketchloss.experiments.prompts.table import BASE_ROW, PLAIN, TRUE_ROW, section
-from sketchloss.experiments.prompts.training import PRESETS as LORA_PRESETS
-from sketchloss.experiments.prompts.training import RESULT, LatentDiffusion, latent_diffusion
+from sketchloss.experiments.prompts.training import RESULT, latent_diffusion
+from sketchloss.experiments.prompts.training_settings import LatentDiffusion
 from sketchloss.experiments.section import Figure, write_results
 from sketchloss.figures.grid import draw_grid
 from sketchloss.lora.adapters import find_lora, load_lora
 from sketchloss.lora.networks import open_networks, open_term
+from sketchloss.lora.prompted import open_prompted
 from sketchloss.lora.sampling import draw
-from sketchloss.lora.settings import LoraSettings, open_prompted
+from sketchloss.lora.settings import LoraSettings
 from sketchloss.metrics.clip_score import ClipScorer
 from sketchloss.metrics.distances import distribution_distance
 from sketchloss.metrics.extractors import embed_images, open_extractors, shared_layer
 from sketchloss.metrics.features import pixels_digest
-from sketchloss.networks.arms import ArmWeights
 from sketchloss.networks.judge import Judge, JudgeConfig, load_judge, save_judge
 from sketchloss.system.files import read_json, write_tensors
 from sketchloss.system.images import save_picture, to_picture
 from sketchloss.system.memory import reuse_freed_memory
-from sketchloss.system.setting_fields import FILES, MEASURED, NEEDED, PLACE, WEIGHTS, own_layers
 from sketchloss.training.accelerator import DTYPES, new_accelerator
 from sketchloss.training.held_folder import hold_run_folder
 from sketchloss.training.run import check_run_folder, open_run_folder
@@ -56,75 +55,6 @@ from sketchloss.training.train_judge import train_judge
 
 BATCH = 16
 Drawings: TypeAlias = UInt8[Tensor, "n 3 s s"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class LoraTable(LoraSettings, ArmWeights):
-    """Train a LoRA for each arm and seed, draw every class with each, and measure the drawings.
-
-    Raises:
-        ValueError: for a setting outside its range, naming it.
-    """
-
-    data: str = field(metadata=FILES)
-    """Labelled sketches: `doodles`, a folder of class folders, a folder of QuickDraw .ndjson, or a hub data set."""
-    out: Path = field(metadata=PLACE)
-    """Run folder to make."""
-    only: tuple[str, ...] = field(default=(), metadata=MEASURED)
-    """Train only these, of `attention+tuning`, `tuning`, `attention`, `original`, `none` (a plain LoRA) and the further
-    arms; by default every one that has weights, and `none`."""
-    beside: ClassVar[tuple[str, ...]] = (PLAIN,)
-    seeds: int = field(default=1, metadata=MEASURED)
-    """Trainings of each arm; of several weights of an arm each takes the next."""
-    drawings: int = field(default=8, metadata=MEASURED)
-    """Drawings of each class with each LoRA."""
-    drawing_steps: int = field(default=25, metadata=MEASURED)
-    """Steps that a drawing is denoised in."""
-    guidance: float = 7.5
-    """Classifier-free guidance of these drawings, and of the pictures of the progress."""
-    judge: Annotated[Path | None, tyro.conf.DisallowNone] = field(default=None, metadata=NEEDED | MEASURED)
-    """A classifier of an earlier table, `OUT/judge`; by default one is trained on the true drawings."""
-    judge_steps: int = 600
-    """Steps that it is trained."""
-    clip_model: Annotated[str | None, tyro.conf.DisallowNone] = field(default=None, metadata=MEASURED | FILES)
-    """CLIP model, a folder or a hub name, to measure the similarity to the prompt as well."""
-    references: Annotated[bool, tyro.conf.FlagConversionOff] = field(default=True, metadata=NEEDED | MEASURED)
-    """Also measure what the base draws without a LoRA, and other true drawings."""
-    extractors: tuple[str, ...] = field(default=("imagenet", "sketch"), metadata=MEASURED | WEIGHTS)
-    """Weights whose features the Fréchet and kernel distances compare, beside the judge's."""
-    extractor_layer: str = field(
-        default="", metadata=MEASURED | own_layers(lambda network: network.embedding_layer, of="extractors")
-    )
-    """The layer that they are taken from, averaged over positions; by default each network's embedding layer."""
-    inception: Annotated[Path | None, tyro.conf.DisallowNone] = field(default=None, metadata=MEASURED | FILES)
-    """The FID Inception's weights file, to measure the FID as well."""
-    examples: int = field(default=8, metadata=MEASURED)
-    """Classes in the figure."""
-    resume: bool = field(default=False, metadata=PLACE)
-    """Continue the run in `out`: LoRAs that are trained already are not trained again."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("seeds", "drawings", "drawing_steps", "judge_steps", "examples"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}: it must be at least 1")
-        self.check_counts(self.seeds)
-        self.check_only()
-
-
-#: What each preset changes of the defaults above.
-PRESETS: dict[str, dict[str, Any]] = {
-    "paper": {**LORA_PRESETS["paper"], "clip_model": "openai/clip-vit-base-patch16", "drawings": 5},
-    "stable": {},
-    "small": {
-        **{**LORA_PRESETS["demo"], "per_class": 200, "held_out": 0.2, "steps": 600, "warmup": 50},
-        **{"sample_every": 600, "checkpoint_every": 600, "balance_batches": 32},
-    },
-    "demo": {
-        **{**LORA_PRESETS["demo"], "per_class": 12, "held_out": 0.3, "shown": 2, "judge_steps": 100},
-        **{"drawings": 1, "drawing_steps": 10},
-    },
-}
 
 
 def lora_table(config: LoraTable) -> dict[str, Any]:

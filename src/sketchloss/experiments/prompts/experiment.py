@@ -20,8 +20,9 @@ from sketchloss.diffusion.bases import TINY, find_base
 from sketchloss.experiments.cells import RUN, Cell, CellStore, done
 from sketchloss.experiments.experiment import Claim, Experiment, Load
 from sketchloss.experiments.keys import decisive
-from sketchloss.experiments.prompts.drawings import PRESETS, LoraTable, lora_table
+from sketchloss.experiments.prompts.drawings import lora_table
 from sketchloss.experiments.prompts.plan import PromptsPlan
+from sketchloss.experiments.prompts.settings import PRESETS, LoraTable
 from sketchloss.experiments.prompts.table import PLAIN, section
 from sketchloss.experiments.section import Figure, Section
 from sketchloss.experiments.tuning.counted import count_forward, count_pictures, network_of_cell

@@ -15,10 +15,10 @@ import math
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -37,20 +37,19 @@ from sketchloss.diffusion.latents import Moments
 from sketchloss.diffusion.pipeline import training_scheduler
 from sketchloss.diffusion.prompt_embeddings import PromptEmbeddings
 from sketchloss.diffusion.quiet import StableDiffusionPipeline
+from sketchloss.experiments.prompts.training_settings import LatentDiffusion
 from sketchloss.figures.curves import draw_curves
 from sketchloss.figures.grid import draw_grid
 from sketchloss.lora.adapters import add_lora, save_lora
 from sketchloss.lora.networks import open_networks
+from sketchloss.lora.prompted import open_prompted
 from sketchloss.lora.sampling import draw
-from sketchloss.lora.settings import LoraSettings, open_prompted
 from sketchloss.loss.balance import Balance, gradient_norms
 from sketchloss.metrics.features import pixels_digest
-from sketchloss.networks.arms import PROPOSED, ForOneArm
 from sketchloss.networks.weights import weights_digest
 from sketchloss.system.files import write_json
 from sketchloss.system.images import save_picture
 from sketchloss.system.memory import reuse_freed_memory
-from sketchloss.system.setting_fields import PLACE
 from sketchloss.training.accelerator import new_accelerator
 from sketchloss.training.guards import require_finite
 from sketchloss.training.held_folder import hold_run_folder
@@ -68,50 +67,6 @@ CURVES = {
     "noise loss": {"training": "noise_loss", "validation": "validation_noise_loss"},
     "perceptual term": {"training": "perceptual", "validation": "validation_perceptual"},
     "share": {"of the perceptual term": "perceptual_share", "of the samples that have it": "active_fraction"},
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class LatentDiffusion(LoraSettings, ForOneArm):
-    """Train a LoRA that makes a Stable Diffusion pipeline draw, with the perceptual loss of one arm.
-
-    Raises:
-        ValueError: for a setting outside its range, naming it.
-    """
-
-    data: str
-    """Sketches: `doodles`, a folder of class folders or of pictures with captions, a folder of QuickDraw .ndjson, or a
-    hub data set."""
-    out: Path = field(metadata=PLACE)
-    """Run folder to make; the LoRA is in its `lora`."""
-    arm: str = PROPOSED
-    """Which network the perceptual term looks through: `attention+tuning`, `tuning`, `attention` or `original`, whose
-    weights are given by the options of the same name (`photo` for the last two), one of yours as `NAME=WEIGHTS`, or
-    `none` for a plain LoRA."""
-    beside: ClassVar[tuple[str, ...]] = ("none",)
-    resume: bool = field(default=False, metadata=PLACE)
-    """Continue the run in `out` to the same weights as if it had never stopped."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.check_arm()
-
-
-#: What each preset changes of the defaults above.
-PRESETS: dict[str, dict[str, Any]] = {
-    # Section 4.1: ImageNet-Sketch, 256 pixels, batch 1, 100 epochs, fp16, the term at every step; the rest, on which it
-    # is silent, as diffusers' example.
-    "paper": {
-        **{"data": "songweig/imagenet_sketch", "photo": "imagenet", "downsample": "none", "precision": "fp16"},
-        **{"batch_size": 1, "epochs": 100, "gate": "none", "balance": "none", "perceptual_weight": 1.0, "rank": 4},
-        **{"schedule": "constant", "warmup": 0, "checkpointing": "both", "decoded_part": 1.0},
-    },
-    "stable": {},
-    "demo": {
-        **{"base": TINY, "data": "doodles?tool=ink", "image_size": 64, "per_class": 20, "lr": 1e-3, "rank": 16},
-        **{"targets": "all", "batch_size": 8, "steps": 150, "warmup": 20, "unconditional": 0.1, "guidance": 2.0},
-        **{"sample_every": 150, "checkpoint_every": 150, "checkpointing": "none", "balance_batches": 8},
-    },
 }
 
 

@@ -15,8 +15,9 @@ from sketchloss.data.sources import open_sketches
 from sketchloss.experiments.cells import RUN, Cell, CellStore, done
 from sketchloss.experiments.experiment import Claim, Experiment, Load
 from sketchloss.experiments.keys import decisive
-from sketchloss.experiments.retrieval.heads import PRESETS, Retrieval, retrieval
+from sketchloss.experiments.retrieval.heads import retrieval
 from sketchloss.experiments.retrieval.plan import RetrievalPlan
+from sketchloss.experiments.retrieval.settings import PRESETS, Retrieval
 from sketchloss.experiments.retrieval.table import section
 from sketchloss.experiments.section import Figure, Section
 from sketchloss.experiments.tuning.counted import count_forward, count_pictures, feature_shape, network_of_cell

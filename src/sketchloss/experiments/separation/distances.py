@@ -11,14 +11,13 @@ how often a sketch's nearest neighbour is of its class.
 import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
-import tyro
 from jaxtyping import Float16, Float32, Int64
 
 from sketchloss.data.left_out import say_left_out
@@ -33,94 +32,23 @@ from sketchloss.experiments.separation.figures import (
     draw_ratios,
     ratio_bars,
 )
+from sketchloss.experiments.separation.settings import PRESETS, ClassSeparation
 from sketchloss.experiments.separation.table import QUANTITIES, section, table_of
 from sketchloss.metrics.embedding_map import choose_sample, map_to_plane
-from sketchloss.metrics.features import Precision, cached_features, pixels_digest
+from sketchloss.metrics.features import cached_features, pixels_digest
 from sketchloss.metrics.ranking import top_k_accuracy
 from sketchloss.metrics.separation import DistanceHistogram, Separation, distance_histogram, separation
 from sketchloss.metrics.statistics import format_spread, spread
-from sketchloss.networks.arms import ArmWeights
 from sketchloss.networks.backbone import Backbone
 from sketchloss.networks.embedder import Embedder, load_embedder
 from sketchloss.networks.weights import weights_digest
 from sketchloss.system.files import claim_folder, read_json
-from sketchloss.system.setting_fields import FILES, NEEDED, PLACE
 from sketchloss.training.held_folder import hold_run_folder
 from sketchloss.training.run import check_data
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClassSeparation(ArmWeights):
-    """Measure how far apart the arms keep the classes of a set of sketches.
-
-    Raises:
-        ValueError: for a setting outside its range, naming it.
-    """
-
-    out: Path = field(metadata=PLACE)
-    """Folder to make, for the table and the figures."""
-    data: str = field(default="doodles", metadata=FILES)
-    """Sketches: `doodles`, a folder of class folders, a folder of QuickDraw .ndjson, or a hub data set."""
-    heads: Annotated[Path | None, tyro.conf.DisallowNone] = field(default=None, metadata=NEEDED)
-    """Run of `sketchloss retrieval`: measure its trained embeddings, with its data, sizes, weights and seeds."""
-    layer: str = ""
-    """Without `heads`: whose features, averaged over positions, are measured; by default the embedding layer of each
-    arm's network."""
-    part: Literal["whole", "held-out"] = "whole"
-    """Which sketches: all of them, as the paper, or of each seed those that its split holds out."""
-    held_out: float = 0.1
-    """Share of each class that a split holds out."""
-    duplicates: Literal["ignore", "together"] = "ignore"
-    """`together`: flipped or rotated copies of one picture stay on one side of a split."""
-    image_size: int = 64
-    """Side of the images in pixels."""
-    per_class: Annotated[int | None, tyro.conf.DisallowNone] = None
-    """Use at most this many sketches of a class."""
-    seeds: int = 5
-    """How many repeats."""
-    seed: int = 0
-    """Of the first repeat; the following count up. Also of the sample of each class and the line widths of strokes."""
-    hardest: int = 5
-    """How many pairs of classes to name that are hardest to tell apart."""
-    precision: Precision = "no"
-    """Arithmetic of the backbone without `heads`: float32 (`no`), or mixed with bfloat16."""
-    cache: Annotated[Path | None, tyro.conf.DisallowNone] = field(default=None, metadata=PLACE)
-    """Folder that keeps features between runs; by default `$SKETCHLOSS_CACHE` or `~/.cache/sketchloss`."""
-    workers: Annotated[int | None, tyro.conf.DisallowNone] = field(default=None, metadata=PLACE)
-    """Decoding processes; by default one for each core but one, 8 at most."""
-    again: bool = field(default=False, metadata=PLACE)
-    """Throw away what an earlier run of this left in `out`."""
-
-    def __post_init__(self) -> None:
-        if self.heads is None:  # else it is the run that has the weights
-            super().__post_init__()
-        for name in ("image_size", "seeds"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}: it must be at least 1")
-        for name in ("seed", "hardest", "workers"):
-            if (getattr(self, name) or 0) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}: it must be 0 or more")
-        if self.per_class is not None and self.per_class < 2:
-            raise ValueError(f"per_class is {self.per_class}: distances within a class need at least 2")
-        if self.part not in ("whole", "held-out"):
-            raise ValueError(f"part {self.part!r} is unknown: use whole or held-out")
-        if not 0 < self.held_out < 1:
-            raise ValueError(f"held_out is {self.held_out}: it must lie between 0 and 1")
-        if self.heads is not None and self.layer:
-            raise ValueError(
-                f"layer is {self.layer}, but --heads measures the trained embedding: leave one of them out"
-            )
-
 
 KIND = "separation"
 #: All that this leaves in its folder.
 MADE = {"config.json", *WRITTEN, "ratio.png", "distances.png", "map.png"}
-#: What each preset changes of the defaults above.
-PRESETS: dict[str, dict[str, Any]] = {
-    "paper": {"photo": "imagenet", "downsample": "none", "image_size": 224},
-    "small": {},
-    "demo": {"per_class": 20},
-}
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ from sketchloss.experiments.cells import RUN, Cell, CellStore, done
 from sketchloss.experiments.experiment import Claim, Experiment
 from sketchloss.experiments.retrieval.experiment import retrieval_cell
 from sketchloss.experiments.section import Figure, Section
-from sketchloss.experiments.separation.distances import ClassSeparation, class_separation
+from sketchloss.experiments.separation.distances import class_separation
 from sketchloss.experiments.separation.figures import draw_ratios, ratio_bars
+from sketchloss.experiments.separation.settings import ClassSeparation
 from sketchloss.experiments.separation.table import section, table_of
 from sketchloss.experiments.tuning.plan import Plan, feature_cache, weights_needed, whose
 from sketchloss.networks.arms import Arm

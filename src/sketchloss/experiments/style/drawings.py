@@ -11,14 +11,12 @@ and draws the photos of its test part. `--resume` trains only what is not there 
 """
 
 import hashlib
-import re
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import torch
-import tyro
 from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
@@ -29,86 +27,23 @@ from sketchloss.data.pairs import Pairs, open_pairs
 from sketchloss.data.photos import open_photos
 from sketchloss.data.pictures import Pictures
 from sketchloss.experiments.section import Figure, write_results
+from sketchloss.experiments.style.settings import StyleTable, folder_name
 from sketchloss.experiments.style.table import GREY_PHOTO, OTHER_SKETCHES, sections
-from sketchloss.experiments.style.transfer import PRESETS as STYLE_PRESETS
-from sketchloss.experiments.style.transfer import RESULT, StyleSettings, StyleTransfer, open_loss, style_transfer
+from sketchloss.experiments.style.transfer import RESULT, open_loss, style_transfer
+from sketchloss.experiments.style.transfer_settings import StyleSettings, StyleTransfer
 from sketchloss.figures.grid import draw_grid
 from sketchloss.metrics.distances import distribution_distance
 from sketchloss.metrics.extractors import Extractor, embed_images, open_extractors, shared_layer
 from sketchloss.metrics.ssim import ssim
 from sketchloss.metrics.statistics import spread
-from sketchloss.networks.arms import ArmWeights
 from sketchloss.networks.stylizer import Stylizer, load_stylizer
 from sketchloss.system.files import read_json
 from sketchloss.system.images import save_picture, to_picture
 from sketchloss.system.memory import reuse_freed_memory
-from sketchloss.system.setting_fields import FILES, MEASURED, PLACE, WEIGHTS, own_layers
 from sketchloss.training.held_folder import hold_run_folder
 from sketchloss.training.run import check_run_folder, open_run_folder
 
 BATCH = 16
-
-
-@dataclass(frozen=True, kw_only=True)
-class StyleTable(StyleSettings, ArmWeights):
-    """Train a photo-to-sketch network for each set of sketches and each arm, and measure what they draw.
-
-    Raises:
-        ValueError: for a setting outside its range, naming it.
-    """
-
-    content: str = field(metadata=FILES)
-    """Photos to train on: a folder, a hub data set, or pairs, whose photos are taken."""
-    sets: tuple[str, ...] = field(metadata=FILES)
-    """Pairs of photo and true sketch: `cufs:PATH`, `fs2k:PATH?style=1` (1, 2 or 3), `doodles?tool=ink`."""
-    out: Path = field(metadata=PLACE)
-    """Run folder to make."""
-    pairs: Annotated[int | None, tyro.conf.DisallowNone] = field(default=None, metadata=MEASURED)
-    """Measure at most so many pairs of each set's test part."""
-    extractors: tuple[str, ...] = field(default=("imagenet", "sketch"), metadata=MEASURED | WEIGHTS)
-    """Weights whose features the Fréchet and kernel distances compare."""
-    extractor_layer: str = field(
-        default="", metadata=MEASURED | own_layers(lambda network: network.embedding_layer, of="extractors")
-    )
-    """The layer that they are taken from, averaged over positions; by default each network's embedding layer."""
-    inception: Annotated[Path | None, tyro.conf.DisallowNone] = field(default=None, metadata=MEASURED | FILES)
-    """The FID Inception's weights file, to measure the FID as well."""
-    bootstrap: int = field(default=200, metadata=MEASURED)
-    """Resamplings behind the intervals of the distances."""
-    examples: int = field(default=3, metadata=MEASURED)
-    """Pairs of each set in the figure."""
-    resume: bool = field(default=False, metadata=PLACE)
-    """Continue the run in `out`: networks that are trained already are not trained again."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.check_only()
-        self.check_counts(1)
-        for name in ("pairs", "bootstrap"):
-            value = getattr(self, name)
-            if value is not None and value < 2:
-                raise ValueError(f"{name} is {value}: it must be at least 2")
-        if self.examples < 1:
-            raise ValueError(f"examples is {self.examples}: it must be at least 1")
-        if not self.sets or not self.extractors:
-            raise ValueError(f"{'extractors' if self.sets else 'sets'} is empty: name at least one")
-        folders = [_folder_name(source) for source in self.sets]
-        if len(set(folders)) < len(folders):
-            raise ValueError(
-                f"sets are {', '.join(self.sets)}: two of them would share a folder; name each once, or make two runs"
-            )
-
-
-#: What each preset changes of the defaults above.
-PRESETS: dict[str, dict[str, Any]] = {
-    "paper": STYLE_PRESETS["paper"],
-    "standard": {},
-    "small": {"image_size": 96, "width": 0.5, "steps": 1500},
-    "demo": {
-        **{name: value for name, value in STYLE_PRESETS["demo"].items() if name != "style"},
-        **{"sets": ("doodles?tool=ink",), "pairs": 70},
-    },
-}
 
 
 def style_table(config: StyleTable) -> dict[str, Any]:
@@ -197,7 +132,7 @@ def _style_table(config: StyleTable) -> dict[str, Any]:
                     for extractor, features in zip(extractors, known, strict=True)
                 ],
             }
-        sets[source] = {"folder": _folder_name(source), "pairs": len(true), "compared": len(compared), "rows": rows}
+        sets[source] = {"folder": folder_name(source), "pairs": len(true), "compared": len(compared), "rows": rows}
         shown = torch.linspace(0, len(true) - 1, min(config.examples, len(true))).round().int().tolist()
         examples += [[photos[index], true[index], *(sketches[index] for sketches in drawn.values())] for index in shown]
 
@@ -231,15 +166,9 @@ _BALANCE = ("balance", "content_weight", "style_weight", "variation_weight")
 # Training ------------------------------------------------------------------------------------------------------------
 
 
-def _folder_name(source: str) -> str:
-    """Return a name for a set without its place: `fs2k-style-1` of `fs2k:PATH?style=1`."""
-    place, _, options = source.rpartition("?") if "?" in source else (source, "", "")
-    return "-".join([place.partition(":")[0], *re.findall(r"[\w.]+", options)])
-
-
 def trained_network(out: Path, source: str, arm: str) -> Path:
     """Return where in a table's run folder the network of a set and arm is."""
-    return out / "runs" / _folder_name(source) / arm
+    return out / "runs" / folder_name(source) / arm
 
 
 def _training(config: StyleTable, source: str, arm: str) -> StyleTransfer:

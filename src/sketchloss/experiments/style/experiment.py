@@ -18,8 +18,9 @@ from sketchloss.experiments.experiment import Claim, Experiment, Load
 from sketchloss.experiments.keys import decisive
 from sketchloss.experiments.section import Figure, Section
 from sketchloss.experiments.style import table
-from sketchloss.experiments.style.drawings import PRESETS, StyleTable, style_table, trained_network
+from sketchloss.experiments.style.drawings import style_table, trained_network
 from sketchloss.experiments.style.plan import StylePlan
+from sketchloss.experiments.style.settings import PRESETS, StyleTable
 from sketchloss.experiments.tuning.counted import Network, count_forward, count_pictures, network_of_cell
 from sketchloss.experiments.tuning.plan import arm_paths, arm_settings, weights_needed, whose
 from sketchloss.figures.grid import draw_grid

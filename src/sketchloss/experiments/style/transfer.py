@@ -10,14 +10,12 @@ The result is `OUT/model`, a network for `load_stylizer`, with the pictures `OUT
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import islice
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
-import tyro
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 from jaxtyping import Float
@@ -30,21 +28,17 @@ from sketchloss.data.loading import hold_if_small, load_batches, to_unit_range
 from sketchloss.data.names import short_name
 from sketchloss.data.photos import open_photos, open_style
 from sketchloss.data.pictures import Pictures
+from sketchloss.experiments.style.transfer_settings import StyleSettings, StyleTransfer
 from sketchloss.figures.grid import draw_grid
-from sketchloss.loss.balance import Balance, Balancing, gradient_norms
-from sketchloss.loss.feature_distance import PlainMetric
+from sketchloss.loss.balance import Balance, gradient_norms
 from sketchloss.loss.style_loss import StyleTransferLoss
-from sketchloss.networks.arms import ForOneArm, WeightsPerArm
 from sketchloss.networks.own_layers import content_layer_for, layers_for
-from sketchloss.networks.paper_layers import PAPER_CONTENT_LAYER, PAPER_LAYERS
 from sketchloss.networks.stylizer import Stylizer, StylizerConfig, save_stylizer
 from sketchloss.networks.weights import weights_digest
 from sketchloss.system.files import write_json
 from sketchloss.system.images import save_picture, to_picture
 from sketchloss.system.memory import reuse_freed_memory
-from sketchloss.system.setting_fields import MEASURED, PLACE
 from sketchloss.training.accelerator import new_accelerator
-from sketchloss.training.checks import require_not_negative, require_positive
 from sketchloss.training.guards import blank_warning, require_finite
 from sketchloss.training.held_folder import hold_run_folder
 from sketchloss.training.meter import Meter
@@ -52,126 +46,6 @@ from sketchloss.training.rates import rate_schedule
 from sketchloss.training.run import Run, check_run_folder
 
 RESULT = "result.json"
-
-
-@dataclass(frozen=True, kw_only=True)
-class StyleSettings(WeightsPerArm):
-    """How a photo-to-sketch network is trained, whatever the style and the arm; base of the configs that train one."""
-
-    image_size: int = 256
-    """Side of the training images in pixels."""
-    width: float = 1.0
-    """Multiplies the network's channels; 0.5 makes one with a quarter of the arithmetic."""
-    blocks: int = 5
-    """Residual blocks of the network."""
-    channels: Literal[1, 3] = 3
-    """Of the sketches: 3, RGB, or 1, grey, which a grey style needs no more than."""
-    content_layer: str = PAPER_CONTENT_LAYER
-    """Layer of the backbone where the sketch's features should be the photo's. The default is of VGG-16; of another
-    network it is the second of those that `SketchLoss` compares."""
-    style_layers: tuple[str, ...] = PAPER_LAYERS
-    """Layers where the sketch's Gram matrices should be the style's. The default are of VGG-16; of another network they
-    are those that `SketchLoss` compares."""
-    content_metric: PlainMetric = "l2"
-    """Distance of the content's features."""
-    content_weight: float = 1.0
-    """Weight of the content term: more of it, more likeness."""
-    style_weight: float = 10.0
-    """Weight of the style term, shared equally by its layers: more of it, less photo."""
-    variation_weight: float = 0.3
-    """Weight of the total variation: more of it, smoother."""
-    balance: Balancing = "initial"
-    """What the weights mean: factors of the terms (`none`), or the ratio of the gradients that the terms send to the
-    sketch, at the start (`initial`) or all the way (`running`)."""
-    balance_batches: int = 4
-    """Batches that the ratio is measured on before training."""
-    balance_every: int = 25
-    """Steps between measurements, for `running`."""
-    epochs: int = 2
-    """Passes over the photos."""
-    steps: Annotated[int | None, tyro.conf.DisallowNone] = None
-    """Train for so many steps, whatever `epochs` says; None: as `epochs` says."""
-    batch_size: int = 4
-    """Photos per process and step."""
-    lr: float = 1e-3
-    """Adam's learning rate."""
-    schedule: Literal["constant", "cosine"] = "cosine"
-    """Learning rate over time: as it is, or falling to 0 along a cosine."""
-    precision: Literal["no", "bf16", "fp16"] = "bf16"
-    """Arithmetic: float32, or mixed with bfloat16 or float16 (CUDA only)."""
-    limit: Annotated[int | None, tyro.conf.DisallowNone] = None
-    """Use at most so many photos; None: all."""
-    style_limit: Annotated[int | None, tyro.conf.DisallowNone] = None
-    """Use at most so many sketches; None: all."""
-    shown: int = 6
-    """How many photos the pictures of the progress show."""
-    strict: bool = False
-    """Refuse sources with unreadable files instead of skipping them. (Damage in the middle of a file is met only when
-    it is decoded, and stops the training in any case.)"""
-    sample_every: int = 500
-    """Steps between pictures of the progress."""
-    checkpoint_every: int = field(default=500, metadata=MEASURED)
-    """Steps between checkpoints; one is also made at the end."""
-    log_every: int = field(default=20, metadata=MEASURED)
-    """Steps between lines of metrics.jsonl."""
-    workers: Annotated[int | None, tyro.conf.DisallowNone] = field(default=None, metadata=PLACE)
-    """Decoding processes; by default one for each core but one, 8 at most."""
-    seed: int = 0
-    """Of the network's start, the order, samples of photos, and untrained gates."""
-
-    def __post_init__(self) -> None:
-        positive = ("epochs", "steps", "batch_size", "lr", "balance_batches", "balance_every", "sample_every", "shown")
-        require_positive(self, (*positive, "image_size", "checkpoint_every", "log_every", "limit", "style_limit"))
-        require_not_negative(self, ("seed", "workers", "content_weight", "style_weight", "variation_weight"))
-        if self.content_weight == self.style_weight == 0:
-            raise ValueError("content_weight and style_weight are both 0: there would be nothing to draw")
-        if not self.style_layers:
-            raise ValueError("style_layers is empty: name at least one")
-        StylizerConfig(width=self.width, blocks=self.blocks, channels=self.channels)
-
-
-@dataclass(frozen=True, kw_only=True)
-class StyleTransfer(StyleSettings, ForOneArm):
-    """Train a network that turns photos into sketches, with the perceptual loss of one arm.
-
-    Raises:
-        ValueError: for a setting outside its range, naming it.
-    """
-
-    content: str
-    """Photos to learn on: a folder, a hub data set, or a pair set (`doodles`, `cufs:PATH`, `fs2k:PATH?style=1`), whose
-    photos are taken."""
-    style: str
-    """Sketches whose style it shall have: a picture, a folder (the mean style of all), or a pair set as above, whose
-    sketches are taken."""
-    out: Path = field(metadata=PLACE)
-    """Run folder to make; the network is in its `model`, for `sketchloss style apply`."""
-    validation: Annotated[str | None, tyro.conf.DisallowNone] = None
-    """Photos for the pictures of the progress, given as `content` is; by default some of `content` are kept for it."""
-    resume: bool = field(default=False, metadata=PLACE)
-    """Continue the run in `out` to the same weights as if it had never stopped."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.check_arm()
-
-
-#: What each preset changes of the defaults above.
-PRESETS: dict[str, dict[str, Any]] = {
-    # Section 4.1: one epoch over COCO, batch 4, 256 pixels, the rest as Johnson et al.; their weights belong to another
-    # network's scale, so the terms are balanced here too.
-    "paper": {
-        **{"content": "detection-datasets/coco", "photo": "imagenet", "downsample": "none"},
-        **{"epochs": 1, "schedule": "constant", "precision": "no"},
-    },
-    "standard": {},
-    "small": {"image_size": 128, "width": 0.5, "epochs": 4},
-    "demo": {
-        **{"content": "doodles", "style": "doodles?tool=ink", "limit": 150, "style_limit": 100},
-        **{"image_size": 64, "width": 0.5, "channels": 1, "style_weight": 1.5, "variation_weight": 0.05, "steps": 250},
-        **{"sample_every": 125, "checkpoint_every": 250},
-    },
-}
 
 
 def style_transfer(config: StyleTransfer) -> dict[str, Any]:

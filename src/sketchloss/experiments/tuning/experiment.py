@@ -19,9 +19,10 @@ from sketchloss.experiments.keys import decisive, network_of
 from sketchloss.experiments.section import Figure, Section
 from sketchloss.experiments.table import Measure, Table, Values, merge
 from sketchloss.experiments.tuning.counted import Network, count_forward, count_pictures, tuning_memory
-from sketchloss.experiments.tuning.finetune import Finetune, finetune, load_start
+from sketchloss.experiments.tuning.finetune import finetune, load_start
 from sketchloss.experiments.tuning.plan import Plan, is_tuned, start_of, tuning_cell, whose
 from sketchloss.experiments.tuning.settings import PRESETS as FINETUNE_PRESETS
+from sketchloss.experiments.tuning.settings import Finetune
 from sketchloss.metrics.features import embed_sketches
 from sketchloss.metrics.ranking import top_k_accuracy
 from sketchloss.metrics.separation import separation

@@ -1,0 +1,5 @@
+"""Which layers of a UNet get a LoRA, by name."""
+
+from typing import Literal
+
+LoraTargets = Literal["attention", "attention+feedforward", "all"]
