@@ -7,17 +7,24 @@ from types import SimpleNamespace
 
 import gradio as gr
 import pytest
+from PIL import Image
 
 from sketchloss.app.private import PrivateFolder
-from sketchloss.app.search import search_tab
+from sketchloss.app.search import gallery_of, search_tab, small_picture
 from sketchloss.app.services import open_services
 from sketchloss.data.doodles import doodle
 
 
 @pytest.fixture
-def upload(tmp_path, narrow, without_type_checks):
+def private():
+    folder = PrivateFolder(keep_seconds=3600, keep_mb=100)
+    yield folder
+    folder.remove()
+
+
+@pytest.fixture
+def upload(tmp_path, narrow, private, without_type_checks):
     """Give the tab an archive; return what it says, and the names to choose from."""
-    private = PrivateFolder(keep_seconds=3600, keep_mb=100)
     services = open_services(weights=narrow, cache=tmp_path / "cache")
 
     async def make() -> gr.Blocks:  # in a loop, because Gradio makes one where there is none, and closes none
@@ -37,14 +44,35 @@ def upload(tmp_path, narrow, without_type_checks):
         assert list(mine) == [chosen.value] == ["mine"]
         return told, [name for _, name in chosen.choices]
 
-    yield give
-    private.remove()
+    return give
 
 
 def drawn(kind: str, seed: int) -> bytes:
     encoded = io.BytesIO()
     doodle(kind, seed).sketch(32).save(encoded, format="PNG")
     return encoded.getvalue()
+
+
+def test_a_gallery_that_cannot_be_made_leaves_nothing(upload, private):
+    before = sorted(private.root.rglob("*"))
+    for files in ({"notes.txt": b"x"}, {"cat/text.png": b"no picture"}):
+        with pytest.raises(gr.Error):
+            upload(files)
+        assert [path for path in sorted(private.root.rglob("*")) if path not in before and path.is_file()] == []
+
+
+def test_a_gallery_of_ones_own_that_was_deleted_is_forgotten(tmp_path, private, without_type_checks):
+    mine = {"mine": str(tmp_path / "gone"), "other": "there"}
+    with pytest.raises(ValueError, match="the gallery 'mine' was deleted, as it was not used for a while: upload it"):
+        gallery_of(SimpleNamespace(), "mine", mine, private)
+    assert mine == {"other": "there"}
+
+
+def test_a_drawing_whose_file_is_gone_is_a_grey_picture(tmp_path):
+    Image.new("L", (200, 100), 0).save(tmp_path / "black.png")
+    assert small_picture(tmp_path / "black.png", "its content").convert("L").getextrema()[0] == 0
+    darkest, palest = small_picture(tmp_path / "gone.png", "its content").getextrema()
+    assert 0 < darkest == palest < 255
 
 
 def test_of_an_archive_it_is_said_what_could_be_read_and_what_not(upload):

@@ -1,4 +1,4 @@
-"""What a tuning will take. Oracle: seconds and multiply-adds that are given, summed by hand."""
+"""What a tuning will take, and whether it can be done. Oracle: seconds that are given, summed by hand."""
 
 import pytest
 import torch
@@ -6,8 +6,9 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from sketchloss import Backbone
 from sketchloss.training import tuning_plan
+from sketchloss.training.classifier import count_step_memory
 from sketchloss.training.sizes import StepSizes
-from sketchloss.training.tuning_plan import plan_lines, plan_tuning
+from sketchloss.training.tuning_plan import check_sizes, plan_lines, plan_tuning
 
 CPU = torch.device("cpu")
 HOUR = 3600.0
@@ -52,6 +53,32 @@ def test_the_whole_is_the_sum_over_the_steps_of_each_size(monkeypatch):
         f"{large['multiply_adds_an_image_forward']:,}, seconds a step 7,200.0"
     )
     assert not any("sizes" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("image_size", "sizes", "words"),
+    [
+        (15, (16,), "image_size is 15: relu5_3 of this backbone needs 16 pixels or more"),
+        (16, (32, 15), "a size of image_sizes is 15: relu5_3 of this backbone needs 16 pixels or more"),
+    ],
+)
+def test_a_size_that_the_classifier_cannot_take_is_refused(image_size, sizes, words):
+    backbone = Backbone(width=0.125, classes=("cat", "dog"))
+    with pytest.raises(ValueError, match=f"^{words}$"):
+        check_sizes(backbone, StepSizes(sizes), image_size=image_size, batch_size=2, precision="no", device=CPU)
+    check_sizes(backbone, StepSizes((16,)), image_size=16, batch_size=2, precision="no", device=CPU)
+
+
+def test_a_step_at_the_largest_size_must_fit_into_memory(monkeypatch):
+    asked = []
+    monkeypatch.setattr(tuning_plan, "require_memory", lambda *given, **words: asked.append((given, words)))
+    backbone = Backbone(width=0.125, classes=("cat", "dog"))
+    check_sizes(backbone, StepSizes((64, 96, 32)), image_size=64, batch_size=8, precision="no", device=CPU)
+    (((needed, device), words),) = asked
+    assert device == CPU
+    assert needed == count_step_memory(backbone, image_size=96, batch_size=8, precision="no")
+    assert words["what"] == "a step of 8 images at 96 pixels"
+    assert words["mend"] == "name smaller image_sizes, a smaller batch_size, or set checkpoint_activations"
 
 
 def test_the_memory_of_the_process_is_said_in_mebibytes(monkeypatch):
