@@ -11,12 +11,14 @@ PACKAGE = Path(sketchloss.__file__).parent
 STATES = {"gallery/adding.py: Adding", "app/services.py: Services"}
 #: What is there unless somebody says no: an option that takes a word, or a field of what is no command's.
 ON = {
-    "recipes/lora_table.py: LoraTable.references",
-    "recipes/probe.py: Probe.baselines",
-    "recipes/tricks.py: Tricks.baselines",
+    "experiments/prompts/drawings.py: LoraTable.references",
+    "experiments/probe/asking.py: Probe.baselines",
+    "experiments/probe/tricks.py: Tricks.baselines",
     "experiments/table.py: Measure.greater_is_better",
+    "experiments/table.py: Measure.ranked",
     "experiments/table.py: Measure.shown",
-    "data/doodle_shapes.py: Part.filled",
+    "experiments/section.py: Section.printed",
+    "data/doodles/shapes.py: Part.filled",
 }
 
 

@@ -50,7 +50,7 @@ def test_a_signal_ends_the_wait_whenever_it_comes(name):
 
 INTERRUPTED = """
 import os, signal
-from sketchloss.interrupts import ended_by_interrupts
+from sketchloss.system.interrupts import ended_by_interrupts
 with ended_by_interrupts():
     os.kill(os.getpid(), signal.SIGINT)
 print("it goes on")
@@ -58,7 +58,7 @@ print("it goes on")
 #: Prints who would hear of Ctrl+C, inside and afterwards.
 HEARD_BY = """
 import signal, threading
-from sketchloss.interrupts import ended_by_interrupts
+from sketchloss.system.interrupts import ended_by_interrupts
 
 def look():
     with ended_by_interrupts():

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sketchloss.data.stroke_drawings import open_drawings
-from sketchloss.probing.trials import Trials, make_trials
-from sketchloss.report import probe_sheet
-from sketchloss.report.probe_sheet import draw_trials
+from sketchloss.data.quickdraw.drawings import open_drawings
+from sketchloss.experiments.probe import sheet
+from sketchloss.experiments.probe.sheet import draw_trials
+from sketchloss.experiments.probe.trials import Trials, make_trials
 
 BOTH, ONE, NEITHER = (True, True), (True, False), (False, False)
 
@@ -28,8 +28,8 @@ def shown(monkeypatch):
         grids.append(([np.asarray(row[0]).tobytes() for row in rows], list(settings["row_names"])))
         return draw_grid(rows, **settings)
 
-    draw_grid = probe_sheet.draw_grid
-    monkeypatch.setattr(probe_sheet, "draw_grid", watch)
+    draw_grid = sheet.draw_grid
+    monkeypatch.setattr(sheet, "draw_grid", watch)
 
     def draw(trials: Trials, count: int) -> list[int]:
         grids.clear()

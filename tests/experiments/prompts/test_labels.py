@@ -4,11 +4,11 @@ import pytest
 import torch
 from PIL import Image
 
-from sketchloss.data.doodles import doodle
+from sketchloss.data.doodles.kinds import doodle
+from sketchloss.experiments.prompts import drawings as module
+from sketchloss.experiments.prompts.drawings import LoraTable, lora_table
 from sketchloss.lora.sampling import Drawing
-from sketchloss.models.judge import Judge, JudgeConfig
-from sketchloss.recipes import lora_table as module
-from sketchloss.recipes.lora_table import LoraTable, lora_table
+from sketchloss.networks.judge import Judge, JudgeConfig
 
 pytestmark = pytest.mark.usefixtures("fresh_accelerate")
 

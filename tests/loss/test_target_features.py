@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sketchloss.target_features import check_features
+from sketchloss.loss.target_features import check_features
 
 CPU = torch.device("cpu")
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 from PIL import ImageOps
 
-from sketchloss.data.doodles import doodle
-from sketchloss.recipes.class_separation import ClassSeparation, class_separation
-from sketchloss.recipes.retrieval import Retrieval, retrieval
+from sketchloss.data.doodles.kinds import doodle
+from sketchloss.experiments.retrieval.heads import Retrieval, retrieval
+from sketchloss.experiments.separation.distances import ClassSeparation, class_separation
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from PIL import Image
 from sketchloss.app.private import PrivateFolder
 from sketchloss.app.search import gallery_of, search_tab, small_picture
 from sketchloss.app.services import open_services
-from sketchloss.data.doodles import doodle
+from sketchloss.data.doodles.kinds import doodle
 
 
 @pytest.fixture
