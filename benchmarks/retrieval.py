@@ -19,7 +19,7 @@ import torch
 from sketchloss.data.loading import hold_if_small
 from sketchloss.data.sources import open_sketches
 from sketchloss.experiments.retrieval import heads as recipe
-from sketchloss.experiments.retrieval.settings import Retrieval
+from sketchloss.experiments.retrieval.settings import PRESETS, Retrieval
 from sketchloss.figures.tables import markdown_table
 from sketchloss.metrics.features import cached_features
 from sketchloss.system.command_line import parse
@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--sketches", type=int, default=11_040, help="to scale to")
     options, others = parser.parse_known_args()
     arguments = ["--data", options.data, "--out", "unused", "--tuning", "imagenet", *others]
-    config: Retrieval = parse(Retrieval, arguments, program="retrieval", presets=recipe.PRESETS)
+    config: Retrieval = parse(Retrieval, arguments, program="retrieval", presets=PRESETS)
 
     reuse_freed_memory()  # as the recipe does
 

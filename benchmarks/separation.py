@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from peak_memory import peak_growth
+from sketchloss import separation
 from sketchloss.figures.tables import markdown_table
-from sketchloss.metrics import separation
 from sketchloss.metrics.separation import SeparationMeter
 
 CHUNK = 256

@@ -3,7 +3,8 @@
     python scripts/break_it.py --count 50 --seed 0 --log scripts/break_it-0.md
 
 A file of the package is drawn, then a place in it: a sign or an operator, a comparison, a constant, a condition or a
-whole statement. Then the tests that belong to the file run until one fails: those of its name, then all that import it.
+whole statement. Then the tests that belong to the file run until one fails: those of its name, then all that import it,
+then what holds for all dataclasses.
 It works on a copy of the last commit. (cosmic-ray and mutmut draw nothing by lot and delete no statement.)
 """
 
@@ -20,6 +21,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 PACKAGE = Path("src", "sketchloss")
+#: Holds for every file.
+OF_ALL = "test_dataclasses"
 #: Seconds after which a run of tests counts as failed: an endless loop is noticed.
 LIMIT = 900
 SWAPS: dict[type[ast.AST], type[ast.AST]] = {
@@ -116,7 +119,8 @@ def tests_of(place: Path, file: Path) -> list[str]:
         sources = [one for one in files(place) if module in imported(place / one)]
         behind = {".".join(one.with_suffix("").parts[1:]).removesuffix(".__init__") for one in sources}
         importing = [test for test in tests if behind & imported(test)]
-    found = [*named, *(test for test in importing if test not in named)] or tests
+    found = [*named, *(test for test in importing if test not in named)]
+    found = [*found, *(test for test in tests if test.stem == OF_ALL and test not in found)] if found else tests
     return [str(test.relative_to(place)) for test in found]
 
 

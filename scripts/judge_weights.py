@@ -14,11 +14,10 @@ from pathlib import Path
 
 import torch
 
-from sketchloss import load_backbone, top_k_accuracy
+from sketchloss import load_backbone, separation, top_k_accuracy
 from sketchloss.data.joined import plain_name
 from sketchloss.data.sources import open_sketches
 from sketchloss.figures.tables import markdown_table
-from sketchloss.metrics import separation
 from sketchloss.metrics.features import embed_sketches
 from sketchloss.system.files import write_json
 

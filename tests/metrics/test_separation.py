@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import sketchloss
-from sketchloss.metrics import separation
+from sketchloss import separation
 from sketchloss.metrics.separation import OneAgainstRest, SeparationMeter, distance_histogram
 
 no_deadline = settings(deadline=None)  # a busy machine is no failure

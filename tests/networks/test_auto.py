@@ -366,6 +366,15 @@ def test_a_size_that_a_network_cannot_take_is_refused_in_one_line(models):
 
 
 def test_settings_are_checked():
+    model = {"model_type": "resnet"}
+    ends = TransformersConfig(model, mean=(-1000.0, 0.0, 1000.0), std=(1e-6, 1.0, 1000.0))
+    assert (ends.mean, ends.std) == ((-1000.0, 0.0, 1000.0), (1e-6, 1.0, 1000.0))
+    for mean in ((0.5, 0.5, 1000.5), (-1000.5, 0.5, 0.5)):
+        with pytest.raises(ValueError, match=r"mean is .*must be from -1,000 to 1,000"):
+            TransformersConfig(model, mean=mean)
+    for std in ((1.0, 1.0, 0.0), (1.0, 1000.5, 1.0)):
+        with pytest.raises(ValueError, match=r"std is .*must be from 1e-06 to 1,000"):
+            TransformersConfig(model, std=std)
     with pytest.raises(ValueError, match="does not say its model_type"):
         TransformersConfig({})
     with pytest.raises(ValueError, match="gate_kernel is 2"):

@@ -451,7 +451,10 @@ def without_type_checks(monkeypatch):
         ({"width": -1.0}, "width is -1.0"),
         ({"head": "linear"}, "head 'linear' is unknown: use vgg or pooled"),
         ({"mean": (0.5, 0.5)}, r"mean is \(0.5, 0.5\): it needs one number for each"),
+        ({"mean": (0.5, 0.5, 1000.5)}, "mean is .*must be from -1,000 to 1,000"),
+        ({"mean": (-1000.5, 0.5, 0.5)}, "mean is .*must be from -1,000 to 1,000"),
         ({"std": (1.0, 1.0, 0.0)}, "std is .*must be from 1e-06"),
+        ({"std": (1.0, 1000.5, 1.0)}, "std is .*must be from 1e-06 to 1,000"),
         ({"attention": True, "downsample": "avg"}, "downsample 'avg' is unknown"),
         ({"attention": True, "gate_order": "both"}, "gate_order 'both' is unknown"),
         ({"attention": True, "gate_init": "shut"}, "gate_init 'shut' is unknown"),
@@ -463,6 +466,13 @@ def without_type_checks(monkeypatch):
 def test_settings_outside_the_choices_are_refused(settings, message, without_type_checks):
     with pytest.raises(ValueError, match=message):
         Backbone(**settings)
+
+
+def test_the_ends_of_a_range_belong_to_it():
+    assert BackboneConfig(mean=(-1000.0, 0.0, 1000.0), std=(1e-6, 1.0, 1000.0)).std == (1e-6, 1.0, 1000.0)
+    assert BackboneConfig(width=8.0).width == 8
+    with pytest.raises(ValueError, match=r"width is 8\.01: it must be above 0, and 8 at most"):
+        BackboneConfig(width=8.01)
 
 
 def test_a_config_and_settings_together_are_refused():

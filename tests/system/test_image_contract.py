@@ -62,6 +62,47 @@ def test_bad_types_and_ranges_are_refused_and_the_mend_works(images):
     assert check_images(eval(mend, {"pred": images})).shape[1] == 3
 
 
+UNIT, AROUND, BYTES = (0.0, 1.0), (-1.0, 1.0), (0.0, 255.0)
+SIGNED = "if it is in [-1, 1], rescale: (pred + 1) / 2"
+NORMALISED = "if it was normalised, undo that: pred * std + mean"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "value_range", "mend"),
+    [
+        # Bytes as floats: of the darkest pictures, and with what a filter adds; no byte is below 0.
+        (0, 255, UNIT, "divide by 255: pred / 255"),
+        (0, 2.01, UNIT, "divide by 255: pred / 255"),
+        (-0.01, 256, UNIT, "divide by 255: pred / 255"),
+        (0, 2.01, AROUND, "divide by 255: (pred / 255) * 2 - 1"),
+        (0, 2, UNIT, NORMALISED),
+        (0, 257, UNIT, NORMALISED),
+        (-0.02, 255, UNIT, NORMALISED),
+        # Between -1 and 1; a little below 0 is an overshoot.
+        (-1, 1, UNIT, SIGNED),
+        (-1.01, 1.01, UNIT, SIGNED),
+        (-0.11, 1, UNIT, SIGNED),
+        (-0.1, 1, UNIT, "clamp it: pred.clamp(0, 1)"),
+        (-1.02, 1, UNIT, NORMALISED),
+        # Overshoots: up to half of the range on each side.
+        (-0.5, 1.5, UNIT, "clamp it: pred.clamp(0, 1)"),
+        (0, 2, AROUND, "clamp it: pred.clamp(-1, 1)"),
+        (-127, 382, BYTES, "clamp it: pred.clamp(0, 255)"),
+        (-0.51, 1.5, UNIT, NORMALISED),
+        (-0.5, 1.51, UNIT, NORMALISED),
+        (-2.1, 2.6, UNIT, NORMALISED),  # ImageNet's
+        (-128, 255, BYTES, "rescale it, or build the loss with the range that it has"),
+        (-1, 383, BYTES, "rescale it, or build the loss with the range that it has"),
+    ],
+)
+def test_the_mend_is_for_what_such_values_are(low, high, value_range, mend):
+    images = torch.full((1, 1, 2, 2), low, dtype=torch.float64)
+    images[0, 0, 1, 1] = high
+    with pytest.raises(ValueError, match=r"^pred: expected values in") as error:
+        check_images(images, name="pred", value_range=value_range)
+    assert str(error.value).endswith(f"in shape (1, 1, 2, 2); {mend}")
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 def test_values_that_are_no_numbers_are_refused(value):
     images = torch.rand(1, 3, 4, 4)

@@ -3,6 +3,7 @@
 import math
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,6 +31,16 @@ def test_blank_pictures_are_noticed(spread, blank):
         assert "the pictures are blank" in warning
         assert f"{spread:.2g}" in warning
         assert "larger content weight" in warning
+
+
+@pytest.mark.parametrize(("side", "blank"), [(1, True), (2, True), (3, False), (40, False)])
+def test_a_dot_of_two_pixels_on_a_page_of_256_is_no_drawing_and_one_of_three_is(side, blank):
+    page = torch.ones(256, 256)
+    page[:side, :side] = 0
+    # Of a share p of black pixels the deviation is the root of p (1 - p).
+    share = side**2 / 256**2
+    assert page.std(correction=0).item() == pytest.approx(math.sqrt(share * (1 - share)), rel=1e-4)
+    assert (blank_warning(page.std().item()) is not None) == blank
 
 
 def test_pictures_without_numbers_are_no_healthy_ones():

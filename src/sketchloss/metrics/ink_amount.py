@@ -23,7 +23,7 @@ def ink_amount(drawing: Image.Image) -> float:
         A share, in [0, 1]; 0 for an empty page; NaN where the paper is dark, of which nobody knows what is ink.
     """
     grey = np.asarray(drawing.convert("L"), dtype=np.float64)
-    paper = max(float(np.median(grey)), 1.0)
+    paper = float(np.median(grey))
     if paper < 255 * DARK:
         return math.nan
     darker = (paper - grey).clip(0) / paper

@@ -137,16 +137,16 @@ def _rows(source: Path) -> Iterator[tuple[int, dict[str, str]]]:
         raise ValueError(f"{source} is empty: its first line must name the columns reference, closer, farther")
     delimiter = max(",;\t", key=header.count)
     reader = csv.reader(StringIO(text, newline=""), delimiter=delimiter)
-    count = 0
+    empty = True
     try:
         columns = _columns(next(reader), source)
         for cells in reader:
             if any(cell.strip() for cell in cells):
-                count += 1
+                empty = False
                 yield reader.line_num, _named(cells, columns, f"{source}:{reader.line_num}")
     except csv.Error as error:
         raise ValueError(f"{source}:{reader.line_num}: no CSV ({error}): mend the line") from None
-    if not count:
+    if empty:
         raise ValueError(f"{source} has a header and no judgments below it")
 
 

@@ -22,12 +22,15 @@ from torch import Tensor
 from sketchloss import SketchLoss
 from sketchloss.cli import main
 from sketchloss.data.captions.captioned import open_captioned
+from sketchloss.data.doodles.kinds import KINDS as DOODLES
 from sketchloss.data.doodles.kinds import doodle
 from sketchloss.diffusion.latent_cache import encode_pictures
 from sketchloss.diffusion.perceptual import LatentPerceptualLoss
 from sketchloss.diffusion.pipeline import load_text_to_image, tokenize, training_scheduler
 from sketchloss.diffusion.prompt_embeddings import PromptEmbeddings
 from sketchloss.experiments.prompts import training as module
+from sketchloss.experiments.prompts.settings import PRESETS as TABLE_PRESETS
+from sketchloss.experiments.prompts.settings import LoraTable
 from sketchloss.experiments.prompts.training import latent_diffusion
 from sketchloss.experiments.prompts.training_settings import PRESETS, LatentDiffusion
 from sketchloss.figures.curves import draw_curves
@@ -538,3 +541,20 @@ def test_the_paper_preset_is_the_paper():
     assert paper.get("image_size", LatentDiffusion.image_size) == 256
     assert (paper["batch_size"], paper["epochs"], paper["precision"], paper["gate"]) == (1, 100, "fp16", "none")
     assert paper["data"] == "songweig/imagenet_sketch"
+
+
+def test_the_published_loras_are_of_the_demo_preset_with_more_drawings_and_steps(tmp_path):
+    said = " ".join((Path(__file__).parents[3] / "docs" / "results.md").read_text(encoding="utf-8").split())
+    found = LoraTable(out=tmp_path, **TABLE_PRESETS["small"])
+    assert f"LoRAs of rank {found.rank} on the bundled base `{found.base}`" in said
+    assert f"as coloured pictures of {found.image_size} pixels" in said
+    assert (
+        f"each draws every kind {found.drawings} times ({found.drawing_steps} steps, guidance {found.guidance:g})"
+        in said
+    )
+    assert (
+        f"The perceptual term has weight {found.perceptual_weight:g} (ratio of gradients at the UNet's output)" in said
+    )
+    learnt = len(DOODLES) * round(found.per_class * (1 - found.held_out))
+    assert f"They learn from {learnt:,} ink drawings" in said
+    assert found.data == PRESETS["demo"]["data"] == "doodles?tool=ink"

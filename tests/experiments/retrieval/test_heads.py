@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from scipy.stats import t
 
-from sketchloss import Backbone, save_backbone
+from sketchloss import Backbone, save_backbone, separation
 from sketchloss.cli import main
 from sketchloss.data.sources import open_sketches
 from sketchloss.experiments.retrieval import heads as recipe
@@ -21,7 +21,6 @@ from sketchloss.experiments.retrieval.heads import retrieval
 from sketchloss.experiments.retrieval.settings import Retrieval
 from sketchloss.experiments.retrieval.table import PAPER, measures, section
 from sketchloss.experiments.table import CSV_HEADER
-from sketchloss.metrics import separation
 from sketchloss.networks.embedder import load_embedder
 from sketchloss.training.guards import TrainingStopped
 

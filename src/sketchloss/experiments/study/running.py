@@ -32,10 +32,10 @@ class Workplace:
     count: int
     launched: bool
     """By `accelerate launch` or torchrun, and not by the study itself."""
+    devices: int
+    """GPUs that there were before this process took one of them."""
     launch: str = ""
     """What tells this launch from others, the same in all its processes; empty if it was not launched."""
-    devices: int = 0
-    """GPUs that there were before this process took one of them."""
 
 
 def find_workplace() -> Workplace:
@@ -64,7 +64,7 @@ def find_workplace() -> Workplace:
             os.environ.pop(name, None)
         for name in [name for name in os.environ if name.startswith(("TORCHELASTIC_", "ACCELERATE_", "FSDP_"))]:
             os.environ.pop(name)
-    return Workplace(rank, count, launched=count > 1, launch=launch, devices=devices)
+    return Workplace(rank, count, launched=count > 1, devices=devices, launch=launch)
 
 
 def _take_device(place: int) -> None:

@@ -1,0 +1,87 @@
+"""The tab that searches. Oracle: an archive that was made here, and the words that a visitor reads."""
+
+import asyncio
+import io
+import zipfile
+from types import SimpleNamespace
+
+import gradio as gr
+import pytest
+from PIL import Image
+
+from sketchloss.app.private import PrivateFolder
+from sketchloss.app.search import gallery_of, search_tab, small_picture
+from sketchloss.app.services import open_services
+from sketchloss.data.doodles.kinds import doodle
+
+
+@pytest.fixture
+def private():
+    folder = PrivateFolder(keep_seconds=3600, keep_mb=100)
+    yield folder
+    folder.remove()
+
+
+@pytest.fixture
+def upload(tmp_path, narrow, private, without_type_checks):
+    """Give the tab an archive; return what it says, and the names to choose from."""
+    services = open_services(weights=narrow, cache=tmp_path / "cache")
+
+    async def make() -> gr.Blocks:  # in a loop, because Gradio makes one where there is none, and closes none
+        with gr.Blocks(analytics_enabled=False) as page:
+            search_tab(services, private, gr.State({}))
+        return page
+
+    page = asyncio.run(make())
+    (built,) = (one.fn for one in page.fns.values() if one.name == "build" and one.api_visibility == "private")
+
+    def give(files: dict[str, bytes]) -> tuple[str, list[str]]:
+        with zipfile.ZipFile(tmp_path / "mine.zip", "w") as archive:
+            for name, data in files.items():
+                archive.writestr(name, data)
+        visitor = SimpleNamespace(session_hash="visitor")
+        chosen, mine, told = built(str(tmp_path / "mine.zip"), {}, visitor, lambda *_, **__: None)
+        assert list(mine) == [chosen.value] == ["mine"]
+        return told, [name for _, name in chosen.choices]
+
+    return give
+
+
+def drawn(kind: str, seed: int) -> bytes:
+    encoded = io.BytesIO()
+    doodle(kind, seed).sketch(32).save(encoded, format="PNG")
+    return encoded.getvalue()
+
+
+def test_a_gallery_that_cannot_be_made_leaves_nothing(upload, private):
+    before = sorted(private.root.rglob("*"))
+    for files in ({"notes.txt": b"x"}, {"cat/text.png": b"no picture"}):
+        with pytest.raises(gr.Error):
+            upload(files)
+        assert [path for path in sorted(private.root.rglob("*")) if path not in before and path.is_file()] == []
+
+
+def test_a_gallery_of_ones_own_that_was_deleted_is_forgotten(tmp_path, private, without_type_checks):
+    mine = {"mine": str(tmp_path / "gone"), "other": "there"}
+    with pytest.raises(ValueError, match="the gallery 'mine' was deleted, as it was not used for a while: upload it"):
+        gallery_of(SimpleNamespace(), "mine", mine, private)
+    assert mine == {"other": "there"}
+
+
+def test_a_drawing_whose_file_is_gone_is_a_grey_picture(tmp_path):
+    Image.new("L", (200, 100), 0).save(tmp_path / "black.png")
+    assert small_picture(tmp_path / "black.png", "its content").convert("L").getextrema()[0] == 0
+    darkest, palest = small_picture(tmp_path / "gone.png", "its content").getextrema()
+    assert 0 < darkest == palest < 255
+
+
+def test_of_an_archive_it_is_said_what_could_be_read_and_what_not(upload):
+    good = {f"cat/{seed}.png": drawn("cat", seed) for seed in range(3)}
+    told, names = upload(good)
+    assert told == "3 drawings in **mine**."
+    assert names == ["doodles", "mine"]
+    bad = {"cat/half.png": drawn("cat", 7)[:60], "dog/text.png": b"no picture"}
+    assert upload(good | bad)[0] == "3 drawings in **mine**; 2 could not be read."
+    told, _ = upload(good | bad | {"cat/plan.svg": b"<svg/>"})
+    kind = "the zip archive: 1 file of a kind that cannot be read: plan.svg; save it as PNG"
+    assert told.replace("\\", "") == f"3 drawings in **mine**; 2 could not be read; {kind}."

@@ -1,0 +1,48 @@
+"""What is common to the package's dataclasses. Oracle: its source."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import sketchloss
+
+PACKAGE = Path(sketchloss.__file__).parent
+#: The state of a pass over folders, and of the page's server.
+STATES = {"gallery/adding.py: Adding", "app/services.py: Services"}
+#: What is there unless somebody says no: an option that takes a word, or a field of what is no command's.
+ON = {
+    "experiments/prompts/drawings.py: LoraTable.references",
+    "experiments/probe/asking.py: Probe.baselines",
+    "experiments/probe/tricks.py: Tricks.baselines",
+    "experiments/table.py: Measure.greater_is_better",
+    "experiments/table.py: Measure.ranked",
+    "experiments/table.py: Measure.shown",
+    "experiments/section.py: Section.printed",
+    "data/doodles/shapes.py: Part.filled",
+}
+
+
+def dataclasses() -> Iterator[tuple[str, ast.ClassDef, str]]:
+    """Yield file and name of each, its source and how it is decorated."""
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                for decorator in map(ast.unparse, node.decorator_list):
+                    if decorator.startswith(("dataclass", "dataclasses.dataclass")):
+                        yield f"{path.relative_to(PACKAGE).as_posix()}: {node.name}", node, decorator
+
+
+def test_what_was_settled_cannot_be_changed_unnoticed():
+    assert {name for name, _, decorator in dataclasses() if "frozen=True" not in decorator} == STATES
+
+
+def test_a_switch_is_off_until_it_is_given():
+    switches = {}
+    for name, node, _ in dataclasses():
+        for item in node.body:
+            if isinstance(item, ast.AnnAssign) and item.value and "bool" in ast.unparse(item.annotation):
+                default = ast.unparse(item.value).removeprefix("field(default=").partition(",")[0].rstrip(")")
+                switches[f"{name}.{ast.unparse(item.target)}"] = default
+    assert len(switches) > 50
+    assert set(switches.values()) <= {"True", "False", "None"}
+    assert {name for name, default in switches.items() if default == "True"} == ON
