@@ -11,9 +11,9 @@ PACKAGE = Path(sketchloss.__file__).parent
 STATES = {"gallery/adding.py: Adding", "app/services.py: Services"}
 #: What is there unless somebody says no: an option that takes a word, or a field of what is no command's.
 ON = {
-    "experiments/prompts/drawings.py: LoraTable.references",
-    "experiments/probe/asking.py: Probe.baselines",
-    "experiments/probe/tricks.py: Tricks.baselines",
+    "experiments/prompts/settings.py: LoraTable.references",
+    "experiments/probe/settings.py: Probe.baselines",
+    "experiments/probe/tricks_settings.py: Tricks.baselines",
     "experiments/table.py: Measure.greater_is_better",
     "experiments/table.py: Measure.ranked",
     "experiments/table.py: Measure.shown",

@@ -27,7 +27,7 @@ def strings(path: Path) -> list[ast.Constant]:
 
 def test_no_module_outside_the_networks_names_a_layer_of_vgg():
     # `pool3` is also the name of the FID Inception's layer, in what its distances are called.
-    allowed = {("extractors.py", "FID Inception pool3")}
+    allowed = {("metrics/extractors.py", "FID Inception pool3")}
     named = {
         (path.relative_to(SOURCE).as_posix(), text.value)
         for path in OUTSIDE
@@ -63,7 +63,7 @@ def test_only_the_networks_know_the_kinds_of_layers(kind):
         "lora/settings.py",
         "loss/loss.py",
         "experiments/probe/distances.py",
-        "experiments/style/transfer.py",
+        "experiments/style/transfer_settings.py",
         "loss/style_loss.py",
     }
     assert importers == {"vgg": {"__init__.py"}, "patches": {"loss/large_pictures.py"}, "paper_layers": presets}[kind]

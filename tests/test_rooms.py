@@ -40,7 +40,8 @@ def test_every_module_is_in_a_room_but_the_command_line(rooms):
 
 
 def test_the_first_floor_can_be_read_at_a_glance(rooms):
-    entries = [path.name for path in rooms.PACKAGE.iterdir() if path.name != "__pycache__"]
+    files = [path.relative_to(rooms.PACKAGE) for path in rooms.PACKAGE.rglob("*") if path.is_file()]
+    entries = {file.parts[0] for file in files if "__pycache__" not in file.parts}  # of rooms that moved, too
     assert len(entries) <= 22, sorted(entries)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import gradio as gr
@@ -32,7 +33,8 @@ def upload(tmp_path, narrow, private, without_type_checks):
             search_tab(services, private, gr.State({}))
         return page
 
-    page = asyncio.run(make())
+    with ThreadPoolExecutor(1) as beside:  # the browser of other tests has a loop in this thread
+        page = beside.submit(asyncio.run, make()).result(60)
     (built,) = (one.fn for one in page.fns.values() if one.name == "build" and one.api_visibility == "private")
 
     def give(files: dict[str, bytes]) -> tuple[str, list[str]]:

@@ -338,14 +338,9 @@ def test_a_meter_takes_nothing_in_of_a_chunk_of_another_shape():
 # The name -----------------------------------------------------------------------------------------------------------
 
 
-def test_the_package_gives_the_function_and_the_module_stays_importable():
-    # As with `sketch_loss`' neighbours in other libraries (`tqdm.tqdm`): the function has its module's name.
-    assert callable(sketchloss.metrics.separation)
-    assert sketchloss.metrics.separation is module.separation
+def test_the_package_gives_the_function():
+    assert sketchloss.separation is module.separation
     assert module.__name__ == "sketchloss.metrics.separation"
-    from sketchloss.metrics.separation import separation as imported
-
-    assert imported is sketchloss.metrics.separation
 
 
 # Histogram ------------------------------------------------------------------------------------------------------------

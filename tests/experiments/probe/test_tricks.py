@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from sketchloss.probing import open_halves
 
 from sketchloss import Backbone, SketchLoss, cli, load_backbone, save_backbone
 from sketchloss.data.quickdraw.drawings import open_drawings
-from sketchloss.experiments.probe import fooled
+from sketchloss.experiments.probe import fooled, open_halves
 from sketchloss.experiments.probe.tricks import MADE, tricks
 from sketchloss.experiments.probe.tricks_settings import PRESETS, Tricks
 from sketchloss.experiments.probe.tricks_table import ALL, sections
