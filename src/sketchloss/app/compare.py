@@ -43,15 +43,15 @@ class Comparison:
     distance: float
     per_tap: dict[str, float]
     heat: Float[np.ndarray, "h w"]
-    """Where they differ, of the square that both are fitted into."""
+    """Heat map of where the two drawings differ, of the square that both are fitted into."""
     second: Image.Image
     """The second drawing, dark on light."""
     words: str
-    """How different they look; empty without a calibration."""
+    """Words for how different the drawings look; empty without a calibration."""
     shares: dict[str, float]
-    """Kind of known pairs -> the share of them that are closer; empty without a calibration."""
+    """Kind of known pairs -> the share of them that are closer than these two; empty without a calibration."""
     notes: tuple[str, ...]
-    """What a visitor should know of these two."""
+    """Notes for the visitor about these two drawings."""
 
 
 def compare(

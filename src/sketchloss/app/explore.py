@@ -33,11 +33,11 @@ class Overview:
     """What a gallery looks like from above."""
 
     points: list[dict[str, Any]]
-    """x and y in [0, 1], label, colour (empty: grey) and a picture as a data URL."""
+    """Points of the map; each has x and y in [0, 1], label, colour (empty: grey) and a picture as a data URL."""
     legend: dict[str, str]
-    """Label -> colour."""
+    """Label -> its colour on the map."""
     hardest: list[tuple[str, str, float]]
-    """Pairs of classes and the cosine between the directions of their means, the closest first."""
+    """Pairs of classes with the cosine between the directions of their means, the closest pair first."""
     note: str
 
 
