@@ -33,13 +33,14 @@ class Augmentation:
     rotation: float = 15.0
     """Largest angle in degrees that a sketch is turned by, either way."""
     thicken: float = 0.25
-    """Share of sketches whose lines get 2 pixels wider, or for half of them 4 in pictures of 96 pixels and more."""
+    """Share of sketches whose lines get 2 pixels wider; in pictures of 96 pixels and more, half of them get 4 pixels
+    wider."""
     thin: float = 0.1
     """Share of sketches whose wide lines get narrower and whose thin lines get fainter."""
     soften: float = 0.2
     """Share of sketches that are blurred."""
     softness: float = 1.0
-    """Largest standard deviation of that blur in pixels; the least is 0.3."""
+    """Largest standard deviation of the blur of `soften` in pixels; the least is 0.3."""
     grey: float = 0.2
     """Share of sketches with grey lines."""
     lightest_line: float = 0.6
@@ -49,7 +50,7 @@ class Augmentation:
     tint: float = 0.3
     """Share of sketches on paper that is not quite white."""
     darkest_paper: float = 0.85
-    """Darkest value of a channel of such paper; 1 is white."""
+    """Darkest value that a channel of tinted paper gets; 1 is white."""
 
     def __post_init__(self) -> None:
         low, high = self.crop_scale

@@ -18,7 +18,7 @@ class JoinedRows:
 
     tables: tuple[Any, ...]
     starts: tuple[int, ...]
-    """Number of each table's first row."""
+    """Number of the first row of each table."""
 
     def __len__(self) -> int:
         return self.starts[-1] + len(self.tables[-1])

@@ -37,12 +37,12 @@ class Pairs:
     """Photos and the sketches that were drawn from them, in one order. Made by `open_pairs`; picklable."""
 
     name: str
-    """What it was opened from."""
+    """Source that the pairs were opened from."""
     part: Part
     names: list[str]
-    """Of each pair."""
+    """Name of each pair."""
     problems: list[str]
-    """What was left out at opening, each with its reason."""
+    """Pictures left out at opening, each with its reason."""
     _photos: Pictures
     _sketches: Pictures
 

@@ -36,22 +36,22 @@ class Pictures:
     """
 
     name: str
-    """What it was opened from."""
+    """Source that the pictures were opened from."""
     names: list[str]
-    """Of each picture: its path in the folder, its row in the data set, its doodle."""
+    """Name of each picture: its path in the folder, its row in the data set, or its doodle."""
     sizes: Int64[np.ndarray, " n"]
-    """Of each picture's file at opening, in bytes; 0 for what is drawn, not read."""
+    """Size in bytes of each picture's file at opening; 0 for pictures that are drawn, not read."""
     image_size: int
     """Side of the square pictures in pixels."""
     unreadable: list[str]
-    """What was left out at opening, each with its reason."""
+    """Pictures left out at opening, each with its reason."""
     rows: Dataset
     order: Int64[np.ndarray, " n"]
-    """Which row of `rows` each picture is: a selection shares its rows with the whole."""
+    """Row of each picture in `rows`: a selection shares its rows with the whole."""
     paint: Callable[[dict[str, Any], int], Image.Image]
-    """From a row and a size in pixels to a square `L` or `RGB` picture."""
+    """Function from a row and a size in pixels to a square `L` or `RGB` picture."""
     passed_over: list[str] = field(default_factory=list)
-    """Lines about pictures that are not read: kinds of files that cannot be, and later pages of files."""
+    """Lines about pictures that are not read: files of kinds that cannot be read, and later pages of files."""
 
     def __len__(self) -> int:
         return len(self.order)

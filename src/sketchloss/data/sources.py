@@ -56,25 +56,26 @@ class Sketches:
     """
 
     name: str
-    """What it was opened from."""
+    """Source that the sketches were opened from."""
     classes: list[str]
     labels: Int64[np.ndarray, " n"]
-    """Of each sketch, an index into `classes`; known without decoding."""
+    """Class of each sketch, as an index into `classes`; known without decoding."""
     image_size: int
     """Side of the square pictures in pixels."""
     unreadable: list[str]
     """Files or lines left out at opening, each with its reason."""
     rows: Rows
     order: Int64[np.ndarray, " n"]
-    """Which row of `rows` each sketch is: a selection shares its rows with the whole."""
+    """Row of each sketch in `rows`: a selection shares its rows with the whole."""
     paint: Paint
-    """From a row, a size in pixels and a line width in fractions of the side (None: its own) to a square picture."""
+    """Function from a row, a size in pixels and a line width in fractions of the side (None: its own) to a square
+    picture."""
     line_width: tuple[float, float] | None = None
     seed: int = 0
     relatives: Sequence[str] | None = None
-    """Of each row, what `groups` says; None if no two are related."""
+    """Value of `groups` for each row; None if no two rows are related."""
     passed_over: list[str] = field(default_factory=list)
-    """Lines about pictures that are not read: kinds of files that cannot be, and later pages of files."""
+    """Lines about pictures that are not read: files of kinds that cannot be read, and later pages of files."""
 
     def __len__(self) -> int:
         return len(self.order)

@@ -65,11 +65,11 @@ class Captioned:
     """
 
     sketches: Sketches
-    """The pictures. Where there are no classes, its `classes` are empty and its `labels` all 0."""
+    """The pictures, as labelled sketches. Without classes, `classes` is empty and `labels` are all 0."""
     captions: list[str]
-    """Of each picture, in one line."""
+    """Caption of each picture, in one line."""
     template: str
-    """What a class's name is put into."""
+    """Caption of a picture that has only a class; {} stands for the class's name."""
 
     def __len__(self) -> int:
         return len(self.sketches)

@@ -49,13 +49,13 @@ class StrokeDrawing:
     """A drawing as strokes."""
 
     label: str
-    """Its class."""
+    """Class of the drawing."""
     number: int
-    """Its place among the drawings of its class, in the source."""
+    """Place of the drawing among those of its class in the source."""
     strokes: tuple[Points, ...]
-    """Each (points, 2): in the unit square, x to the right and y down, points at most `SPACING` apart."""
+    """Strokes, each (points, 2): in the unit square, x to the right and y down, points at most `SPACING` apart."""
     line_width: float
-    """As a share of the picture's side."""
+    """Line width as a share of the picture's side."""
 
     @cached_property
     def pieces(self) -> tuple[Piece, ...]:

@@ -35,8 +35,8 @@ class Edited:
 
     drawing: StrokeDrawing
     amount: float
-    """The share of the ink's length that was in truth removed, added, displaced or redrawn: pieces are whole, so it is
-    only near what was asked for. Of `wobble`, what was asked for."""
+    """Share of the ink's length that was actually removed, added, displaced or redrawn. Only whole pieces are edited,
+    so it is close to the share asked for, not equal. For `wobble`, it is what was asked for."""
 
 
 def edited(
