@@ -27,11 +27,11 @@ class DenoisingTerms:
     noise: Float[Tensor, ""]
     """Weighted squared error of the UNet's output."""
     perceptual: Float[Tensor, ""]
-    """Difference of the decoded pictures; samples behind the gate count 0."""
+    """Difference of the decoded pictures; samples that the gate leaves out count 0."""
     active: float
     """Share of the samples that got the perceptual term."""
     output: Float[Tensor, "n c h w"]
-    """Of the UNet, with its graph."""
+    """Output of the UNet, with its graph."""
 
     def named(self) -> dict[str, Tensor]:
         """Return the terms for `Balance`."""

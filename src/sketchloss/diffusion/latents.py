@@ -13,7 +13,7 @@ class Moments:
     """Of pictures, the normal distributions of their latents, as the autoencoder gives them (not yet scaled)."""
 
     mean: Float[Tensor, "*views n c h w"]
-    """Two views of each picture: as it is, and mirrored."""
+    """Means of the latents in two views of each picture: as it is, and mirrored."""
     deviation: Float[Tensor, "*views n c h w"]
 
     def __len__(self) -> int:
