@@ -27,20 +27,20 @@ class Command(NamedTuple):
     """Where a command is found. Its module is imported only when it is chosen."""
 
     name: str
-    """One word, or two such as `style train`."""
+    """The command's name: one word, or two such as `style train`."""
     summary: str
     module: str
-    """Beginning with a dot: in the package."""
+    """Module of the function, relative to the package: it begins with a dot."""
     function: str
-    """Takes one config dataclass; an int that it returns is the exit code. A dictionary `PRESETS` in its module, from
-    a name to the defaults that it changes, becomes the flag `--preset`."""
+    """Name of the function. It takes one config dataclass; an int that it returns is the exit code. A dictionary
+    `PRESETS` in its module, from a name to the defaults that it changes, becomes the flag `--preset`."""
     extra: str = ""
-    """The extra with the libraries that it needs beyond the core."""
+    """The extra with the libraries that the command needs beyond the core."""
     settings: str = ""
-    """The module of the config dataclass, and of `PRESETS`, where that loads much less: help and a mistake come before
+    """Module of the config dataclass and of `PRESETS`, if it loads much less than `module`: help and errors come before
     the rest is loaded."""
     config: str = ""
-    """The config dataclass in that module."""
+    """Name of the config dataclass in `settings`."""
 
 
 COMMANDS = (
