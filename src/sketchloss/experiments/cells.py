@@ -35,22 +35,22 @@ class Cell:
     """One piece of a study."""
 
     name: str
-    """Unique, with slashes: `retrieval/doodles/tuning/0`."""
+    """Unique name of the cell, with slashes: `retrieval/doodles/tuning/0`."""
     part: str
-    """The experiment that it belongs to."""
+    """Name of the experiment that the cell belongs to."""
     compute: Compute
     settings: Mapping[str, Any]
-    """JSON-ready; all that decides the result, but for `needs`."""
+    """Settings, JSON-ready: everything that decides the result, except `needs`."""
     needs: tuple[str, ...] = ()
     """Names of cells that must be done before."""
     headline: Callable[[Mapping[str, Any]], str] = field(default=lambda _: "")
-    """A result in a few words."""
+    """Function that gives a result in a few words."""
     arm: str = ""
     place: int = 0
-    """Of its arm in tables."""
+    """Place of the cell's arm in tables."""
     seed: int = 0
     source: str = ""
-    """The set that it measures, if there are several."""
+    """Data set that the cell measures, if there are several."""
 
 
 class CellStore:

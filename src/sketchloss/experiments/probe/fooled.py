@@ -43,15 +43,15 @@ class Fooled:
     """What fools a distance, over n drawings. What counts as fooled is said by `tricks.TRICKS` and `GREY_WORDS`."""
 
     shares: dict[str, Share | None]
-    """Of each trick, and of grey paper: the share of drawings at which the distance is fooled; equal counts half. None:
-    it could be asked of no drawing."""
+    """Share of drawings at which the distance is fooled, for each trick and for grey paper; equal counts half. None: it
+    could be asked of no drawing."""
     ratios: dict[str, float | None]
-    """Of each trick: its distance divided by the distance to the drawing redrawn, median over drawings; of grey paper:
-    the distance of the drawing to itself redrawn there, divided by the same on white. None: it is 0 for most."""
+    """Relative distance of each trick: divided by the distance to the drawing redrawn, median over drawings. For grey
+    paper: the distance of the drawing to itself redrawn there, divided by the same on white. None: it is 0 for most."""
     nearer: dict[str, dict[str, Share | None]]
-    """Of each trick and each reference: how often the trick is nearer; equal counts half."""
+    """Share of drawings for which the trick is nearer, for each trick and each reference; equal counts half."""
     order: dict[str, Share | None]
-    """How often a reference is nearer than the next one of `ORDER`, on white paper."""
+    """Share of drawings for which a reference is nearer than the next one of `ORDER`, on white paper."""
     drawings: int
 
     @property
@@ -129,10 +129,10 @@ class TrickDistances:
     """Distances between n drawings and what they are compared with."""
 
     references: Float[np.ndarray, "n references"]
-    """NaN where there is no such reference."""
+    """Distances to the references; NaN where there is no such reference."""
     tricks: Float[np.ndarray, "n tricks"]
     grey: Float[np.ndarray, "n order"]
-    """To the references of `ORDER`, all on grey paper."""
+    """Distances to the references of `ORDER`, all on grey paper."""
 
 
 def measure_tricks(

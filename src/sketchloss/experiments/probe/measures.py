@@ -33,21 +33,22 @@ class Measures:
     """How a distance did in the trials."""
 
     growth: dict[str, float | None]
-    """Of each edit: Spearman's correlation of the distance with the share changed, over the levels of a drawing; mean
+    """Spearman's correlation of the distance with the share changed, for each edit: over the levels of a drawing; mean
     over drawings, in [-1, 1]. A distance that is the same at all levels counts 0. None: no two amounts."""
     ignoring: dict[str, float]
-    """Of each change that people ignore: the share of drawings for which it counts for less than removing a fifth of
-    the strokes, in [0, 1]; equal counts half."""
+    """Share of drawings for which a change counts for less than removing a fifth of the strokes, for each change that
+    people ignore; in [0, 1], equal counts half."""
     ratio: dict[str, float | None]
-    """Of each such change: its distance divided by the distance to another drawing of the same class; the median over
-    drawings, lower is better. None if the latter is 0 for most."""
+    """Distance of each change that people ignore, divided by the distance to another drawing of the same class; the
+    median over drawings, lower is better. None if the latter is 0 for most."""
     choice: dict[str, Share | None]
-    """Against each rival: how often the drawing itself, redrawn, is nearer than the rival where raw pixels say the
-    opposite; equal counts half. None if there was no such trial."""
+    """Share of right answers against each rival: the drawing itself, redrawn, is nearer than the rival where raw pixels
+    say the opposite; equal counts half. None if there was no such trial."""
     score: float
-    """Mean of three: the mean of `growth`, the mean of `ignoring`, and the mean accuracy of `choice`."""
+    """Score of the distance, the mean of three: the mean of `growth`, the mean of `ignoring`, and the mean accuracy of
+    `choice`."""
     low: float
-    """Ends of the score's 95 % interval: bootstrap over drawings."""
+    """Lower end of the score's 95 % interval, as `high` is the upper end: bootstrap over drawings."""
     high: float
     drawings: int
 
@@ -111,12 +112,13 @@ class Answers:
     """What a distance answered for each of n drawings; NaN where a question was not asked."""
 
     growth: Float[np.ndarray, "n edits"]
-    """Spearman's correlation."""
+    """Spearman's correlation for each drawing and edit."""
     ignoring: Float[np.ndarray, "n changes"]
-    """1 where the change counts for less than a fifth of the strokes, 0 where for more, 0.5 where they are equal."""
+    """Answers about changes that people ignore: 1 where the change counts for less than a fifth of the strokes, 0 where
+    for more, 0.5 where they are equal."""
     ratio: Float[np.ndarray, "n changes"]
     choice: Float[np.ndarray, "n rivals"]
-    """1 right, 0 wrong, 0.5 equal."""
+    """Answers about rivals: 1 right, 0 wrong, 0.5 equal."""
 
 
 def answers(distances: Float[np.ndarray, "n columns"], trials: Trials) -> Answers:

@@ -18,7 +18,7 @@ class ProbePlan(Plan):
     probed: str = "doodles"
     """Strokes that the probe edits: `doodles`, or a folder of QuickDraw .ndjson."""
     triplets: Annotated[Path | None, tyro.conf.DisallowNone] = None
-    """Human judgments for the probe: a CSV file of reference, closer, farther."""
+    """Human judgments for the probe: a CSV file with the columns reference, closer, farther."""
 
 
 def _judgments() -> Path | None:

@@ -32,7 +32,7 @@ class Candidate:
     """Settings of `SketchLoss`."""
 
     layers: dict[str, float]
-    """Tap -> weight; they sum to 1, up to three digits."""
+    """Tap -> its weight; the weights sum to 1, up to three digits."""
     metric: Metric
     weighting: Weighting
 

@@ -43,7 +43,7 @@ class Trials:
     """The drawings: grey, 0 the ink and 255 the paper."""
     variants: UInt8[Tensor, "n columns s s"]
     amounts: Float[np.ndarray, "n edits levels"]
-    """The share that an edit changed in truth."""
+    """Share that each edit actually changed."""
     valid: Bool[np.ndarray, "n 2"]
     """Whether the rival is nearer in raw pixels (mean absolute difference) than the redrawn drawing is, by `MARGIN`."""
 

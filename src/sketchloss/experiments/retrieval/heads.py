@@ -154,11 +154,11 @@ def _retrieval(config: Retrieval, layers: Mapping[str, str]) -> dict[str, Any]:
 
 class _Features(NamedTuple):
     digest: str
-    """Of the backbone."""
+    """Digest of the backbone."""
     rows: Float16[np.ndarray, "n f"]
-    """What heads are trained on."""
+    """Features that the heads are trained on."""
     averaged: Float[Tensor, "n c"]
-    """The same, averaged over positions."""
+    """Features averaged over positions."""
 
 
 def _features(

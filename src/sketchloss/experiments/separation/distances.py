@@ -56,14 +56,14 @@ class Measured:
     """What was found of one arm."""
 
     varies: str
-    """What differs from repeat to repeat; empty: nothing, and there is one repeat only."""
+    """Description of what differs from repeat to repeat; empty: nothing, and there is only one repeat."""
     runs: list[dict[str, float]]
-    """Of each repeat, the quantities."""
+    """Quantities of each repeat."""
     result: Separation
-    """Of the first repeat, as is what follows."""
+    """Separation in the first repeat; the fields below are of that repeat, too."""
     histogram: DistanceHistogram
     positions: np.ndarray | None
-    """Of the sketches on the map."""
+    """Positions of the sketches on the map."""
 
     def values(self, quantity: str) -> list[float]:
         """Return a quantity of each repeat; empty if one of them has none (its features have collapsed)."""

@@ -38,7 +38,7 @@ class RatioBar:
     arm: str
     ratio: Spread
     mark: str = ""
-    """* or †: better or worse than the arm `tuning` (`sketchloss.metrics.comparison`)."""
+    """Mark beside the bar, * or †: better or worse than the arm `tuning` (`sketchloss.metrics.comparison`)."""
     paper: float | None = None
     """The paper's ratio."""
 

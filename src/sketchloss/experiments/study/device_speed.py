@@ -16,9 +16,9 @@ class Card:
 
     name: str
     half: float
-    """In bfloat16 and float16, summed in float32."""
+    """Peak in bfloat16 and float16, summed in float32."""
     single: float
-    """In float32 as PyTorch's convolutions have it by default: TF32."""
+    """Peak in float32 as PyTorch's convolutions have it by default: TF32."""
 
 
 #: What `--device-speed` knows.
@@ -41,9 +41,9 @@ class Speed:
     single: float
     """Multiply-adds a second in float32."""
     device: str
-    """What it is the speed of, in words: "one NVIDIA A100"."""
+    """Device that has this speed, in words: "one NVIDIA A100"."""
     basis: str
-    """How it is known, in a sentence."""
+    """Source of these numbers, in a sentence."""
 
     def seconds(self, multiply_adds: float | int, precision: str) -> float:
         """Return how long a computation takes.

@@ -26,7 +26,7 @@ class Network:
 
     weights: str
     attention: bool | None
-    """None: as its weights have it."""
+    """Whether the network has attention gates; None: as its weights have it."""
     downsample: str
 
     @property

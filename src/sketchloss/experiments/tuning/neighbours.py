@@ -31,17 +31,17 @@ class Neighbours:
     data: tuple[str, ...]
     """Sets of sketches: `doodles`, folders, or hub data sets."""
     weights: tuple[str, ...] = ("imagenet", "sketch")
-    """Names, paths, hub repos or `transformers:ID`."""
+    """Weights to measure: names, paths, hub repos or `transformers:ID`."""
     image_size: int = 64
     """Side of the images in pixels."""
     per_class: Annotated[int | None, tyro.conf.DisallowNone] = None
     """Use at most this many sketches of a class."""
     layer: str = ""
-    """Whose features, averaged over positions, are compared; by default each network's embedding layer."""
+    """Layer whose features, averaged over positions, are compared; by default each network's embedding layer."""
     seed: int = 0
-    """Of the sample of each class, and of the line widths of stroke data."""
+    """Random seed of the sample of each class, and of the line widths of stroke data."""
     json: Annotated[Path | None, tyro.conf.DisallowNone] = None
-    """Also write the numbers here."""
+    """JSON file to write the numbers to as well."""
 
     def __post_init__(self) -> None:
         if not self.data or not self.weights:
