@@ -27,11 +27,13 @@ class Tile:
     """A picture on the sheet."""
 
     picture: Image.Image
-    """Of any mode and proportions; it is fitted into a square on white paper (`fit_tile` does so beforehand)."""
+    """The picture, of any mode and proportions; it is fitted into a square on white paper (`fit_tile` does so
+    beforehand)."""
     caption: str = ""
-    """Below it, one line; shortened to fit: a query's in the middle, since names differ at their ends."""
+    """Line of text below the picture; shortened to fit: a query's in the middle, since names differ at their ends."""
     verdict: Literal["right", "wrong"] | None = None
-    """Its frame: green with a tick, red and dashed with a cross, or thin and grey."""
+    """Frame of the picture: green with a tick (`right`), red and dashed with a cross (`wrong`), or thin and grey
+    (None)."""
 
 
 def draw_contact_sheet(

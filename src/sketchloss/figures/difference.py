@@ -25,9 +25,9 @@ class Caption:
     a: str = "A"
     b: str = "B"
     text: str = ""
-    """Below: the distance and how it was measured."""
+    """Text below the picture: the distance and how it was measured."""
     unit: str = "distance"
-    """Beside the colour bar: what the heat is."""
+    """Text beside the colour bar: the quantity that the heat shows."""
 
 
 def draw_difference(
