@@ -54,12 +54,12 @@ class Match:
     """A picture of the gallery that was found."""
 
     path: Path
-    """Absolute; where it was when it was added."""
+    """Absolute path of the picture's file at the time when it was added."""
     similarity: float
     """Cosine of the angle between the embeddings, in [-1, 1]; 1 for the same picture."""
     label: str | None
     size: int
-    """Of the file, in bytes."""
+    """Size of the file in bytes."""
     hash: str
     """SHA-256 of the file."""
 
@@ -77,14 +77,14 @@ class Info:
     image_size: int
     layer: str
     dimension: int
-    """Numbers in an embedding."""
+    """Number of values in an embedding."""
     exact: bool
-    """Whether a search compares all rows; otherwise it goes by an approximate index."""
+    """Whether a search compares all rows; otherwise it uses an approximate index."""
     disk_bytes: int
     missing: tuple[Path, ...]
     """Pictures whose files are gone."""
     built: bool
-    """False if `Gallery.build` was interrupted."""
+    """Whether `Gallery.build` has ended; False if it was interrupted."""
 
 
 class Gallery:

@@ -32,17 +32,17 @@ class Settings:
     """
 
     weights: str
-    """A name as `load_backbone` takes it; paths are absolute."""
+    """Weights of the network, as `load_backbone` takes them; paths are absolute."""
     fingerprint: str
     """SHA-256 of the weights and of how the backbone is built, whatever their name."""
     image_size: int
     """Side in pixels of the square that pictures are fitted into."""
     layer: str
-    """Whose features, averaged over positions, are the embedding."""
+    """Layer whose features, averaged over positions, are the embedding."""
     exact_below: int
-    """From so many rows on an index is made and used."""
+    """Number of rows from which on an index is made and used."""
     built: bool
-    """False from the start of `Gallery.build` until it has ended."""
+    """Whether `Gallery.build` has ended; False while it runs, or if it was interrupted."""
 
     def __post_init__(self) -> None:
         check_range(self, ("image_size",), 1, LARGEST_SIDE)

@@ -49,13 +49,13 @@ class Known:
     """What is known of a row without reading its embedding."""
 
     id: str
-    """Stays the same when a file is moved or changed."""
+    """Identifier of the row; it stays the same when a file is moved or changed."""
     path: bytes
-    """Absolute, as the operating system has it: file names need not be text."""
+    """Absolute path, as the operating system has it: file names need not be text."""
     hash: str
     """SHA-256 of the file."""
     size: int
-    """Of the file, in bytes."""
+    """Size of the file in bytes."""
     label: str | None
 
 
