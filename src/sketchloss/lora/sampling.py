@@ -17,7 +17,7 @@ class Drawing:
     """A picture, and what it was drawn from."""
 
     picture: Image.Image
-    """`RGB`."""
+    """The picture, of mode `RGB`."""
     prompt: str
     seed: int
 
