@@ -26,7 +26,7 @@ class Paper:
     blank: Float[Tensor, "1 c h w"]
     """Features of a white page."""
     floor: Floor
-    """How much ink counts as none."""
+    """Amount of ink that counts as none."""
 
 
 class BlankPaper:

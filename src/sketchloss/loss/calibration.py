@@ -46,17 +46,17 @@ class Calibration:
     """
 
     fingerprint: str
-    """Of the weights, as `weights_digest` gives it."""
+    """Fingerprint of the weights, as `weights_digest` gives it."""
     layers: tuple[str, ...]
     metric: str
     size: int
     """Side in pixels of the square that the drawings were fitted into."""
     source: str
-    """Whose drawings, in words."""
+    """Source of the drawings, in words."""
     pairs: int
-    """Of each kind."""
+    """Number of pairs of each kind."""
     quantiles: Mapping[str, Sequence[float]]
-    """Kind -> its distances at 0 %, 1 %, ... 100 % of the pairs."""
+    """Kind of pairs -> its distances at 0 %, 1 %, ... 100 % of the pairs."""
 
     def __post_init__(self) -> None:
         if set(self.quantiles) != set(KINDS):

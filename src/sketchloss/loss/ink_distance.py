@@ -55,9 +55,9 @@ class Floor:
     """How much of a tap's energy counts as nothing: of all pictures alike, or of each of n under its mask."""
 
     places: float | Float[Tensor, " n"]
-    """Of features at their positions."""
+    """Floor for features at their positions."""
     windows: float | Float[Tensor, " n"]
-    """Of features seen through windows."""
+    """Floor for features seen through windows."""
 
     @classmethod
     def of(cls, dot: Float[Tensor, "1 c h w"]) -> "Floor":
@@ -215,7 +215,7 @@ class _Axis(NamedTuple):
     positions: Float[Tensor, " h"]
     middle: Float[Tensor, " n"]
     spread: Float[Tensor, " n"]
-    """The same along both axes."""
+    """Spread of the ink along both axes together."""
 
 
 def _share(
