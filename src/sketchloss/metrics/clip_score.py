@@ -41,15 +41,15 @@ class ClipSimilarity:
     """How well a set of images agrees with its texts, by one CLIP model."""
 
     name: str
-    """`CLIP (...)` after the model."""
+    """Name of the measure: `CLIP (...)`, with the model."""
     mean: float
-    """Of 100·cos over the images, in [-100, 100]."""
+    """Mean of 100·cos over the images, in [-100, 100]."""
     deviation: float | None
     """Sample standard deviation over the images; None for a single one."""
     count: int
-    """Images."""
+    """Number of images."""
     truncated: int
-    """Texts that were too long for the model and cut off."""
+    """Number of texts that were too long for the model and were cut off."""
 
     def describe(self) -> str:
         """Return one line, such as `CLIP (openai/clip-vit-base-patch16) 27.19 ± 2.31`."""

@@ -154,23 +154,25 @@ class SetDistance:
     """How far two sets of images are apart, by the features of one network."""
 
     name: str
-    """`FID`, or `FD (...)` after the network."""
+    """Name of the distance: `FID`, or `FD (...)` with the network."""
     value: float
     """The Fréchet distance of these images."""
     low: float | None
-    """95 % interval of the distance at these numbers of images (see `distribution_distance`); None if not asked for."""
+    """Lower end of the 95 % interval of the distance at these numbers of images (see `distribution_distance`), as
+    `high` is the upper end; None if not asked for."""
     high: float | None
     bias: float | None
-    """How far resampled sets lie above `value`: at least about so much of it comes from there being few images."""
+    """Amount by which resampled sets lie above `value`: at least about that much of it comes from the small number of
+    images."""
     images: tuple[int, int]
-    """Compared, ours and theirs."""
+    """Number of images compared, ours and theirs."""
     small_sample: bool
-    """Fewer than 2,048 images on either side: do not compare with published values."""
+    """Whether either side has fewer than 2,048 images: then do not compare with published values."""
     kernel_name: str
-    """`KID`, or `KD (...)`."""
+    """Name of the kernel distance: `KID`, or `KD (...)`."""
     kernel: float
     kernel_std: float | None
-    """Standard deviation over subsets; None if all images were compared at once."""
+    """Standard deviation of the kernel distance over subsets; None if all images were compared at once."""
 
     def describe(self) -> str:
         """Return one line, such as `FD (sketchloss sketch relu5_3) 12.3 [10.1, 14.9], small sample`."""

@@ -11,7 +11,7 @@ class Sample:
     """The sketches on a map."""
 
     rows: Int[np.ndarray, " m"]
-    """Which rows of the embeddings, in order."""
+    """Row numbers in the embeddings, in order."""
     labels: Int[np.ndarray, " m"]
     coloured: tuple[int, ...]
     """Labels that get a colour; the others are grey."""

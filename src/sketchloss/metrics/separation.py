@@ -37,13 +37,13 @@ class OneAgainstRest:
     """One class's mean cosine distances, in [0, 2]."""
 
     count: int
-    """Its members."""
+    """Number of the class's members."""
     intra: float | None
-    """Between its members; None if it has only one."""
+    """Mean distance between the class's members; None if it has only one."""
     inter: float
-    """From its members to all others."""
+    """Mean distance from the class's members to all others."""
     ratio: float | None
-    """`inter` / `intra`; infinite if `intra` is 0, None if it is None."""
+    """Ratio `inter` / `intra`; infinite if `intra` is 0, None if `intra` is None."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class ClosePair:
 
     first: int
     second: int
-    """The labels, the lower first."""
+    """Label of the second class; `first` is the lower of the two."""
     cosine: float
 
 
@@ -65,21 +65,22 @@ class Separation:
     """
 
     intra: float
-    """Over all pairs within a class: large classes count for more."""
+    """Mean distance over all pairs within a class: large classes count for more."""
     inter: float
-    """Over all pairs across classes."""
+    """Mean distance over all pairs across classes."""
     ratio: float
     macro_intra: float
-    """Mean of the classes' own `intra`, those of one member left out: all classes count alike."""
+    """Mean of the classes' own `intra`, without classes of one member: all classes count alike."""
     macro_inter: float
     """Mean of the classes' own `inter`."""
     macro_ratio: float
-    """`macro_inter` / `macro_intra`, and not the mean of the ratios, in which one tight class would hide the others."""
+    """Ratio `macro_inter` / `macro_intra`. It is not the mean of the ratios, in which one tight class would hide the
+    others."""
     n: int
-    """Rows."""
+    """Number of rows."""
     classes: int
     singletons: int
-    """Classes of one member: they have no pair within, but count in `inter`."""
+    """Number of classes with one member: they have no pair within, but count in `inter`."""
     per_class: dict[int, OneAgainstRest]
     """Label -> its distances, in the order of the labels."""
     hardest: tuple[ClosePair, ...]
@@ -117,11 +118,11 @@ class DistanceHistogram:
 
     edges: Float64[np.ndarray, " edges"]
     within: Int64[np.ndarray, " bins"]
-    """Pairs within a class in each bin, of which there is one less than edges."""
+    """Number of pairs within a class in each bin; there is one bin less than edges."""
     across: Int64[np.ndarray, " bins"]
-    """Pairs across classes."""
+    """Number of pairs across classes in each bin."""
     rows: int
-    """How many rows the pairs are of: all, or the sample."""
+    """Number of rows that the pairs are of: all, or the sample."""
 
 
 def distance_histogram(

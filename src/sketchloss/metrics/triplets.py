@@ -41,17 +41,17 @@ class Triplets:
     """Judgments of people: each says which of two pictures is closer to a reference."""
 
     name: str
-    """What they were read from."""
+    """Source that the judgments were read from."""
     pictures: tuple[Path, ...]
-    """Each once."""
+    """Paths of the pictures, each once."""
     triplets: Int[np.ndarray, "m 3"]
-    """Indices of the reference, the one picture, and the other."""
+    """Indices of each judgment's pictures: the reference, the one picture, and the other."""
     shares: Float[np.ndarray, " m"]
     """The share of people who found the one closer, in [0, 1]; 1 where a row is one person's judgment."""
     participants: Int[np.ndarray, " m"] | None
     """A number for the person of each judgment; None if the data do not say."""
     kind: str | None = None
-    """Which kind of judgment was kept, where there are several."""
+    """Kind of judgment that was kept, if there are several."""
 
     def __len__(self) -> int:
         return len(self.triplets)
@@ -277,9 +277,11 @@ class Agreement:
     """How often a distance agrees with people."""
 
     value: float
-    """In [0, 1]; 0.5 is chance. Of people who disagree with one another, a distance agrees with a share."""
+    """Share of judgments in which the distance agrees, in [0, 1]; 0.5 is chance. Where people disagree with one
+    another, a distance agrees with a share of them."""
     low: float
-    """Ends of the 95 % interval: bootstrap over participants, or over judgments where these are not known."""
+    """Lower end of the 95 % interval, as `high` is the upper end: bootstrap over participants, or over judgments where
+    these are not known."""
     high: float
     judgments: int
     participants: int | None
