@@ -36,24 +36,25 @@ class TransformersConfig:
     model: Mapping[str, object]
     """Configuration of the network, as the `config.json` of its folder has it, with `model_type`."""
     name: str = ""
-    """What the network is called, such as `facebook/dinov2-small`; for people."""
+    """Name of the network, such as `facebook/dinov2-small`; for people."""
     attention: bool = False
-    """Gates behind the first two stages, for convolutional networks."""
+    """Whether there are gates after the first two stages; for convolutional networks."""
     gate_order: GateOrder = "channel_spatial"
-    """Which gate comes first."""
+    """Order of the channel gate and the spatial gate."""
     gate_reduction: int = 16
-    """r of the channel gate, 1 to 4096."""
+    """Reduction r of the channel gate, 1 to 4096."""
     gate_kernel: int = 7
     """Side of the spatial gate's convolution, odd, 63 at most."""
     gate_init: GateInit = "default"
-    """`default`: gates start near 0.5; `half`: at 1/2, and what they give is multiplied by 4, so that the network
-    starts as it is without gates; `ajar`: at 0.88; `open`: near 1."""
+    """Start of the gates: `default`, near 0.5; `half`, at 1/2, and their output is multiplied by 4, so that the network
+    starts as it is without gates; `ajar`, at 0.88; `open`, near 1."""
     classes: tuple[str, ...] = ()
     """Class names of the classifier, a linear layer on pooled features; none: no classifier."""
     mean: tuple[float, float, float] = IMAGENET_MEAN
-    """Input normalisation, per channel of an RGB image in [0, 1]."""
+    """Mean of the input normalisation, per channel of an RGB image in [0, 1]."""
     std: tuple[float, float, float] = IMAGENET_STD
-    """What the channels are divided by when the mean is subtracted; 1e-6 at least."""
+    """Standard deviation of the input normalisation: divides the channels after the mean is subtracted; 1e-6 at
+    least."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.model.get("model_type"), str):

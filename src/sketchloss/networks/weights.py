@@ -252,7 +252,7 @@ class FileIdentity(NamedTuple):
     path: str
     size: int
     modified: int
-    """Nanoseconds."""
+    """Time of the last change, in nanoseconds."""
     device: int
     inode: int
 
