@@ -43,14 +43,14 @@ class Recovery:
 
     truth: StrokeBatch
     way: list[StrokeBatch]
-    """The strokes at each step of `recorded`."""
+    """Strokes at each step of `recorded`."""
     recorded: Int[Tensor, " records"]
-    """Steps at which the way was recorded; the first is 0, the last the end."""
+    """Steps at which the strokes were recorded; the first is 0, the last the end."""
     chamfer: Float[Tensor, "records n"]
-    """In pixels: the mean of how far what is drawn lies from the truth, and how far the true places of the strokes that
-    the start changed lie from what is drawn. The picture's diagonal where nothing is drawn."""
+    """Chamfer distance in pixels: the mean of how far what is drawn lies from the truth, and how far the true places of
+    the strokes that the start changed lie from what is drawn. It is the picture's diagonal where nothing is drawn."""
     pen: float
-    """In pixels: a drawing is recovered once its chamfer distance is below."""
+    """Limit in pixels: a drawing is recovered once its chamfer distance is below it."""
 
     @property
     def before(self) -> Float[Tensor, " n"]:

@@ -75,17 +75,18 @@ class _Near(NamedTuple):
     """Pairs of a pixel and the segment of a stroke that is nearest to it."""
 
     pixel: Int[Tensor, " pairs"]
-    """Counted through all pictures."""
+    """Index of the pixel, counted through all pictures."""
     stroke: Int[Tensor, " pairs"]
     start: Int[Tensor, " pairs"]
     """Index of the segment's first point."""
     end: Int[Tensor, " pairs"]
     centre: Float[Tensor, "pairs 2"]
-    """Of the pixel."""
+    """Centre of the pixel."""
     along: Float[Tensor, " pairs"]
-    """Where on the segment the nearest point lies, from 0 to 1."""
+    """Place of the nearest point on the segment, from 0 to 1."""
     share: Float[Tensor, " pairs"]
-    """1, or less where several segments are equally near: a pixel beyond a joint counts once."""
+    """Share that the pair counts: 1, or less where several segments are equally near, so that a pixel beyond a joint
+    counts once."""
 
 
 def _near(strokes: StrokeBatch, height: int, width: int, softness: float | int) -> _Near:

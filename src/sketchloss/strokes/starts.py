@@ -22,11 +22,11 @@ class Begun(NamedTuple):
     """A drawing's strokes as recovery finds them."""
 
     strokes: list[Stroke]
-    """As many as the drawing has."""
+    """Strokes, as many as the drawing has."""
     changed: list[bool]
-    """Which of them the start has moved or taken away."""
+    """Whether the start has moved or taken away each stroke."""
     gone: list[bool]
-    """Which of them it has taken away: their width is 0."""
+    """Whether the start has taken away each stroke: its width is 0."""
 
 
 def begin(strokes: Sequence[Stroke], start: Start, amount: float | int, size: int, rng: np.random.Generator) -> Begun:
