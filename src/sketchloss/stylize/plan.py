@@ -22,9 +22,9 @@ class Job:
     """A picture to be made."""
 
     source: Path | None
-    """None: stdin."""
+    """Path of the picture to read; None: stdin."""
     out: Path | None
-    """None: stdout, as PNG."""
+    """Path of the sketch to write; None: stdout, as PNG."""
 
     @property
     def name(self) -> str:
@@ -38,11 +38,11 @@ class Plan:
 
     jobs: list[Job]
     skipped: int
-    """How many are there already and stay as they are."""
+    """Number of sketches that are there already and stay as they are."""
     single: bool
-    """One picture was named, rather than a folder or several."""
+    """Whether one picture was named, rather than a folder or several."""
     passed_over: list[str]
-    """Lines about pictures that are not read: kinds of files that cannot be, and later pages of files."""
+    """Lines about pictures that are not read: files of kinds that cannot be read, and later pages of files."""
 
 
 def plan_pictures(
