@@ -38,7 +38,7 @@ HINT = "Give two drawings, or choose an example: their distance, and where they 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What is found out about two drawings."""
+    """Result of the comparison of two drawings."""
 
     distance: float
     per_tap: dict[str, float]
@@ -67,9 +67,9 @@ def compare(
     Args:
         services: with the loss.
         first: a picture of any size, of what `open_picture` takes.
-        second: likewise.
+        second: the second drawing, in the same form.
         invert_first: the first is light on dark.
-        invert_second: likewise.
+        invert_second: the same for the second drawing.
     """
     notes = [*_lost("first", first, invert_first), *_lost("second", second, invert_second)]
     first, second = open_page(first, invert=invert_first), open_page(second, invert=invert_second)

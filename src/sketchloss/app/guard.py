@@ -77,7 +77,7 @@ _PATTERNS = [(compile_path(path)[0], methods.split()) for path, methods in SERVE
 
 
 class Guard:
-    """ASGI middleware that refuses what the page has no use for.
+    """ASGI middleware that refuses requests that the page does not need.
 
     Args:
         app: what answers the rest.

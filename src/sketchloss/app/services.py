@@ -42,7 +42,7 @@ PATIENCE = 120.0
 
 @dataclass
 class Services:
-    """Everything behind the page."""
+    """Everything that the page needs: the loss, galleries, networks and a study's report."""
 
     loss: SketchLoss
     """The loss that compares drawings. Galleries that were made with the same weights share its backbone."""

@@ -75,14 +75,14 @@ class App:
         return user, password
 
     def cannot_answer(self, error: OSError) -> ValueError:
-        """Return the line for an address or port that cannot be had."""
+        """Return the error for an address or port that cannot be used."""
         mend = "choose another --port, or leave it out" if self.port else "choose a --port, or another --host"
         reason = (error.strerror or " ".join(str(error).split())).lower()
         return ValueError(f"cannot answer at {self.host}:{self.port or PORT} ({reason}): {mend}")
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether an address is answered to this computer alone."""
+    """Tell whether an address can be reached only from this computer."""
     if host == "localhost":
         return True
     try:
