@@ -53,7 +53,7 @@ BATCH_PIXELS = 16 * 256**2
 
 @dataclass(frozen=True)
 class Compare:
-    """Say how different two drawings look, or the drawings of two folders with the same names.
+    """Measure how different two drawings look, or the drawings of the same name in two folders.
 
     Raises:
         ValueError: for a setting outside its range, naming it.
@@ -120,7 +120,7 @@ def match_folders(a: str | Path, b: str | Path) -> tuple[list[Pair], list[str], 
     """Match the pictures of two folders by their path in the folder, without suffix: `cats/1.png` and `cats/1.jpg`.
 
     Returns:
-        The pairs, then the names found in `a` alone, then those in `b` alone; each sorted by name.
+        The pairs, then the names found only in `a`, then those found only in `b`; each sorted by name.
 
     Raises:
         ValueError: if one is no folder or holds no pictures, a name stands for two pictures, or no name is in both.
