@@ -16,7 +16,7 @@ BROAD_PEN_FROM = 96
 
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
-    """How training drawings are changed at random; base of the settings of trainings. A share of 0 leaves a change out.
+    """Random changes of training drawings; base of the settings of trainings. A share of 0 leaves a change out.
 
     Raises:
         ValueError: for a setting outside its range, naming it.
@@ -73,7 +73,7 @@ class Augmentation:
             )
 
 
-#: Algorithm 1's: RandomResizedCrop and horizontal flip alone.
+#: Algorithm 1's: only RandomResizedCrop and horizontal flip.
 CROP_AND_FLIP = {"rotate": 0.0, "thicken": 0.0, "thin": 0.0, "soften": 0.0, "grey": 0.0, "colour": 0.0, "tint": 0.0}
 
 

@@ -71,7 +71,7 @@ class Pairs:
         return self._sketches.with_size(size)
 
     def select(self, indices: Sequence[int] | Int64[np.ndarray, " m"]) -> "Pairs":
-        """Keep these pairs, in this order."""
+        """Return the set with only these pairs, in this order."""
         photos, sketches = self._photos.select(indices), self._sketches.select(indices)
         names = [self.names[index] for index in indices]
         return replace(self, names=names, _photos=photos, _sketches=sketches)
@@ -129,9 +129,9 @@ def open_pairs(source: str | Path, *, part: Part = "train", strict: bool = False
         elif not isinstance(files, str):
             whole[name] = files
     if problems and strict:
-        raise ValueError(f"{source}: {_first_of(problems)}; mend or remove them, or leave strict off")
+        raise ValueError(f"{source}: {_first_of(problems)}; fix or remove them, or leave strict off")
     if not whole:
-        raise ValueError(f"{source}: no pair is left; {_first_of(problems)}; mend them, or fetch the set again")
+        raise ValueError(f"{source}: no pair is left; {_first_of(problems)}; fix them, or fetch the set again")
     photos, sketches = (
         pictures_from_files(str(source), folder, side, 256, problems, drawings=drawings)
         for drawings, side in zip((False, True), zip(*whole.values(), strict=True), strict=True)

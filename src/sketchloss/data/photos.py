@@ -59,7 +59,7 @@ def open_photos(
 def open_style(
     source: str | Path, image_size: int, *, limit: int | None = None, strict: bool = False, seed: int = 0
 ) -> Pictures:
-    """Open pictures of a style, as `open_photos` does, but of pairs the sketches.
+    """Open pictures of a style, as `open_photos` does, but take the sketches of pairs.
 
     Drawings whose light ink would be lost on white are turned, as `open_to_show` does.
     """

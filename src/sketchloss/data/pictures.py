@@ -70,7 +70,7 @@ class Pictures:
         return self.paint(self.rows[int(self.order[index])], self.image_size).convert("RGB")
 
     def select(self, indices: Sequence[int] | Int64[np.ndarray, " m"]) -> "Pictures":
-        """Keep these pictures, in this order."""
+        """Return the set with only these pictures, in this order."""
         indices = np.asarray(indices, dtype=np.int64).reshape(-1)
         names = [self.names[index] for index in indices]
         return replace(self, names=names, sizes=self.sizes[indices], order=self.order[indices])

@@ -98,7 +98,7 @@ class Sketches:
 
     @property
     def groups(self) -> list[str]:
-        """Of each sketch, a name that it shares with its relatives only: sketches of one photo (Sketchy)."""
+        """Name of each sketch's group, which only related sketches share: sketches of one photo (Sketchy)."""
         return [str(row) if self.relatives is None else self.relatives[int(row)] for row in self.order]
 
     def select(self, indices: Sequence[int] | Int64[np.ndarray, " m"]) -> "Sketches":
@@ -305,7 +305,7 @@ def refuse_left_out(
     """Raise ValueError for a source that is not used whole, as `strict` wants it."""
     if unreadable or passed_over:
         what = list_some(unreadable, done=done) if unreadable else "; ".join(passed_over)
-        raise ValueError(f"{source}: {what}; mend or remove them, or leave strict off")
+        raise ValueError(f"{source}: {what}; fix or remove them, or leave strict off")
 
 
 def checked_size(image_size: int) -> int:

@@ -176,7 +176,7 @@ def _symmetries(thumbnails: Float32[np.ndarray, "n side side"]) -> list[Float32[
 
 
 def _near_pairs(thumbnails: np.ndarray, distance: float, rows: int = 256) -> Iterator[tuple[int, int]]:
-    # The mean over the eight symmetries is the projection on what they leave alone, and the length of the rest does not
+    # The mean over the eight symmetries is the projection on what they keep, and the length of the rest does not
     # change under them either. So the distance of these is never more than that of the best-matching thumbnails, and
     # the pairs that pass, few, are compared in full.
     mean = np.mean(_symmetries(thumbnails), axis=0).reshape(len(thumbnails), -1)

@@ -88,7 +88,7 @@ class Captioned:
 
     @property
     def name(self) -> str:
-        """What it was opened from."""
+        """Source that the pictures were opened from."""
         return self.sketches.name
 
     @property
@@ -98,12 +98,12 @@ class Captioned:
 
     @property
     def unreadable(self) -> list[str]:
-        """What was left out at opening, each with its reason."""
+        """Pictures left out at opening, each with its reason."""
         return self.sketches.unreadable
 
     @property
     def passed_over(self) -> list[str]:
-        """Lines about pictures that are not read: kinds of files that cannot be, and later pages of files."""
+        """Lines about pictures that are not read: files of kinds that cannot be read, and later pages of files."""
         return self.sketches.passed_over
 
     @property
@@ -113,12 +113,12 @@ class Captioned:
 
     @property
     def labels(self) -> Int64[np.ndarray, " n"] | None:
-        """Of each picture, an index into `classes`; None if there are none."""
+        """Class of each picture, as an index into `classes`; None if there are none."""
         return self.sketches.labels if self.classes else None
 
     @property
     def class_prompts(self) -> list[str]:
-        """Of each class, the template with its readable name, also where pictures have captions of their own."""
+        """The template with the readable name of each class, also where pictures have captions of their own."""
         return make_prompts(self.classes, self.template)
 
     def select(self, indices: Sequence[int] | Int64[np.ndarray, " m"]) -> "Captioned":

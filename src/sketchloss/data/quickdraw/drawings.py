@@ -1,4 +1,4 @@
-"""Drawings that are kept as strokes, so that it is known how different an edited one is: doodles and QuickDraw.
+"""Drawings that are kept as strokes, doodles and QuickDraw, so that the size of an edit is known.
 
 drawings = open_drawings("doodles", per_class=8, classes=10, seed=0)
 drawings[0].picture(64)
@@ -116,7 +116,7 @@ def open_drawings(
     if not 0 <= seed < MOST_SEEDS:
         raise ValueError(f"seed is {seed}: it must be 0 to {MOST_SEEDS - 1:,}")
     if str(source).startswith("doodles?"):
-        raise ValueError(f"{source}: strokes are drawn in ink here, whatever the tool: give doodles alone")
+        raise ValueError(f"{source}: strokes are drawn in ink here, whatever the tool: give doodles without options")
     kind, place = recognise(source)
     if kind == "doodles":
         return [
