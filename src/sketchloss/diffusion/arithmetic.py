@@ -74,7 +74,7 @@ def training_target(
     alphas: Float[Tensor, " n"],
     prediction: Prediction,
 ) -> Float[Tensor, "n c h w"]:
-    """Return what the UNet should say: the noise, or the velocity √ᾱ ε - √(1-ᾱ) x_0 (Salimans & Ho 2022)."""
+    """Return the target of the UNet's output: the noise, or the velocity √ᾱ ε - √(1-ᾱ) x_0 (Salimans & Ho 2022)."""
     if prediction == "epsilon":
         return noise
     return alphas.sqrt()[:, None, None, None] * noise - (1 - alphas).sqrt()[:, None, None, None] * clean

@@ -22,7 +22,7 @@ from sketchloss.diffusion.perceptual import LatentPerceptualLoss
 
 @dataclass(frozen=True)
 class DenoisingTerms:
-    """Two terms of a loss on one batch, each a float32 scalar, a mean over the samples."""
+    """The two terms of the loss on one batch, each a float32 scalar, a mean over the samples."""
 
     noise: Float[Tensor, ""]
     """Weighted squared error of the UNet's output."""

@@ -93,7 +93,7 @@ class LatentPerceptualLoss(nn.Module):
 
         Args:
             predicted: x̂_0, latents as the UNet knows them (scaled); the gradient flows here.
-            clean: x_0, likewise.
+            clean: x_0, in the same form.
             alphas: ᾱ of each sample.
             images: the pictures in [0, 1], for the target `image`.
             corner: where the window lies, down and across, each from 0 (first) to 1 (last); None: decode everything.
