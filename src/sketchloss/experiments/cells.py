@@ -32,7 +32,7 @@ Compute = Callable[[Path, Mapping[str, Path]], dict[str, Any]]
 
 @dataclass(frozen=True)
 class Cell:
-    """One piece of a study."""
+    """One piece of a study, which is computed once and kept."""
 
     name: str
     """Unique name of the cell, with slashes: `retrieval/doodles/tuning/0`."""
@@ -99,7 +99,7 @@ class CellStore:
         return self.folder / f"{re.sub(r'[^A-Za-z0-9.+=-]+', '_', name)}-{self.keys[name]}"
 
     def state(self, name: str) -> State:
-        """Return whether a cell is done, has failed in this study, waits for others, or is ready to run."""
+        """Return the state of a cell: done, failed in this study, waiting for others, or ready to run."""
         place = self.place(name)
         if (place / RESULT).is_file():
             return "done"

@@ -1,4 +1,4 @@
-"""What an experiment is: its cells for a plan of arms and seeds, what they take, and the tables made of them.
+"""The definition of an experiment: its cells for a plan of arms and seeds, their cost, and the tables made of them.
 
 A study runs a list of experiments and knows none of them by name. To add one, make a folder with a module that holds an
 `Experiment`, and a line in the list (`study/experiments.py`).
@@ -15,7 +15,7 @@ from sketchloss.experiments.section import Section
 
 @dataclass(frozen=True)
 class Load:
-    """What a cell takes."""
+    """Cost of a cell: arithmetic, steps and memory."""
 
     multiply_adds: float | int
     """Multiply-adds of the whole cell, backward passes included."""
@@ -36,7 +36,7 @@ class Load:
 
 @dataclass(frozen=True)
 class Claim:
-    """The measure by which a study says in short whether the paper's claims came out; more of it is better."""
+    """The measure by which a study says whether the paper's claims came out; a greater value is better."""
 
     measure: str
     words: str
@@ -61,7 +61,7 @@ def _as_the_paper(_: Any) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Experiment:
-    """An experiment as a study sees it. A plan is the settings of the study, with those of every experiment in it."""
+    """An experiment, as a study uses it. A plan holds the settings of the study and of all experiments in it."""
 
     name: str
     """Name of the experiment in one word, for `--only`, the cells and the files."""

@@ -26,7 +26,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Section:
-    """A table, what comes before and after it, and its pictures."""
+    """A table with the texts before and after it, and its pictures."""
 
     table: Table | None
     """The table; None: only words and pictures."""

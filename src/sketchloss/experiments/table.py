@@ -32,7 +32,7 @@ SMALL = "‡"
 
 @dataclass(frozen=True)
 class Measure:
-    """What a column shows."""
+    """A measure, which a column of a table shows."""
 
     name: str
     """Key of the measure's values."""
@@ -72,7 +72,7 @@ class Measure:
 
 @dataclass(frozen=True)
 class Table:
-    """What was measured, and how it is shown."""
+    """Measured values, and how a table shows them."""
 
     measures: Sequence[Measure]
     values: Values

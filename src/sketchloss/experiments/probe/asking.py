@@ -60,7 +60,7 @@ MADE = {"config.json", *WRITTEN, "figure.png", "trials.png"}
 
 
 def probe(config: Probe) -> dict[str, Any]:
-    """Run the recipe; return what `results.json` holds.
+    """Run `sketchloss probe`; return the contents of `results.json`.
 
     Raises:
         ValueError: for data without strokes, weights, distances or judgments that do not fit, or an `out` in use.

@@ -42,7 +42,7 @@ KEPT_BYTES = 2**30
 
 @runtime_checkable
 class Family(Protocol):
-    """Distances that look at a picture together."""
+    """Distances that are computed from one look at each picture."""
 
     name: str
     symmetric: bool

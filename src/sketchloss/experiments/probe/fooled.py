@@ -40,7 +40,7 @@ ORDER = ("redrawn", "same kind", "other kind")
 
 @dataclass(frozen=True)
 class Fooled:
-    """What fools a distance, over n drawings. What counts as fooled is said by `tricks.TRICKS` and `GREY_WORDS`."""
+    """How often tricks fool a distance, over n drawings; `tricks.TRICKS` and `GREY_WORDS` say what counts as fooled."""
 
     shares: dict[str, Share | None]
     """Share of drawings at which the distance is fooled, for each trick and for grey paper; equal counts half. None: it

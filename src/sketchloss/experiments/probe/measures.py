@@ -13,7 +13,7 @@ from sketchloss.experiments.probe.distances import Distance, PlainDistance, meas
 from sketchloss.experiments.probe.trials import RIVALS, Trials, make_trials
 
 RESAMPLES = 2000
-#: Distances that differ by less, as a share of the greatest, differ by the rounding of arithmetic alone.
+#: Distances that differ by less, as a share of the greatest, differ only by the rounding of arithmetic.
 NOISE = 1e-6
 _Z = 1.959963984540054  # of the 95 % interval
 
@@ -30,7 +30,7 @@ class Share:
 
 @dataclass(frozen=True)
 class Measures:
-    """How a distance did in the trials."""
+    """Results of a distance in the trials."""
 
     growth: dict[str, float | None]
     """Spearman's correlation of the distance with the share changed, for each edit: over the levels of a drawing; mean
@@ -109,7 +109,7 @@ def probe_distance(
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What a distance answered for each of n drawings; NaN where a question was not asked."""
+    """Answers of a distance for each of n drawings; NaN where a question was not asked."""
 
     growth: Float[np.ndarray, "n edits"]
     """Spearman's correlation for each drawing and edit."""
@@ -169,7 +169,7 @@ def summarise(found: Answers, *, resamples: int = RESAMPLES, seed: int = 0) -> M
     Args:
         found: the answers for each drawing.
         resamples: of the bootstrap over drawings.
-        seed: likewise.
+        seed: as for `probe_distance`.
     """
     count = len(found.growth)
     scores = score_of(found, resampled(count, resamples, seed))
@@ -204,7 +204,7 @@ def resampled(count: int, resamples: int, seed: int) -> Int[np.ndarray, "r n"]:
 
 def wilson(share: float, trials: int) -> tuple[float, float]:
     """Return the ends of the 95 % interval of a share of independent trials (Wilson 1927), within [0, 1]."""
-    # note: not scipy's `binomtest`, which takes whole numbers of successes alone: a tie counts half
+    # note: not scipy's `binomtest`, which takes only whole numbers of successes: a tie counts half
     spread = _Z**2 / trials
     middle = (share + spread / 2) / (1 + spread)
     half = _Z / (1 + spread) * float(np.sqrt(share * (1 - share) / trials + spread / (4 * trials)))

@@ -11,7 +11,7 @@ from sketchloss.experiments.tuning.plan import Plan, in_data_folder
 
 @dataclass(frozen=True)
 class ProbePlan(Plan):
-    """What distances are asked about."""
+    """Settings of the probe in a study."""
 
     probe_preset: Literal["demo", "small"] = "demo"
     """Preset of `sketchloss probe`."""

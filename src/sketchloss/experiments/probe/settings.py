@@ -15,7 +15,7 @@ from sketchloss.system.setting_fields import FILES, PLACE, WEIGHTS, own_layers
 
 @dataclass(frozen=True, kw_only=True)
 class Probe(ArmWeights):
-    """Ask distances between drawings what is known about them, and which taps of a backbone answer best.
+    """Test whether distances between drawings behave as they should, and which layers of a network do best.
 
     Raises:
         ValueError: for a setting outside its range, naming it.

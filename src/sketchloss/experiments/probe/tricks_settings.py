@@ -15,7 +15,7 @@ Taps = Literal["default", "paper", "deep"]
 
 @dataclass(frozen=True, kw_only=True)
 class Tricks:
-    """Ask distances between drawings which tricks fool them, on several sources and at several sizes.
+    """Test which changed drawings ("tricks") fool distances, on several sources and at several sizes.
 
     Raises:
         ValueError: for a setting outside its range, naming it.

@@ -83,7 +83,7 @@ def _means(results: Mapping[str, Any], sources: Mapping[str, str]) -> Iterator[S
             yield Section(
                 _table([*_FOOLED, *order], found[source], seed),
                 source=f"{name} over sizes",
-                caption=f"The same of {short_name(source)} alone, mean over sizes.",
+                caption=f"The same, only of {short_name(source)}, mean over sizes.",
             )
     yield Section(
         _table([*_FOOLED, *order], found[ALL], seed),

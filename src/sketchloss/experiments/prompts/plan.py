@@ -12,7 +12,7 @@ from sketchloss.training.checks import require_positive
 
 @dataclass(frozen=True)
 class PromptsPlan(Plan):
-    """How the LoRAs are trained, on which sketches and which model."""
+    """Settings of prompt to sketch in a study: how the LoRAs are trained, on which sketches and which model."""
 
     lora_preset: Literal["demo", "small", "stable", "paper"] = "demo"
     """Preset of `sketchloss lora table`."""

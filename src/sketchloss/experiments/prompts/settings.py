@@ -15,7 +15,7 @@ from sketchloss.system.setting_fields import FILES, MEASURED, NEEDED, PLACE, WEI
 
 @dataclass(frozen=True, kw_only=True)
 class LoraTable(LoraSettings, ArmWeights):
-    """Train a LoRA for each arm and seed, draw every class with each, and measure the drawings.
+    """Train a LoRA with the loss of each arm and for each seed, draw every class with it, and measure the drawings.
 
     Raises:
         ValueError: for a setting outside its range, naming it.

@@ -5,7 +5,7 @@
     sketchloss lora sample --base runs/base --prompts 'a photo of a cat' --out cats
 
 First the autoencoder, on photo-like twins of the built-in doodles and on their drawings; then the UNet and its text
-encoder, on the photos alone, so that drawing sketches is left to learn. The result is `OUT/model`, a folder that
+encoder, only on the photos, so that drawing sketches is left to learn. The result is `OUT/model`, a folder that
 `diffusers.StableDiffusionPipeline.from_pretrained` opens; the package holds one, called `tiny`.
 """
 
@@ -55,7 +55,7 @@ RESULT = "result.json"
 
 
 def tiny_diffusion(config: TinyDiffusion) -> dict[str, Any]:
-    """Run the recipe.
+    """Run `sketchloss lora base`.
 
     Returns:
         What `result.json` holds: `model`, the pipeline's folder, `samples`, the picture of what it draws,

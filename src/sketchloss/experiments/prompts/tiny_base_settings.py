@@ -14,7 +14,7 @@ from sketchloss.training.checks import require_not_negative, require_positive
 
 @dataclass(frozen=True, kw_only=True)
 class TinyDiffusion:
-    """Train a small text-to-image pipeline from nothing, in the place of Stable Diffusion.
+    """Train a small text-to-image pipeline from scratch, to use in place of Stable Diffusion.
 
     Raises:
         ValueError: for a setting outside its range, naming it.

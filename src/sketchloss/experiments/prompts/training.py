@@ -71,10 +71,10 @@ CURVES = {
 
 
 def latent_diffusion(config: LatentDiffusion) -> dict[str, Any]:
-    """Run the recipe.
+    """Run `sketchloss lora train`.
 
     Returns:
-        What `result.json` holds: `lora`, the folder of the LoRA file, `samples`, the last picture of the progress, None
+        What `result.json` holds: `lora`, the folder of the LoRA file, `samples`, the last progress picture, None
         without one, the numbers of `pictures` and `steps`, the last validation losses, and `peak_memory_bytes`.
 
     Raises:

@@ -12,7 +12,7 @@ from sketchloss.system.setting_fields import PLACE
 
 @dataclass(frozen=True, kw_only=True)
 class LatentDiffusion(LoraSettings, ForOneArm):
-    """Train a LoRA that makes a Stable Diffusion pipeline draw, with the perceptual loss of one arm.
+    """Train a LoRA that makes a Stable Diffusion pipeline draw sketches, with the perceptual loss of one arm.
 
     Raises:
         ValueError: for a setting outside its range, naming it.

@@ -48,7 +48,7 @@ SHOWN_QUERIES, SHOWN_SIDE = 8, 112
 
 
 def retrieval(config: Retrieval) -> dict[str, Any]:
-    """Run the recipe.
+    """Run `sketchloss retrieval`.
 
     Returns:
         What `results.json` holds: `arms`, each with its `runs` (a dictionary for each seed, accuracies in [0, 1]).

@@ -14,7 +14,7 @@ from sketchloss.training.checks import require_positive
 
 @dataclass(frozen=True, kw_only=True)
 class Retrieval(ArmWeights):
-    """Train a retrieval head on the frozen features of each arm and measure what its nearest neighbours are.
+    """Train a retrieval head on the frozen features of each arm's network, and measure how often it finds the class.
 
     Raises:
         ValueError: for a setting outside its range, naming it.

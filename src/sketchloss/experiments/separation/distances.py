@@ -53,7 +53,7 @@ MADE = {"config.json", *WRITTEN, "ratio.png", "distances.png", "map.png"}
 
 @dataclass(frozen=True)
 class Measured:
-    """What was found of one arm."""
+    """Measurements of one arm."""
 
     varies: str
     """Description of what differs from repeat to repeat; empty: nothing, and there is only one repeat."""
@@ -72,7 +72,7 @@ class Measured:
 
 
 def class_separation(config: ClassSeparation) -> dict[str, Any]:
-    """Run the recipe; return what `results.json` holds.
+    """Run `sketchloss separation`; return the contents of `results.json`.
 
     Raises:
         ValueError: for weights, heads or a layer that do not fit, embeddings that are zero, or an `out` that is in use.
@@ -121,7 +121,7 @@ def _class_separation(config: ClassSeparation) -> dict[str, Any]:
 
 
 def take_settings_of_run(config: ClassSeparation, run: Path) -> ClassSeparation:
-    """Take over what a run of `sketchloss retrieval` has settled: its data, sizes, weights and seeds.
+    """Take over the settings of a run of `sketchloss retrieval`: its data, sizes, weights and seeds.
 
     Raises:
         ValueError: if the folder is no such run, or a setting of the config is neither the default nor the run's.

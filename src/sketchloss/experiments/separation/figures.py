@@ -33,7 +33,7 @@ MARKERS = "osD^vPX"
 
 @dataclass(frozen=True)
 class RatioBar:
-    """What Figure 4 shows of one arm."""
+    """Bar of one arm in Figure 4."""
 
     arm: str
     ratio: Spread

@@ -13,7 +13,7 @@ from sketchloss.system.setting_fields import FILES, NEEDED, PLACE
 
 @dataclass(frozen=True, kw_only=True)
 class ClassSeparation(ArmWeights):
-    """Measure how far apart the arms keep the classes of a set of sketches.
+    """Measure how far apart the networks of several arms keep the classes of a set of sketches.
 
     Raises:
         ValueError: for a setting outside its range, naming it.

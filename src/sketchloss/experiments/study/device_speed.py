@@ -12,7 +12,7 @@ HERE = "here"
 
 @dataclass(frozen=True)
 class Card:
-    """A GPU: what its maker prints, dense, in TFLOP/s (two for a multiply-add)."""
+    """Peak speed of a GPU that its maker states, dense, in TFLOP/s (a multiply-add counts two)."""
 
     name: str
     half: float
@@ -34,7 +34,7 @@ CARDS = {
 
 @dataclass(frozen=True)
 class Speed:
-    """How fast trainings are assumed to run."""
+    """Speed that trainings are assumed to run at."""
 
     half: float
     """Multiply-adds a second in bfloat16 or float16."""

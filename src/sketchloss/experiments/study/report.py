@@ -110,7 +110,7 @@ def _opening(config: Study, results: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _in_short(made: Mapping[Experiment, list[Section]]) -> Iterator[str]:
-    """Say of each claim whether it came out, from the numbers alone."""
+    """Say whether each claim came out, judged only by the numbers."""
     claims = list(_claims(made))
     found = compare_all({(claim.what, claim.arm, claim.other): claim.pairs for claim in claims})
     lines = []

@@ -26,7 +26,7 @@ POLL_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Workplace:
-    """Which of several processes this one is."""
+    """Place of this process among several that work on a study."""
 
     rank: int
     count: int

@@ -23,7 +23,7 @@ def _in_words(entries: tuple[Entry, ...]) -> str:
 
 @dataclass(frozen=True)
 class Study(*_OPTIONS):
-    """Compare the paper's four arms, and others: every table and figure, over seeds, into one report.
+    """Compare the paper's four arms (loss networks) and others, over seeds: every table and figure in one report.
 
     Presets: `demo`, on doodles, minutes on a laptop; `real`, on people's drawings in `$SKETCHLOSS_DATA`, an afternoon
     on two cores; `weekend`, the paper's data and sizes, one GPU and a weekend; `paper`, its whole protocol.

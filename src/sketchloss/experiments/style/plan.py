@@ -11,7 +11,7 @@ from sketchloss.training.checks import require_positive
 
 @dataclass(frozen=True)
 class StylePlan(Plan):
-    """How the photo-to-sketch networks are trained, and on which pairs they are measured."""
+    """Settings of photo to sketch in a study: how the networks are trained, and on which pairs they are measured."""
 
     style_preset: Literal["demo", "small", "standard", "paper"] = "demo"
     """Preset of `sketchloss style table`."""

@@ -15,7 +15,7 @@ from sketchloss.system.setting_fields import FILES, MEASURED, PLACE, WEIGHTS, ow
 
 @dataclass(frozen=True, kw_only=True)
 class StyleTable(StyleSettings, ArmWeights):
-    """Train a photo-to-sketch network for each set of sketches and each arm, and measure what they draw.
+    """Train a photo-to-sketch network for each set of sketches and the loss of each arm, and measure its sketches.
 
     Raises:
         ValueError: for a setting outside its range, naming it.

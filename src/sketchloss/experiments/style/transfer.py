@@ -49,7 +49,7 @@ RESULT = "result.json"
 
 
 def style_transfer(config: StyleTransfer) -> dict[str, Any]:
-    """Run the recipe.
+    """Run `sketchloss style train`.
 
     Returns:
         What `result.json` holds: `model`, the network's folder, `before_after`, the picture, the numbers of

@@ -17,7 +17,7 @@ from sketchloss.training.checks import require_not_negative, require_positive
 
 @dataclass(frozen=True, kw_only=True)
 class StyleSettings(WeightsPerArm):
-    """How a photo-to-sketch network is trained, whatever the style and the arm; base of the configs that train one."""
+    """Settings for training a photo-to-sketch network of any style and arm; base of the configs that train one."""
 
     image_size: int = 256
     """Side of the training images in pixels."""

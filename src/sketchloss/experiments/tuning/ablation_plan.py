@@ -15,7 +15,7 @@ GATE_INITS: tuple[GateInit, ...] = get_args(GateInit)
 
 @dataclass(frozen=True)
 class AblationPlan(Plan):
-    """Which choices are looked into, and on how much."""
+    """Settings of the ablation: which choices are tested, on how much data."""
 
     ablations: tuple[Choice, ...] = ()
     """Choices to test, by default all: gate_init (how gates start), downsample (whether they replace their pools),

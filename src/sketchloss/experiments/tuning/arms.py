@@ -21,7 +21,7 @@ OF_GATES = frozenset({"downsample", "gate_init", "gate_lr_factor", "gate_weight_
 
 @cache
 def read_tuning(name: str, text: str) -> Arm:
-    """Return an arm that is tuned as the arm `tuning` is, but for some settings.
+    """Return an arm that is tuned as the arm `tuning` is, with some settings changed.
 
     Args:
         name: of the arm.

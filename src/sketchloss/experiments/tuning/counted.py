@@ -22,7 +22,7 @@ PUBLISHED = {"songweig/imagenet_sketch": (50_889, 1_000), "detection-datasets/co
 
 @dataclass(frozen=True)
 class Network:
-    """A network whose arithmetic is counted, which weights do not change."""
+    """A network whose arithmetic is counted; its weights do not change the count."""
 
     weights: str
     attention: bool | None

@@ -22,7 +22,7 @@ from sketchloss.system.files import write_json
 
 @dataclass(frozen=True)
 class Neighbours:
-    """Nearest-neighbour accuracy of several weights on several sets of sketches, each sketch left out in turn.
+    """Measure how often a sketch's nearest neighbour is of its class, for several weights and sets of sketches.
 
     Raises:
         ValueError: for a setting outside its range, naming it.
@@ -51,7 +51,7 @@ class Neighbours:
 
 
 def neighbours(config: Neighbours) -> list[dict[str, Any]]:
-    """Run the recipe and return a row for each set and weights: `top_1`, `top_3`, `top_5` in [0, 1].
+    """Run `sketchloss neighbours`; return a row for each set and weights: `top_1`, `top_3`, `top_5` in [0, 1].
 
     Raises:
         ValueError: as `open_sketches` and `load_backbone`.

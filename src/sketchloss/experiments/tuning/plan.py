@@ -154,7 +154,7 @@ def weights_needed(arm: Arm, seed: int) -> tuple[str, ...]:
 
 
 def arm_settings(plan: Plan, arm: Arm, seed: int) -> dict[str, Any]:
-    """Return the settings of `ArmWeights` for one arm, but for the folder of its tuned weights."""
+    """Return the settings of `ArmWeights` for one arm, except the folder of its tuned weights."""
     given = {} if is_tuned(arm) else arm.settings(start_of(plan, arm, seed))
     return {"only": (arm.name,), "photo": plan.weights, "downsample": plan.downsample, "seed": seed, **given}
 

@@ -16,7 +16,7 @@ from sketchloss.training.sizes import StepSizes, sizes_around
 
 @dataclass(frozen=True)
 class Finetune(Augmentation):
-    """Tune VGG-16 or another network, with or without attention, to classify sketches; its features become the loss.
+    """Train VGG-16 or another network, with or without attention, to classify sketches; its features become the loss.
 
     Raises:
         ValueError: for a setting outside its range, naming it.
