@@ -75,7 +75,7 @@ def sheet_size(found: Sequence[int], *, title: str = "", side: int = SIDE) -> tu
     Args:
         found: for each row, how many neighbours it has.
         title: as for `draw_contact_sheet`.
-        side: likewise.
+        side: as for `draw_contact_sheet`.
 
     Raises:
         ValueError: as `draw_contact_sheet`.
