@@ -38,7 +38,7 @@ COUNTED = ("added", "copies", "unchanged", "moved", "changed", "embedded", "rela
 
 @dataclass(frozen=True)
 class AddReport:
-    """What an `add` did. Every picture found is added, unchanged, moved, changed or unreadable."""
+    """Result of an `add`. Every picture found is added, unchanged, moved, changed or unreadable."""
 
     added: int
     """Number of pictures that are new."""
@@ -157,7 +157,7 @@ def is_one_of(path: str | Path, others: Iterable[str | Path | bytes]) -> bool:
 
 
 def is_gone(path: bytes) -> bool:
-    """Tell whether there is no such file; of what may not be looked at, nobody can."""
+    """Tell whether there is no such file; False for a file that may not be looked at."""
     try:
         os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):

@@ -51,7 +51,7 @@ BATCH_PIXELS = (16 * 128**2, 256 * 128**2)
 
 @dataclass(frozen=True)
 class Match:
-    """A picture of the gallery that was found."""
+    """A picture of the gallery that a search found."""
 
     path: Path
     """Absolute path of the picture's file at the time when it was added."""
@@ -66,7 +66,7 @@ class Match:
 
 @dataclass(frozen=True)
 class Info:
-    """What is in a gallery."""
+    """Contents of a gallery."""
 
     folder: Path
     rows: int

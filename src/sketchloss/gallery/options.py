@@ -1,4 +1,4 @@
-"""What the commands of a gallery may be told."""
+"""Settings of the commands of a gallery."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +17,9 @@ def _required(metavar: str) -> Any:
 
 @dataclass(frozen=True)
 class Build:
-    """Make a gallery of the drawings in some folders, to search it by drawings.
+    """Make a gallery of the drawings in some folders, in which similar drawings can be found.
 
-    If it is interrupted, the same command goes on where it was.
+    If it is interrupted, the same command continues where it stopped.
     """
 
     gallery: Annotated[Path, tyro.conf.Positional]
@@ -82,7 +82,7 @@ class Remove:
 
 @dataclass(frozen=True)
 class Search:
-    """Find the drawings of a gallery that look most like others."""
+    """Find the drawings of a gallery that look most like given ones."""
 
     gallery: Annotated[Path, tyro.conf.Positional]
     """Gallery folder, as made by `sketchloss gallery build`."""
@@ -110,7 +110,7 @@ class Search:
 
 @dataclass(frozen=True)
 class Show:
-    """Say what is in a gallery, what made it, and which drawings' files are gone."""
+    """Show what is in a gallery, what made it, and which drawings' files are gone."""
 
     gallery: Annotated[Path, tyro.conf.Positional]
     """Gallery folder, as made by `sketchloss gallery build`."""

@@ -25,7 +25,7 @@ IN_PYTHON = "a backbone given in Python"
 
 @dataclass(frozen=True)
 class Settings:
-    """What `gallery.json` says.
+    """Contents of `gallery.json`.
 
     Raises:
         ValueError: for a setting outside its range.

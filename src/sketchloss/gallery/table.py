@@ -37,7 +37,7 @@ LEAST_PROBED = 16
 MOST_FRAGMENTS = 32
 # Rows that the index does not have are searched one by one; beyond this share of all, the index is made anew.
 UNINDEXED = 0.05
-# What older versions of the table alone need is removed after this time; a search takes seconds.
+# What only older versions of the table need is removed after this time; a search takes seconds.
 KEPT = timedelta(hours=1)
 IDS_AT_ONCE = 1000
 # Rows asked for beyond those wanted, so that copies at the end seldom need a second search.
@@ -46,7 +46,7 @@ SPARE = 16
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of a row without reading its embedding."""
+    """Columns of a row that are known without reading its embedding."""
 
     id: str
     """Identifier of the row; it stays the same when a file is moved or changed."""
