@@ -1,4 +1,4 @@
-"""What `sketchloss lora sample` and `sketchloss lora merge` may be told."""
+"""Settings of `sketchloss lora sample` and `sketchloss lora merge`."""
 
 import math
 from collections.abc import Sequence
@@ -102,7 +102,7 @@ class LoraMerge:
 def check_settings(
     seeds: Sequence[int], *, steps: int, guidance: float | int, negative_prompt: str | None, batch_size: int
 ) -> None:
-    """Raise ValueError, as `draw`, for what can be told without a pipeline."""
+    """Raise ValueError, as `draw` does, for mistakes that can be found without a pipeline."""
     if not seeds:
         raise ValueError("seeds is empty: give at least one")
     for seed in seeds:

@@ -1,4 +1,4 @@
-"""Pictures by a text-to-image pipeline, each of which depends on its prompt and seed alone."""
+"""Pictures by a text-to-image pipeline, each of which depends only on its prompt and seed."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from sketchloss.system.images import to_picture
 
 @dataclass(frozen=True)
 class Drawing:
-    """A picture, and what it was drawn from."""
+    """A picture, with the prompt and seed that it was drawn from."""
 
     picture: Image.Image
     """The picture, of mode `RGB`."""

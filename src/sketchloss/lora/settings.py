@@ -19,7 +19,7 @@ from sketchloss.training.checks import require_not_negative, require_positive
 
 @dataclass(frozen=True, kw_only=True)
 class LoraSettings(WeightsPerArm):
-    """How a LoRA is trained, whatever the data and the arm; base of the configs that train one."""
+    """Settings for training a LoRA on any data and with any arm; base of the configs that train one."""
 
     base: str = field(default=DEFAULT_BASE, metadata=FILES)
     """Stable Diffusion pipeline to start from: `tiny` (in the package), a folder, or a hub name."""
