@@ -19,7 +19,7 @@ class Balance:
     - `none`: the factors are the weights.
     - `initial`: the factors are set once, before training, so that these norms, averaged over the batches shown to
       `observe`, stand in the ratio of the weights.
-    - `running`: likewise, and again at every later `observe`, on running means of the norms: the ratio holds all the
+    - `running`: as `initial`, again at every later `observe`, on running means of the norms: the ratio holds all the
       way. It is the adaptive weight of Esser et al. 2021 (Taming Transformers, Eq. 7), with the norms taken at the
       output, smoothed by `decay`, for any number of terms.
 

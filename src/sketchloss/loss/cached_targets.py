@@ -43,7 +43,7 @@ class CachedTargets:
     64. In memory each process keeps its own. In a folder, all processes on a machine share them, trainers under DDP and
     workers of a `DataLoader` alike, and so do later runs; each target is one file, written whole or not at all.
 
-    A target must be the same each time. Augment the inputs alone, or give every variant an index of its own (such as
+    A target must be the same each time. Augment only the inputs, or give every variant an index of its own (such as
     `2 * index + flipped`). A target that looks different from the one that was kept is refused: its size, or its ink
     seen at 8×8 pixels. So a moved, flipped, or brighter target is found; a change of a few pixels may not be.
 
@@ -288,7 +288,7 @@ def _describe(images: Tensor, count: int, value_range: tuple[float, float]) -> l
 
 def _check_same(number: int, entry: Entry, found: Entry) -> None:
     kept_size, size = ("x".join(map(str, each[SIZE].tolist())) for each in (entry, found))
-    mend = "a target must be the same each time; augment inputs alone, or give each variant its own index"
+    mend = "a target must be the same each time; augment only inputs, or give each variant its own index"
     if kept_size != size:
         raise ValueError(f"target {number} is {size} pixels and was {kept_size} when it was kept: {mend}")
     change = float(np.abs(entry[THUMBNAIL] - found[THUMBNAIL]).max())

@@ -2,10 +2,10 @@
 
 Ours; the paper (Seo 2025) has the mean absolute difference of features, `metric="l1"`. That one is fooled by blank
 paper: few features of a line drawing differ from those of white paper, so that leaving everything out costs less than
-drawing something a little elsewhere. Three things mend it, at each tap:
+drawing something a little elsewhere. Three things fix this, at each tap:
 
 1. *Relative to paper.* `a = f(pred) - f(blank)` and `b = f(target) - f(blank)`: blank paper is the zero, and only ink
-   counts. White margins add nothing, but for what convolutions make of a page's edge.
+   counts. White margins add nothing, except what convolutions make of a page's edge.
 2. *A share, not an amount.* With the inner products over all windows and channels,
 
        A = |a|² + k (|a|² + |b|²),   B = |b|² + k (|a|² + |b|²),   d = 1 - (1 + 2k) <a, b> / sqrt(A B).
@@ -52,7 +52,7 @@ _LEAST_PART = 1e-6
 
 @dataclass(frozen=True)
 class Floor:
-    """How much of a tap's energy counts as nothing: of all pictures alike, or of each of n under its mask."""
+    """Energy of a tap that counts as nothing: one value for all pictures, or one for each of n under its mask."""
 
     places: float | Float[Tensor, " n"]
     """Floor for features at their positions."""

@@ -72,7 +72,7 @@ class SketchLoss(nn.Module):
 
     The backbone is frozen: always in eval mode, its weights are buffers that `.to()` moves and `state_dict` leaves
     out. Gradients flow to `pred` only; they can be differentiated again, and taken by `torch.func`. Sums run in float32
-    whatever the dtype of the backbone, but for one in float64: then in float64.
+    whatever the dtype of the backbone; only for a backbone in float64 it is float64.
 
     Args:
         weights: a name or path for `load_backbone`, or a `Backbone`, which is copied.
@@ -185,7 +185,7 @@ class SketchLoss(nn.Module):
         Raises:
             ValueError: for images outside the contract, of unequal size, on another device than the loss, or smaller
                 than `minimum_size`; features of other shapes, taps or device, or not finite (whether `extract` of these
-                weights made them is not known, but for those of `CachedTargets`); a mask of another
+                weights made them is not known, except those of `CachedTargets`); a mask of another
                 shape or range.
         """
         terms = self._terms(pred, target, mask)

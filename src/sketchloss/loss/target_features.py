@@ -22,8 +22,8 @@ class KeptFeatures(dict[str, Tensor]):
     Args:
         features: by tap.
         recipe: what decided them, as `SketchLoss.features_recipe` says. None: not known, and not checked; libraries
-            that move batches may build it anew from its items alone.
-        size: height and width of the pictures they are of; None likewise.
+            that move batches may build it anew only from its items.
+        size: height and width of the pictures they are of; None if it is not known.
     """
 
     def __init__(
