@@ -22,7 +22,7 @@ Key = TypeVar("Key", bound=Hashable)
 
 @dataclass(frozen=True)
 class Pairs:
-    """What is compared: two arms by one measure, seed -> value. Seeds that only one of them has do not count."""
+    """Values of two arms by one measure, seed -> value. Seeds that only one of them has do not count."""
 
     values: Mapping[int, float]
     reference: Mapping[int, float]
@@ -34,7 +34,7 @@ class Pairs:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What was found of one `Pairs`."""
+    """Result of comparing one `Pairs`."""
 
     seeds: int
     """Number of pairs of values."""

@@ -1,6 +1,6 @@
 """How far a set of generated sketches is from the true ones: Fréchet and kernel distances between their features.
 
-A distance is named after the network whose features it compares: "FID" with the FID Inception alone, else such as
+A distance is named after the network whose features it compares: "FID" only with the FID Inception, else such as
 "FD (sketchloss sketch relu5_3)". Distances of different networks, or numbers of images, do not compare.
 
     extractor = backbone_extractor(load_backbone("sketch"), "sketch")
@@ -110,7 +110,7 @@ def kernel_distance(
 
     Args:
         ours: n×d, any float dtype, n at least 2.
-        theirs: m×d, likewise.
+        theirs: m×d, in the same form.
         subsets: how many pairs of random subsets to take.
         subset_size: images of a subset on either side. Sets of no more are taken whole; if both are, they are compared
             once and there is no deviation.

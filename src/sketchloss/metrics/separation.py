@@ -136,7 +136,7 @@ def distance_histogram(
 
     Args:
         embeddings: as for `separation`.
-        labels: likewise.
+        labels: as for `separation`.
         bins: from 0 to the greatest distance found; by default the root of the number of pairs within a class, but 10
             at least and 100 at most.
         most_rows: of more rows, a sample of so many is taken; time grows with its square.
@@ -168,7 +168,7 @@ def distance_histogram(
 
 class SeparationMeter:
     """`separation` of rows that come in chunks; memory does not grow with their number, nor does it matter how they are
-    cut up and ordered (but for rounding, of about 1e-15).
+    cut up and ordered (except for rounding, of about 1e-15).
 
         meter = SeparationMeter()
         for images, labels in batches:

@@ -144,7 +144,7 @@ def holm(probabilities: Sequence[float]) -> list[float]:
 
 
 def format_spread(spread: Spread, digits: int = 2, percent: bool = False) -> str:
-    """Return "mean ± deviation", or the mean alone if there is no deviation.
+    """Return "mean ± deviation", or only the mean if there is no deviation.
 
     Args:
         spread: what to write.

@@ -145,7 +145,7 @@ def _rows(source: Path) -> Iterator[tuple[int, dict[str, str]]]:
                 empty = False
                 yield reader.line_num, _named(cells, columns, f"{source}:{reader.line_num}")
     except csv.Error as error:
-        raise ValueError(f"{source}:{reader.line_num}: no CSV ({error}): mend the line") from None
+        raise ValueError(f"{source}:{reader.line_num}: no CSV ({error}): fix the line") from None
     if empty:
         raise ValueError(f"{source} has a header and no judgments below it")
 
@@ -170,12 +170,12 @@ def _columns(header: Sequence[str], source: Path) -> dict[str, int]:
 def _named(cells: Sequence[str], columns: Mapping[str, int], where: str) -> dict[str, str]:
     if len(cells) <= max(columns.values()):
         raise ValueError(
-            f"{where}: {len(cells)} cells where the header names {max(columns.values()) + 1}: mend the line"
+            f"{where}: {len(cells)} cells where the header names {max(columns.values()) + 1}: fix the line"
         )
     row = {name: cells[place].strip() for name, place in columns.items()}
     empty = [name for name, value in row.items() if not value and name not in ("left", "right")]
     if empty:
-        raise ValueError(f"{where}: {empty[0]} is empty: mend or remove the line")
+        raise ValueError(f"{where}: {empty[0]} is empty: fix or remove the line")
     return row
 
 
@@ -186,7 +186,7 @@ def _judgment(row: Mapping[str, str], where: str) -> tuple[tuple[str, str, str],
     else:
         names, share = (row["reference"], row["left"], row["right"]), _vote(row, where)
     if names[1] == names[2]:
-        raise ValueError(f"{where}: {names[1]} is both the closer and the farther: mend or remove the line")
+        raise ValueError(f"{where}: {names[1]} is both the closer and the farther: fix or remove the line")
     return names, share
 
 
@@ -300,7 +300,7 @@ def agreement(
     Args:
         triplets: m judgments.
         one: for each, the distance of the one picture to the reference.
-        other: likewise, of the other picture; k must be m.
+        other: the same distance, of the other picture; k must be m.
         resamples: of the bootstrap.
         seed: likewise.
 
