@@ -237,7 +237,7 @@ class ForOneArm(WeightsPerArm):
 
     @property
     def arm_name(self) -> str:
-        """What the arm is called, without its weights."""
+        """Name of the arm, without its weights."""
         return self.arm.partition("=")[0]
 
     def further(self) -> dict[str, Arm]:

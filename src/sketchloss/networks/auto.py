@@ -27,7 +27,7 @@ GATED = 2
 
 @dataclass(frozen=True)
 class TransformersConfig:
-    """What a `TransformersBackbone` is built from; stored beside its weights as `config.json`.
+    """Settings that a `TransformersBackbone` is built from; stored beside its weights as `config.json`.
 
     Raises:
         ValueError: for a setting outside its choices or its range.
@@ -114,9 +114,7 @@ class TransformersBackbone(Backbone):
         found = {name: value for name, value in settings.items() if name != "downsample"}
         for name, only in (("head", "pooled"), ("pooling", "max")):
             if found.pop(name, only) != only:
-                raise ValueError(
-                    f"{name} is {settings[name]}: a network of transformers has {only} alone; leave it out"
-                )
+                raise ValueError(f"{name} is {settings[name]}: a network of transformers has only {only}; leave it out")
         if unknown := sorted(set(found) - known):
             raise ValueError(f"unknown backbone setting {unknown[0]!r}: choose from {', '.join(sorted(known))}")
         return found
@@ -132,7 +130,7 @@ class TransformersBackbone(Backbone):
         maps = [isinstance(features, Tensor) and features.ndim == 4 for features in seen[-GATED:]]
         if len(maps) < GATED or not all(maps) or not all(hasattr(stage, "layers") for stage in stages):
             raise ValueError(
-                f"the network {self.label} has no convolutional stages to put attention gates behind: "
+                f"the network {self.label} has no convolutional stages to put attention gates after: "
                 "use it without attention, such as with --arm tuning"
             )
         for stage, features in zip(stages, seen[-GATED:], strict=True):

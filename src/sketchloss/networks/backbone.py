@@ -21,7 +21,7 @@ Kind = TypeVar("Kind", bound="Backbone")
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What happened to the tensors of a weights file and of the backbone they were loaded into."""
+    """Report on the tensors of a weights file, and of the backbone they were loaded into."""
 
     new: tuple[str, ...]
     """Tensors of the backbone that the file did not have; they keep their initial values."""
@@ -31,7 +31,7 @@ class LoadReport:
 
 @dataclass(frozen=True)
 class Origin:
-    """Where weights come from; stored in their `config.json`. An empty text: not known."""
+    """Origin of weights; stored in their `config.json`. An empty text: not known."""
 
     started_from: str = ""
     """Name of the weights that these were tuned from; empty: not known."""

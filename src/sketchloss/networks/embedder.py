@@ -23,7 +23,7 @@ CHUNK_ELEMENTS = 2**24
 
 @dataclass(frozen=True)
 class EmbedderConfig:
-    """What an embedder is built from and what it expects; stored beside its weights.
+    """Settings that an embedder is built from, and what it expects; stored beside its weights.
 
     Raises:
         ValueError: for a size that is none, or fewer than two classes.

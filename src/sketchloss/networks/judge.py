@@ -31,7 +31,7 @@ AT_ONCE = 256  # images judged together
 
 @dataclass(frozen=True)
 class JudgeConfig:
-    """What a judge is built from, and how it was trained; stored beside its weights.
+    """Settings that a judge is built from, and how it was trained; stored beside its weights.
 
     Raises:
         ValueError: for a setting outside its range, naming it.
@@ -89,12 +89,12 @@ class Judge(nn.Module):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """What it tells apart, in the order of its outputs."""
+        """Classes that the judge tells apart, in the order of its outputs."""
         return self.config.classes
 
     @property
     def accuracy(self) -> float:
-        """Share of held-out true drawings that it classifies rightly: no generator can be expected to do better."""
+        """Share of held-out true drawings that the judge classifies rightly; no generator should do better."""
         return self.config.accuracy
 
     def forward(self, images: Float[Tensor, "n 3 s s"]) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n classes"]]:

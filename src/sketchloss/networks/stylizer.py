@@ -23,7 +23,7 @@ SMALLEST = 16  # pixels: smaller images are padded to it, so that every reflecti
 
 @dataclass(frozen=True)
 class StylizerConfig:
-    """What a stylizer is built from, and how it was trained; stored beside its weights.
+    """Settings that a stylizer is built from, and how it was trained; stored beside its weights.
 
     Raises:
         ValueError: for a setting outside its range, naming it.

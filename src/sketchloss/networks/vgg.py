@@ -36,7 +36,7 @@ TAPS = _name_taps()
 
 @dataclass(frozen=True)
 class BackboneConfig:
-    """What a `VGG` is built from; stored beside its weights as `config.json`.
+    """Settings that a `VGG` is built from; stored beside its weights as `config.json`.
 
     Raises:
         ValueError: for a setting outside its choices or its range.

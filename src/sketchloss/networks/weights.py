@@ -36,7 +36,7 @@ TRANSFORMERS = "transformers:"
 Config: TypeAlias = BackboneConfig | TransformersConfig
 #: Names of the past, each with what to do.
 GONE = {
-    "photo": "the weights 'photo' were in version 0.1 alone: use 'imagenet', which took their place",
+    "photo": "the weights 'photo' were only in version 0.1: use 'imagenet', which took their place",
 }
 TENSORS = "model.safetensors"
 CONFIG = "config.json"
@@ -60,7 +60,7 @@ def load_backbone(weights: str | Path = "sketch", **settings) -> Backbone:
 
     Returns:
         The backbone on the CPU, float32, in eval mode; `backbone.load_report` tells which tensors are new (not in the
-        file, at their initial values) and which of the file's went unused. Random numbers are drawn for new ones alone.
+        file, at their initial values) and which of the file's went unused. Random numbers are drawn only for new ones.
 
     Raises:
         ValueError: if the name is unknown, the file is truncated, foreign, or a pickle with code in it, its tensors
@@ -147,7 +147,7 @@ def save_backbone(
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Read a `.safetensors` file, or a `.pth` of tensors alone, as float32 on the CPU; of 8-bit integers, too.
+    """Read a `.safetensors` file, or a `.pth` with only tensors, as float32 on the CPU; of 8-bit integers, too.
 
     Raises:
         ValueError: if the file is truncated, of another kind, or a pickle with anything but tensors in it; or if a
@@ -171,7 +171,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         except pickle.UnpicklingError:
             raise ValueError(
                 f"{path} holds something else than tensors, which may be code: refused; "
-                "save the state_dict alone, with safetensors.torch.save_file"
+                "save only the state_dict, with safetensors.torch.save_file"
             ) from None
         except Exception as error:  # noqa: BLE001 (damaged bytes lead the unpickler into errors of any kind)
             raise ValueError(f"{path} is no whole .pth file ({_one_line(error)}): fetch or copy it again") from None
