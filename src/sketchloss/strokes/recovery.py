@@ -39,7 +39,7 @@ POINT_RATE, WIDTH_RATE = 0.5 / 64, 0.05
 
 @dataclass(frozen=True, eq=False)
 class Recovery:
-    """What came of it, for each of n drawings."""
+    """Result of a recovery, for each of n drawings."""
 
     truth: StrokeBatch
     way: list[StrokeBatch]

@@ -34,7 +34,7 @@ def render(
     the picture is antialiased. A line of width 0 leaves no ink, but its width has a gradient.
 
     Strokes lie over one another as transparent ink does: paper = Π (1 - opacity · ink). So every stroke keeps its
-    gradient where it meets others. Within a stroke the nearest segment alone counts: joints are not drawn twice.
+    gradient where it meets others. Within a stroke only the nearest segment counts: joints are not drawn twice.
 
     The work grows with the inked area: only pixels that a segment can reach are looked at.
 

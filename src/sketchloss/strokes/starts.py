@@ -19,7 +19,7 @@ Stroke = Float[np.ndarray, "_ 2"]
 
 
 class Begun(NamedTuple):
-    """A drawing's strokes as recovery finds them."""
+    """Strokes of a drawing at the start of a recovery."""
 
     strokes: list[Stroke]
     """Strokes, as many as the drawing has."""
