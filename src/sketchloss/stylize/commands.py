@@ -117,7 +117,7 @@ def apply(config: Apply) -> int:
         The exit code: 1 if pictures of a folder, or of several, were left out because they are damaged.
 
     Raises:
-        ValueError: as `plan_pictures`, `load_stylizer`, `load_exported`; or if a picture given alone is damaged.
+        ValueError: as `plan_pictures`, `load_stylizer`, `load_exported`; or if the only picture given is damaged.
         OSError: if a file cannot be written; those made before are whole.
     """
     plan = plan_pictures(
@@ -175,7 +175,7 @@ def _load(config: Apply) -> AnyStylizer:
     runtime = config.runtime if config.runtime != "auto" else ("onnx" if is_file else "torch")
     if runtime == "torch":
         if is_file:
-            raise ValueError(f"{config.model} runs in ONNX Runtime alone: give the run folder, or --runtime onnx")
+            raise ValueError(f"{config.model} runs only in ONNX Runtime: give the run folder, or --runtime onnx")
         return prepare_stylizer(load_stylizer(config.model), device=config.device, precision=config.precision)
     if config.precision == "bf16":
         raise ValueError(

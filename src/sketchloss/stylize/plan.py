@@ -28,13 +28,13 @@ class Job:
 
     @property
     def name(self) -> str:
-        """What to call the picture in a message."""
+        """Name of the picture in messages."""
         return "standard input" if self.source is None else str(self.source)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be made, in order."""
+    """Sketches to be made, in order."""
 
     jobs: list[Job]
     skipped: int
@@ -56,7 +56,7 @@ def plan_pictures(
     """Decide what is read and what is written.
 
     Args:
-        inputs: paths of pictures, or the path of one folder, or `-` alone.
+        inputs: paths of pictures, or the path of one folder, or only `-`.
         out: a file for one picture, a folder for a folder or several pictures, or `-`.
         alpha: `keep` asks for formats that can hold transparency, where the picture has any.
         force: files that are there may be replaced, unless they are inputs.
@@ -124,7 +124,7 @@ def _plan_many(inputs: Sequence[str], out: str) -> list[Job]:
         raise ValueError(f"--out {folder} is named as a picture, and several are given: name a folder")
     if len(inputs) > 1:
         if within := [name for name in inputs if Path(name).is_dir()]:
-            raise ValueError(f"{within[0]} is a folder among other inputs: give one folder alone, or files")
+            raise ValueError(f"{within[0]} is a folder among other inputs: give only one folder, or files")
         return _check_distinct(Job(Path(name), folder / Path(name).name) for name in inputs)
     root = Path(inputs[0])
     if folder.resolve().is_relative_to(root.resolve()):
