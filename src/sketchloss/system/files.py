@@ -33,7 +33,7 @@ MOST_JSON = 2**26
 
 
 class NoFile(OSError):  # noqa: N818 (it names what was found)
-    """What a path leads to cannot be read as a file. The text says what it is, and the mend."""
+    """What a path leads to cannot be read as a file. The text says what it is, and how to fix it."""
 
 
 def open_input(path: str | Path, *, pipes: bool = True) -> BufferedReader | BytesIO:
@@ -196,7 +196,7 @@ def claim_folder(
     settings: "DataclassInstance | None" = None,
     **noted: str,
 ) -> None:
-    """Make the folder for an experiment's results, or with `again` remove what an earlier one left, and that alone.
+    """Make the folder for an experiment's results, or with `again` remove what an earlier one left, and only that.
 
     A file in it then says whose the folder is, even if the experiment never ends.
 
@@ -247,7 +247,7 @@ def _final_name(name: str) -> str:
 
 
 def contents(folder: Path) -> list[Path]:
-    """List what is in a folder, but for its lock, and what `write_atomic` began and a killed process left."""
+    """List what is in a folder, except its lock, and what `write_atomic` began and a killed process left."""
     return [path for path in folder.iterdir() if path.name != LOCK and not _LEFT_BEHIND.fullmatch(path.name)]
 
 

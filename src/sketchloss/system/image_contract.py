@@ -38,7 +38,7 @@ def check_images(
         The same values, n×3×h×w, of the same type and on the same device.
 
     Raises:
-        ValueError: with `name`, what was expected, the type, shape or range found, and the mend.
+        ValueError: with `name`, what was expected, the type, shape or range found, and how to fix it.
     """
     check_dense(images, name, mend=_mend_kind(images, name, value_range))
     if images.dtype not in FLOATS:

@@ -19,7 +19,7 @@ Picture = Image.Image | np.ndarray | Tensor | str | Path | bytes | BinaryFile
 
 
 class HiddenInk(UnreadablePicture):
-    """A drawing whose ink has the colour that its transparent ground becomes. The text is one line with the mend."""
+    """A drawing whose ink has the colour that its transparent ground becomes. The text is one line with the fix."""
 
 
 def open_visible(picture: Picture, *, name: str | None = None, invert: bool = False) -> Image.Image:
@@ -70,7 +70,7 @@ def hides_ink(picture: Picture, *, invert: bool = False) -> bool:
 
 
 def open_to_show(picture: Picture, *, name: str | None = None) -> Image.Image:
-    """Open a drawing to be looked at or learned from: as `open_visible` does, turned if its ink would be lost else.
+    """Open a drawing to show or to learn from: as `open_visible` does, inverted if its ink would be lost otherwise.
 
     Args:
         picture: what `open_picture` takes.
