@@ -1,4 +1,4 @@
-"""The order that a training meets its samples in, known from the place alone: nothing of it needs a checkpoint."""
+"""The order that a training meets its samples in, known from the place: nothing of it needs a checkpoint."""
 
 import zlib
 from functools import lru_cache
@@ -33,7 +33,7 @@ class Order:
 
 
 def seeded(purpose: str, *numbers: int) -> torch.Generator:
-    """Return a generator on the CPU whose numbers follow from its arguments alone.
+    """Return a generator on the CPU whose numbers follow only from its arguments.
 
     Args:
         purpose: what for; another purpose has other numbers.

@@ -1,6 +1,6 @@
 """The run folder: `config.json`, `metrics.jsonl`, `checkpoints/`, `best/`, figures, TensorBoard events.
 
-note: not made by `claim_folder`: what says whose it is are its settings, with which alone a training can go on.
+note: not made by `claim_folder`: its settings say whose it is, and a training can continue only with them.
 """
 
 import json

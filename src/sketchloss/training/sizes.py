@@ -1,4 +1,4 @@
-"""Image sizes of one training: each step has its own, known from the seed and the step's number alone."""
+"""Image sizes of one training: each step has its own, known only from the seed and the step's number."""
 
 import math
 from collections import Counter
