@@ -157,7 +157,7 @@ def measure(
         loss: its content term is what is measured; on any device.
         pairs: which pictures.
         size: side in pixels of the square that both are fitted into; 0 keeps them as they are.
-        invert: they are light on dark.
+        invert: whether they are light on dark.
 
     Returns:
         The distances in the order of the pairs, and for each pair left out a line with the file and the reason.

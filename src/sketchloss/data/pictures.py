@@ -104,7 +104,7 @@ def pictures_from_files(
     Args:
         name: what they were opened from.
         root: a folder that all are in.
-        paths: of the files.
+        paths: paths of the files.
         image_size: side of the squares in pixels.
         unreadable: as of `Pictures`.
         passed_over: as of `Pictures`.

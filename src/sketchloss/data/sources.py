@@ -186,13 +186,14 @@ def open_sketches(
             files; or a dataset of the hub such as `songweig/imagenet_sketch` (its `train` split, else its first).
             Several with commas between them are one set, in which classes of the same name are one class.
         image_size: side of the square pictures in pixels.
-        per_class: at most so many of each class, from each of several sources: of pictures a sample drawn with `seed`,
-            of QuickDraw the first of each file (the rest is not read), of doodles how many to make (100 if None).
+        per_class: at most this many of each class, from each of several sources: of pictures a sample drawn with
+            `seed`, of QuickDraw the first of each file (the rest is not read), of doodles how many to make (100 if
+            None).
         line_width: range in fractions of the side, for drawings kept as strokes. Each has its own, drawn uniformly with
             `seed`, so that training meets several. Never thinner than 0.8 pixels, which would fade. None: 0.008 to
             0.024 for QuickDraw (1.8 to 5.4 pixels at 224), and of doodles each one's own.
         strict: refuse damaged files and lines, other kinds of pictures and later pages rather than leave them out.
-        seed: of the sample, of the line widths, and of the doodles (another seed, other doodles).
+        seed: random seed of the sample, of the line widths, and of the doodles (another seed, other doodles).
         allow_one_class: take a source of a single class too, which most uses cannot do with.
 
     Returns:

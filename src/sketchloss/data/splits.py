@@ -27,8 +27,8 @@ def split_by_class(
         seed: another seed, another split; the same seed, the same.
         groups: of each item, the name of its relatives, which all go to one side. A class is then held out up to its
             share, by whole groups.
-        keys: of each class, a number ≥ 0 that decides with `seed` what of it is held out; by default its label. A class
-            with the same key and number of items is parted in the same way, whatever other classes there are.
+        keys: for each class, a number ≥ 0 that decides with `seed` what of it is held out; by default its label. A
+            class with the same key and number of items is parted in the same way, whatever other classes there are.
 
     Returns:
         Indices of the items to train on and of those held out, each sorted. Every class with two items or more (two

@@ -45,7 +45,7 @@ class Denoising:
     and the perceptual term between the decoded x̂_0 and x_0.
 
     Args:
-        scheduler: of diffusers, with the base's noise schedule.
+        scheduler: a scheduler of diffusers, with the base's noise schedule.
         perceptual: the term's loss; None: no such term, and no decoding.
         min_snr_gamma: as for `min_snr_weight`; None: no weights.
 

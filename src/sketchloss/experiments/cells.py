@@ -168,7 +168,7 @@ def done(store: CellStore, part: str, **fields: Any) -> list[tuple[Cell, Result]
     Args:
         store: the cells.
         part: the experiment.
-        fields: of the cells that are wanted.
+        fields: fields of the cells that are wanted.
     """
     found = [cell for cell in store if cell.part == part and all(getattr(cell, k) == v for k, v in fields.items())]
     found.sort(key=lambda cell: (cell.place, cell.seed))
@@ -182,7 +182,7 @@ def least_count(store: CellStore, part: str, count: str, **fields: Any) -> int |
         store: the cells.
         part: the experiment.
         count: key of the number in a cell's result.
-        fields: of the cells that are wanted.
+        fields: fields of the cells that are wanted.
     """
     counts = [result.get(count, 0) for _, result in done(store, part, **fields)]  # older cells do not say
     return min(counts, default=0) or None

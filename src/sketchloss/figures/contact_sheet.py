@@ -44,7 +44,7 @@ def draw_contact_sheet(
     Args:
         rows: queries, each with its neighbours, the nearest first; rows may be of different lengths.
         title: a line above.
-        side: of each picture in pixels, at least 32.
+        side: side of each picture in pixels, at least 32.
 
     Returns:
         An `RGB` picture.

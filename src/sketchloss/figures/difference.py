@@ -71,7 +71,7 @@ def draw_difference(
         canvas.paste(panel, (left, top))
         draw.rectangle((left - 1, top - 1, left + size[0], top + size[1]), outline=FRAME)
 
-    for left, colour, words in ((lefts[0], INK_A, "ink only of A"), (lefts[1], INK_B, "ink only of B")):
+    for left, colour, words in ((lefts[0], INK_A, "ink only in A"), (lefts[1], INK_B, "ink only in B")):
         draw.rectangle((left, below + 3, left + 26, below + 13), fill=colour)
         draw.text((left + 34, below), words, fill=TEXT, font=font)
     _draw_scale(draw, lefts[2], below, size[0], greatest, caption.unit, font)

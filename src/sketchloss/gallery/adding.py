@@ -189,10 +189,10 @@ def look(
     """Read, hash and decode files in threads, in their order.
 
     Args:
-        paths: of files.
+        paths: paths of files.
         is_known: whether the picture with a hash needs no decoding; asked from the threads.
         image_size: side of the square that each picture is fitted into.
-        ahead: at most so many are held decoded.
+        ahead: at most this many are held decoded.
         workers: threads; None: one for each core, 8 at most.
         invert: the drawings are light on dark.
     """

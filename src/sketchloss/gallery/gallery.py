@@ -129,7 +129,7 @@ class Gallery:
             folder: new or empty.
             weights: as for `load_backbone`, or a backbone.
             image_size: side in pixels of the square that pictures are fitted into.
-            layer: whose features, averaged over positions, are the embedding; empty: the `embedding_layer`.
+            layer: layer whose features, averaged over positions, are the embedding; empty: the `embedding_layer`.
             exact_below: from so many rows on an approximate index is made and used.
             device: what computes; `auto`: the GPU if there is one.
 

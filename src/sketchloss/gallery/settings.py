@@ -108,10 +108,10 @@ def load_matching(settings: Settings, given: Weights | None, device: Device, fol
     """Return the weights that a gallery was made with.
 
     Args:
-        settings: of the gallery.
+        settings: settings of the gallery.
         given: what to use; None: what the settings name.
         device: as for `load_weights`.
-        folder: of the gallery, for the errors.
+        folder: folder of the gallery, for the errors.
 
     Raises:
         ValueError: if they are others; names both.

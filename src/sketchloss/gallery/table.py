@@ -70,7 +70,7 @@ class PictureTable:
     """The rows of one gallery.
 
     Args:
-        folder: of the gallery; holds the table.
+        folder: folder of the gallery; holds the table.
         exact_below: with fewer rows, every search compares all of them; from there on an index is made and used.
 
     Raises:
@@ -186,7 +186,7 @@ class PictureTable:
         a smaller k gives the beginning of what a greater one gives.
 
         Args:
-            vector: of unit length.
+            vector: vector of unit length.
             k: at least 1; a smaller table gives all its rows.
             label: only rows with this label. They are always compared one by one.
             exact: compare all rows even where there is an index.
@@ -285,7 +285,7 @@ def writing(folder: Path, *, wait: float | int | None, tell: bool = False) -> It
     What a killed writer had begun is removed first.
 
     Args:
-        folder: of the gallery.
+        folder: folder of the gallery.
         wait: seconds to wait for another writer; None: as long as it takes.
         tell: say on stderr that it waits.
 

@@ -18,9 +18,9 @@ def open_networks(
     """Open the base and an arm's perceptual term, and see that they fit the size of the pictures.
 
     Args:
-        settings: of the training.
+        settings: settings of the training.
         arm: name of the arm whose network the term looks through; `none`: no term.
-        device: to put both on.
+        device: the device to put both on.
 
     Returns:
         The pipeline, with its networks in the precision of the settings, and the term, None without one.
@@ -40,7 +40,7 @@ def open_term(settings: LoraSettings, arm: str, pipeline: StableDiffusionPipelin
     """Return an arm's perceptual term, on the device of the pipeline, or None without one.
 
     Args:
-        settings: of the training.
+        settings: settings of the training.
         arm: its name; `none`: no term.
         pipeline: whose decoder it looks through.
 

@@ -24,9 +24,9 @@ class Balance:
       output, smoothed by `decay`, for any number of terms.
 
     Args:
-        weights: of each term, ≥ 0; a term of weight 0 is left out of the loss.
+        weights: weight of each term, ≥ 0; a term of weight 0 is left out of the loss.
         kind: `none`, `initial` or `running`.
-        decay: of the running means, in [0, 1).
+        decay: decay of the running means, in [0, 1).
         reference: a term that keeps its weight as its factor, with the others set beside it; None: the factors are
             set so that the terms' gradients together have a norm of about 1.
 
@@ -66,7 +66,7 @@ class Balance:
         """Set the factors by gradient norms, as `gradient_norms` measures them; with `none` nothing changes.
 
         Args:
-            norms: of each term with a weight above 0; if one is not finite (float16), all are passed over.
+            norms: norm of each term with a weight above 0; if one is not finite (float16), all are passed over.
         """
         if self.kind == "none" or not all(math.isfinite(norms[name]) for name in self.active):
             return
@@ -113,7 +113,7 @@ def gradient_norms(
     Args:
         terms: scalars computed from `output`; their graph is kept.
         output: what the generator made, part of the graph.
-        names: of the terms to measure; one that does not depend on the output gives 0.
+        names: names of the terms to measure; one that does not depend on the output gives 0.
         scale: factor on the terms on the way back, by which the norms are divided again (as a `GradScaler` does).
 
     Raises:

@@ -48,8 +48,8 @@ class BlankPaper:
         """Return each tap's view of a white page, as float32 or the type that autocast makes it, without gradient.
 
         Args:
-            height: in pixels.
-            width: in pixels.
+            height: height in pixels.
+            width: width in pixels.
         """
         like = self._backbone.mean
         kind = like.device.type

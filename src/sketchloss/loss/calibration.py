@@ -96,7 +96,7 @@ def load_calibration(path: str | Path | None = None) -> Calibration:
     """Load a calibration.
 
     Args:
-        path: of a file that `save_calibration` wrote; None: the one in the package.
+        path: path of a file that `save_calibration` wrote; None: the one in the package.
 
     Raises:
         FileNotFoundError: if there is none.

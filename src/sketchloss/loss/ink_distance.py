@@ -103,7 +103,7 @@ def ink_distance(
         pred: features of any float dtype; the gradient flows here.
         target: features of the same shape.
         blank: features of a white page of the same size.
-        floor: for pictures of this size.
+        floor: floor for pictures of this size.
         darkness: k of the formula, above 0.
         windows: standard deviations of the windows, as shares of the drawing's spread.
         weight: weight of each position, in [0, 1]; None: all alike.

@@ -171,7 +171,7 @@ class SketchLoss(nn.Module):
 
         Args:
             pred: float n×{1,3}×h×w in `value_range`, dark ink on light paper; the gradient flows here.
-            target: of the same shape (or n = 1, or the other of the two channel counts), or what `extract` or
+            target: target of the same shape (or n = 1, or the other of the two channel counts), or what `extract` or
                 `CachedTargets` returned. It is taken as given: where it requires a gradient and `pred` does not, there
                 is one warning.
             mask: bool (True counts), or float in [0, 1], how much each pixel counts: n×1×h×w or n×h×w, or h×w for the

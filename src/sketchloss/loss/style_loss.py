@@ -29,7 +29,7 @@ class StyleTransferLoss(nn.Module):
         weights: a name or path for `load_backbone`, or a `Backbone`, which is copied.
         content_layer: a layer name.
         style_layers: layer names.
-        metric: of the content term: `l2` (Johnson et al.), `l1` or `cosine`.
+        metric: metric of the content term: `l2` (Johnson et al.), `l1` or `cosine`.
 
     Raises:
         ValueError: for an unknown layer or metric, or as `SketchLoss`.

@@ -67,7 +67,7 @@ class ClipScorer:
         model: name of a CLIP model on the hub, or a folder with one: `config.json`, `model.safetensors` and the
             tokenizer. By default what the environment variable SKETCHLOSS_CLIP says, else
             `openai/clip-vit-base-patch16` (fetched once, 600 MB).
-        device: to compute on.
+        device: the device to compute on.
 
     Attributes:
         name: such as `CLIP (openai/clip-vit-base-patch16)`; of a folder its own name.

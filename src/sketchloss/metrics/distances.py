@@ -111,10 +111,10 @@ def kernel_distance(
     Args:
         ours: n×d, any float dtype, n at least 2.
         theirs: m×d, in the same form.
-        subsets: how many pairs of random subsets to take.
+        subsets: number of pairs of random subsets to take.
         subset_size: images of a subset on either side. Sets of no more are taken whole; if both are, they are compared
             once and there is no deviation.
-        seed: of the subsets.
+        seed: random seed of the subsets.
 
     Returns:
         Mean and standard deviation over the subsets, and their number. The deviation belongs to this subset size; it is
@@ -217,7 +217,7 @@ def distribution_distance(
         count: compare only the first so many rows of each.
         bootstrap: resamplings; 0: no interval. Each takes O(n·m·min(n, m, d)) time: seconds for 200 of 300 images.
         subsets: and `subset_size`: as for `kernel_distance`.
-        seed: of resamplings and subsets.
+        seed: random seed of resamplings and subsets.
 
     Raises:
         ValueError: as the two distances; for a `count` beyond either set; for one resampling, or fewer than none.

@@ -22,8 +22,9 @@ def choose_sample(labels: Int[np.ndarray, " n"], *, classes: int = 10, most: int
 
     Args:
         labels: n integers.
-        classes: how many get a colour: those with most members, spread over the alphabet where many have as many.
-        most: how many sketches in all.
+        classes: number of classes that get a colour: those with most members, spread over the alphabet where many have
+            as many.
+        most: number of sketches in all.
     """
     values, counts = np.unique(labels, return_counts=True)
     largest = values[counts >= np.sort(counts)[-min(classes, len(values))]]

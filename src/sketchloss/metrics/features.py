@@ -52,7 +52,7 @@ def embed_sketches(
     Args:
         backbone: on the device to compute on.
         sketches: at their own image size.
-        layer: whose features are averaged over positions; None: the backbone's `embedding_layer`.
+        layer: layer whose features are averaged over positions; None: the backbone's `embedding_layer`.
         batch_size: images at once.
         workers: as for `load_batches`.
         progress: show a bar.

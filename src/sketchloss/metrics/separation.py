@@ -97,7 +97,7 @@ def separation(
     Args:
         embeddings: n×d, any float dtype, of any length but not zero; a NumPy array may be memory-mapped.
         labels: n integers, any values.
-        hardest: how many pairs of classes to name; they take O(classes²·d) time beyond the rest, 0 takes none.
+        hardest: number of pairs of classes to name; they take O(classes²·d) time beyond the rest, 0 takes none.
 
     Returns:
         The distances and their ratios. Of collapsed embeddings, whose rows are all alike within each class, a ratio is
@@ -139,7 +139,7 @@ def distance_histogram(
         labels: as for `separation`.
         bins: from 0 to the greatest distance found; by default the root of the number of pairs within a class, but 10
             at least and 100 at most.
-        most_rows: of more rows, a sample of so many is taken; time grows with its square.
+        most_rows: of more rows than this, a sample of so many is taken; time grows with its square.
 
     Raises:
         ValueError: as `separation` for shapes, dtypes and rows, and for fewer than two rows.

@@ -301,8 +301,8 @@ def agreement(
         triplets: m judgments.
         one: for each, the distance of the one picture to the reference.
         other: the same distance, of the other picture; k must be m.
-        resamples: of the bootstrap.
-        seed: likewise.
+        resamples: number of resamples of the bootstrap.
+        seed: random seed of the bootstrap.
 
     Raises:
         ValueError: for other counts than m, or distances that are not finite.

@@ -299,7 +299,7 @@ class ArmWeights(WeightsPerArm):
             layer: the same for all; empty: each network's own.
             own: gives it.
             image_size: side of the images in pixels.
-            seeds: how many repeats there are.
+            seeds: number of repeats.
 
         Raises:
             ValueError: as `Arm.load`; for a layer that a network does not have, or images that are too small for it.

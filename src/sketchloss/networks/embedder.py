@@ -124,7 +124,7 @@ def load_embedder(folder: str | Path) -> Embedder:
     """Load an embedder that `sketchloss retrieval` trained, on the CPU and in evaluation mode.
 
     Args:
-        folder: such as `RUN/heads/tuning/0`.
+        folder: a folder such as `RUN/heads/tuning/0`.
 
     Raises:
         FileNotFoundError: if it is not there.

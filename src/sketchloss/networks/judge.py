@@ -130,7 +130,7 @@ class Judge(nn.Module):
 
         Args:
             images: as for `classify`.
-            labels: of each image, an index into `classes`.
+            labels: class of each image, an index into `classes`.
 
         Raises:
             ValueError: as `classify`; for more or fewer labels than images, or one that is no class.

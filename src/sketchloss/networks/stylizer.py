@@ -61,7 +61,7 @@ class Layer(nn.Module):
         inputs: channels that come in.
         outputs: channels that go out.
         kernel_size: odd.
-        stride: of the convolution.
+        stride: stride of the convolution.
         enlarge: repeat each pixel this often in both directions first: nearest-neighbour upsampling followed by a
             convolution leaves none of the checkerboards of a transposed one (Odena et al. 2016).
         relu: end with one.

@@ -123,7 +123,7 @@ def save_backbone(
     Args:
         backbone: on any device.
         folder: made if missing.
-        dtype: of the floats on disk; they come back as float32.
+        dtype: number type of the floats on disk; they come back as float32.
         quantised: write convolutions as 8-bit integers: 18 MB in place of 29.
 
     Raises:

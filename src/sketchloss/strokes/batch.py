@@ -70,9 +70,9 @@ class StrokeBatch:
         """Put drawings together.
 
         Args:
-            drawings: of each drawing its strokes, each (points, 2) in pixels, with at least one point.
+            drawings: strokes of each drawing, each (points, 2) in pixels, with at least one point.
             widths: line width of each drawing in pixels, above 0.
-            dtype: of points and widths.
+            dtype: number type of points and widths.
 
         Raises:
             ValueError: for other shapes, a width that is not above 0, a point that is not finite.

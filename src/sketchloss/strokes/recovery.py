@@ -101,10 +101,11 @@ def recover(
         start: `displaced`, `half-erased` or `blank`; see `starts.begin`.
         amount: by how many pixels strokes are moved; None: 10 of 64 pixels if `displaced`, 0 otherwise.
         size: side of the pictures in pixels.
-        steps: of Adam, 1 or more.
-        seed: of directions, turns, and which strokes are gone. A drawing has numbers of its own, whatever is beside it.
+        steps: number of steps of Adam, 1 or more.
+        seed: random seed of directions, turns, and which strokes are gone. A drawing has numbers of its own, whatever
+            is beside it.
         learning_rate: in pixels a step; None: `POINT_RATE`. It falls to 0 along a cosine.
-        softness: of the renderer, for truth and strokes alike.
+        softness: softness of the renderer, for truth and strokes alike.
         record_every: steps between records of the way.
 
     Raises:
@@ -164,9 +165,9 @@ def descend(
         strokes: where to start, n drawings.
         target: n pictures.
         steps: 1 or more.
-        learning_rate: of points, in pixels a step; falls to 0 along a cosine.
-        width_rates: of widths, in pixels a step; None: widths stay.
-        softness: of the renderer.
+        learning_rate: learning rate of points, in pixels a step; falls to 0 along a cosine.
+        width_rates: step sizes of widths, in pixels a step; None: widths stay.
+        softness: softness of the renderer.
         record_every: steps between records.
 
     Returns:

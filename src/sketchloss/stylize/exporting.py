@@ -35,7 +35,7 @@ def export_stylizer(stylizer: Stylizer, path: str | Path, *, opset: int = OPSET,
 
     Args:
         stylizer: on any device, of any float type; it is left as it is.
-        path: of the file, in a folder that exists.
+        path: path of the file, in a folder that exists.
         opset: version of ONNX's operators, 18 to 23.
         force: replace a file that is there.
 

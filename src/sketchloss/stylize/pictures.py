@@ -124,8 +124,8 @@ def read_with_alpha(data: bytes, *, name: str) -> tuple[Image.Image, Image.Image
     """Read a picture, and its transparency beside it.
 
     Args:
-        data: of a file.
-        name: what to call it in an error.
+        data: bytes of a file.
+        name: its name in an error.
 
     Returns:
         The picture as `open_picture` gives it, and its alpha channel (`L`, upright, 255 where it is opaque), or None if

@@ -26,7 +26,7 @@ def parse(
     Args:
         config_type: a dataclass.
         arguments: without the program's name.
-        program: what to call it in the help.
+        program: name of the program in the help.
         presets: name -> defaults that it changes; they become `--preset`.
 
     Raises:

@@ -42,7 +42,7 @@ def open_input(path: str | Path, *, pipes: bool = True) -> BufferedReader | Byte
     What comes through a pipe, such as `<(command)` of a shell, is read whole first.
 
     Args:
-        path: of a file or a pipe.
+        path: path of a file or a pipe.
         pipes: whether a pipe is taken.
 
     Raises:
@@ -100,7 +100,7 @@ def write_atomic(path: str | Path) -> Iterator[Path]:
     """Give a temporary path to write to; it becomes `path` when the block ends well, and is removed otherwise.
 
     Args:
-        path: of a file, replaced if there; its folder must exist.
+        path: path of a file, replaced if there; its folder must exist.
 
     Raises:
         FileNotFoundError: if the folder does not exist.
@@ -157,7 +157,7 @@ def read_json(path: str | Path, kind: type = dict) -> Any:
     """Read a JSON file.
 
     Args:
-        path: of a file of at most `MOST_JSON` bytes.
+        path: path of a file of at most `MOST_JSON` bytes.
         kind: what is in it: `dict` or `list`.
 
     Raises:
@@ -207,7 +207,7 @@ def claim_folder(
         again: do an earlier experiment of this kind over.
         resume: go on with one, which may have other files beside its own.
         mark: name of the file that says whose the folder is.
-        settings: of the experiment, written as `config.json`.
+        settings: settings of the experiment, written as `config.json`.
         noted: in `mark`, too.
 
     Raises:

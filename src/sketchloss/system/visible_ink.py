@@ -27,7 +27,7 @@ def open_visible(picture: Picture, *, name: str | None = None, invert: bool = Fa
 
     Args:
         picture: what `open_picture` takes.
-        name: what to call it in an error; a path is its own name.
+        name: its name in an error; a path is its own name.
         invert: it is light on dark: a transparent ground becomes black, and the whole is turned.
 
     Returns:
@@ -74,7 +74,7 @@ def open_to_show(picture: Picture, *, name: str | None = None) -> Image.Image:
 
     Args:
         picture: what `open_picture` takes.
-        name: what to call it in an error; a path is its own name.
+        name: its name in an error; a path is its own name.
     """
     if isinstance(picture, str | Path | bytes | BinaryFile):
         picture = open_picture(picture, name=name, paper=None)
@@ -88,7 +88,7 @@ def open_photo(picture: str | Path | bytes | BinaryFile, *, name: str | None = N
 
     Args:
         picture: what `open_picture` takes.
-        name: what to call it in an error; a path is its own name.
+        name: its name in an error; a path is its own name.
     """
     read = open_picture(picture, name=name, paper=None)
     if read.mode != "RGBA":

@@ -51,7 +51,7 @@ class Run:
         """Note which data and which loss network the run is on, or when resumed see that they are the same.
 
         Args:
-            digest: of the data.
+            digest: digest of the data.
             loss: digest of the weights that the loss looks through; None: of no account, as where they are trained.
 
         Raises:
@@ -175,7 +175,7 @@ def check_run_folder(folder: str | Path, config: "DataclassInstance", resume: bo
     """Check that a run may be started or resumed here, without touching anything.
 
     Args:
-        folder: of the run.
+        folder: folder of the run.
         config: its settings; those of which the field says so may differ when it is continued (`setting_fields.py`).
         resume: whether it is to be continued.
 

@@ -18,7 +18,7 @@ class StepSizes:
 
     Args:
         sizes: sides in pixels, each once.
-        shares: of the steps, one for each size, adding up to 1; None: equal.
+        shares: shares of the steps, one for each size, adding up to 1; None: equal.
 
     Raises:
         ValueError: for no size, a size below 1 or named twice, or shares that do not match.

@@ -172,12 +172,12 @@ def open_captioned(
             - a folder with pictures in it directly, each with its caption in a `.txt` of the same name beside it, of
               which the first line counts (kohya's convention).
         image_size: side of the square pictures in pixels; they are fitted into it whole, as `fit_square` does.
-        template: with one `{}` where the class's name goes.
+        template: a text with one `{}` where the class's name goes.
         captions: which column holds the captions.
-        per_class: at most so many of each class, as for `open_sketches`; of no effect where there are no classes.
-        limit: at most so many in all, a sample drawn with `seed`; the source is opened whole before.
+        per_class: at most this many of each class, as for `open_sketches`; of no effect where there are no classes.
+        limit: at most this many in all, a sample drawn with `seed`; the source is opened whole before.
         strict: refuse what is damaged or lacks a caption rather than leave it out.
-        seed: of the samples, and of drawings as for `open_sketches`.
+        seed: random seed of the samples, and of drawings as for `open_sketches`.
 
     Returns:
         The pictures, opened but not decoded. Left out and named in `.unreadable`: damaged files and lines, pictures

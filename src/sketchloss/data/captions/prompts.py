@@ -29,7 +29,7 @@ def make_prompts(classes: Sequence[str], template: str = TEMPLATE) -> list[str]:
 
     Args:
         classes: names, or ImageNet ids.
-        template: with one `{}` where the name goes.
+        template: a text with one `{}` where the name goes.
 
     Raises:
         ValueError: for a template without exactly one `{}`, or a class without a name, or with one that is not UTF-8.

@@ -25,7 +25,7 @@ def choose_columns(
     """Say which columns of a data set hold captions and classes.
 
     Args:
-        name: of the data set, for the error.
+        name: name of the data set, for the error.
         rows: the data set.
         captions: the column of captions, if it was said which.
         only_text_is_class: take the only column of text for classes, as `open_sketches` does.

@@ -100,9 +100,10 @@ def open_drawings(
 
     Args:
         source: `doodles` or a folder of QuickDraw `.ndjson` files, of which the first drawings of a file are taken.
-        per_class: at most so many of each class, 1 or more; drawings of fewer than `LEAST_PIECES` pieces are left out.
-        classes: at most so many classes, drawn with `seed`; None: all.
-        seed: of the choice of classes, of the line widths, and of the doodles.
+        per_class: at most this many of each class, 1 or more; drawings of fewer than `LEAST_PIECES` pieces are left
+            out.
+        classes: at most this many classes, drawn with `seed`; None: all.
+        seed: random seed of the choice of classes, of the line widths, and of the doodles.
         faults: lines that are no drawings are passed over and named here.
 
     Returns:
@@ -150,7 +151,7 @@ def split_in_halves(drawings: Sequence[StrokeDrawing], seed: int) -> tuple[list[
 
     Args:
         drawings: in any order, which both halves keep.
-        seed: of the parting.
+        seed: random seed of the parting.
     """
     labels = np.array([drawing.label for drawing in drawings])
     chosen = np.zeros(len(drawings), dtype=bool)

@@ -68,7 +68,7 @@ def open_halves(
     Args:
         source: `doodles` or a folder of QuickDraw `.ndjson`, opened as strokes; anything else that `open_sketches`
             takes, as pictures. Pictures of one photo are in one half.
-        seed: of the halves, the classes and the doodles.
+        seed: random seed of the halves, the classes and the doodles.
         faults: what cannot be read is named here.
 
     Raises:
@@ -96,15 +96,15 @@ def fooled(
     """Ask any distance between drawings which tricks fool it.
 
     Args:
-        distance: from two batches of images to their n distances, greater where they differ more. The images are
-            float32, n×3×h×w in [0, 1], dark ink on white; it must return (n,) finite numbers. Called without gradients.
-            A `SketchLoss(..., reduction="none")` looks at a drawing once and not anew for every trick.
+        distance: a function from two batches of images to their n distances, greater where they differ more. The images
+            are float32, n×3×h×w in [0, 1], dark ink on white; it must return (n,) finite numbers. Called without
+            gradients. A `SketchLoss(..., reduction="none")` looks at a drawing once and not anew for every trick.
         drawings: strokes or pictures, such as a half of `open_halves`; or what `make_tricks` made of them, to ask
             several distances the same.
         image_size: side of the pictures in pixels, of drawings.
-        count: how many drawings to ask about; None: all that have another of their class.
-        seed: of the tricks.
-        name: what to call the distance in an error; by default its own name.
+        count: number of drawings to ask about; None: all that have another of their class.
+        seed: random seed of the tricks.
+        name: name of the distance in an error; by default its own name.
         device: where the distance gets its images.
 
     Returns:

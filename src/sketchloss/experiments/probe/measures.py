@@ -83,12 +83,14 @@ def probe_distance(
         probe_distance(lambda pred, target: (pred - target).abs().mean((1, 2, 3)), drawings).score
 
     Args:
-        distance: from two batches of images to their n distances, greater where they differ more. The images are
-            float32, n×3×h×w in [0, 1], dark ink on white; it must return (n,) finite numbers. Called without gradients.
-        drawings: of `open_drawings`, or trials made of them by `make_trials`, to ask several distances the same.
+        distance: a function from two batches of images to their n distances, greater where they differ more. The images
+            are float32, n×3×h×w in [0, 1], dark ink on white; it must return (n,) finite numbers. Called without
+            gradients.
+        drawings: drawings of `open_drawings`, or trials made of them by `make_trials`, to ask several distances the
+            same.
         image_size: side of the pictures in pixels, of drawings.
-        seed: of the trials made of drawings.
-        name: what to call it in an error; by default its own name.
+        seed: random seed of the trials made of drawings.
+        name: its name in an error; by default its own name.
         device: where the distance gets its images.
 
     Returns:
@@ -168,7 +170,7 @@ def summarise(found: Answers, *, resamples: int = RESAMPLES, seed: int = 0) -> M
 
     Args:
         found: the answers for each drawing.
-        resamples: of the bootstrap over drawings.
+        resamples: number of resamples of the bootstrap over drawings.
         seed: as for `probe_distance`.
     """
     count = len(found.growth)

@@ -61,7 +61,7 @@ def measures(counts: Mapping[str, int]) -> list[Measure]:
     """Return the columns of the table of distances.
 
     Args:
-        counts: of how many yes-or-no trials the shares are, where they are tested.
+        counts: number of yes-or-no trials of each share, where shares are tested.
     """
     shares = {name: {"digits": 3, "share": name in counts, "trials": counts.get(name)} for name in _SHARES}
     return [

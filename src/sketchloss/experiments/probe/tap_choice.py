@@ -45,7 +45,7 @@ def candidates(
     Args:
         taps: names, from shallow to deep; 8 at most.
         typical: `relu3_3 l1` and so on -> the mean distance to another drawing of the same class.
-        metrics: to try.
+        metrics: the metrics to try.
 
     Raises:
         ValueError: for more than 8 taps.
@@ -86,10 +86,10 @@ def choose_taps(
 
     Args:
         choose: what `BackboneDistances` measured of the trials of the half to choose by, and these trials.
-        report: of the other half.
-        taps: to choose from, from shallow to deep; 8 at most.
+        report: the same, of the other half.
+        taps: the taps to choose from, from shallow to deep; 8 at most.
         default: layers and metric that `SketchLoss` has now.
-        metrics: to choose from; all measured.
+        metrics: the metrics to choose from; all measured.
 
     Returns:
         Values for JSON. `best`; `default`; `best_of`: the best of each metric with equal weights, and with others;

@@ -93,12 +93,13 @@ def make_trials(
     """Draw the trials of a set of drawings.
 
     Args:
-        drawings: of two classes at least, two of a class at least; rivals and added strokes come from among them.
+        drawings: drawings of two classes at least, two of a class at least; rivals and added strokes come from among
+            them.
         image_size: side of the pictures in pixels, 16 at least.
-        count: how many of the drawings to ask about, an equal share of each class; None: all. A drawing without a
+        count: number of the drawings to ask about, an equal share of each class; None: all. A drawing without a
             second one of its class is not asked about.
         levels: shares of the strokes that edits change, in (0, 1], two at least, ascending.
-        seed: of every choice.
+        seed: random seed of every choice.
 
     Raises:
         ValueError: for settings outside these ranges, or drawings that are too few.

@@ -137,8 +137,8 @@ def make_tricks(
         drawings: as strokes (`open_drawings`) or as pictures (`open_sketches`), of two classes at least, two of one
             class at least. References and added strokes come from among them.
         image_size: side of the pictures in pixels, 16 at least.
-        count: how many drawings to play on, an equal share of each class; None: all that have another of their class.
-        seed: of every choice.
+        count: number of drawings to play on, an equal share of each class; None: all that have another of their class.
+        seed: random seed of every choice.
 
     Raises:
         ValueError: for settings outside these ranges, drawings that are too few, or one without ink.

@@ -160,7 +160,7 @@ def over_sizes(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
     """Return the means of `values` over the rows of a distance, for each distance, in their order; of ratios geometric.
 
     Args:
-        rows: of one source, or of all together.
+        rows: rows of one source, or of all together.
     """
     found: dict[str, dict[str, list[float]]] = {}
     for row in rows:

@@ -198,10 +198,10 @@ def train_head(
     Args:
         config: the settings of the loss, the batches and the optimiser.
         embedder: on the device to train on.
-        features: of all sketches; may be mapped from disk.
-        labels: of all sketches.
+        features: features of all sketches; may be mapped from disk.
+        labels: classes of all sketches.
         learnt: which of them to train on.
-        seed: of dropout and of the order.
+        seed: random seed of dropout and of the order.
         name: what the bar calls it.
 
     Returns:
@@ -260,8 +260,8 @@ def new_embedder(config: Retrieval, classes: Sequence[str], weights: str, featur
         config: its width and scale, and how the features are made.
         classes: their names.
         weights: digest of the backbone.
-        features: how many numbers come in.
-        seed: of its start.
+        features: number of values that come in for each sketch.
+        seed: random seed of its start.
     """
     torch.manual_seed(seed)
     return Embedder(

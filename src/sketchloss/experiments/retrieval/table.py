@@ -55,7 +55,7 @@ def section(results: Sequence[Mapping[str, Any]], weights: Mapping[str, str] | N
 
     Args:
         results: what `results.json` of retrieval holds, of one run, or of runs that differ only in arm and seed.
-        weights: of each arm in words; None: as the results have them, of one run.
+        weights: weights of each arm in words; None: as the results have them, of one run.
     """
     first = results[0]
     table = Table(

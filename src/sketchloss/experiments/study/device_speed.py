@@ -49,7 +49,7 @@ class Speed:
         """Return how long a computation takes.
 
         Args:
-            multiply_adds: of all of it.
+            multiply_adds: multiply-adds of the whole computation.
             precision: `no` for float32, else `bf16` or `fp16`.
         """
         return multiply_adds / (self.single if precision == "no" else self.half)

@@ -46,7 +46,7 @@ def write_report(config: Study, store: CellStore, *, seconds: float | int, devic
     `results.json`; return what the JSON holds.
 
     Args:
-        config: of the study.
+        config: settings of the study.
         store: its cells.
         seconds: that this run of the command took.
         devices: GPUs that it had.

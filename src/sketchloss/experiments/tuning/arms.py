@@ -24,7 +24,7 @@ def read_tuning(name: str, text: str) -> Arm:
     """Return an arm that is tuned as the arm `tuning` is, with some settings changed.
 
     Args:
-        name: of the arm.
+        name: name of the arm.
         text: `SETTING=VALUE,SETTING=VALUE,...`, where several values of one setting have spaces between them.
 
     Raises:

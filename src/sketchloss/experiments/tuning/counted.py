@@ -92,9 +92,9 @@ def count_pictures(
     """Return how many pictures and classes a source has, and what was taken from publications, in words.
 
     Args:
-        source: of sketches, or of photos.
-        per_class: at most so many sketches of a class.
-        seed: of their choice.
+        source: source of sketches, or of photos.
+        per_class: at most this many sketches of a class.
+        seed: random seed of the choice of sketches.
         leave_out: classes that do not count.
         photos: whether the source is one of photos, which have no classes.
 

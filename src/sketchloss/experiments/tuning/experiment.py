@@ -65,10 +65,10 @@ def tuning(plan: Plan, name: str, part: str, settings: Mapping[str, Any], arm: s
     """Return a cell that tunes a backbone and measures its features on the classes left out.
 
     Args:
-        plan: of the study.
-        name: of the cell.
+        plan: plan of the study.
+        name: name of the cell.
         part: the experiment that it belongs to.
-        settings: of `sketchloss finetune`, except its folder.
+        settings: settings of `sketchloss finetune`, except its folder.
         arm: whose it is.
         source: what tells it from other cells of the arm and the seed.
     """
