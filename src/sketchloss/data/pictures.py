@@ -108,7 +108,7 @@ def pictures_from_files(
         image_size: side of the squares in pixels.
         unreadable: as of `Pictures`.
         passed_over: as of `Pictures`.
-        drawings: what would be lost on white paper is turned, as `open_to_show` does; of photos it is shown on black.
+        drawings: drawings that would be lost on white paper are inverted, as `open_to_show` does; photos go on black.
     """
     # as bytes: a file's name need not be text
     places = [os.fsencode(path.absolute()) for path in paths]

@@ -184,7 +184,7 @@ def open_sketches(
         source: `doodles` (built in; `doodles?tool=ink` in one tool: `pencil`, `ink`, `brush`, or `photo` for their
             photo-like twins); a folder with one folder of pictures a class; a folder of QuickDraw `.ndjson`
             files; or a dataset of the hub such as `songweig/imagenet_sketch` (its `train` split, else its first).
-            Several with commas between them are one set, in which classes of the same name are one class.
+            Several sources with commas between them are one set, in which classes of the same name are one class.
         image_size: side of the square pictures in pixels.
         per_class: at most this many of each class, from each of several sources: of pictures a sample drawn with
             `seed`, of QuickDraw the first of each file (the rest is not read), of doodles how many to make (100 if
@@ -194,15 +194,15 @@ def open_sketches(
             0.024 for QuickDraw (1.8 to 5.4 pixels at 224), and of doodles each one's own.
         strict: refuse damaged files and lines, other kinds of pictures and later pages rather than leave them out.
         seed: random seed of the sample, of the line widths, and of the doodles (another seed, other doodles).
-        allow_one_class: take a source of a single class too, which most uses cannot do with.
+        allow_one_class: accept a source of a single class too, which most uses cannot take.
 
     Returns:
-        The sketches, opened but not decoded. Damaged files that a look at header and end can tell, and malformed lines,
+        The sketches, opened but not decoded. Files whose header or end shows damage, and malformed lines,
         are left out and named in `.unreadable`; others raise `UnreadablePicture` when they are read. Drawings on a
-        transparent ground whose light ink would be lost on white paper are turned, as `open_to_show` does.
+        transparent ground whose light ink would be lost on white paper are inverted, as `open_to_show` does.
 
     Raises:
-        ValueError: in one line, for a source that is missing, empty, of one class only or laid out otherwise, for
+        ValueError: in one line, for a source that is missing, empty, has only one class or another layout, for
             sizes and widths out of range, and with `strict` for damaged files.
     """
     checked_size(image_size)

@@ -111,7 +111,7 @@ class LoraSettings(WeightsPerArm):
     cache: Annotated[Path | None, tyro.conf.DisallowNone] = field(default=None, metadata=PLACE)
     """Folder to keep latents in for other trainings on the same pictures."""
     workers: Annotated[int | None, tyro.conf.DisallowNone] = field(default=None, metadata=PLACE)
-    """Processes that decode pictures; by default one less than the cores, 8 at most."""
+    """Processes that decode pictures; by default one for each core except one, 8 at most."""
     seed: int = 0
     """Random seed of the LoRA's start, the order, the noise, and untrained gates."""
 

@@ -4,7 +4,7 @@
     for indices, inputs, targets in batches:
         loss(network(inputs), cache.get(indices, targets)).backward()
 
-Targets that come again in every epoch are then evaluated once, which is half of the loss's work.
+Targets that come in every epoch are then evaluated only once, which saves half of the loss's work.
 """
 
 import os
@@ -39,7 +39,7 @@ Entry = dict[str, np.ndarray]
 class CachedTargets:
     """Features of targets by their index in the training set, as float16, for `loss(pred, features)`.
 
-    Features are much larger than pictures: of the default taps 3.4 MB for a picture of 256 pixels, 0.2 MB for one of
+    Features are much larger than pictures: with the default taps 3.4 MB for a picture of 256 pixels, 0.2 MB for one of
     64. In memory each process keeps its own. In a folder, all processes on a machine share them, trainers under DDP and
     workers of a `DataLoader` alike, and so do later runs; each target is one file, written whole or not at all.
 
@@ -51,8 +51,8 @@ class CachedTargets:
     when it was made.
 
     Args:
-        loss: whose features these are. It computes them, on its own device.
-        folder: where to keep them, made if missing; None: in memory.
+        loss: loss that computes the features, on its own device.
+        folder: folder to keep the features in, made if missing; None: in memory.
 
     Raises:
         ValueError: if the folder holds features of another loss (weights, their type, taps, `value_range`, `invert`),

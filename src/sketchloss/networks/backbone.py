@@ -1,4 +1,4 @@
-"""What a backbone is: a network that looks at drawings and is asked for the features of layers by name."""
+"""The definition of a backbone: a network that looks at drawings and gives the features of layers by name."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ class Backbone(nn.Module):
     at hand. Another kind is a subclass with the attributes below, `channels`, `minimum_size` and `_run`.
 
     Args:
-        config: what the network is built from, a dataclass with `classes`. Keyword arguments are fields of it.
+        config: settings that the network is built from, a dataclass with `classes`. Keyword arguments are fields of it.
     """
 
     #: What `config.json` calls this kind of backbone.

@@ -101,7 +101,7 @@ class InPatches:
         """Call a function on the features of each patch, row by row, and yield what it returns.
 
         Args:
-            images: images of the size; the gradient flows to them.
+            images: images of this size; the gradient flows to them.
             use: from the features (layer -> n×c×h'×w') of the positions that a patch answers for, and the patch, to
                 small tensors. Called again in the backward pass.
         """

@@ -60,13 +60,14 @@ def load_backbone(weights: str | Path = "sketch", **settings) -> Backbone:
 
     Returns:
         The backbone on the CPU, float32, in eval mode; `backbone.load_report` tells which tensors are new (not in the
-        file, at their initial values) and which of the file's went unused. Random numbers are drawn only for new ones.
+        file, at their initial values) and which tensors of the file were not used. Random numbers are drawn only for
+        new tensors.
 
     Raises:
         ValueError: if the name is unknown, the file is truncated, foreign, or a pickle with code in it, its tensors
-            do not fit, are not finite or all zero, a part that its `config.json` promises is missing, or that says
+            do not fit, are not finite or all zero, a part that its `config.json` promises is missing, or this file says
             something impossible.
-        FileNotFoundError: if the path does not exist, or the hub cannot be reached; the text says how to go on.
+        FileNotFoundError: if the path does not exist, or the hub cannot be reached; the text says what to do.
     """
     if str(weights).startswith(TRANSFORMERS):
         return load_transformers(str(weights).removeprefix(TRANSFORMERS), settings)
@@ -121,8 +122,8 @@ def save_backbone(
     """Write a weights folder for `load_backbone`: `model.safetensors` and `config.json`, each whole or not at all.
 
     Args:
-        backbone: on any device.
-        folder: made if missing.
+        backbone: the backbone, on any device.
+        folder: folder to write, made if missing.
         dtype: number type of the floats on disk; they come back as float32.
         quantised: write convolutions as 8-bit integers: 18 MB in place of 29.
 

@@ -1,4 +1,4 @@
-"""Does a loss lead displaced, erased or missing strokes back? Gradient descent through the stroke renderer.
+"""Recovery of displaced, erased or missing strokes: gradient descent by a loss, through the stroke renderer.
 
     drawings = open_drawings("doodles", per_class=2, classes=8)
     result = recover(loss, drawings, start="displaced", amount=10.0)
@@ -97,16 +97,16 @@ def recover(
         loss: called as `loss(pred, target)` with pictures n×1×h×w in [0, 1], dark ink on white; returns (n,), which is
             summed, or a scalar. If it has a method `extract`, as `SketchLoss` has, it is given
             `loss.extract(target)`, computed once, in place of the target.
-        drawings: the truth.
+        drawings: drawings to recover.
         start: `displaced`, `half-erased` or `blank`; see `starts.begin`.
-        amount: by how many pixels strokes are moved; None: 10 of 64 pixels if `displaced`, 0 otherwise.
+        amount: number of pixels that strokes are moved by; None: 10 of 64 pixels if `displaced`, 0 otherwise.
         size: side of the pictures in pixels.
         steps: number of steps of Adam, 1 or more.
         seed: random seed of directions, turns, and which strokes are gone. A drawing has numbers of its own, whatever
             is beside it.
-        learning_rate: in pixels a step; None: `POINT_RATE`. It falls to 0 along a cosine.
+        learning_rate: learning rate in pixels a step; None: `POINT_RATE`. It falls to 0 along a cosine.
         softness: softness of the renderer, for truth and strokes alike.
-        record_every: steps between records of the way.
+        record_every: steps between records of the strokes.
 
     Raises:
         ValueError: for bad arguments, or a loss that returns another shape, or is not finite, or its gradient is not.

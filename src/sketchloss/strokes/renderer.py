@@ -36,12 +36,12 @@ def render(
     Strokes lie over one another as transparent ink does: paper = Π (1 - opacity · ink). So every stroke keeps its
     gradient where it meets others. Within a stroke only the nearest segment counts: joints are not drawn twice.
 
-    The work grows with the inked area: only pixels that a segment can reach are looked at.
+    The work grows with the inked area: only pixels that a segment can reach are computed.
 
     Args:
-        strokes: n drawings.
+        strokes: strokes of n drawings.
         size: side of the pictures in pixels, or (height, width).
-        softness: in pixels, above 0: standard deviation of the blur across a line. Greater ones reach further.
+        softness: standard deviation of the blur across a line, in pixels, above 0. Greater values reach further.
 
     Returns:
         Pictures in [0, 1] of the points' dtype. Gradients are exact, but only the first: they cannot be differentiated

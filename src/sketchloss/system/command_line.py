@@ -68,7 +68,7 @@ def _refuse_twice(config_type: type, arguments: Sequence[str]) -> None:
 
 
 def _with_preset(config_type: type, presets: dict[str, dict[str, Any]]) -> type:
-    help_text = "Which defaults; other options override it. Their help: --preset NAME --help."
+    help_text = "Set of defaults, which other options override; --preset NAME --help shows them."
     preset = Annotated[Literal[*presets], tyro.conf.arg(help=help_text)]
     frozen = config_type.__dataclass_params__.frozen
     return dataclasses.make_dataclass(

@@ -40,7 +40,7 @@ class UnreadablePicture(ValueError):  # noqa: N818 (it names what was found, and
 
 @runtime_checkable
 class BinaryFile(Protocol):
-    """What is asked of a file: an open file, a `BytesIO`, an upload."""
+    """What a file must offer: an open file, a `BytesIO`, an upload."""
 
     def read(self, size: int = -1, /) -> bytes: ...  # noqa: D102
     def seek(self, offset: int, whence: int = 0, /) -> int: ...  # noqa: D102

@@ -28,7 +28,7 @@ def open_visible(picture: Picture, *, name: str | None = None, invert: bool = Fa
     Args:
         picture: what `open_picture` takes.
         name: its name in an error; a path is its own name.
-        invert: it is light on dark: a transparent ground becomes black, and the whole is turned.
+        invert: invert the drawing, which is light on dark: a transparent ground becomes black, and all is inverted.
 
     Returns:
         8-bit RGB.

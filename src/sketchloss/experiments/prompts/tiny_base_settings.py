@@ -67,7 +67,7 @@ class TinyDiffusion:
     log_every: int = field(default=50, metadata=MEASURED)
     """Steps between lines of metrics.jsonl."""
     workers: Annotated[int | None, tyro.conf.DisallowNone] = field(default=None, metadata=PLACE)
-    """Processes that decode pictures; by default one less than the cores, 8 at most."""
+    """Processes that decode pictures; by default one for each core except one, 8 at most."""
     seed: int = 0
     """Random seed of the initial weights, the split, the order and the noise."""
     resume: bool = field(default=False, metadata=PLACE)

@@ -68,7 +68,7 @@ class Retrieval(ArmWeights):
     cache: Annotated[Path | None, tyro.conf.DisallowNone] = field(default=None, metadata=PLACE)
     """Folder that keeps features between runs; by default `$SKETCHLOSS_CACHE` or `~/.cache/sketchloss`."""
     workers: Annotated[int | None, tyro.conf.DisallowNone] = field(default=None, metadata=PLACE)
-    """Processes that decode pictures; by default one less than the cores, 8 at most."""
+    """Processes that decode pictures; by default one for each core except one, 8 at most."""
     resume: bool = field(default=False, metadata=PLACE)
     """Continue the run in `out`: heads that are trained already are not trained again."""
 

@@ -52,7 +52,7 @@ class ClassSeparation(ArmWeights):
     cache: Annotated[Path | None, tyro.conf.DisallowNone] = field(default=None, metadata=PLACE)
     """Folder that keeps features between runs; by default `$SKETCHLOSS_CACHE` or `~/.cache/sketchloss`."""
     workers: Annotated[int | None, tyro.conf.DisallowNone] = field(default=None, metadata=PLACE)
-    """Processes that decode pictures; by default one less than the cores, 8 at most."""
+    """Processes that decode pictures; by default one for each core except one, 8 at most."""
     again: bool = field(default=False, metadata=PLACE)
     """Remove what an earlier run left in `out`, and start again."""
 

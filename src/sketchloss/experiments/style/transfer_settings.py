@@ -76,7 +76,7 @@ class StyleSettings(WeightsPerArm):
     log_every: int = field(default=20, metadata=MEASURED)
     """Steps between lines of metrics.jsonl."""
     workers: Annotated[int | None, tyro.conf.DisallowNone] = field(default=None, metadata=PLACE)
-    """Processes that decode pictures; by default one less than the cores, 8 at most."""
+    """Processes that decode pictures; by default one for each core except one, 8 at most."""
     seed: int = 0
     """Random seed of the network's start, the order, samples of photos, and untrained gates."""
 

@@ -32,8 +32,8 @@ class Finetune(Augmentation):
     weights: str = field(default="imagenet", metadata=WEIGHTS)
     """Weights to start from: a name (imagenet, sketch), a path, a hub repo, or another network as `transformers:ID`."""
     licence: Annotated[str | None, tyro.conf.DisallowNone] = None
-    """Licence of the weights to start from, such as CC-BY-4.0, if their config.json does not say; the result's notes
-    it."""
+    """Licence of the weights to start from, such as CC-BY-4.0, if their config.json does not say; the result's
+    config.json notes it."""
     downsample: Literal["none", "max"] = "max"
     """Whether gates replace their pools (`none`, 12 times the arithmetic) or come before them (`max`). Only for
     VGG-16."""
@@ -102,7 +102,7 @@ class Finetune(Augmentation):
     checkpoint_activations: bool = False
     """Recompute activations in the backward pass: less memory, more time."""
     workers: Annotated[int | None, tyro.conf.DisallowNone] = field(default=None, metadata=PLACE)
-    """Processes that decode pictures; by default one less than the cores, 8 at most."""
+    """Processes that decode pictures; by default one for each core except one, 8 at most."""
     checkpoint_every: int = field(default=500, metadata=MEASURED)
     """Steps between checkpoints; one is also made after each epoch."""
     log_every: int = field(default=20, metadata=MEASURED)
