@@ -1,4 +1,4 @@
-"""What all visitors share: weights, galleries and networks, each loaded once, when first asked for or before."""
+"""Weights, galleries and networks that all visitors share, each loaded once."""
 
 import hashlib
 import sys

@@ -1,4 +1,4 @@
-"""What visitors give: pictures and zip archives, read so that none of them can harm the server or another visitor."""
+"""Uploads of visitors: pictures and zip archives, read so that none can harm the server or another visitor."""
 
 import re
 import shutil

@@ -105,7 +105,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class PairDistance:
-    """How different the two pictures of a pair look."""
+    """Distance between the two pictures of a pair."""
 
     pair: Pair
     total: float

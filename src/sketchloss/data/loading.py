@@ -1,4 +1,4 @@
-"""From stored pictures to batches: decoding in workers, pictures held in memory."""
+"""Batches of stored pictures: decoding in workers, pictures held in memory."""
 
 import hashlib
 import os

@@ -156,7 +156,7 @@ _OPTIONS: dict[str, dict[str, Sequence[str] | None]] = {  # of each kind, its op
 
 
 def is_pair_source(source: str | Path) -> bool:
-    """Whether a text asks for pairs: `cufs:`, `fs2k:` or `doodles`, rightly written or not."""
+    """Tell whether a text asks for pairs: `cufs:`, `fs2k:` or `doodles`, rightly written or not."""
     return re.match(r"(cufs|fs2k):|doodles($|[?:])", str(source)) is not None
 
 
@@ -254,7 +254,7 @@ def _pair_up(photos: Sequence[Path], sketches: Sequence[Path]) -> tuple[Path, Pa
 
 
 def _mismatch(photo: Path, sketch: Path) -> str | None:
-    """What speaks against a pair, by a look at headers and ends; None if nothing does."""
+    """Return why a pair cannot be used, by a look at headers and ends; None if it can."""
     try:
         (width, height), (other_width, other_height) = _upright_size(photo), _upright_size(sketch)
     except UnreadablePicture as error:

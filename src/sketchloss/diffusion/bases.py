@@ -1,4 +1,4 @@
-"""From the name of a text-to-image model to a folder of it, known to be of Stable Diffusion's kind.
+"""Finding the folder of a text-to-image model by its name, and checking that it is of Stable Diffusion's kind.
 
 What the configurations tell is checked before any weights are read, or fetched.
 """

@@ -1,4 +1,4 @@
-"""What one step of latent diffusion minimises: the noise loss, and the perceptual term beside it (Seo 2025, 4.1)."""
+"""The loss of one step of latent diffusion: the noise loss plus the perceptual term (Seo 2025, 4.1)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

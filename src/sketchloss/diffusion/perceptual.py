@@ -1,4 +1,4 @@
-"""The perceptual term of latent diffusion: how the picture that a UNet has in mind differs from the true one.
+"""The perceptual term of latent diffusion: how the picture that a UNet predicts differs from the true one.
 
 Seo 2025, section 4.1, after Berrada et al. 2025 ("Boosting Latent Diffusion with Perceptual Objectives"), who compare
 features of the decoder itself: here both latents are decoded to RGB and compared by a `SketchLoss`.

@@ -134,7 +134,7 @@ def _load_tokenizer(base: str | Path, folder: Path) -> CLIPTokenizer:
 
 
 def training_scheduler(pipeline: StableDiffusionPipeline) -> DDPMScheduler:
-    """Return the noise that a pipeline is trained with, whatever scheduler it samples by: as `noise_schedule`."""
+    """Return the noise schedule that a pipeline is trained with, as `noise_schedule`, whatever its own scheduler."""
     scheduler = pipeline.scheduler
     return noise_schedule({**scheduler.config, "_class_name": type(scheduler).__name__})
 

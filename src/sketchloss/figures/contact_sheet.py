@@ -137,7 +137,7 @@ def _draw_tile(
 
 
 def shorten_in_middle(text: str, font: Font, width: int) -> str:
-    """Cut a text that is wider than so many pixels, with three dots in place of its middle."""
+    """Cut a text that is wider than this many pixels, with three dots in place of its middle."""
 
     def cut(kept: int) -> str:
         return text[: kept // 2] + "..." + text[len(text) - (kept - kept // 2) :]

@@ -148,7 +148,7 @@ def is_below(path: bytes, roots: Iterable[bytes]) -> bool:
 
 
 def is_one_of(path: str | Path, others: Iterable[str | Path | bytes]) -> bool:
-    """Tell whether a file is one of others, whatever links lead to it; what is not there is none of them."""
+    """Tell whether a file is one of others, also through links; a file that is not there is none of them."""
     here = _stat(path)
     if here is None:
         return False

@@ -1,4 +1,4 @@
-"""What embedded the pictures of a gallery: its settings file, and the weights that they name."""
+"""Settings of a gallery: its settings file, and the weights that it names."""
 
 import os
 from dataclasses import asdict, dataclass

@@ -116,7 +116,7 @@ class PictureTable:
 
     @property
     def dimension(self) -> int:
-        """How many numbers an embedding has."""
+        """Number of values in an embedding."""
         return self.table.schema.field(VECTOR).type.list_size
 
     # Reading ---------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What the training of a LoRA starts from: the pipeline, and the perceptual term that looks at what it has in mind."""
+"""Networks for the training of a LoRA: the pipeline, and the perceptual term on the pictures that it predicts."""
 
 import torch
 
@@ -19,7 +19,7 @@ def open_networks(
 
     Args:
         settings: settings of the training.
-        arm: name of the arm whose network the term looks through; `none`: no term.
+        arm: name of the arm whose network the term uses; `none`: no term.
         device: the device to put both on.
 
     Returns:
@@ -42,7 +42,7 @@ def open_term(settings: LoraSettings, arm: str, pipeline: StableDiffusionPipelin
     Args:
         settings: settings of the training.
         arm: its name; `none`: no term.
-        pipeline: whose decoder it looks through.
+        pipeline: pipeline whose decoder the term uses.
 
     Raises:
         ValueError: for a size that the layers do not take, and as `Arm.load` and `SketchLoss`.

@@ -1,4 +1,4 @@
-"""How a LoRA is trained: the settings that one training and a table of them share, and the drawings they open."""
+"""Settings for training a LoRA, which one training and a table of trainings share."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

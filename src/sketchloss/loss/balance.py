@@ -1,4 +1,4 @@
-"""How the terms of a loss are weighed against one another: as given, or by how hard each pulls at what was made."""
+"""Weights of the terms of a loss: as given, or by the gradients that the terms send to the output."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,7 @@ class Balance:
     """Factors that weigh terms of a loss, as given or by the gradients that the terms send to the generator's output.
 
     Loss scales differ from backbone to backbone by orders of magnitude, so that weights found for one mean another
-    thing for the next. What can be compared is how hard each term pulls at the drawing: the norm of its gradient there.
+    thing for the next. The norms of the terms' gradients at the drawing can be compared.
 
     - `none`: the factors are the weights.
     - `initial`: the factors are set once, before training, so that these norms, averaged over the batches shown to
@@ -105,7 +105,7 @@ class Balance:
 def gradient_norms(
     terms: Mapping[str, Tensor], output: Tensor, names: Iterable[str], *, scale: float = 1.0
 ) -> dict[str, float]:
-    """Return how hard each named term pulls at the output: the L2 norm of its gradient there, in float32.
+    """Return the L2 norm of each named term's gradient at the output, in float32.
 
     float16 has no room for gradients that differ by orders of magnitude: compute the terms outside its autocast, or
     give a `scale`.

@@ -1,4 +1,4 @@
-"""What a backbone sees of blank paper, and of a dot on it: the zero and the least amount of `ink_distance`."""
+"""Features of blank paper, and of a dot on it: the zero and the least amount of `ink_distance`."""
 
 from collections import OrderedDict
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Where a distance lies among those of known pairs: one drawing made twice, two of a class, a drawing and a blank page.
+"""Distances of known pairs, to compare a distance with: a drawing made twice, two of a class, one and a blank page.
 
 A distance by itself says little: 0.1 may be much or nothing. The package carries the distances of some thousand pairs
 of QuickDraw sketches, for the loss as `SketchLoss()` is and drawings fitted into 256 pixels, as `sketchloss compare`

@@ -1,4 +1,4 @@
-"""What style transfer minimises: content, style and total variation (Seo 2025, 4.1)."""
+"""The loss of style transfer: content, style and total variation (Seo 2025, 4.1)."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Whether generated sketches show what their prompts say: the cosine of CLIP's image and text embeddings, times 100.
+"""Similarity of generated sketches to their prompts: the cosine of CLIP's image and text embeddings, times 100.
 
     scorer = ClipScorer()                       # from the hub; ClipScorer("FOLDER") without a network
     print(scorer.measure(images, prompts))      # CLIP (openai/clip-vit-base-patch16) 27.19 ± 2.31
@@ -38,7 +38,7 @@ AT_ONCE = 32  # images or texts embedded together
 
 @dataclass(frozen=True)
 class ClipSimilarity:
-    """How well a set of images agrees with its texts, by one CLIP model."""
+    """Similarity of a set of images to its texts, by one CLIP model."""
 
     name: str
     """Name of the measure: `CLIP (...)`, with the model."""

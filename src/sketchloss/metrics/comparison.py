@@ -1,4 +1,4 @@
-"""What a table may claim: which of its arms differ from one of them, over seeds, and what it could not have seen.
+"""Comparison of arms over seeds: which differ from a reference, and which differences are too small to find.
 
 Every mark, p and verdict of every table comes from here.
 """

@@ -1,4 +1,4 @@
-"""How far a set of generated sketches is from the true ones: Fréchet and kernel distances between their features.
+"""Distances of a set of generated sketches from the true ones: Fréchet and kernel distances of their features.
 
 A distance is named after the network whose features it compares: "FID" only with the FID Inception, else such as
 "FD (sketchloss sketch relu5_3)". Distances of different networks, or numbers of images, do not compare.
@@ -151,7 +151,7 @@ def _kernel(one: Tensor, other: Tensor) -> Float[Tensor, "n m"]:
 
 @dataclass(frozen=True)
 class SetDistance:
-    """How far two sets of images are apart, by the features of one network."""
+    """Distances between two sets of images, by the features of one network."""
 
     name: str
     """Name of the distance: `FID`, or `FD (...)` with the network."""
@@ -195,7 +195,7 @@ def distribution_distance(
     subset_size: int = 1000,
     seed: int = 0,
 ) -> SetDistance:
-    """Return the Fréchet distance with a bootstrap interval, and the kernel distance beside it.
+    """Return the Fréchet distance with a bootstrap interval, and the kernel distance.
 
     The Fréchet distance depends on the numbers of images: its expectation falls towards the distance of the populations
     as they grow (Chong & Forsyth 2020). Compare only distances of equal numbers, or set `count`.

@@ -1,4 +1,4 @@
-"""How much ink there is on a page."""
+"""The amount of ink on a page."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""How well classes are told apart: mean pairwise cosine distance within and across them, in closed form (Seo 2025,
+"""Class separation: mean pairwise cosine distances within classes and across them, in closed form (Seo 2025,
 section 4.3, Table 4).
 
 The cosines of all pairs of two sets of unit rows add up to the product of the two sets' sums, so that the sums of the
@@ -114,7 +114,7 @@ def separation(
 
 @dataclass(frozen=True)
 class DistanceHistogram:
-    """How cosine distances of pairs are spread, in bins of equal width."""
+    """Histogram of the cosine distances of pairs, in bins of equal width."""
 
     edges: Float64[np.ndarray, " edges"]
     within: Int64[np.ndarray, " bins"]

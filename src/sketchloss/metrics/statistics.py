@@ -10,7 +10,7 @@ FLOAT32_ROUNDING = 2**-24
 
 @dataclass(frozen=True)
 class Spread:
-    """Where the values of several repeats lie."""
+    """Mean and deviation of the values of several repeats."""
 
     mean: float
     deviation: float | None

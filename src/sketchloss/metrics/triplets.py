@@ -1,4 +1,4 @@
-"""Which of two pictures people find closer to a third, and how often a distance agrees with them.
+"""Human judgments of which of two pictures is closer to a third, and how often a distance agrees with them.
 
 triplets = read_triplets("triplets.csv")
 agreement(triplets, d_closer, d_farther).value
@@ -274,7 +274,7 @@ def _read_judge(path: Path) -> float:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How often a distance agrees with people."""
+    """Agreement of a distance with people, as a share of their judgments."""
 
     value: float
     """Share of judgments in which the distance agrees, in [0, 1]; 0.5 is chance. Where people disagree with one

@@ -1,4 +1,4 @@
-"""What an experiment compares: arms, each a name, gates or none, and weights or a tuning; the paper's four are such."""
+"""Arms, the networks that an experiment compares: each has a name, gates or none, and weights or a tuning."""
 
 import os
 import re
@@ -197,7 +197,7 @@ class WeightsPerArm:
         return {arm.name: arm for arm in paper} | self.further()
 
     def further(self) -> dict[str, Arm]:
-        """Return the arms beside the paper's."""
+        """Return the arms in addition to the paper's."""
         return {}
 
     def arms(self) -> list[str]:
@@ -283,7 +283,7 @@ class ArmWeights(WeightsPerArm):
         self.check_only()
 
     def further(self) -> dict[str, Arm]:
-        """Return the arms beside the paper's, in the order given."""
+        """Return the arms in addition to the paper's, in the order given."""
         return read_arms(self.arm)
 
     def arms(self) -> list[str]:

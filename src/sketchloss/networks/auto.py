@@ -232,7 +232,7 @@ class TransformersBackbone(Backbone):
         return {"kind": self.kind, **asdict(self.config)}
 
     def describe_features(self) -> dict[str, Any]:
-        """Return what beside the tensors decides the features, JSON-ready: part of the weights' digest."""
+        """Return all that decides the features, except the tensors, JSON-ready: part of the weights' digest."""
         return {name: value for name, value in super().describe_features().items() if name != "name"}
 
 

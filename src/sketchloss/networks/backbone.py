@@ -190,7 +190,7 @@ class Backbone(nn.Module):
         raise NotImplementedError
 
     def describe_features(self) -> dict[str, Any]:
-        """Return what beside the tensors decides the features, JSON-ready: part of the weights' digest."""
+        """Return all that decides the features, except the tensors, JSON-ready: part of the weights' digest."""
         return {name: value for name, value in self.describe().items() if name not in ("classes", "head")}
 
     def depth(self, layer: str) -> int:

@@ -1,4 +1,4 @@
-"""What compares sets of images: a network that turns them into features, with the name of its distances."""
+"""Extractors, which compare sets of images: a network that makes features, with the name of its distances."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -207,7 +207,7 @@ class InPatches:
 
 @dataclass(frozen=True)
 class BlankPage:
-    """How a backbone sees a white page: far from its edges all positions are alike, so that a small page tells all."""
+    """Features of a white page: far from its edges all positions are alike, so a small page is enough."""
 
     _seen: dict[str, Float[Tensor, "1 c h w"]]
     _strides: dict[str, int]

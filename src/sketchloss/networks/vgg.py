@@ -253,7 +253,7 @@ class VGG(Backbone):
         return asdict(self.config)
 
     def describe_features(self) -> dict[str, Any]:
-        """Return what beside the tensors decides the features, JSON-ready: part of the weights' digest."""
+        """Return all that decides the features, except the tensors, JSON-ready: part of the weights' digest."""
         settings = super().describe_features()
         if settings["pooling"] == "max":
             del settings["pooling"]  # note: galleries know weights by this digest, some from before there was a choice

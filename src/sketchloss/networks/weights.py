@@ -248,7 +248,7 @@ def weights_digest(backbone: Backbone) -> str:
 
 
 class FileIdentity(NamedTuple):
-    """What tells a file from the one that was at its path before."""
+    """Identity of a file, which tells it from an earlier file at the same path."""
 
     path: str
     size: int

@@ -1,4 +1,4 @@
-"""Where recovery starts from: a drawing's strokes displaced, half of them erased, or all of them gone."""
+"""Starts of a recovery: a drawing's strokes displaced, half of them erased, or all of them gone."""
 
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, get_args

@@ -21,7 +21,7 @@ MAX_PIXELS = 2_000_000
 
 @runtime_checkable
 class AnyStylizer(Protocol):
-    """What makes sketches: a `Stylizer`, or an `ExportedStylizer`."""
+    """A network that makes sketches: a `Stylizer`, or an `ExportedStylizer`."""
 
     config: StylizerConfig
 
@@ -121,7 +121,7 @@ def _as_batch(picture: Image.Image) -> Tensor:
 
 
 def read_with_alpha(data: bytes, *, name: str) -> tuple[Image.Image, Image.Image | None]:
-    """Read a picture, and its transparency beside it.
+    """Read a picture and, separately, its transparency.
 
     Args:
         data: bytes of a file.

@@ -1,4 +1,4 @@
-"""Which picture becomes which file: everything that can be refused is, before the first one is made."""
+"""Plan of which picture becomes which file: all that can be refused is refused before the first one is made."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass

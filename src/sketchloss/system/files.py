@@ -33,7 +33,7 @@ MOST_JSON = 2**26
 
 
 class NoFile(OSError):  # noqa: N818 (it names what was found)
-    """What a path leads to cannot be read as a file. The text says what it is, and how to fix it."""
+    """The object at a path cannot be read as a file. The text says what it is, and how to fix it."""
 
 
 def open_input(path: str | Path, *, pipes: bool = True) -> BufferedReader | BytesIO:

@@ -1,4 +1,4 @@
-"""What a tensor of images must be: dense, of a float type, n×{1,3}×h×w, its values in a range that is known."""
+"""Contract of image tensors: dense, of a float type, n×{1,3}×h×w, with values in a known range."""
 
 import math
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Which pixels count: the masks that a loss takes."""
+"""Masks that a loss takes, which say which pixels count."""
 
 import torch
 from jaxtyping import Float

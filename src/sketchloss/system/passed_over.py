@@ -1,4 +1,4 @@
-"""What a folder of pictures holds and is not read: other kinds of files, later pages, folders that may not be listed.
+"""Lines about what is not read in a folder of pictures: other kinds of files, later pages, folders without access.
 
 Each function returns no line if there is nothing to say, else one: how many, which, and how to fix it.
 """

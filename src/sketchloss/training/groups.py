@@ -1,4 +1,4 @@
-"""Which learning rate and weight decay each part of a backbone is trained with."""
+"""Parameter groups: the learning rate and weight decay of each part of a backbone."""
 
 from typing import Any
 

@@ -52,7 +52,7 @@ class Run:
 
         Args:
             digest: digest of the data.
-            loss: digest of the weights that the loss looks through; None: of no account, as where they are trained.
+            loss: digest of the weights that the loss uses; None: not checked, as where they are trained.
 
         Raises:
             ValueError: if one of them is another.
@@ -95,7 +95,7 @@ class Run:
     # Checkpoints ---------------------------------------------------------------------------------------------------
 
     def save_checkpoint(self, position: dict[str, Any]) -> None:
-        """Save everything that the run needs to go on: weights, optimiser, schedule, random states, position.
+        """Save everything that the run needs to continue: weights, optimiser, schedule, random states, position.
 
         Raises:
             OSError: if it cannot be written; the last checkpoint is still there.
@@ -229,14 +229,14 @@ def open_run_folder(folder: str | Path, config: "DataclassInstance", resume: boo
 
 
 def check_data(folder: Path, digest: str, loss: str | None = None) -> None:
-    """Raise ValueError if a run noted another digest of its data, or of the weights that its loss looks through."""
+    """Raise ValueError if a run noted another digest of its data, or of the weights that its loss uses."""
     file = folder / DATA
     noted = read_json(file) if file.is_file() else {}
     if noted.get("digest", digest) != digest:
         raise ValueError(f"the data of {folder} has changed since it was started: restore it, or start a new run")
     if loss is not None and noted.get("loss", loss) != loss:
         raise ValueError(
-            f"the weights that the loss of {folder} looks through have changed since it was started (`sketch` is not "
+            f"the weights that the loss of {folder} uses have changed since it was started (`sketch` is not "
             "the same in every version of sketchloss): give the old ones by their path, or start a new run"
         )
 

@@ -1,4 +1,4 @@
-"""Whether a tuning at several image sizes can be done at all, and what it will take."""
+"""Checks that a tuning at several image sizes is possible, and a plan of what it will take."""
 
 from collections.abc import Callable
 from typing import Any

@@ -316,7 +316,7 @@ def test_a_loss_network_of_other_weights_is_not_resumed_with(config, tmp_path):
         save_backbone(Backbone(width=0.125), weights)
         if seed == 0:
             style_transfer(replace(config, arm="original", photo=str(weights)))
-    with pytest.raises(ValueError, match=r"the weights that the loss of .*run looks through have changed"):
+    with pytest.raises(ValueError, match=r"the weights that the loss of .*run uses have changed"):
         style_transfer(replace(config, arm="original", photo=str(weights), resume=True))
 
 

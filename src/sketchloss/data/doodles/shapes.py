@@ -1,4 +1,4 @@
-"""What a doodle is made of: coloured parts, and the plain shapes their outlines are drawn from."""
+"""Parts of doodles: coloured parts, and the plain shapes that their outlines are drawn from."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace

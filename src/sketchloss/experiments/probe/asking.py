@@ -1,4 +1,4 @@
-"""Does a distance between drawings behave? Edits of known size, changes that people ignore, choices, and people.
+"""The probe of distances between drawings: edits of known size, changes that people ignore, choices, and people.
 
     sketchloss probe --preset demo --out runs/probe                                half a minute or so on two cores
     sketchloss probe --data QUICKDRAW --out runs/probe --tuning runs/tuning --weights imagenet runs/mine

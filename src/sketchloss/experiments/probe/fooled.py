@@ -204,7 +204,7 @@ class _OneTarget:
 
 @dataclass(frozen=True, eq=False)
 class Verdicts:
-    """What is made of the distances of each of n drawings: 1, 0, or 0.5 where two are equal; NaN where not asked."""
+    """Verdicts on the distances of each of n drawings: 1, 0, or 0.5 where two are equal; NaN where not asked."""
 
     fooled: Float[np.ndarray, "n tricks_and_grey"]
     ratio: Float[np.ndarray, "n tricks_and_grey"]

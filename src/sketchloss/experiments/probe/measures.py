@@ -1,4 +1,4 @@
-"""What comes of the trials: how a distance grows with edits, what it ignores and chooses, and one score of these."""
+"""Measures of a distance in the trials: how it grows with edits, what it ignores and chooses, and one score."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

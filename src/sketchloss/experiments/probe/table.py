@@ -1,4 +1,4 @@
-"""What the probe has found, of one run or of the arms of a study: tables, and what each tap is good for."""
+"""Tables of the probe, for one run or for the arms of a study, and what each tap is good for."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace

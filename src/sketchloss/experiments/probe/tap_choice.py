@@ -1,4 +1,4 @@
-"""Which taps, weights and metric a backbone does best with in the trials: a search over sets of taps."""
+"""Search for the taps, weights and metric that a backbone does best with in the trials."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a distance is asked: edits of known size, changes that people ignore, and choices that raw pixels get wrong."""
+"""Trials of a distance: edits of known size, changes that people ignore, and choices that raw pixels get wrong."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -54,27 +54,27 @@ class Trials:
 
     @property
     def classes(self) -> int:
-        """How many classes the drawings are of."""
+        """Number of classes that the drawings are of."""
         return len({drawing.label for drawing in self.drawings})
 
     def growth(self, distances: Float[np.ndarray, "n columns"]) -> Float[np.ndarray, "n edits levels"]:
-        """Of the distances to all variants, those to the edited drawings."""
+        """The distances to the edited drawings, from the distances to all variants."""
         return distances[:, : self._edited].reshape(len(distances), len(EDITS), len(self.levels))
 
     def fifth(self, distances: Float[np.ndarray, "n columns"]) -> Float[np.ndarray, " n"]:
-        """Of the distances, those to the drawing with a fifth of its strokes removed."""
+        """The distances to the drawing with a fifth of its strokes removed, from all distances."""
         return distances[:, self._edited]
 
     def ignorable(self, distances: Float[np.ndarray, "n columns"]) -> Float[np.ndarray, "n changes"]:
-        """Of the distances, those to the drawings with a change that people ignore."""
+        """The distances to the drawings with a change that people ignore, from all distances."""
         return distances[:, self._edited + 1 : self._edited + 1 + len(CHANGES)]
 
     def another(self, distances: Float[np.ndarray, "n columns"]) -> Float[np.ndarray, " n"]:
-        """Of the distances, those to another drawing of the same class."""
+        """The distances to another drawing of the same class, from all distances."""
         return distances[:, -4]
 
     def choice(self, distances: Float[np.ndarray, "n columns"]) -> Float[np.ndarray, "n 3"]:
-        """Of the distances, those to the redrawn drawing, and to its rivals of the same and of another class."""
+        """The distances to the redrawn drawing and to its rivals of the same and another class, from all distances."""
         return distances[:, -3:]
 
     @property

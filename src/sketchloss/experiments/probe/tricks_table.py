@@ -1,4 +1,4 @@
-"""Which trick fools which distance, as `results.json` of the tricks has it: tables of each size and over sizes."""
+"""Tables of which trick fools which distance, from `results.json` of the tricks: of each size and over sizes."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Train a small text-to-image pipeline from nothing: the stand-in for Stable Diffusion where none can be had.
+"""Train a small text-to-image pipeline from scratch, to use where Stable Diffusion is not available.
 
     sketchloss lora base --preset demo --out runs/base       a few minutes, which is too little to draw well
     sketchloss lora base --out runs/base                     about an hour and a half on two cores

@@ -160,7 +160,7 @@ def _latent_diffusion(config: LatentDiffusion, accelerator: Accelerator) -> dict
         return measure(order.take(place * config.batch_size, config.batch_size), seeded("step", config.seed, place))
 
     def pulls(number: int) -> dict[str, float]:
-        """How hard the terms of one batch pull at the UNet's output."""
+        """Return the gradient norms of the terms of one batch at the UNet's output."""
         chance = seeded("balance", config.seed, number, accelerator.process_index)
         terms = measure(torch.randint(len(learnt), (config.batch_size,), generator=chance), chance)
         return _norms(accelerator, terms, balance.active)

@@ -1,4 +1,4 @@
-"""How far apart the arms keep the classes: Table 4 and Figure 4 (Seo 2025, section 4.3).
+"""Class separation, how far apart the arms keep the classes: Table 4 and Figure 4 (Seo 2025, section 4.3).
 
     sketchloss separation --data doodles --out runs/separation --per-class 20          a minute or two on two cores
     sketchloss separation --data FOLDER --out runs/separation --tuning runs/tuning --attention-tuning runs/attention

@@ -1,4 +1,4 @@
-"""How fast a device trains: a named card by its data sheet, or a speed that you have measured."""
+"""Speed of a device in training: of a named card by its data sheet, or a measured speed."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a study is of: the settings of its experiments and its own, and four sizes of it."""
+"""Settings of a study: those of its experiments and its own, and four presets."""
 
 from collections import ChainMap
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Arms that a study tunes itself beside the paper's: their settings of `sketchloss finetune`, from one text."""
+"""Arms that a study tunes itself, besides the paper's: their settings of `sketchloss finetune`, from one text."""
 
 from dataclasses import fields
 from functools import cache

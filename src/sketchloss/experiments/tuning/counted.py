@@ -1,4 +1,4 @@
-"""What a backbone takes for a picture, and how many pictures a source has: counted, without computing or fetching."""
+"""Cost of a backbone for a picture, and number of pictures of a source: counted, without computing or fetching."""
 
 from dataclasses import dataclass, replace
 from functools import cache

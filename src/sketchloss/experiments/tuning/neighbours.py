@@ -1,4 +1,4 @@
-"""How well a backbone tells drawings apart as it is: each sketch looks for its class among all the others.
+"""Accuracy of a backbone's nearest neighbours, without training: each sketch looks for its class among the others.
 
 sketchloss neighbours --data sketchy pacs --weights imagenet sketch runs/mine
 """

@@ -1,4 +1,4 @@
-"""Which arms a study compares, over which seeds, and how those are tuned that it tunes: what its experiments share."""
+"""Settings that the experiments of a study share: its arms, its seeds, and how it tunes arms."""
 
 import os
 from collections.abc import Mapping
@@ -95,7 +95,7 @@ class Plan:
             )
 
     def further(self) -> dict[str, Arm]:
-        """Return the arms beside the paper's by their names: of given weights, or tuned in the study, without."""
+        """Return the arms in addition to the paper's, by name: those to be tuned have no weights."""
         return read_arms(self.arm, tune=read_tuning)
 
     def entries(self) -> dict[str, Arm]:
@@ -108,7 +108,7 @@ class Plan:
         return self.measured or (self.data,)
 
     def all_seeds(self, count: int | None = None) -> range:
-        """Return the seed of each repeat, or of so many."""
+        """Return the seed of each repeat, or of this many repeats."""
         return range(self.seed, self.seed + (self.seeds if count is None else count))
 
 
