@@ -1,4 +1,4 @@
-"""The command `sketchloss`: one entry a command; the command's config dataclass is its command line.
+"""The command `sketchloss`, with one entry for each command; a command's config dataclass is its command line.
 
 A user's mistake ends in one line on stderr and exit code 2, an interruption in one line and 130. Whatever else is
 raised is a bug and keeps its traceback; `SKETCHLOSS_DEBUG=1` shows the traceback of mistakes too.
@@ -24,30 +24,35 @@ from sketchloss.training.guards import TrainingStopped
 
 
 class Command(NamedTuple):
-    """Where a command is found. Its module is imported only when it is chosen."""
+    """Place where a command is found. Its module is imported only when the command is chosen."""
 
     name: str
-    """One word, or two such as `style train`."""
+    """The command's name: one word, or two such as `style train`."""
     summary: str
     module: str
-    """Beginning with a dot: in the package."""
+    """Module of the function, relative to the package: it begins with a dot."""
     function: str
-    """Takes one config dataclass; an int that it returns is the exit code. A dictionary `PRESETS` in its module, from
-    a name to the defaults that it changes, becomes the flag `--preset`."""
+    """Name of the function. It takes one config dataclass; an int that it returns is the exit code. A dictionary
+    `PRESETS` in its module, from a name to the defaults that it changes, becomes the flag `--preset`."""
     extra: str = ""
-    """The extra with the libraries that it needs beyond the core."""
+    """The extra with the libraries that the command needs beyond the core."""
     settings: str = ""
-    """The module of the config dataclass, and of `PRESETS`, where that loads much less: help and a mistake come before
+    """Module of the config dataclass and of `PRESETS`, if it loads much less than `module`: help and errors come before
     the rest is loaded."""
     config: str = ""
-    """The config dataclass in that module."""
+    """Name of the config dataclass in `settings`."""
 
 
 COMMANDS = (
-    Command("compare", "how different two drawings look, or two folders of them", ".compare.command", "compare"),
+    Command(
+        "compare",
+        "measure how different two drawings look, or the drawings of two folders",
+        ".compare.command",
+        "compare",
+    ),
     Command(
         "finetune",
-        "tune the backbone on sketches",
+        "train a network on sketches, so that its features become the loss",
         ".experiments.tuning.finetune",
         "finetune",
         "train",
@@ -56,14 +61,14 @@ COMMANDS = (
     ),
     Command(
         "neighbours",
-        "how well weights tell drawings apart",
+        "measure how well network weights tell classes of drawings apart",
         ".experiments.tuning.neighbours",
         "neighbours",
         "train",
     ),
     Command(
         "retrieval",
-        "train heads that find sketches by sketch",
+        "train networks that find similar sketches, and measure them",
         ".experiments.retrieval.heads",
         "retrieval",
         "eval",
@@ -72,7 +77,7 @@ COMMANDS = (
     ),
     Command(
         "separation",
-        "how far apart the arms keep the classes",
+        "measure how far apart networks keep classes of sketches",
         ".experiments.separation.distances",
         "class_separation",
         "eval",
@@ -81,7 +86,7 @@ COMMANDS = (
     ),
     Command(
         "probe",
-        "whether distances between drawings behave",
+        "test whether distances between drawings behave as they should",
         ".experiments.probe.asking",
         "probe",
         "eval",
@@ -90,7 +95,7 @@ COMMANDS = (
     ),
     Command(
         "tricks",
-        "which tricks fool distances, blank paper first",
+        "test which changes fool distances, such as erasing everything",
         ".experiments.probe.tricks",
         "tricks",
         "eval",
@@ -99,7 +104,7 @@ COMMANDS = (
     ),
     Command(
         "study",
-        "every table and figure, in a report",
+        "run all experiments, and write every table and figure into one report",
         ".experiments.study",
         "command",
         "eval,diffusion",
@@ -117,7 +122,7 @@ COMMANDS = (
     ),
     Command(
         "style table",
-        "the arms' sketches against the true ones",
+        "train photo-to-sketch networks with several losses, and measure what they draw",
         ".experiments.style.drawings",
         "style_table",
         "eval",
@@ -125,7 +130,7 @@ COMMANDS = (
         "StyleTable",
     ),
     Command("style apply", "turn pictures into sketches", ".stylize.commands", "apply", "onnx"),
-    Command("style export", "write a stylizer as an ONNX file", ".stylize.commands", "export", "onnx"),
+    Command("style export", "write a photo-to-sketch network as an ONNX file", ".stylize.commands", "export", "onnx"),
     Command(
         "lora train",
         "teach a text-to-image model to sketch",
@@ -135,13 +140,27 @@ COMMANDS = (
         ".experiments.prompts.training_settings",
         "LatentDiffusion",
     ),
-    Command("lora sample", "draw prompts", ".lora.commands", "sample", "diffusion", ".lora.options", "LoraSample"),
     Command(
-        "lora merge", "put a LoRA into its model", ".lora.commands", "merge", "diffusion", ".lora.options", "LoraMerge"
+        "lora sample",
+        "draw pictures of prompts with a text-to-image model",
+        ".lora.commands",
+        "sample",
+        "diffusion",
+        ".lora.options",
+        "LoraSample",
+    ),
+    Command(
+        "lora merge",
+        "add a LoRA to the weights of its model",
+        ".lora.commands",
+        "merge",
+        "diffusion",
+        ".lora.options",
+        "LoraMerge",
     ),
     Command(
         "lora table",
-        "what models taught with each arm draw, measured",
+        "train LoRAs with several losses, and measure what they draw",
         ".experiments.prompts.drawings",
         "lora_table",
         "eval,diffusion",
@@ -150,7 +169,7 @@ COMMANDS = (
     ),
     Command(
         "lora base",
-        "train a small text-to-image model from nothing",
+        "train a small text-to-image model from scratch",
         ".experiments.prompts.tiny_base",
         "tiny_diffusion",
         "diffusion",
@@ -160,15 +179,23 @@ COMMANDS = (
     *(
         Command(name, summary, ".gallery.commands", function, "gallery", ".gallery.options", config)
         for name, summary, function, config in (
-            ("gallery build", "make a gallery of drawings to search", "build", "Build"),
-            ("gallery add", "bring a gallery up to date", "add", "Add"),
-            ("gallery remove", "take drawings out of a gallery", "remove", "Remove"),
-            ("gallery search", "find drawings by drawing", "search", "Search"),
-            ("gallery info", "what is in a gallery", "info", "Show"),
+            ("gallery build", "make a gallery of drawings, which can be searched", "build", "Build"),
+            ("gallery add", "bring a gallery up to date with folders of drawings", "add", "Add"),
+            ("gallery remove", "remove drawings from a gallery", "remove", "Remove"),
+            ("gallery search", "find the drawings of a gallery that look most like a given one", "search", "Search"),
+            ("gallery info", "show what is in a gallery", "info", "Show"),
         )
     ),
-    Command("app", "a page in the browser for all this", ".app.command", "app", "app", ".app.settings", "App"),
-    Command("doctor", "check this installation", ".doctor", "doctor"),
+    Command(
+        "app",
+        "open a page in the browser: compare, search, turn photos into sketches",
+        ".app.command",
+        "app",
+        "app",
+        ".app.settings",
+        "App",
+    ),
+    Command("doctor", "check this installation, and what is missing in it", ".doctor", "doctor"),
 )
 
 
@@ -179,7 +206,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments after the program's name; by default those of the process.
 
     Returns:
-        The exit code: 0, or what the command returned; 2 for a user's mistake, 130 for an interruption.
+        The exit code: 0, or what the command returned; 2 for a user's mistake; 130 for an interruption.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     command = None
@@ -220,7 +247,7 @@ def _overview(commands: Sequence[Command]) -> str:
         [
             "usage: sketchloss COMMAND [OPTIONS]",
             "",
-            "A perceptual loss made for sketches, and what trains and tests it.",
+            "A perceptual loss made for sketches, and the commands that train and test it.",
             "",
             *(f"  {command.name:{width}}  {command.summary}" for command in commands),
             "",
@@ -295,7 +322,7 @@ def _spelt_out(text: str) -> str:
 
 
 def _explain(error: BaseException, command: Command | None) -> tuple[str | None, int]:
-    """Return the line to say and the exit code; no line for what is no mistake of the user."""
+    """Return the line to print and the exit code; the line is None if the error is no mistake of the user."""
     match error:
         case KeyboardInterrupt():
             return "interrupted", 130
@@ -340,7 +367,7 @@ def _one_line(error: BaseException) -> str:
 
 
 def _open_missing_streams() -> None:
-    """Put nothing in the place of standard streams that were closed before the start, as `>&-` and services do.
+    """Replace standard streams that were closed before the start, as `>&-` and services do, by empty ones.
 
     So writing to them is no error, and no file that is opened later gets their number, and with it what libraries say.
     """

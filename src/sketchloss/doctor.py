@@ -28,7 +28,7 @@ CORE = "core"
 
 @dataclass(frozen=True)
 class Doctor:
-    """Say what is installed, what is missing for which purpose and how to get it, and try the loss."""
+    """Show what is installed, what is missing for which purpose and how to get it, and test the loss."""
 
     json: bool = False
     """Print JSON and nothing else."""

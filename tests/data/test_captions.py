@@ -325,7 +325,7 @@ def test_what_is_wrong_in_metadata_is_left_out_and_named(tmp_path):
     for fault, reason in zip(captioned.unreadable, expected, strict=True):
         assert re.search(reason, fault)
         assert "\n" not in fault
-    with pytest.raises(ValueError, match=r"11 cannot be used: .*and 6 more; mend or remove them, or leave strict off"):
+    with pytest.raises(ValueError, match=r"11 cannot be used: .*and 6 more; fix or remove them, or leave strict off"):
         open_captioned(root, 16, strict=True)
 
 

@@ -133,7 +133,7 @@ def test_missing_mismatched_and_damaged_pairs_of_cufs_are_left_out_and_named(tmp
         assert reason in problem
         assert file in problem
     assert pairs.photos(8).unreadable == pairs.problems
-    with pytest.raises(ValueError, match=r"8 cannot be used: 01: .*; 05: .*; and 3 more; mend .*strict off$"):
+    with pytest.raises(ValueError, match=r"8 cannot be used: 01: .*; 05: .*; and 3 more; fix .*strict off$"):
         open_pairs(f"cufs:{tmp_path}", strict=True)
 
 

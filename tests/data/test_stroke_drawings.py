@@ -161,7 +161,7 @@ def test_mistakes_say_what_to_do(tmp_path):
         open_drawings(tmp_path / "pictures", per_class=2)
     with pytest.raises(ValueError, match="does not exist"):
         open_drawings(tmp_path / "nowhere", per_class=2)
-    with pytest.raises(ValueError, match="give doodles alone"):
+    with pytest.raises(ValueError, match="give doodles without options"):
         open_drawings("doodles?tool=pencil", per_class=2)
     with pytest.raises(ValueError, match="per_class is 0"):
         open_drawings("doodles", per_class=0)

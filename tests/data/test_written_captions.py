@@ -66,7 +66,7 @@ def test_the_first_line_that_is_not_blank_is_the_caption(tmp_path):
     (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbf\r\n  a   cat\tasleep \r\nmore\r\n")
     assert read_caption(tmp_path / "a.txt") == "a cat asleep"
     (tmp_path / "b.txt").mkdir()
-    with pytest.raises(ValueError, match=r"b\.txt: cannot be read \(Is a directory\); mend it or remove it"):
+    with pytest.raises(ValueError, match=r"b\.txt: cannot be read \(Is a directory\); fix it or remove it"):
         read_caption(tmp_path / "b.txt")
 
 

@@ -111,7 +111,7 @@ def test_other_pipelines(base, kind):
         ("unet/config", {"in_channels": 9}, "has in_channels=9 for latents of 4 channels: models for inpainting"),
         ("unet/config", {"out_channels": 8}, "has out_channels=8 for latents of 4 channels"),
         ("vae/config", {"latent_channels": 16}, "has in_channels=4 for latents of 16 channels"),
-        ("unet/config", {"class_embed_type": "timestep"}, "class_embed_type='timestep': give a model of text alone"),
+        ("unet/config", {"class_embed_type": "timestep"}, "class_embed_type='timestep': give a model that takes"),
         ("unet/config", {"num_class_embeds": 1000}, "has num_class_embeds=1000"),
         ("unet/config", {"addition_embed_type": "text_time"}, "has addition_embed_type='text_time'"),
         ("unet/config", {"cross_attention_dim": 1024}, "unet takes texts of 1024 channels, its text_encoder gives 96"),

@@ -173,7 +173,7 @@ def test_mistakes_name_file_line_and_mend(place, text, words):
 @pytest.mark.parametrize("header", ["reference,closer,farther\n", ""])
 def test_a_cell_without_an_end_is_one_line(place, header):
     text = f"{header}{'a' * 200_000},b,c\n"
-    with pytest.raises(ValueError, match=r"triplets.csv:\d: no CSV \(field larger than field limit.*\): mend the line"):
+    with pytest.raises(ValueError, match=r"triplets.csv:\d: no CSV \(field larger than field limit.*\): fix the line"):
         read_triplets(write(place, text))
 
 

@@ -252,9 +252,7 @@ def test_gates_stand_behind_the_first_two_stages_and_start_without_effect(models
 
 
 def test_gates_have_no_place_among_tokens(models):
-    with pytest.raises(
-        ValueError, match=r"dinov2 \(dinov2\) has no convolutional stages to put attention gates behind"
-    ):
+    with pytest.raises(ValueError, match=r"dinov2 \(dinov2\) has no convolutional stages to put attention gates after"):
         load_backbone(f"transformers:{models / 'dinov2'}", attention=True)
 
 

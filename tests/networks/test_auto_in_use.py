@@ -118,7 +118,7 @@ def test_attention_is_refused_for_tokens_before_anything_is_trained(models, draw
     start = f"transformers:{models / 'dinov2'}"
     assert main(["finetune", "--data", str(drawings), "--weights", start, "--out", str(tmp_path / "run"), *TUNING]) == 2
     said = capsys.readouterr().err
-    assert "has no convolutional stages to put attention gates behind" in said
+    assert "has no convolutional stages to put attention gates after" in said
     assert "--arm tuning" in said
     assert not (tmp_path / "run").exists() or not any((tmp_path / "run").glob("best"))
 

@@ -117,7 +117,7 @@ def test_imagenet_gives_the_features_that_it_gave():
 
 @pytest.mark.parametrize("ask", [load_backbone, SketchLoss, lambda name: sketch_loss(DRAWING, DRAWING, weights=name)])
 def test_the_photo_weights_of_the_past_are_told_by_the_name_that_took_their_place(ask):
-    with pytest.raises(ValueError, match=r"'photo' were in version 0\.1 alone: use 'imagenet'"):
+    with pytest.raises(ValueError, match=r"'photo' were only in version 0\.1: use 'imagenet'"):
         ask("photo")
 
 
@@ -460,7 +460,7 @@ def pth_file(path: Path, kind: str) -> str:
         return "something else than tensors"
     if kind == "module":
         torch.save(torch.nn.Linear(2, 2), path)
-        return "save the state_dict alone"
+        return "save only the state_dict"
     if kind == "checkpoint":
         torch.save({"state_dict": state, "epoch": 3}, path)
         return "no state dictionary of tensors"

@@ -204,7 +204,7 @@ def test_the_exported_file_does_the_same(place, capsys):
         assert np.abs(pixels("sketch.png").astype(int) - expected("photos/a.png")).max() <= 1
     said = refuse(capsys, "apply run/model.onnx photos/a.png --out x.png --max-pixels 100")
     assert "photos/a.png: the picture has 44x30 pixels, and an exported stylizer takes 100 at once" in said
-    assert "runs in ONNX Runtime alone" in refuse(capsys, "apply run/model.onnx photos --out x --runtime torch")
+    assert "runs only in ONNX Runtime" in refuse(capsys, "apply run/model.onnx photos --out x --runtime torch")
     assert "precision is bf16" in refuse(capsys, "apply run/model.onnx photos --out x --precision bf16")
     said = refuse(capsys, "apply run/model photos --out x --runtime onnx")
     assert "run `sketchloss style export run/model run/model/model.onnx`" in said

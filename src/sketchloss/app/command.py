@@ -72,7 +72,7 @@ def set_up_gradio(folder: Path) -> None:
 
 
 def _check_address(config: App) -> None:
-    """Refuse at once what cannot be had, where Gradio tries a hundred ports."""
+    """Refuse an address that cannot be used at once; Gradio would try a hundred ports."""
     try:
         with socket.create_server((config.host, config.port or 0)):
             pass

@@ -38,20 +38,20 @@ HINT = "Give two drawings, or choose an example: their distance, and where they 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What is found out about two drawings."""
+    """Result of the comparison of two drawings."""
 
     distance: float
     per_tap: dict[str, float]
     heat: Float[np.ndarray, "h w"]
-    """Where they differ, of the square that both are fitted into."""
+    """Heat map of where the two drawings differ, of the square that both are fitted into."""
     second: Image.Image
     """The second drawing, dark on light."""
     words: str
-    """How different they look; empty without a calibration."""
+    """Words for how different the drawings look; empty without a calibration."""
     shares: dict[str, float]
-    """Kind of known pairs -> the share of them that are closer; empty without a calibration."""
+    """Kind of known pairs -> the share of them that are closer than these two; empty without a calibration."""
     notes: tuple[str, ...]
-    """What a visitor should know of these two."""
+    """Notes for the visitor about these two drawings."""
 
 
 def compare(
@@ -67,9 +67,9 @@ def compare(
     Args:
         services: with the loss.
         first: a picture of any size, of what `open_picture` takes.
-        second: likewise.
+        second: the second drawing, in the same form.
         invert_first: the first is light on dark.
-        invert_second: likewise.
+        invert_second: the same for the second drawing.
     """
     notes = [*_lost("first", first, invert_first), *_lost("second", second, invert_second)]
     first, second = open_page(first, invert=invert_first), open_page(second, invert=invert_second)

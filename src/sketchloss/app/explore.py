@@ -30,14 +30,14 @@ COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#0072B2", "#D55E00", "#B
 
 @dataclass(frozen=True)
 class Overview:
-    """What a gallery looks like from above."""
+    """Map of a gallery, and its classes that are hardest to tell apart."""
 
     points: list[dict[str, Any]]
-    """x and y in [0, 1], label, colour (empty: grey) and a picture as a data URL."""
+    """Points of the map; each has x and y in [0, 1], label, colour (empty: grey) and a picture as a data URL."""
     legend: dict[str, str]
-    """Label -> colour."""
+    """Label -> its colour on the map."""
     hardest: list[tuple[str, str, float]]
-    """Pairs of classes and the cosine between the directions of their means, the closest first."""
+    """Pairs of classes with the cosine between the directions of their means, the closest pair first."""
     note: str
 
 
@@ -124,7 +124,7 @@ def explore_tab(services: Services, private: PrivateFolder, own: gr.State, tab: 
         own: each visitor's own galleries, name -> folder.
         tab: whose choice draws the map.
     """
-    found: dict[tuple[str, int], Overview] = {}  # of shared galleries alone: everybody may see them
+    found: dict[tuple[str, int], Overview] = {}  # only of shared galleries: everybody may see them
     names = list(services.galleries)
     chosen = gr.Dropdown(names, value=names[0], label="Gallery", allow_custom_value=True, elem_id="explore-gallery")
     with gr.Row():

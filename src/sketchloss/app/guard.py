@@ -1,4 +1,4 @@
-"""What the page's server answers: its own pages and programs, the routes that they use, and bodies of a limited size.
+"""Guard of the page's server: it answers only its own pages and programs, on known routes, with bodies of limited size.
 
 Gradio serves much more: a run history that talks to a hub, recordings, a proxy, an editor. What is not listed here is
 not found, and that holds for whatever a new version of Gradio brings.
@@ -77,7 +77,7 @@ _PATTERNS = [(compile_path(path)[0], methods.split()) for path, methods in SERVE
 
 
 class Guard:
-    """ASGI middleware that refuses what the page has no use for.
+    """ASGI middleware that refuses requests that the page does not need.
 
     Args:
         app: what answers the rest.

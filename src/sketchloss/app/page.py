@@ -54,7 +54,7 @@ def build_page(services: Services, private: PrivateFolder) -> gr.Blocks:
 
 
 def looks() -> dict[str, Any]:
-    """Return what `launch` is told of the page's looks and ways: fonts of the system, none that is fetched."""
+    """Return the arguments of `launch` for the page's looks: fonts of the system, none that is fetched."""
     fonts = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica", "Arial", "sans-serif"]
     mono = ["ui-monospace", "Menlo", "Consolas", "monospace"]
     theme = Soft(primary_hue="orange", neutral_hue="stone", font=fonts, font_mono=mono)

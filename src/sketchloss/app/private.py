@@ -24,7 +24,7 @@ MEASURED_FOR = 1.0
 
 
 class PrivateFolder:
-    """A new folder that this user alone can read.
+    """A new folder that only this user can read.
 
     Args:
         keep_seconds: files are deleted when they are so old.
@@ -42,7 +42,7 @@ class PrivateFolder:
         self._sweeper = threading.Thread(target=self._sweep_now_and_then, daemon=True)
 
     def start(self) -> None:
-        """Begin to delete what is old."""
+        """Start deleting old files."""
         self._sweeper.start()
 
     def remove(self) -> None:
@@ -51,7 +51,7 @@ class PrivateFolder:
         shutil.rmtree(self.root, ignore_errors=True)
 
     def room(self) -> int:
-        """Measure what is kept, and return how many bytes more may be; negative if there is too much."""
+        """Measure what is kept, and return how many more bytes may be kept; negative if there is too much."""
         kept = 0
         for folder, _, names in os.walk(self.root):
             for name in names:

@@ -90,7 +90,7 @@ def search_tab(services: Services, private: PrivateFolder, own: gr.State) -> Non
             count = gr.Slider(1, MOST, value=SHOWN, step=1, label="How many", elem_id="search-count")
         with gr.Column(min_width=280), gr.Accordion("Your own gallery", open=False):
             gr.Markdown(
-                "A zip archive of drawings, in folders by class or without. It is yours alone, and deleted when "
+                "A zip archive of drawings, in folders by class or without. Only you can see it; it is deleted when "
                 "you close the page, or have not used it for an hour."
             )
             zipped = zip_input(label="Zip archive", height=120, elem_id="search-zip")
@@ -190,7 +190,7 @@ def _build(
 
 @contextmanager
 def explained(name: str) -> Iterator[None]:
-    """Tell the visitor what is wrong with a gallery; of one whose files are gone or damaged, nothing but that."""
+    """Tell the visitor what is wrong with a gallery; if its files are gone or damaged, only that."""
     try:
         yield
     except GalleryError:
@@ -200,7 +200,7 @@ def explained(name: str) -> Iterator[None]:
 
 
 def gallery_of(services: Services, name: str, mine: dict[str, str], private: PrivateFolder) -> Gallery:
-    """Return a gallery by its name; one of a visitor's own that has been deleted is forgotten."""
+    """Return a gallery by its name; a visitor's gallery that has been deleted is forgotten."""
     if name in mine:
         if not is_gallery(Path(mine[name])):
             del mine[name]
@@ -253,7 +253,7 @@ def _endpoints(services: Services, own: gr.State, private: PrivateFolder) -> Non
             [zip_input(label="archive"), own],
             [gr.Textbox(label="gallery"), own, gr.JSON(label="report")],
             api_name="build_gallery",
-            api_description="Make a gallery, yours alone, of a zip archive of drawings. Returns its name for /search.",
+            api_description="Make a gallery of a zip archive, which only you can see. Returns its name for /search.",
             concurrency_id="build",
             concurrency_limit=1,
         )

@@ -1,4 +1,4 @@
-"""What all visitors share: weights, galleries and networks, each loaded once, when first asked for or before."""
+"""Weights, galleries and networks that all visitors share, each loaded once."""
 
 import hashlib
 import sys
@@ -42,20 +42,20 @@ PATIENCE = 120.0
 
 @dataclass
 class Services:
-    """Everything behind the page."""
+    """Everything that the page needs: the loss, galleries, networks and a study's report."""
 
     loss: SketchLoss
-    """Its backbone is also that of the galleries that were made with the same weights."""
+    """The loss that compares drawings. Galleries that were made with the same weights share its backbone."""
     weights: str
     fingerprint: str
     calibration: Calibration | None
-    """None if there is none for these weights."""
+    """Distances of known pairs for the weights of the loss; None if there are none."""
     galleries: dict[str, "Future[Gallery]"]
-    """Name -> a gallery that is there, or being made."""
+    """Name -> a gallery that is finished, or being made."""
     styles: dict[str, Path]
-    """Name -> the network's folder."""
+    """Name -> the folder of a network that turns photos into sketches."""
     report: Path | None
-    """A study's `report.html`."""
+    """A study's `report.html`; None: there is no study to show."""
     lock: threading.Lock = field(default_factory=threading.Lock)
     stylizers: dict[str, Stylizer] = field(default_factory=dict)
 

@@ -24,29 +24,30 @@ class App:
     """
 
     galleries: tuple[Path, ...] = ()
-    """Galleries to search, beside the built-in doodles: as made by `sketchloss gallery build`, or folders of drawings,
-    of which one is made first."""
+    """Galleries to search, in addition to the built-in doodles: each is a gallery of `sketchloss gallery build`, or a
+    folder of drawings, of which a gallery is made at the start."""
     styles: tuple[Path, ...] = ()
-    """Networks that turn photos into sketches, beside the built-in one: run folders of `sketchloss style train`, or
-    folders that hold some."""
+    """Networks that turn photos into sketches, in addition to the built-in one: run folders of `sketchloss style
+    train`, or folders that hold some."""
     study: Annotated[Path | None, tyro.conf.DisallowNone] = None
-    """Folder of `sketchloss study`: its report is shown and its networks are offered; by default `demo`, if `make demo`
-    has made it here."""
+    """Folder of `sketchloss study`, whose report is shown and whose networks are offered; by default `demo`, if `make
+    demo` has made it in the current folder."""
     weights: str = "sketch"
-    """What looks at drawings that are compared: `sketch`, `imagenet`, a weights folder or file, or a hub repo."""
+    """Network weights for comparing drawings: `sketch`, `imagenet`, a weights folder or file, or a hub repo."""
     host: str = "127.0.0.1"
-    """Address to answer at: by default this computer alone; 0.0.0.0: every computer that can reach it."""
+    """Address to listen at: by default only this computer can open the page; 0.0.0.0: every computer that can reach
+    it."""
     port: Annotated[int | None, tyro.conf.DisallowNone] = None
-    """Port; by default the first free one from 7860."""
+    """Port to listen at; by default the first free one from 7860."""
     auth: Annotated[str | None, tyro.conf.DisallowNone] = None
-    """USER:PASSWORD that visitors must give; also taken from the environment variable SKETCHLOSS_AUTH."""
+    """USER:PASSWORD that visitors must give; it can also be set in the environment variable SKETCHLOSS_AUTH."""
     upload_mb: int = 40
     """Largest file that can be uploaded, in megabytes."""
     keep_minutes: float = 15.0
-    """Uploaded and made pictures are deleted when they are so old, and when the server stops."""
+    """Minutes after which uploaded and made pictures are deleted; they are also deleted when the server stops."""
     keep_mb: int = 1000
     """Megabytes of uploads, made pictures and visitors' galleries that are kept at one time; more is refused until old
-    ones were deleted."""
+    ones are deleted."""
     open: bool = False
     """Open the page in the browser."""
 
@@ -74,14 +75,14 @@ class App:
         return user, password
 
     def cannot_answer(self, error: OSError) -> ValueError:
-        """Return the line for an address or port that cannot be had."""
+        """Return the error for an address or port that cannot be used."""
         mend = "choose another --port, or leave it out" if self.port else "choose a --port, or another --host"
         reason = (error.strerror or " ".join(str(error).split())).lower()
         return ValueError(f"cannot answer at {self.host}:{self.port or PORT} ({reason}): {mend}")
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether an address is answered to this computer alone."""
+    """Tell whether an address can be reached only from this computer."""
     if host == "localhost":
         return True
     try:

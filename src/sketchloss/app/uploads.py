@@ -1,4 +1,4 @@
-"""What visitors give: pictures and zip archives, read so that none of them can harm the server or another visitor."""
+"""Uploads of visitors: pictures and zip archives, read so that none can harm the server or another visitor."""
 
 import re
 import shutil
@@ -25,7 +25,7 @@ GONE = "is no longer here: uploads are deleted after a while, so give it again"
 
 
 def mistake(text: str, title: str = "This does not work") -> gr.Error:
-    """Return an error for the visitor: said in the page, or to the program that called, and not on the terminal."""
+    """Return an error for the visitor: it shows in the page or in the calling program, not on the terminal."""
     return gr.Error(_no_markup(_without_paths(text)), title=title, duration=20, print_exception=False)
 
 
@@ -35,7 +35,7 @@ def _no_markup(text: str) -> str:
 
 
 def in_markdown(text: str) -> str:
-    """Return a text that shows as it is where Gradio takes it for Markdown."""
+    """Return a text that shows unchanged where Gradio reads it as Markdown."""
     return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", _no_markup(text))
 
 
@@ -61,12 +61,12 @@ def number_input(value: float, *, label: str, least: float, most: float) -> gr.N
 
 
 def _without_paths(text: str) -> str:
-    """Return a text with the last part alone of each path of this computer."""
+    """Return a text with only the last part of each path of this computer."""
     return re.sub(r"(?<![\w./])(?:/(?:[^\s/:]+/)+|(?:[^\s/:()]+/){2,})([^\s/:]*)", r"\1", text)
 
 
 def picture_input(*, transparent: bool = False, **settings: Any) -> gr.Image:
-    """Make Gradio's image, read by `open_picture`: what cannot be read is said in the page, in a line with the mend.
+    """Make Gradio's image, read by `open_picture`: errors show in the page, in one line that says how to fix them.
 
     Args:
         transparent: keep transparency; else a picture that is lost on white paper is refused.

@@ -1,1 +1,1 @@
-"""How different two drawings look, or two folders of them."""
+"""The comparison of two drawings, or of the drawings of two folders: how different they look."""

@@ -53,37 +53,38 @@ BATCH_PIXELS = 16 * 256**2
 
 @dataclass(frozen=True)
 class Compare:
-    """Say how different two drawings look, or the drawings of two folders with the same names.
+    """Measure how different two drawings look, or the drawings of the same name in two folders.
 
     Raises:
         ValueError: for a setting outside its range, naming it.
     """
 
     a: Annotated[Path, tyro.conf.Positional]
-    """A picture, or a folder of pictures."""
+    """First picture, or first folder of pictures."""
     b: Annotated[Path, tyro.conf.Positional]
-    """Likewise; of two folders, pictures of the same name (without suffix) are compared."""
+    """Second picture, or second folder. From two folders, pictures of the same name (without suffix) are compared."""
     weights: str = "sketch"
-    """What looks at them: `sketch`, `imagenet`, a weights folder or file, a hub repo, or `transformers:ID`."""
+    """Network weights: `sketch`, `imagenet`, a weights folder or file, a hub repo, or `transformers:ID`."""
     metric: Metric = DEFAULT_METRIC
     """Distance between features: `ink`, which is relative to blank paper (0 the same drawing, 1 nothing in common), or
     `l1`, `l2`, `cosine`. The default of version 0.1 is `--metric l1 --layers relu3_3 relu4_3 relu5_3`."""
     layers: tuple[str, ...] = ()
-    """Layers whose distances are averaged; by default those that the weights' network names."""
+    """Layers whose distances are averaged; by default the default layers of the network."""
     size: int = 256
-    """Side in pixels of the square both are fitted into; 0: as they are, if both have one size."""
+    """Side in pixels of the square that both pictures are fitted into; 0: they stay as they are, if both have one
+    size."""
     map: Annotated[Path | None, tyro.conf.DisallowNone] = None
-    """Picture to write that shows where they differ; of two folders, a folder for the worst pairs'."""
+    """Picture to write that shows where the two differ; for two folders, a folder for pictures of the worst pairs."""
     json: bool = False
     """Print JSON and nothing else."""
     csv: Annotated[Path | None, tyro.conf.DisallowNone] = None
-    """Table to write, one row a pair."""
+    """CSV table to write, one row per pair."""
     worst: int = 5
-    """How many of the farthest pairs to name and, with --map, to draw."""
+    """Number of the farthest pairs to name and, with --map, to draw."""
     invert: bool = False
-    """The drawings are light on dark, or light on a transparent ground."""
+    """Invert both pictures: they are light on dark, or light on a transparent ground."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """`auto`: the GPU if there is one."""
+    """Device to compute on; `auto`: the GPU if there is one."""
 
     def __post_init__(self) -> None:
         for name in ("size", "worst"):
@@ -104,22 +105,22 @@ class Pair:
 
 @dataclass(frozen=True)
 class PairDistance:
-    """How different the two pictures of a pair look."""
+    """Distance between the two pictures of a pair."""
 
     pair: Pair
     total: float
-    """Weighted mean over the layers."""
+    """Weighted mean of the distances over the layers."""
     per_tap: dict[str, float]
     """Layer name -> distance at that layer."""
     words: str = ""
-    """What is odd about a page, as `nearly_blank` says it."""
+    """Warning about an odd page, as `nearly_blank` gives it; empty if there is none."""
 
 
 def match_folders(a: str | Path, b: str | Path) -> tuple[list[Pair], list[str], list[str]]:
     """Match the pictures of two folders by their path in the folder, without suffix: `cats/1.png` and `cats/1.jpg`.
 
     Returns:
-        The pairs, then the names found in `a` alone, then those in `b` alone; each sorted by name.
+        The pairs, then the names found only in `a`, then those found only in `b`; each sorted by name.
 
     Raises:
         ValueError: if one is no folder or holds no pictures, a name stands for two pictures, or no name is in both.
@@ -156,7 +157,7 @@ def measure(
         loss: its content term is what is measured; on any device.
         pairs: which pictures.
         size: side in pixels of the square that both are fitted into; 0 keeps them as they are.
-        invert: they are light on dark.
+        invert: whether they are light on dark.
 
     Returns:
         The distances in the order of the pairs, and for each pair left out a line with the file and the reason.

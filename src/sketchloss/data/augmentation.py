@@ -16,7 +16,7 @@ BROAD_PEN_FROM = 96
 
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
-    """How training drawings are changed at random; base of the settings of trainings. A share of 0 leaves a change out.
+    """Random changes of training drawings; base of the settings of trainings. A share of 0 leaves a change out.
 
     Raises:
         ValueError: for a setting outside its range, naming it.
@@ -33,13 +33,14 @@ class Augmentation:
     rotation: float = 15.0
     """Largest angle in degrees that a sketch is turned by, either way."""
     thicken: float = 0.25
-    """Share of sketches whose lines get 2 pixels wider, or for half of them 4 in pictures of 96 pixels and more."""
+    """Share of sketches whose lines get 2 pixels wider; in pictures of 96 pixels and more, half of them get 4 pixels
+    wider."""
     thin: float = 0.1
     """Share of sketches whose wide lines get narrower and whose thin lines get fainter."""
     soften: float = 0.2
     """Share of sketches that are blurred."""
     softness: float = 1.0
-    """Largest standard deviation of that blur in pixels; the least is 0.3."""
+    """Largest standard deviation of the blur of `soften` in pixels; the least is 0.3."""
     grey: float = 0.2
     """Share of sketches with grey lines."""
     lightest_line: float = 0.6
@@ -49,7 +50,7 @@ class Augmentation:
     tint: float = 0.3
     """Share of sketches on paper that is not quite white."""
     darkest_paper: float = 0.85
-    """Darkest value of a channel of such paper; 1 is white."""
+    """Darkest value that a channel of tinted paper gets; 1 is white."""
 
     def __post_init__(self) -> None:
         low, high = self.crop_scale
@@ -72,7 +73,7 @@ class Augmentation:
             )
 
 
-#: Algorithm 1's: RandomResizedCrop and horizontal flip alone.
+#: Algorithm 1's: only RandomResizedCrop and horizontal flip.
 CROP_AND_FLIP = {"rotate": 0.0, "thicken": 0.0, "thin": 0.0, "soften": 0.0, "grey": 0.0, "colour": 0.0, "tint": 0.0}
 
 

@@ -11,7 +11,7 @@ def load_hub(name: str, *, otherwise: str) -> Dataset:
     """Open a data set: its `train` split, else its first.
 
     Args:
-        name: such as `user/dataset`, or a folder of parquet files.
+        name: a name such as `user/dataset`, or a folder of parquet files.
         otherwise: what else to give, for the error, such as "a folder of class folders".
 
     Raises:
@@ -41,7 +41,7 @@ def one_column(
     """Return the name of the column that holds what is wanted: the only one that fits, or the first preferred one.
 
     Args:
-        name: of the data set, for the error.
+        name: name of the data set, for the error.
         rows: the data set.
         what: is wanted, for the error, such as "picture".
         preferred: names of columns, the best first.

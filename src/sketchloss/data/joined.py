@@ -18,7 +18,7 @@ class JoinedRows:
 
     tables: tuple[Any, ...]
     starts: tuple[int, ...]
-    """Number of each table's first row."""
+    """Number of the first row of each table."""
 
     def __len__(self) -> int:
         return self.starts[-1] + len(self.tables[-1])
@@ -36,7 +36,7 @@ def join(parts: Sequence[Labelled], *, own_width: Sequence[bool]) -> Labelled:
     """Put several sources together, their items one after another.
 
     Args:
-        parts: as found. Classes whose names are the same but for case, hyphens and underscores become one, called by
+        parts: as found. Classes whose names differ only in case, hyphens and underscores become one, called by
             that name in lower case with spaces.
         own_width: of each part, whether its drawings have a line width of their own that a common one must not change.
 
@@ -67,7 +67,7 @@ def join(parts: Sequence[Labelled], *, own_width: Sequence[bool]) -> Labelled:
 
 
 def plain_name(name: str) -> str:
-    """Return a class name as it is compared: lower case, single spaces for hyphens and underscores."""
+    """Return a class name in the form that is compared: lower case, hyphens and underscores become single spaces."""
     return " ".join(name.casefold().replace("_", " ").replace("-", " ").split()) or name  # a class may be called "-"
 
 

@@ -34,7 +34,7 @@ CHOICES = "'doodles', a folder of class folders, a folder of QuickDraw .ndjson, 
 
 @runtime_checkable
 class Rows(Protocol):
-    """What is stored of many pictures: a `datasets.Dataset`, or several under one numbering."""
+    """Stored rows of many pictures: a `datasets.Dataset`, or several under one numbering."""
 
     def __len__(self) -> int: ...
     def __getitem__(self, row: int, /) -> Any: ...
@@ -46,7 +46,7 @@ Paint: TypeAlias = Callable[[dict[str, Any], int, float | None], Image.Image]
 
 @dataclass(frozen=True)
 class Labelled:
-    """What a source holds, before it is drawn or decoded: the fields of `Sketches`."""
+    """Contents of a source, before they are drawn or decoded: the fields of `Sketches`."""
 
     rows: Rows
     order: np.ndarray

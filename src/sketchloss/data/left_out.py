@@ -1,4 +1,4 @@
-"""What is said of a source that was not used whole."""
+"""Messages about a source that was not used whole."""
 
 from collections.abc import Callable, Sequence
 
@@ -14,7 +14,7 @@ def say_left_out(
     Args:
         source: its name.
         unreadable: a line for each file or line that was left out, as of `Sketches`.
-        passed_over: likewise, of kinds of files that are not read and of later pages.
+        passed_over: lines about kinds of files that are not read, and about later pages.
         say: is told each line.
     """
     for line in unreadable[:NAMED]:

@@ -1,4 +1,4 @@
-"""From stored pictures to batches: decoding in workers, pictures held in memory."""
+"""Batches of stored pictures: decoding in workers, pictures held in memory."""
 
 import hashlib
 import os
@@ -34,7 +34,7 @@ def load_batches(
         batch_size: n; the last batch may be smaller.
         shuffle: in an order that the seed gives.
         workers: processes that decode; None: one for each core but one, 8 at most.
-        seed: of that order.
+        seed: random seed of that order.
         order: another one, instead of `shuffle` and its seed.
     """
     if isinstance(pictures, HeldPictures):

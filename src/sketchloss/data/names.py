@@ -1,4 +1,4 @@
-"""What sources of data are called."""
+"""Names of sources of data."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 
 def short_name(source: str | Path) -> str:
-    """Return what a source is called where its place does not matter: `fs2k?style=1`, a folder's name, a hub name.
+    """Return the name of a source without its place: `fs2k?style=1`, a folder's name, a hub name.
 
     Several that are joined with commas stay joined.
     """

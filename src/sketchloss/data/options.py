@@ -10,7 +10,7 @@ def parse_options(source: str, query: str, kind: str, known: Mapping[str, Sequen
     Args:
         source: in full, for the error.
         query: what follows its `?`; may be empty.
-        kind: of source, for the error.
+        kind: kind of source, for the error.
         known: the options' names, each with what it may be, or None for anything.
 
     Raises:

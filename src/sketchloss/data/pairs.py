@@ -37,12 +37,12 @@ class Pairs:
     """Photos and the sketches that were drawn from them, in one order. Made by `open_pairs`; picklable."""
 
     name: str
-    """What it was opened from."""
+    """Source that the pairs were opened from."""
     part: Part
     names: list[str]
-    """Of each pair."""
+    """Name of each pair."""
     problems: list[str]
-    """What was left out at opening, each with its reason."""
+    """Pictures left out at opening, each with its reason."""
     _photos: Pictures
     _sketches: Pictures
 
@@ -71,7 +71,7 @@ class Pairs:
         return self._sketches.with_size(size)
 
     def select(self, indices: Sequence[int] | Int64[np.ndarray, " m"]) -> "Pairs":
-        """Keep these pairs, in this order."""
+        """Return the set with only these pairs, in this order."""
         photos, sketches = self._photos.select(indices), self._sketches.select(indices)
         names = [self.names[index] for index in indices]
         return replace(self, names=names, _photos=photos, _sketches=sketches)
@@ -129,9 +129,9 @@ def open_pairs(source: str | Path, *, part: Part = "train", strict: bool = False
         elif not isinstance(files, str):
             whole[name] = files
     if problems and strict:
-        raise ValueError(f"{source}: {_first_of(problems)}; mend or remove them, or leave strict off")
+        raise ValueError(f"{source}: {_first_of(problems)}; fix or remove them, or leave strict off")
     if not whole:
-        raise ValueError(f"{source}: no pair is left; {_first_of(problems)}; mend them, or fetch the set again")
+        raise ValueError(f"{source}: no pair is left; {_first_of(problems)}; fix them, or fetch the set again")
     photos, sketches = (
         pictures_from_files(str(source), folder, side, 256, problems, drawings=drawings)
         for drawings, side in zip((False, True), zip(*whole.values(), strict=True), strict=True)
@@ -156,7 +156,7 @@ _OPTIONS: dict[str, dict[str, Sequence[str] | None]] = {  # of each kind, its op
 
 
 def is_pair_source(source: str | Path) -> bool:
-    """Whether a text asks for pairs: `cufs:`, `fs2k:` or `doodles`, rightly written or not."""
+    """Tell whether a text asks for pairs: `cufs:`, `fs2k:` or `doodles`, rightly written or not."""
     return re.match(r"(cufs|fs2k):|doodles($|[?:])", str(source)) is not None
 
 
@@ -254,7 +254,7 @@ def _pair_up(photos: Sequence[Path], sketches: Sequence[Path]) -> tuple[Path, Pa
 
 
 def _mismatch(photo: Path, sketch: Path) -> str | None:
-    """What speaks against a pair, by a look at headers and ends; None if nothing does."""
+    """Return why a pair cannot be used, by a look at headers and ends; None if it can."""
     try:
         (width, height), (other_width, other_height) = _upright_size(photo), _upright_size(sketch)
     except UnreadablePicture as error:

@@ -40,9 +40,9 @@ def open_photos(
             `train` split, else its first); or what `open_pairs` takes, of which the photos of the training part are
             taken (`doodles`, `cufs:PATH`, `fs2k:PATH?style=1`).
         image_size: side of the square pictures in pixels; they are cut to it by `fill_square`.
-        limit: at most so many, a sample drawn with `seed`; of files, only these are looked at.
+        limit: at most this many, a sample drawn with `seed`; of files, only these are looked at.
         strict: refuse damaged files and mismatched pairs rather than leave them out.
-        seed: of the sample.
+        seed: random seed of the sample.
 
     Returns:
         The pictures, opened but not decoded. Damaged files that a look at header and end can tell are left out and
@@ -59,7 +59,7 @@ def open_photos(
 def open_style(
     source: str | Path, image_size: int, *, limit: int | None = None, strict: bool = False, seed: int = 0
 ) -> Pictures:
-    """Open pictures of a style, as `open_photos` does, but of pairs the sketches.
+    """Open pictures of a style, as `open_photos` does, but take the sketches of pairs.
 
     Drawings whose light ink would be lost on white are turned, as `open_to_show` does.
     """

@@ -34,9 +34,9 @@ def warped(ink: Ink, amount: float, rng: np.random.Generator) -> Ink:
     """Bend a drawing smoothly, as if a hand drew everything a little elsewhere.
 
     Args:
-        ink: to bend.
+        ink: the ink to bend.
         amount: how far ink moves, root mean square, in sides of the picture.
-        rng: of the directions.
+        rng: random numbers of the directions.
     """
     side = max(ink.shape)
     field = gaussian_filter(rng.normal(size=(2, *ink.shape)), (0, SMOOTHNESS * side, SMOOTHNESS * side))

@@ -36,22 +36,22 @@ class Pictures:
     """
 
     name: str
-    """What it was opened from."""
+    """Source that the pictures were opened from."""
     names: list[str]
-    """Of each picture: its path in the folder, its row in the data set, its doodle."""
+    """Name of each picture: its path in the folder, its row in the data set, or its doodle."""
     sizes: Int64[np.ndarray, " n"]
-    """Of each picture's file at opening, in bytes; 0 for what is drawn, not read."""
+    """Size in bytes of each picture's file at opening; 0 for pictures that are drawn, not read."""
     image_size: int
     """Side of the square pictures in pixels."""
     unreadable: list[str]
-    """What was left out at opening, each with its reason."""
+    """Pictures left out at opening, each with its reason."""
     rows: Dataset
     order: Int64[np.ndarray, " n"]
-    """Which row of `rows` each picture is: a selection shares its rows with the whole."""
+    """Row of each picture in `rows`: a selection shares its rows with the whole."""
     paint: Callable[[dict[str, Any], int], Image.Image]
-    """From a row and a size in pixels to a square `L` or `RGB` picture."""
+    """Function from a row and a size in pixels to a square `L` or `RGB` picture."""
     passed_over: list[str] = field(default_factory=list)
-    """Lines about pictures that are not read: kinds of files that cannot be, and later pages of files."""
+    """Lines about pictures that are not read: files of kinds that cannot be read, and later pages of files."""
 
     def __len__(self) -> int:
         return len(self.order)
@@ -70,7 +70,7 @@ class Pictures:
         return self.paint(self.rows[int(self.order[index])], self.image_size).convert("RGB")
 
     def select(self, indices: Sequence[int] | Int64[np.ndarray, " m"]) -> "Pictures":
-        """Keep these pictures, in this order."""
+        """Return the set with only these pictures, in this order."""
         indices = np.asarray(indices, dtype=np.int64).reshape(-1)
         names = [self.names[index] for index in indices]
         return replace(self, names=names, sizes=self.sizes[indices], order=self.order[indices])
@@ -104,11 +104,11 @@ def pictures_from_files(
     Args:
         name: what they were opened from.
         root: a folder that all are in.
-        paths: of the files.
+        paths: paths of the files.
         image_size: side of the squares in pixels.
         unreadable: as of `Pictures`.
         passed_over: as of `Pictures`.
-        drawings: what would be lost on white paper is turned, as `open_to_show` does; of photos it is shown on black.
+        drawings: drawings that would be lost on white paper are inverted, as `open_to_show` does; photos go on black.
     """
     # as bytes: a file's name need not be text
     places = [os.fsencode(path.absolute()) for path in paths]

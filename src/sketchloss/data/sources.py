@@ -56,25 +56,26 @@ class Sketches:
     """
 
     name: str
-    """What it was opened from."""
+    """Source that the sketches were opened from."""
     classes: list[str]
     labels: Int64[np.ndarray, " n"]
-    """Of each sketch, an index into `classes`; known without decoding."""
+    """Class of each sketch, as an index into `classes`; known without decoding."""
     image_size: int
     """Side of the square pictures in pixels."""
     unreadable: list[str]
     """Files or lines left out at opening, each with its reason."""
     rows: Rows
     order: Int64[np.ndarray, " n"]
-    """Which row of `rows` each sketch is: a selection shares its rows with the whole."""
+    """Row of each sketch in `rows`: a selection shares its rows with the whole."""
     paint: Paint
-    """From a row, a size in pixels and a line width in fractions of the side (None: its own) to a square picture."""
+    """Function from a row, a size in pixels and a line width in fractions of the side (None: its own) to a square
+    picture."""
     line_width: tuple[float, float] | None = None
     seed: int = 0
     relatives: Sequence[str] | None = None
-    """Of each row, what `groups` says; None if no two are related."""
+    """Value of `groups` for each row; None if no two rows are related."""
     passed_over: list[str] = field(default_factory=list)
-    """Lines about pictures that are not read: kinds of files that cannot be, and later pages of files."""
+    """Lines about pictures that are not read: files of kinds that cannot be read, and later pages of files."""
 
     def __len__(self) -> int:
         return len(self.order)
@@ -97,7 +98,7 @@ class Sketches:
 
     @property
     def groups(self) -> list[str]:
-        """Of each sketch, a name that it shares with its relatives only: sketches of one photo (Sketchy)."""
+        """Name of each sketch's group, which only related sketches share: sketches of one photo (Sketchy)."""
         return [str(row) if self.relatives is None else self.relatives[int(row)] for row in self.order]
 
     def select(self, indices: Sequence[int] | Int64[np.ndarray, " m"]) -> "Sketches":
@@ -183,24 +184,25 @@ def open_sketches(
         source: `doodles` (built in; `doodles?tool=ink` in one tool: `pencil`, `ink`, `brush`, or `photo` for their
             photo-like twins); a folder with one folder of pictures a class; a folder of QuickDraw `.ndjson`
             files; or a dataset of the hub such as `songweig/imagenet_sketch` (its `train` split, else its first).
-            Several with commas between them are one set, in which classes of the same name are one class.
+            Several sources with commas between them are one set, in which classes of the same name are one class.
         image_size: side of the square pictures in pixels.
-        per_class: at most so many of each class, from each of several sources: of pictures a sample drawn with `seed`,
-            of QuickDraw the first of each file (the rest is not read), of doodles how many to make (100 if None).
+        per_class: at most this many of each class, from each of several sources: of pictures a sample drawn with
+            `seed`, of QuickDraw the first of each file (the rest is not read), of doodles how many to make (100 if
+            None).
         line_width: range in fractions of the side, for drawings kept as strokes. Each has its own, drawn uniformly with
             `seed`, so that training meets several. Never thinner than 0.8 pixels, which would fade. None: 0.008 to
             0.024 for QuickDraw (1.8 to 5.4 pixels at 224), and of doodles each one's own.
         strict: refuse damaged files and lines, other kinds of pictures and later pages rather than leave them out.
-        seed: of the sample, of the line widths, and of the doodles (another seed, other doodles).
-        allow_one_class: take a source of a single class too, which most uses cannot do with.
+        seed: random seed of the sample, of the line widths, and of the doodles (another seed, other doodles).
+        allow_one_class: accept a source of a single class too, which most uses cannot take.
 
     Returns:
-        The sketches, opened but not decoded. Damaged files that a look at header and end can tell, and malformed lines,
+        The sketches, opened but not decoded. Files whose header or end shows damage, and malformed lines,
         are left out and named in `.unreadable`; others raise `UnreadablePicture` when they are read. Drawings on a
-        transparent ground whose light ink would be lost on white paper are turned, as `open_to_show` does.
+        transparent ground whose light ink would be lost on white paper are inverted, as `open_to_show` does.
 
     Raises:
-        ValueError: in one line, for a source that is missing, empty, of one class only or laid out otherwise, for
+        ValueError: in one line, for a source that is missing, empty, has only one class or another layout, for
             sizes and widths out of range, and with `strict` for damaged files.
     """
     checked_size(image_size)
@@ -304,7 +306,7 @@ def refuse_left_out(
     """Raise ValueError for a source that is not used whole, as `strict` wants it."""
     if unreadable or passed_over:
         what = list_some(unreadable, done=done) if unreadable else "; ".join(passed_over)
-        raise ValueError(f"{source}: {what}; mend or remove them, or leave strict off")
+        raise ValueError(f"{source}: {what}; fix or remove them, or leave strict off")
 
 
 def checked_size(image_size: int) -> int:

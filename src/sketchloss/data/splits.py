@@ -27,8 +27,8 @@ def split_by_class(
         seed: another seed, another split; the same seed, the same.
         groups: of each item, the name of its relatives, which all go to one side. A class is then held out up to its
             share, by whole groups.
-        keys: of each class, a number ≥ 0 that decides with `seed` what of it is held out; by default its label. A class
-            with the same key and number of items is parted in the same way, whatever other classes there are.
+        keys: for each class, a number ≥ 0 that decides with `seed` what of it is held out; by default its label. A
+            class with the same key and number of items is parted in the same way, whatever other classes there are.
 
     Returns:
         Indices of the items to train on and of those held out, each sorted. Every class with two items or more (two
@@ -176,7 +176,7 @@ def _symmetries(thumbnails: Float32[np.ndarray, "n side side"]) -> list[Float32[
 
 
 def _near_pairs(thumbnails: np.ndarray, distance: float, rows: int = 256) -> Iterator[tuple[int, int]]:
-    # The mean over the eight symmetries is the projection on what they leave alone, and the length of the rest does not
+    # The mean over the eight symmetries is the projection on what they keep, and the length of the rest does not
     # change under them either. So the distance of these is never more than that of the best-matching thumbnails, and
     # the pairs that pass, few, are compared in full.
     mean = np.mean(_symmetries(thumbnails), axis=0).reshape(len(thumbnails), -1)

@@ -18,7 +18,7 @@ def cumulative_alphas(scheduler: Any, timesteps: Int64[Tensor, " n"]) -> Float[T
     """Return ᾱ of some timesteps, in float32 on their device.
 
     Args:
-        scheduler: of diffusers, with `alphas_cumprod`.
+        scheduler: a scheduler of diffusers, with `alphas_cumprod`.
         timesteps: from 0 to below the scheduler's number.
     """
     return scheduler.alphas_cumprod.to(timesteps.device, torch.float32)[timesteps]
@@ -56,7 +56,7 @@ def denoised(
     appendix D), which needs no division and holds where there is no signal.
 
     Args:
-        output: of the UNet, any float dtype.
+        output: output of the UNet, any float dtype.
         noisy: x_t.
         alphas: ᾱ of each sample; above 0 for `epsilon`.
         prediction: what the output is.
@@ -74,7 +74,7 @@ def training_target(
     alphas: Float[Tensor, " n"],
     prediction: Prediction,
 ) -> Float[Tensor, "n c h w"]:
-    """Return what the UNet should say: the noise, or the velocity √ᾱ ε - √(1-ᾱ) x_0 (Salimans & Ho 2022)."""
+    """Return the target of the UNet's output: the noise, or the velocity √ᾱ ε - √(1-ᾱ) x_0 (Salimans & Ho 2022)."""
     if prediction == "epsilon":
         return noise
     return alphas.sqrt()[:, None, None, None] * noise - (1 - alphas).sqrt()[:, None, None, None] * clean
@@ -116,7 +116,7 @@ def denoising_loss(
     """Return the mean squared error of each sample in float32 (Ho et al. 2020, Eq. 14), weighted if a gamma is given.
 
     Args:
-        output: of the UNet.
+        output: output of the UNet.
         target: as `training_target` returns it.
         alphas: ᾱ of each sample.
         prediction: what the output is.

@@ -1,4 +1,4 @@
-"""From the name of a text-to-image model to a folder of it, known to be of Stable Diffusion's kind.
+"""Finding the folder of a text-to-image model by its name, and checking that it is of Stable Diffusion's kind.
 
 What the configurations tell is checked before any weights are read, or fetched.
 """
@@ -129,12 +129,12 @@ def _check_configurations(base: str | Path, folder: Path) -> None:
         if unet.get(name, 4) != latents:
             raise ValueError(
                 f"the unet of {base} has {name}={unet.get(name, 4)} for latents of {latents} channels: models for "
-                f"inpainting and the like will not do, give one that makes pictures from text alone, as {DEFAULT_BASE}"
+                f"inpainting and the like cannot be used; give one that draws only from text, as {DEFAULT_BASE}"
             )
     for name in OTHER_CONDITIONS:
         if unet.get(name) is not None:
             raise ValueError(
-                f"the unet of {base} has {name}={unet[name]!r}: give a model of text alone, as {DEFAULT_BASE}"
+                f"the unet of {base} has {name}={unet[name]!r}: give a model that takes only text, as {DEFAULT_BASE}"
             )
     if vae.get("shift_factor"):
         raise ValueError(

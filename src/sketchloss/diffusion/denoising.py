@@ -1,4 +1,4 @@
-"""What one step of latent diffusion minimises: the noise loss, and the perceptual term beside it (Seo 2025, 4.1)."""
+"""The loss of one step of latent diffusion: the noise loss plus the perceptual term (Seo 2025, 4.1)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,16 +22,16 @@ from sketchloss.diffusion.perceptual import LatentPerceptualLoss
 
 @dataclass(frozen=True)
 class DenoisingTerms:
-    """Two terms of a loss on one batch, each a float32 scalar, a mean over the samples."""
+    """The two terms of the loss on one batch, each a float32 scalar, a mean over the samples."""
 
     noise: Float[Tensor, ""]
     """Weighted squared error of the UNet's output."""
     perceptual: Float[Tensor, ""]
-    """Difference of the decoded pictures; samples behind the gate count 0."""
+    """Difference of the decoded pictures; samples that the gate leaves out count 0."""
     active: float
     """Share of the samples that got the perceptual term."""
     output: Float[Tensor, "n c h w"]
-    """Of the UNet, with its graph."""
+    """Output of the UNet, with its graph."""
 
     def named(self) -> dict[str, Tensor]:
         """Return the terms for `Balance`."""
@@ -45,7 +45,7 @@ class Denoising:
     and the perceptual term between the decoded x̂_0 and x_0.
 
     Args:
-        scheduler: of diffusers, with the base's noise schedule.
+        scheduler: a scheduler of diffusers, with the base's noise schedule.
         perceptual: the term's loss; None: no such term, and no decoding.
         min_snr_gamma: as for `min_snr_weight`; None: no weights.
 

@@ -1,4 +1,4 @@
-"""From a set of pictures to their latents, computed once: in memory, and on disk for the next training."""
+"""Latents of a set of pictures, computed once: kept in memory, and on disk for the next training."""
 
 import hashlib
 import json

@@ -10,10 +10,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Moments:
-    """Of pictures, the normal distributions of their latents, as the autoencoder gives them (not yet scaled)."""
+    """Normal distributions of the latents of pictures, as the autoencoder gives them (not yet scaled)."""
 
     mean: Float[Tensor, "*views n c h w"]
-    """Two views of each picture: as it is, and mirrored."""
+    """Means of the latents in two views of each picture: as it is, and mirrored."""
     deviation: Float[Tensor, "*views n c h w"]
 
     def __len__(self) -> int:

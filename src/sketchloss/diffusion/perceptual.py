@@ -1,4 +1,4 @@
-"""The perceptual term of latent diffusion: how the picture that a UNet has in mind differs from the true one.
+"""The perceptual term of latent diffusion: how the picture that a UNet predicts differs from the true one.
 
 Seo 2025, section 4.1, after Berrada et al. 2025 ("Boosting Latent Diffusion with Perceptual Objectives"), who compare
 features of the decoder itself: here both latents are decoded to RGB and compared by a `SketchLoss`.
@@ -93,7 +93,7 @@ class LatentPerceptualLoss(nn.Module):
 
         Args:
             predicted: x̂_0, latents as the UNet knows them (scaled); the gradient flows here.
-            clean: x_0, likewise.
+            clean: x_0, in the same form.
             alphas: ᾱ of each sample.
             images: the pictures in [0, 1], for the target `image`.
             corner: where the window lies, down and across, each from 0 (first) to 1 (last); None: decode everything.

@@ -55,7 +55,7 @@ def load_text_to_image(
 
     Args:
         base: as for `find_base`: `tiny`, a folder saved by diffusers, a run folder, or a name of the hub.
-        dtype: of all weights, whatever is on disk.
+        dtype: number type of all weights, whatever is on disk.
 
     Returns:
         The pipeline, its networks in eval mode.
@@ -134,7 +134,7 @@ def _load_tokenizer(base: str | Path, folder: Path) -> CLIPTokenizer:
 
 
 def training_scheduler(pipeline: StableDiffusionPipeline) -> DDPMScheduler:
-    """Return the noise that a pipeline is trained with, whatever scheduler it samples by: as `noise_schedule`."""
+    """Return the noise schedule that a pipeline is trained with, as `noise_schedule`, whatever its own scheduler."""
     scheduler = pipeline.scheduler
     return noise_schedule({**scheduler.config, "_class_name": type(scheduler).__name__})
 
@@ -269,7 +269,7 @@ def save_pipeline(pipeline: StableDiffusionPipeline, folder: str | Path, *, dtyp
     Args:
         pipeline: on any device; stays as it is.
         folder: made if missing; a pipeline that was there is replaced once the new is whole.
-        dtype: of the weights on disk.
+        dtype: number type of the weights on disk.
 
     Raises:
         ValueError: if the folder holds something else, or a weight is not finite in `dtype`.

@@ -32,25 +32,25 @@ Compute = Callable[[Path, Mapping[str, Path]], dict[str, Any]]
 
 @dataclass(frozen=True)
 class Cell:
-    """One piece of a study."""
+    """One piece of a study, which is computed once and kept."""
 
     name: str
-    """Unique, with slashes: `retrieval/doodles/tuning/0`."""
+    """Unique name of the cell, with slashes: `retrieval/doodles/tuning/0`."""
     part: str
-    """The experiment that it belongs to."""
+    """Name of the experiment that the cell belongs to."""
     compute: Compute
     settings: Mapping[str, Any]
-    """JSON-ready; all that decides the result, but for `needs`."""
+    """Settings, JSON-ready: everything that decides the result, except `needs`."""
     needs: tuple[str, ...] = ()
     """Names of cells that must be done before."""
     headline: Callable[[Mapping[str, Any]], str] = field(default=lambda _: "")
-    """A result in a few words."""
+    """Function that gives a result in a few words."""
     arm: str = ""
     place: int = 0
-    """Of its arm in tables."""
+    """Place of the cell's arm in tables."""
     seed: int = 0
     source: str = ""
-    """The set that it measures, if there are several."""
+    """Data set that the cell measures, if there are several."""
 
 
 class CellStore:
@@ -99,7 +99,7 @@ class CellStore:
         return self.folder / f"{re.sub(r'[^A-Za-z0-9.+=-]+', '_', name)}-{self.keys[name]}"
 
     def state(self, name: str) -> State:
-        """Return whether a cell is done, has failed in this study, waits for others, or is ready to run."""
+        """Return the state of a cell: done, failed in this study, waiting for others, or ready to run."""
         place = self.place(name)
         if (place / RESULT).is_file():
             return "done"
@@ -168,7 +168,7 @@ def done(store: CellStore, part: str, **fields: Any) -> list[tuple[Cell, Result]
     Args:
         store: the cells.
         part: the experiment.
-        fields: of the cells that are wanted.
+        fields: fields of the cells that are wanted.
     """
     found = [cell for cell in store if cell.part == part and all(getattr(cell, k) == v for k, v in fields.items())]
     found.sort(key=lambda cell: (cell.place, cell.seed))
@@ -182,7 +182,7 @@ def least_count(store: CellStore, part: str, count: str, **fields: Any) -> int |
         store: the cells.
         part: the experiment.
         count: key of the number in a cell's result.
-        fields: of the cells that are wanted.
+        fields: fields of the cells that are wanted.
     """
     counts = [result.get(count, 0) for _, result in done(store, part, **fields)]  # older cells do not say
     return min(counts, default=0) or None

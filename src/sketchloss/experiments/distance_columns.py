@@ -15,7 +15,7 @@ def distance_measures(distances: Sequence[Distance], paper: Published) -> list[M
     resampling adds to Fréchet's, and the kernel's deviation over subsets.
 
     Args:
-        distances: of one row of the table.
+        distances: distances of one row of the table.
         paper: the FIDs that the paper measured; under ours, where that was measured.
     """
     found = []

@@ -1,4 +1,4 @@
-"""What an experiment is: its cells for a plan of arms and seeds, what they take, and the tables made of them.
+"""The definition of an experiment: its cells for a plan of arms and seeds, their cost, and the tables made of them.
 
 A study runs a list of experiments and knows none of them by name. To add one, make a folder with a module that holds an
 `Experiment`, and a line in the list (`study/experiments.py`).
@@ -15,18 +15,18 @@ from sketchloss.experiments.section import Section
 
 @dataclass(frozen=True)
 class Load:
-    """What a cell takes."""
+    """Cost of a cell: arithmetic, steps and memory."""
 
     multiply_adds: float | int
-    """Of everything, backward passes included."""
+    """Multiply-adds of the whole cell, backward passes included."""
     steps: int | None = None
-    """Of its training."""
+    """Training steps of the cell; None: they are not counted."""
     count_memory: Callable[[], int] | None = None
-    """Counts `memory`, which takes longer than all the rest."""
+    """Function that counts `memory`, which takes longer than all the rest."""
     assumed: str = ""
-    """What was not looked at but taken from publications."""
+    """Facts about the data that were taken from publications, because the data were not looked at; empty: none."""
     precision: str = "bf16"
-    """Arithmetic of nearly all of it: `no` for float32, `bf16`, `fp16`."""
+    """Arithmetic of nearly the whole cell: `no` for float32, `bf16`, `fp16`."""
 
     @property
     def memory(self) -> int | None:
@@ -36,11 +36,11 @@ class Load:
 
 @dataclass(frozen=True)
 class Claim:
-    """The measure by which a study says in short whether the paper's claims came out; more of it is better."""
+    """The measure by which a study says whether the paper's claims came out; a greater value is better."""
 
     measure: str
     words: str
-    """What it is, as in "retrieval top-1"."""
+    """Name of the measure in words, as in "retrieval top-1"."""
 
 
 def _no_cost(_: Any, __: Cell) -> Load:
@@ -61,28 +61,28 @@ def _as_the_paper(_: Any) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Experiment:
-    """An experiment as a study sees it. A plan is the settings of the study, with those of every experiment in it."""
+    """An experiment, as a study uses it. A plan holds the settings of the study and of all experiments in it."""
 
     name: str
-    """One word, for `--only`, the cells and the files."""
+    """Name of the experiment in one word, for `--only`, the cells and the files."""
     title: str
-    """The heading of its part of the report."""
+    """Heading of the experiment's part of the report."""
     cells: Callable[[Any], Iterable[Cell]]
-    """Plan -> its cells, each after those that it needs."""
+    """Function from a plan to its cells, each after those that it needs."""
     sections: Callable[[Any, CellStore], Iterable[Section]]
-    """Plan and cells -> a table for each set of data, of what is done."""
+    """Function from a plan and its cells to a table for each data set, of what is done."""
     needs: tuple[str, ...] = ("tuning",)
-    """Experiments whose cells its own need."""
+    """Names of the experiments whose cells this one needs."""
     load: Callable[[Any, Cell], Load] = _no_cost
-    """Plan and cell -> what that cell takes, without looking at data that are not on this disk."""
+    """Function from a plan and a cell to what the cell takes, without looking at data that are not on this disk."""
     claim: Claim | None = None
     check: Callable[[Any], None] = _fine
-    """Raises ValueError for settings that do not go together; looks at no data."""
+    """Function that raises ValueError for settings that do not go together; it looks at no data."""
     open: Callable[[Any, Callable[[str], object]], None] = _nothing_to_open
-    """Opens all data that the cells will need, so that a mistake is said before the first hour; what is left out of
-    them is told to the second argument."""
+    """Function that opens all data that the cells will need, so that a mistake is reported before the first hour; it
+    passes what is left out of them to its second argument."""
     differences: Callable[[Any], Iterable[str]] = _as_the_paper
-    """Plan -> what is smaller than in the paper, or otherwise, a sentence each."""
+    """Function from a plan to sentences: each names something smaller than in the paper, or otherwise different."""
 
 
 @dataclass(frozen=True)
@@ -90,15 +90,15 @@ class Entry:
     """An experiment in the list of a study. Its libraries are loaded when it is asked for."""
 
     name: str
-    """As the experiment's."""
+    """Name of the experiment."""
     summary: str
-    """A few words, for the help of `--only`."""
+    """Summary in a few words, for the help of `--only`."""
     module: str
-    """Holds it as `EXPERIMENT`."""
+    """Module that holds the experiment as `EXPERIMENT`."""
     options: type | None = None
-    """Its settings in a study, a dataclass that extends `Plan`; None: it has none of its own."""
+    """Settings of the experiment in a study, a dataclass that extends `Plan`; None: it has no settings of its own."""
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """What each of the study's presets changes of these."""
+    """Preset of the study -> the defaults of `options` that it changes."""
 
     def load(self) -> Experiment:
         """Return the experiment."""

@@ -1,4 +1,4 @@
-"""What a cell's key is made of: every setting that decides its result, and what tells whether files have changed."""
+"""Keys of cells: every setting that decides the result, and a mark that tells whether files have changed."""
 
 import dataclasses
 import functools

@@ -21,26 +21,26 @@ class Figure:
 
     caption: str
     draw: Callable[[Path], object]
-    """Writes it to a path."""
+    """Function that writes the picture to a path."""
 
 
 @dataclass(frozen=True)
 class Section:
-    """A table, what comes before and after it, and its pictures."""
+    """A table with the texts before and after it, and its pictures."""
 
     table: Table | None
-    """None: words and pictures alone."""
+    """The table; None: only words and pictures."""
     source: str = ""
-    """The set of data that it is of, if there are several."""
+    """Data set of the table, if there are several."""
     caption: str = ""
     notes: Sequence[str] = ()
-    """Beside those of the table."""
+    """Notes, in addition to those of the table."""
     after: str = ""
     """Markdown below the notes."""
     figures: Mapping[str, Figure] = field(default_factory=dict)
-    """By the names of their files."""
+    """File name -> figure."""
     printed: bool = True
-    """False: a command writes its numbers to the CSV file alone."""
+    """Whether a command prints the table; False: it writes the numbers only to the CSV file."""
 
     def with_figures(self, figures: Mapping[str, Figure]) -> "Section":
         """Return it with more pictures."""

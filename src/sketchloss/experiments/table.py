@@ -32,30 +32,30 @@ SMALL = "‡"
 
 @dataclass(frozen=True)
 class Measure:
-    """What a column shows."""
+    """A measure, which a column of a table shows."""
 
     name: str
-    """Key of its values."""
+    """Key of the measure's values."""
     heading: str
     greater_is_better: bool = True
     ranked: bool = True
-    """Whether more of it, or less, is better at all; else it has no arrow, no best and no test."""
+    """Whether more or less of the measure is better; otherwise it has no arrow, no best and no test."""
     percent: bool = False
-    """Write 0.749 as 74.9, and say so in the heading."""
+    """Whether to write 0.749 as 74.9, and to say so in the heading."""
     digits: int | None = None
-    """After the point; None: three figures."""
+    """Digits after the decimal point; None: three significant figures."""
     share: bool = False
     """Whether the values are shares of yes-or-no trials."""
     trials: int | None = None
-    """Of how many trials each share is; None: not known."""
+    """Number of trials that each share is of; None: not known."""
     small_sample: bool = False
-    """Whether it is a distance between sets that are too small for it."""
+    """Whether the measure is a distance between sets that are too small for it."""
     shown: bool = True
-    """Whether it has a column; in CSV and JSON it always is."""
+    """Whether the measure has a column; in CSV and JSON it always has."""
     paper: Published = field(default_factory=dict)
-    """What the paper measured, as we write it: a share as 0.749."""
+    """Values that the paper measured, written as ours: a share as 0.749."""
     paper_digits: int | None = None
-    """After the point, of the paper's numbers; None: as of ours."""
+    """Digits after the decimal point of the paper's numbers; None: as many as ours."""
 
     def write(self, value: Spread, bounds: tuple[float, float] | None = None, *, digits: int | None = None) -> str:
         """Return a value as its cell has it, without marks: "74.9 ± 0.3", "0.61 [0.58, 0.64]", "0.132"."""
@@ -72,21 +72,21 @@ class Measure:
 
 @dataclass(frozen=True)
 class Table:
-    """What was measured, and how it is shown."""
+    """Measured values, and how a table shows them."""
 
     measures: Sequence[Measure]
     values: Values
-    """A row may lack a measure, and a measure some seeds."""
+    """The values. A row may lack a measure, and a measure some seeds."""
     corner: str = "arm"
     """Heading of the first column."""
     against: str = REFERENCE
-    """The row that the others are tested against."""
+    """Row that the others are tested against."""
     beside: Sequence[str] = ()
     """Rows that do not compete, such as true drawings: shown last, neither tested nor marked as the best."""
     intervals: Intervals = field(default_factory=dict)
-    """Of values that were measured once; 95 %."""
+    """95 % intervals of values that were measured once."""
     same_data: bool = False
-    """Whether the values are of the data and the size that the paper had."""
+    """Whether the values are from the data and the size that the paper had."""
 
     def compare(self) -> dict[tuple[str, str], Comparison]:
         """Return what each row and measure is against `against`: (row, name of the measure) -> the comparison.

@@ -1,1 +1,1 @@
-"""What pictures, tables and pages of several experiments share."""
+"""Figures, tables and pages that several experiments share."""

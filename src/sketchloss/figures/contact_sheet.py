@@ -27,11 +27,13 @@ class Tile:
     """A picture on the sheet."""
 
     picture: Image.Image
-    """Of any mode and proportions; it is fitted into a square on white paper (`fit_tile` does so beforehand)."""
+    """The picture, of any mode and proportions; it is fitted into a square on white paper (`fit_tile` does so
+    beforehand)."""
     caption: str = ""
-    """Below it, one line; shortened to fit: a query's in the middle, since names differ at their ends."""
+    """Line of text below the picture; shortened to fit: a query's in the middle, since names differ at their ends."""
     verdict: Literal["right", "wrong"] | None = None
-    """Its frame: green with a tick, red and dashed with a cross, or thin and grey."""
+    """Frame of the picture: green with a tick (`right`), red and dashed with a cross (`wrong`), or thin and grey
+    (None)."""
 
 
 def draw_contact_sheet(
@@ -42,7 +44,7 @@ def draw_contact_sheet(
     Args:
         rows: queries, each with its neighbours, the nearest first; rows may be of different lengths.
         title: a line above.
-        side: of each picture in pixels, at least 32.
+        side: side of each picture in pixels, at least 32.
 
     Returns:
         An `RGB` picture.
@@ -73,7 +75,7 @@ def sheet_size(found: Sequence[int], *, title: str = "", side: int = SIDE) -> tu
     Args:
         found: for each row, how many neighbours it has.
         title: as for `draw_contact_sheet`.
-        side: likewise.
+        side: as for `draw_contact_sheet`.
 
     Raises:
         ValueError: as `draw_contact_sheet`.
@@ -135,7 +137,7 @@ def _draw_tile(
 
 
 def shorten_in_middle(text: str, font: Font, width: int) -> str:
-    """Cut a text that is wider than so many pixels, with three dots in place of its middle."""
+    """Cut a text that is wider than this many pixels, with three dots in place of its middle."""
 
     def cut(kept: int) -> str:
         return text[: kept // 2] + "..." + text[len(text) - (kept - kept // 2) :]

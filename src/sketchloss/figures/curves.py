@@ -25,7 +25,7 @@ def draw_curves(
 
     Args:
         metrics: lines of `metrics.jsonl`: `step`, and numbers by name.
-        path: of the picture; its suffix names the format.
+        path: path of the picture; its suffix names the format.
         title: above the figure.
         panels: what stands on the vertical axis -> what a line is called -> the name of its numbers. Those called
             `validation` are drawn with dots.

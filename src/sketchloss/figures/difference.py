@@ -20,14 +20,14 @@ MARGIN, LINE = 20, 24
 
 @dataclass(frozen=True)
 class Caption:
-    """What is written on the picture."""
+    """Texts on the picture."""
 
     a: str = "A"
     b: str = "B"
     text: str = ""
-    """Below: the distance and how it was measured."""
+    """Text below the picture: the distance and how it was measured."""
     unit: str = "distance"
-    """Beside the colour bar: what the heat is."""
+    """Text beside the colour bar: the quantity that the heat shows."""
 
 
 def draw_difference(
@@ -40,11 +40,11 @@ def draw_difference(
 ) -> Image.Image:
     """Draw two drawings side by side, and a third panel with their ink on the map of their difference.
 
-    Ink that both have is black there, ink of one alone has that one's colour.
+    Ink that both have is black there, ink that only one has is in that one's colour.
 
     Args:
         a: dark ink on light paper. A drawing of other proportions than the map's is fitted into a square.
-        b: likewise.
+        b: the other drawing, in the same form.
         heat: where they differ, ≥ 0, as `SketchLoss.map` gives it for one pair.
         caption: the words on it.
         greatest: the heat that gets the strongest colour; by default the map's own greatest, so that two pictures are
@@ -71,7 +71,7 @@ def draw_difference(
         canvas.paste(panel, (left, top))
         draw.rectangle((left - 1, top - 1, left + size[0], top + size[1]), outline=FRAME)
 
-    for left, colour, words in ((lefts[0], INK_A, "ink of A alone"), (lefts[1], INK_B, "ink of B alone")):
+    for left, colour, words in ((lefts[0], INK_A, "ink only in A"), (lefts[1], INK_B, "ink only in B")):
         draw.rectangle((left, below + 3, left + 26, below + 13), fill=colour)
         draw.text((left + 34, below), words, fill=TEXT, font=font)
     _draw_scale(draw, lefts[2], below, size[0], greatest, caption.unit, font)
@@ -88,7 +88,7 @@ def lay_heat_under(
     Args:
         drawing: dark ink on light paper; fitted into a square if the map is one, as for `draw_difference`.
         heat: as for `draw_difference`.
-        greatest: likewise.
+        greatest: as for `draw_difference`.
 
     Returns:
         An `RGB` picture, at least `PANEL` pixels on its longer side.
@@ -154,5 +154,5 @@ def _draw_scale(
 
 def _title(letter: str, name: str) -> str:
     plain = drawable(name)
-    # A row of question marks says less than the letter alone.
+    # A row of question marks says less than only the letter.
     return letter if name == letter or plain.count("?") > name.count("?") else f"{letter}: {plain}"

@@ -24,7 +24,7 @@ def draw_grid(
 
     Args:
         rows: pictures of mode `L` or `RGB`, each fitted whole into its square; as many in each row.
-        side: of a square in pixels.
+        side: side of a square in pixels.
         row_names: one for each row, at its left; none: no names.
         column_names: one for each column, above it; shortened to fit.
         title: a line above all.

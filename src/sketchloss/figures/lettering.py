@@ -19,7 +19,7 @@ def drawable(text: str) -> str:
 
 
 def shorten(text: str, font: Font, width: int) -> str:
-    """Cut a text that is wider than so many pixels, and end it with three dots."""
+    """Cut a text that is wider than this many pixels, and end it with three dots."""
     if font.getlength(text) <= width:
         return text
     kept = bisect_right(range(len(text)), width, key=lambda length: font.getlength(text[:length] + "..."))

@@ -22,7 +22,7 @@ def render_page(markdown: str, folder: Path, *, title: str) -> str:
         markdown: CommonMark with tables; HTML in it is shown, not obeyed. Pictures named relative to `folder` are put
             into the document.
         folder: where the pictures are.
-        title: of the document.
+        title: title of the document.
 
     Raises:
         FileNotFoundError: for a picture that is not there.

@@ -38,34 +38,34 @@ COUNTED = ("added", "copies", "unchanged", "moved", "changed", "embedded", "rela
 
 @dataclass(frozen=True)
 class AddReport:
-    """What an `add` did. Every picture found is added, unchanged, moved, changed or unreadable."""
+    """Result of an `add`. Every picture found is added, unchanged, moved, changed or unreadable."""
 
     added: int
-    """Pictures that are new."""
+    """Number of pictures that are new."""
     copies: int
-    """Of the added, how many have the content of another picture of the gallery."""
+    """Number of added pictures that have the content of another picture of the gallery."""
     unchanged: int
-    """There already, with the same content under the same path."""
+    """Number of pictures that are there already, with the same content under the same path."""
     moved: int
-    """There already under a path that is gone: the row has the new path."""
+    """Number of pictures that are there already under a path that is gone: the row has the new path."""
     changed: int
-    """Other content than before under the same path."""
+    """Number of pictures that have other content than before under the same path."""
     unreadable: tuple[str, ...]
     """A line for each file that cannot be read: which, why, and what to do."""
     passed_over: tuple[str, ...]
-    """Lines about pictures that are not read: kinds of files that cannot be, and later pages of files."""
+    """Lines about pictures that are not read: files of kinds that cannot be read, and later pages of files."""
     embedded: int
-    """How often the network ran: copies and moved files need no second time."""
+    """Number of times that the network ran: copies and moved files need no second time."""
     relabelled: int
-    """Of the unchanged, how many have another label than before."""
+    """Number of unchanged pictures that have another label than before."""
     label_kept: int
-    """How many keep the label that they had, because this walk gives them none."""
+    """Number of pictures that keep the label that they had, because this walk gives them none."""
     missing: tuple[Path, ...]
     """Pictures of the gallery below the walked folders whose files are gone."""
     pruned: int
-    """How many of the missing were taken out of the gallery: none, or all."""
+    """Number of missing pictures that were taken out of the gallery: none, or all."""
     rows: int
-    """Pictures in the gallery now."""
+    """Number of pictures in the gallery now."""
     seconds: float
 
 
@@ -74,11 +74,11 @@ class Walk:
     """The pictures of some folders."""
 
     roots: tuple[bytes, ...]
-    """The folders, absolute, as the operating system has them."""
+    """Absolute paths of the folders, as the operating system has them."""
     labels: dict[bytes, str | None]
-    """Of each picture, by absolute path, the name of the folder directly below the root that holds it."""
+    """Absolute path of each picture -> the name of the folder directly below the root that holds it."""
     passed_over: tuple[str, ...]
-    """As of `AddReport`."""
+    """Lines about pictures that are not read, as in `AddReport`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +89,7 @@ class Seen:
     hash: str = ""
     size: int = 0
     image: Float[Tensor, "3 s s"] | None = None
-    """None if the content is known already."""
+    """The picture; None if the content is known already."""
     unreadable: str = ""
 
 
@@ -148,7 +148,7 @@ def is_below(path: bytes, roots: Iterable[bytes]) -> bool:
 
 
 def is_one_of(path: str | Path, others: Iterable[str | Path | bytes]) -> bool:
-    """Tell whether a file is one of others, whatever links lead to it; what is not there is none of them."""
+    """Tell whether a file is one of others, also through links; a file that is not there is none of them."""
     here = _stat(path)
     if here is None:
         return False
@@ -157,7 +157,7 @@ def is_one_of(path: str | Path, others: Iterable[str | Path | bytes]) -> bool:
 
 
 def is_gone(path: bytes) -> bool:
-    """Tell whether there is no such file; of what may not be looked at, nobody can."""
+    """Tell whether there is no such file; False for a file that may not be looked at."""
     try:
         os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -189,10 +189,10 @@ def look(
     """Read, hash and decode files in threads, in their order.
 
     Args:
-        paths: of files.
+        paths: paths of files.
         is_known: whether the picture with a hash needs no decoding; asked from the threads.
         image_size: side of the square that each picture is fitted into.
-        ahead: at most so many are held decoded.
+        ahead: at most this many are held decoded.
         workers: threads; None: one for each core, 8 at most.
         invert: the drawings are light on dark.
     """
@@ -244,22 +244,22 @@ class Adding:
     embed: Embed
     image_size: int
     batch: int
-    """Pictures embedded at once."""
+    """Number of pictures that are embedded at once."""
     commit_rows: int
     invert: bool = False
-    """The drawings are light on dark."""
+    """Whether the drawings are light on dark."""
     by_path: dict[bytes, Known] = field(default_factory=dict)
     rows_with: Counter[str] = field(default_factory=Counter)
-    """How many rows have each content."""
+    """Content -> how many rows have it."""
     elsewhere: dict[str, deque[Known]] = field(default_factory=dict)
-    """By content, the rows that the walk does not list: their files may have been moved to where it lists them."""
+    """Content -> the rows that the walk does not list: their files may have been moved to where it lists them."""
     hashes: set[str] = field(default_factory=set)
-    """All content met so far, also what was overwritten since; asked from the threads."""
+    """Hashes of all content met so far, also of content that was overwritten since; asked from the threads."""
     planned: list[Planned] = field(default_factory=list)
     embeddings: dict[str, Float32[np.ndarray, " d"]] = field(default_factory=dict)
-    """Of what is planned, by content."""
+    """Content -> the embedding, for planned rows."""
     images: dict[str, Tensor] = field(default_factory=dict)
-    """Likewise, of what is still to be embedded."""
+    """Content -> the picture, for planned rows that are still to be embedded."""
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTED, 0))
     unreadable: list[str] = field(default_factory=list)
 

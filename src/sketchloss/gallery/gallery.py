@@ -51,22 +51,22 @@ BATCH_PIXELS = (16 * 128**2, 256 * 128**2)
 
 @dataclass(frozen=True)
 class Match:
-    """A picture of the gallery that was found."""
+    """A picture of the gallery that a search found."""
 
     path: Path
-    """Absolute; where it was when it was added."""
+    """Absolute path of the picture's file at the time when it was added."""
     similarity: float
     """Cosine of the angle between the embeddings, in [-1, 1]; 1 for the same picture."""
     label: str | None
     size: int
-    """Of the file, in bytes."""
+    """Size of the file in bytes."""
     hash: str
     """SHA-256 of the file."""
 
 
 @dataclass(frozen=True)
 class Info:
-    """What is in a gallery."""
+    """Contents of a gallery."""
 
     folder: Path
     rows: int
@@ -77,14 +77,14 @@ class Info:
     image_size: int
     layer: str
     dimension: int
-    """Numbers in an embedding."""
+    """Number of values in an embedding."""
     exact: bool
-    """Whether a search compares all rows; otherwise it goes by an approximate index."""
+    """Whether a search compares all rows; otherwise it uses an approximate index."""
     disk_bytes: int
     missing: tuple[Path, ...]
     """Pictures whose files are gone."""
     built: bool
-    """False if `Gallery.build` was interrupted."""
+    """Whether `Gallery.build` has ended; False if it was interrupted."""
 
 
 class Gallery:
@@ -126,12 +126,12 @@ class Gallery:
         """Make an empty gallery.
 
         Args:
-            folder: new or empty.
+            folder: folder to make the gallery in, new or empty.
             weights: as for `load_backbone`, or a backbone.
             image_size: side in pixels of the square that pictures are fitted into.
-            layer: whose features, averaged over positions, are the embedding; empty: the `embedding_layer`.
-            exact_below: from so many rows on an approximate index is made and used.
-            device: what computes; `auto`: the GPU if there is one.
+            layer: layer whose features, averaged over positions, are the embedding; empty: the `embedding_layer`.
+            exact_below: number of rows from which on an approximate index is made and used.
+            device: device to compute on; `auto`: the GPU if there is one.
 
         Raises:
             ValueError: if the folder holds a gallery or anything else, or a setting is out of range.
@@ -162,9 +162,9 @@ class Gallery:
         """Open a gallery.
 
         Args:
-            folder: as given to `create`.
-            weights: those it was made with; by default they are found by the name in its settings. Loaded, and held to
-                the gallery's fingerprint, when a picture is to be embedded.
+            folder: folder of the gallery, as given to `create`.
+            weights: weights that it was made with; by default found by the name in its settings. They are loaded, and
+                compared with the gallery's fingerprint, when a picture is embedded.
             device: as for `create`.
 
         Raises:
@@ -185,11 +185,11 @@ class Gallery:
         progress: Progress = False,
         **settings,
     ) -> tuple["Gallery", AddReport]:
-        """Make a gallery of the pictures in some folders; go on where an earlier call was interrupted.
+        """Make a gallery of the pictures in some folders; continue where an earlier call was interrupted.
 
         Args:
             folder: new, empty, or a gallery that holds nothing or whose building was interrupted.
-            pictures: folders.
+            pictures: folders of pictures.
             labels: as for `add`.
             invert: as for `add`.
             progress: as for `add`.
@@ -292,12 +292,13 @@ class Gallery:
                 pictures directly in the given one have none. `none`: no labels. Labels given earlier stay where now
                 there is none.
             prune: take out pictures below these folders whose files are gone; otherwise they are only reported.
-            invert: the new ones are light on dark; those that are there already stay as they are.
+            invert: invert the new pictures, which are light on dark; pictures that are there already stay as they are.
             wait: seconds to wait for another process that is writing; None: as long as it takes.
-            progress: show a bar on stderr, if that is a terminal; or a function that is told how many drawings
+            progress: show a bar on stderr, if that is a terminal; or a function that gets how many drawings
                 of how many are done.
-            workers: threads that read; None: one for each core, 8 at most.
-            commit_rows: rows written at once, at most; also after 10 seconds. What was committed outlives the process.
+            workers: number of threads that read; None: one for each core, 8 at most.
+            commit_rows: most rows written at once; they are also written after 10 seconds. Written rows outlive the
+                process.
 
         Raises:
             ValueError: if a folder holds no pictures, the weights are others than the gallery's, another process still
@@ -344,11 +345,11 @@ class Gallery:
 
         Args:
             paths: pictures, and folders with all that is below them; the files may be gone.
-            label: also all pictures with this label.
+            label: take out all pictures with this label, too.
             wait: as for `add`.
 
         Returns:
-            What was taken out.
+            The pictures that were taken out.
 
         Raises:
             ValueError: if a path or the label is not in the gallery, in which case nothing is taken out.
@@ -386,11 +387,11 @@ class Gallery:
 
         Args:
             pictures: one, or a list of several, of what `open_picture` takes; dark ink on light paper, unless inverted.
-            k: at least 1; there may be fewer.
-            label: only pictures with this label.
-            min_similarity: in [-1, 1]; only pictures at least so similar.
-            exact: compare all rows even where there is an index.
-            invert: the pictures are light on dark.
+            k: number of pictures to find for each, at least 1; there may be fewer.
+            label: find only pictures with this label.
+            min_similarity: least similarity of the pictures found, in [-1, 1].
+            exact: compare all rows, even if there is an index.
+            invert: invert the pictures, which are light on dark.
 
         Raises:
             ValueError: for a k or similarity out of range, an unknown label, a query that is no picture

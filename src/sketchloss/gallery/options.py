@@ -1,4 +1,4 @@
-"""What the commands of a gallery may be told."""
+"""Settings of the commands of a gallery."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,28 +17,29 @@ def _required(metavar: str) -> Any:
 
 @dataclass(frozen=True)
 class Build:
-    """Make a gallery of the drawings in some folders, to search it by drawings.
+    """Make a gallery of the drawings in some folders, in which similar drawings can be found.
 
-    If it is interrupted, the same command goes on where it was.
+    If it is interrupted, the same command continues where it stopped.
     """
 
     gallery: Annotated[Path, tyro.conf.Positional]
-    """The folder to make."""
+    """Gallery folder to make."""
     folders: Annotated[tuple[Path, ...], tyro.conf.Positional, _required("FOLDERS")]
     """Folders of drawings; their subfolders are walked too."""
     weights: str = "sketch"
-    """What looks at them: `sketch`, `sketch-plain`, `imagenet`, a weights folder or file, a hub repo, or
+    """Network weights: `sketch`, `sketch-plain`, `imagenet`, a weights folder or file, a hub repo, or
     `transformers:ID`."""
     image_size: int = 128
     """Side in pixels of the square that drawings are fitted into."""
     labels: Labels = "folder"
-    """`folder`: a drawing's label is the name of the folder directly below the given one that holds it."""
+    """Labels of the drawings. `folder`: the name of the folder directly below the given one that holds the drawing.
+    `none`: no labels."""
     invert: bool = False
-    """The drawings are light on dark, or light on a transparent ground."""
+    """Invert the drawings: they are light on dark, or light on a transparent ground."""
     json: bool = False
     """Print JSON and nothing else."""
     device: Device = "auto"
-    """`auto`: the GPU if there is one."""
+    """Device to compute on; `auto`: the GPU if there is one."""
 
 
 @dataclass(frozen=True)
@@ -46,23 +47,23 @@ class Add:
     """Bring a gallery up to date with the drawings in some folders: new, moved and changed ones."""
 
     gallery: Annotated[Path, tyro.conf.Positional]
-    """As made by `sketchloss gallery build`."""
+    """Gallery folder, as made by `sketchloss gallery build`."""
     folders: Annotated[tuple[Path, ...], tyro.conf.Positional, _required("FOLDERS")]
-    """Folders of drawings; what is there already is not embedded again."""
+    """Folders of drawings to add; drawings that are there already are not embedded again."""
     prune: bool = False
-    """Take out drawings below these folders whose files are gone."""
+    """Take out drawings below the given folders whose files are gone."""
     labels: Labels = "folder"
-    """`folder`: a drawing's label is the name of the folder directly below the given one that holds it. `none`: new
-    drawings get no label; those that have one keep it."""
+    """Labels of new drawings. `folder`: the name of the folder directly below the given one that holds the drawing.
+    `none`: no label; drawings that have one keep it."""
     weights: Annotated[str | None, tyro.conf.DisallowNone] = None
-    """Those that the gallery was made with, if they are elsewhere now."""
+    """Weights that the gallery was made with, if they are at another place now."""
     invert: bool = False
-    """The new drawings are light on dark. Those that are there already stay as they are: remove them first to turn
-    them."""
+    """Invert the new drawings: they are light on dark. Drawings that are there already stay as they are; to invert
+    them, remove them first."""
     json: bool = False
     """Print JSON and nothing else."""
     device: Device = "auto"
-    """`auto`: the GPU if there is one."""
+    """Device to compute on; `auto`: the GPU if there is one."""
 
 
 @dataclass(frozen=True)
@@ -70,48 +71,48 @@ class Remove:
     """Take drawings out of a gallery; their files stay."""
 
     gallery: Annotated[Path, tyro.conf.Positional]
-    """As made by `sketchloss gallery build`."""
+    """Gallery folder, as made by `sketchloss gallery build`."""
     paths: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
-    """Drawings, and folders with all that is below them; the files may be gone."""
+    """Drawings to take out, and folders with all drawings below them; the files may be gone."""
     label: Annotated[str | None, tyro.conf.DisallowNone] = None
-    """Also all drawings with this label."""
+    """Also take out all drawings with this label."""
     json: bool = False
     """Print JSON and nothing else."""
 
 
 @dataclass(frozen=True)
 class Search:
-    """Find the drawings of a gallery that look most like others."""
+    """Find the drawings of a gallery that look most like given ones."""
 
     gallery: Annotated[Path, tyro.conf.Positional]
-    """As made by `sketchloss gallery build`."""
+    """Gallery folder, as made by `sketchloss gallery build`."""
     queries: Annotated[tuple[Path, ...], tyro.conf.Positional, _required("QUERIES")]
     """Drawings to look for, or folders of them."""
     k: Annotated[int, tyro.conf.arg(aliases=("-k",))] = 10
-    """How many to find for each."""
+    """Number of drawings to find for each query."""
     label: Annotated[str | None, tyro.conf.DisallowNone] = None
-    """Only drawings with this label."""
+    """Find only drawings with this label."""
     min_similarity: Annotated[float | None, tyro.conf.DisallowNone] = None
-    """Only drawings at least so similar: a cosine in [-1, 1], 1 for the same drawing."""
+    """Find only drawings with at least this similarity: a cosine in [-1, 1], 1 for the same drawing."""
     sheet: Annotated[Path | None, tyro.conf.DisallowNone] = None
-    """Picture to write: each query with what was found."""
+    """Picture to write, which shows each query with what was found."""
     exact: bool = False
     """Compare all drawings even where the gallery has an index."""
     weights: Annotated[str | None, tyro.conf.DisallowNone] = None
-    """Those that the gallery was made with, if they are elsewhere now."""
+    """Weights that the gallery was made with, if they are at another place now."""
     invert: bool = False
-    """The queries are light on dark, or light on a transparent ground."""
+    """Invert the queries: they are light on dark, or light on a transparent ground."""
     json: bool = False
     """Print JSON and nothing else."""
     device: Device = "auto"
-    """`auto`: the GPU if there is one."""
+    """Device to compute on; `auto`: the GPU if there is one."""
 
 
 @dataclass(frozen=True)
 class Show:
-    """Say what is in a gallery, what made it, and which drawings' files are gone."""
+    """Show what is in a gallery, what made it, and which drawings' files are gone."""
 
     gallery: Annotated[Path, tyro.conf.Positional]
-    """As made by `sketchloss gallery build`."""
+    """Gallery folder, as made by `sketchloss gallery build`."""
     json: bool = False
     """Print JSON and nothing else."""

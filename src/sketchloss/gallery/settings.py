@@ -1,4 +1,4 @@
-"""What embedded the pictures of a gallery: its settings file, and the weights that they name."""
+"""Settings of a gallery: its settings file, and the weights that it names."""
 
 import os
 from dataclasses import asdict, dataclass
@@ -25,24 +25,24 @@ IN_PYTHON = "a backbone given in Python"
 
 @dataclass(frozen=True)
 class Settings:
-    """What `gallery.json` says.
+    """Contents of `gallery.json`.
 
     Raises:
         ValueError: for a setting outside its range.
     """
 
     weights: str
-    """A name as `load_backbone` takes it; paths are absolute."""
+    """Weights of the network, as `load_backbone` takes them; paths are absolute."""
     fingerprint: str
     """SHA-256 of the weights and of how the backbone is built, whatever their name."""
     image_size: int
     """Side in pixels of the square that pictures are fitted into."""
     layer: str
-    """Whose features, averaged over positions, are the embedding."""
+    """Layer whose features, averaged over positions, are the embedding."""
     exact_below: int
-    """From so many rows on an index is made and used."""
+    """Number of rows from which on an index is made and used."""
     built: bool
-    """False from the start of `Gallery.build` until it has ended."""
+    """Whether `Gallery.build` has ended; False while it runs, or if it was interrupted."""
 
     def __post_init__(self) -> None:
         check_range(self, ("image_size",), 1, LARGEST_SIDE)
@@ -108,10 +108,10 @@ def load_matching(settings: Settings, given: Weights | None, device: Device, fol
     """Return the weights that a gallery was made with.
 
     Args:
-        settings: of the gallery.
+        settings: settings of the gallery.
         given: what to use; None: what the settings name.
         device: as for `load_weights`.
-        folder: of the gallery, for the errors.
+        folder: folder of the gallery, for the errors.
 
     Raises:
         ValueError: if they are others; names both.

@@ -37,7 +37,7 @@ LEAST_PROBED = 16
 MOST_FRAGMENTS = 32
 # Rows that the index does not have are searched one by one; beyond this share of all, the index is made anew.
 UNINDEXED = 0.05
-# What older versions of the table alone need is removed after this time; a search takes seconds.
+# What only older versions of the table need is removed after this time; a search takes seconds.
 KEPT = timedelta(hours=1)
 IDS_AT_ONCE = 1000
 # Rows asked for beyond those wanted, so that copies at the end seldom need a second search.
@@ -46,16 +46,16 @@ SPARE = 16
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of a row without reading its embedding."""
+    """Columns of a row that are known without reading its embedding."""
 
     id: str
-    """Stays the same when a file is moved or changed."""
+    """Identifier of the row; it stays the same when a file is moved or changed."""
     path: bytes
-    """Absolute, as the operating system has it: file names need not be text."""
+    """Absolute path, as the operating system has it: file names need not be text."""
     hash: str
     """SHA-256 of the file."""
     size: int
-    """Of the file, in bytes."""
+    """Size of the file in bytes."""
     label: str | None
 
 
@@ -70,7 +70,7 @@ class PictureTable:
     """The rows of one gallery.
 
     Args:
-        folder: of the gallery; holds the table.
+        folder: folder of the gallery; holds the table.
         exact_below: with fewer rows, every search compares all of them; from there on an index is made and used.
 
     Raises:
@@ -116,7 +116,7 @@ class PictureTable:
 
     @property
     def dimension(self) -> int:
-        """How many numbers an embedding has."""
+        """Number of values in an embedding."""
         return self.table.schema.field(VECTOR).type.list_size
 
     # Reading ---------------------------------------------------------------------------------------------------------
@@ -186,7 +186,7 @@ class PictureTable:
         a smaller k gives the beginning of what a greater one gives.
 
         Args:
-            vector: of unit length.
+            vector: vector of unit length.
             k: at least 1; a smaller table gives all its rows.
             label: only rows with this label. They are always compared one by one.
             exact: compare all rows even where there is an index.
@@ -285,7 +285,7 @@ def writing(folder: Path, *, wait: float | int | None, tell: bool = False) -> It
     What a killed writer had begun is removed first.
 
     Args:
-        folder: of the gallery.
+        folder: folder of the gallery.
         wait: seconds to wait for another writer; None: as long as it takes.
         tell: say on stderr that it waits.
 

@@ -58,12 +58,12 @@ def add_lora(
     (peft's `gaussian`). A and B are float32 whatever the type of the UNet, so that small steps are not rounded away.
 
     Args:
-        unet: of any float type, on any device, without an adapter; changed in place.
-        rank: of B A, at least 1.
+        unet: unet of any float type, on any device, without an adapter; changed in place.
+        rank: rank of B A, at least 1.
         alpha: scale of the change times the rank, above 0; by default the rank, which makes the scale 1.
         targets: which layers: `attention` (queries, keys, values, outputs), `attention+feedforward`, or `all` within
             the blocks, convolutions too.
-        seed: of A; the same A for the same seed, whatever the device and type.
+        seed: random seed of A; the same A for the same seed, whatever the device and type.
 
     Returns:
         The parameters to train, in a fixed order. No other of the UNet's requires a gradient.
@@ -110,7 +110,7 @@ def save_lora(
         unet: with the adapter that `add_lora` or `load_lora` put on it.
         folder: made if missing; `pytorch_lora_weights.safetensors` in it is replaced.
         about: anything to remember, such as `base`, the pipeline that it was trained on; `read_about` returns it.
-        dtype: of the matrices on disk.
+        dtype: number type of the matrices on disk.
 
     Returns:
         The file.

@@ -1,4 +1,4 @@
-"""What the training of a LoRA starts from: the pipeline, and the perceptual term that looks at what it has in mind."""
+"""Networks for the training of a LoRA: the pipeline, and the perceptual term on the pictures that it predicts."""
 
 import torch
 
@@ -18,9 +18,9 @@ def open_networks(
     """Open the base and an arm's perceptual term, and see that they fit the size of the pictures.
 
     Args:
-        settings: of the training.
-        arm: name of the arm whose network the term looks through; `none`: no term.
-        device: to put both on.
+        settings: settings of the training.
+        arm: name of the arm whose network the term uses; `none`: no term.
+        device: the device to put both on.
 
     Returns:
         The pipeline, with its networks in the precision of the settings, and the term, None without one.
@@ -40,9 +40,9 @@ def open_term(settings: LoraSettings, arm: str, pipeline: StableDiffusionPipelin
     """Return an arm's perceptual term, on the device of the pipeline, or None without one.
 
     Args:
-        settings: of the training.
+        settings: settings of the training.
         arm: its name; `none`: no term.
-        pipeline: whose decoder it looks through.
+        pipeline: pipeline whose decoder the term uses.
 
     Raises:
         ValueError: for a size that the layers do not take, and as `Arm.load` and `SketchLoss`.

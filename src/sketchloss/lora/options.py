@@ -1,4 +1,4 @@
-"""What `sketchloss lora sample` and `sketchloss lora merge` may be told."""
+"""Settings of `sketchloss lora sample` and `sketchloss lora merge`."""
 
 import math
 from collections.abc import Sequence
@@ -23,43 +23,45 @@ class LoraSample:
     """
 
     base: Annotated[str | None, tyro.conf.DisallowNone] = None
-    """The model: a name of the hub, a folder, or `tiny`. By default what the LoRA was trained on, if its file says, or
-    Stable Diffusion 1.5."""
+    """Text-to-image model: a name of the hub, a folder, or `tiny`. By default what the LoRA was trained on, if its file
+    says, or Stable Diffusion 1.5."""
     lora: Annotated[Path | None, tyro.conf.DisallowNone] = None
-    """A LoRA file, its folder, or a run folder of `sketchloss lora train`; without: the model as it is."""
+    """LoRA to draw with: a LoRA file, its folder, or a run folder of `sketchloss lora train`; without one, the model
+    draws as it is."""
     lora_scale: float = 1.0
     """Factor on what the LoRA changes."""
     out: Path
-    """Folder to make: a picture for each prompt and seed, and `grid.png`, which shows them."""
+    """Folder to make: a picture for each prompt and seed, and `grid.png`, which shows all of them."""
     again: bool = False
-    """Do an earlier sampling in this folder over: what it made is removed."""
+    """Repeat an earlier sampling in this folder: what it made is removed."""
     prompts: tuple[str, ...] = ()
-    """What to draw; one that is given twice is drawn once."""
+    """Prompts to draw; one that is given twice is drawn once."""
     prompt_file: Annotated[Path | None, tyro.conf.DisallowNone] = None
-    """More prompts: a text file (UTF-8) with one a line."""
+    """Text file (UTF-8) with more prompts, one a line."""
     classes: tuple[str, ...] = ()
-    """More, by what they show: names, or ImageNet ids such as n02123045."""
+    """Classes to draw as well: names, or ImageNet ids such as n02123045; `template` makes a prompt of each."""
     class_file: Annotated[Path | None, tyro.conf.DisallowNone] = None
-    """More classes: a text file (UTF-8) with one a line."""
+    """Text file (UTF-8) with more classes, one a line."""
     template: Annotated[str | None, tyro.conf.DisallowNone] = None
-    """The prompt of a class, with {} for its name. By default what the LoRA was trained with, if its file says, or
-    'a sketch of a {}'."""
+    """Prompt of a class, with {} for its name. By default what the LoRA was trained with, if its file says, or 'a
+    sketch of a {}'."""
     seeds: tuple[int, ...] = (0,)
-    """Each prompt is drawn with each; the same seed gives the same picture."""
+    """Random seeds: each prompt is drawn with each of them; the same seed gives the same picture."""
     steps: int = 30
-    """Of denoising."""
+    """Denoising steps of each picture."""
     guidance: float = 7.5
-    """How closely to follow the prompt (classifier-free guidance); up to 1: none, in half the time."""
+    """Classifier-free guidance: how closely to follow the prompt; up to 1: none, in half the time."""
     negative_prompt: Annotated[str | None, tyro.conf.DisallowNone] = None
-    """What to keep away from."""
+    """Prompt of what the pictures should not show."""
     image_size: Annotated[int | None, tyro.conf.DisallowNone] = None
-    """Side of the pictures in pixels. By default that of the LoRA's training, if its file says, or of the model's."""
+    """Side of the pictures in pixels. By default the size that the LoRA was trained at, if its file says, or the
+    model's."""
     batch_size: int = 4
-    """Pictures at once."""
+    """Number of pictures that are drawn at once."""
     precision: Literal["no", "bf16", "fp16"] = "no"
     """Arithmetic: float32, bfloat16 or float16 (which needs a GPU)."""
     device: Device = "auto"
-    """`auto`: the GPU if there is one."""
+    """Device to compute on; `auto`: the GPU if there is one."""
     json: bool = False
     """Print JSON and nothing else."""
 
@@ -82,25 +84,25 @@ class LoraSample:
 
 @dataclass(frozen=True, kw_only=True)
 class LoraMerge:
-    """Add a LoRA to its model's weights, for programs that open models alone."""
+    """Add a LoRA to its model's weights, for programs that open only models."""
 
     base: Annotated[str | None, tyro.conf.DisallowNone] = None
-    """The model: a name of the hub, a folder, or `tiny`. By default what the LoRA was trained on, if its file says, or
-    Stable Diffusion 1.5."""
+    """Text-to-image model: a name of the hub, a folder, or `tiny`. By default what the LoRA was trained on, if its file
+    says, or Stable Diffusion 1.5."""
     lora: Path
-    """A LoRA file, its folder, or a run folder of `sketchloss lora train`."""
+    """LoRA to add: a LoRA file, its folder, or a run folder of `sketchloss lora train`."""
     lora_scale: float = 1.0
     """Factor on what the LoRA changes."""
     out: Path
     """Folder to make, which `StableDiffusionPipeline.from_pretrained` opens."""
     dtype: Literal["float16", "float32"] = "float16"
-    """Of the weights on disk."""
+    """Number format of the weights on disk."""
 
 
 def check_settings(
     seeds: Sequence[int], *, steps: int, guidance: float | int, negative_prompt: str | None, batch_size: int
 ) -> None:
-    """Raise ValueError, as `draw`, for what can be told without a pipeline."""
+    """Raise ValueError, as `draw` does, for mistakes that can be found without a pipeline."""
     if not seeds:
         raise ValueError("seeds is empty: give at least one")
     for seed in seeds:

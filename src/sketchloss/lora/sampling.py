@@ -1,4 +1,4 @@
-"""Pictures by a text-to-image pipeline, each of which depends on its prompt and seed alone."""
+"""Pictures by a text-to-image pipeline, each of which depends only on its prompt and seed."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ from sketchloss.system.images import to_picture
 
 @dataclass(frozen=True)
 class Drawing:
-    """A picture, and what it was drawn from."""
+    """A picture, with the prompt and seed that it was drawn from."""
 
     picture: Image.Image
-    """`RGB`."""
+    """The picture, of mode `RGB`."""
     prompt: str
     seed: int
 
@@ -44,7 +44,7 @@ def draw(
         pipeline: used where it is, in the type that it has; its own progress bar is turned off.
         prompts: at least one; what is too long for the text encoder is cut, see `find_cut`.
         seeds: at least one, each at least 0 and below 2⁶³.
-        steps: of the pipeline's scheduler.
+        steps: number of denoising steps, by the pipeline's scheduler.
         guidance: weight of classifier-free guidance (Ho & Salimans 2021); up to 1: none, in half the time.
         negative_prompt: what to guide away from.
         size: side of the pictures in pixels, a multiple of `size_step`; by default what the UNet was trained on.

@@ -1,4 +1,4 @@
-"""How a LoRA is trained: the settings that one training and a table of them share, and the drawings they open."""
+"""Settings for training a LoRA, which one training and a table of trainings share."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,45 +19,48 @@ from sketchloss.training.checks import require_not_negative, require_positive
 
 @dataclass(frozen=True, kw_only=True)
 class LoraSettings(WeightsPerArm):
-    """How a LoRA is trained, whatever the data and the arm; base of the configs that train one."""
+    """Settings for training a LoRA on any data and with any arm; base of the configs that train one."""
 
     base: str = field(default=DEFAULT_BASE, metadata=FILES)
     """Stable Diffusion pipeline to start from: `tiny` (in the package), a folder, or a hub name."""
     template: str = TEMPLATE
-    """What a class is called; `{}` stands for its name."""
+    """Prompt of a class; `{}` stands for the class's name."""
     captions: Annotated[str | None, tyro.conf.DisallowNone] = None
-    """Column with the captions, where the data have one; by default it is found."""
+    """Column with the captions, if the data have one; by default it is found."""
     image_size: int = 256
     """Side of the pictures in pixels."""
     rank: int = 16
-    """Of the LoRA matrices."""
+    """Rank of the LoRA matrices."""
     alpha: Annotated[float | None, tyro.conf.DisallowNone] = None
-    """The LoRA's scale is alpha / rank; by default alpha is the rank."""
+    """Numerator of the LoRA's scale, alpha / rank; by default alpha is the rank."""
     targets: LoraTargets = "attention"
-    """Which layers of the UNet get a LoRA."""
+    """Layers of the UNet that get a LoRA."""
     perceptual_weight: float = 0.2
     """Weight of the perceptual term beside the noise loss, see `balance`; 0: none."""
     balance: Literal["none", "initial"] = "initial"
-    """What the weight is: a factor (`none`), or the ratio of the gradients that the two terms send to the UNet's
-    output, measured before training (`initial`), so that it means the same for every arm."""
+    """Meaning of `perceptual_weight`: a factor (`none`), or the ratio of the gradients that the two terms send to the
+    UNet's output, measured before training (`initial`), so that it means the same for every arm."""
     balance_batches: int = 32
-    """Batches that the ratio is measured on."""
+    """Number of batches that the ratio of the gradients is measured on."""
     gate: Gate = "snr"
-    """Which samples get the term: all (`none`, as the paper), or those with a signal-to-noise ratio of at least
-    `minimum_snr` (`snr`, as Berrada et al. 2025), which saves most of its cost."""
+    """Samples that get the perceptual term: all (`none`, as in the paper), or those with a signal-to-noise ratio of at
+    least `minimum_snr` (`snr`, as Berrada et al. 2025), which saves most of its cost."""
     minimum_snr: float = 3.0
-    """Of the gate."""
+    """Signal-to-noise ratio from which the gate `snr` lets the perceptual term act."""
     snr_weighting: SnrWeighting = "none"
-    """How much each of these counts: all alike, or by its share of signal."""
+    """Weight of a sample in the perceptual term: all count alike (`none`), or each by its share of signal
+    (`signal`)."""
     target: Target = "latent"
-    """What the decoded prediction is compared with: the decoded true latent, or the picture itself."""
+    """Target that the decoded prediction is compared with: the decoded true latent (`latent`), or the picture itself
+    (`image`)."""
     decoded_part: float = 0.5
-    """Side of the window that the term decodes, elsewhere at each step, as a share of the picture's; 1: all of it."""
+    """Side of the window that the perceptual term decodes, as a share of the picture's side; it lies elsewhere at each
+    step; 1: the whole picture."""
     layers: tuple[str, ...] = PAPER_LAYERS
-    """Layers where the backbone's features are compared. The default are of VGG-16; of another network they are those
-    that `SketchLoss` compares."""
+    """Layers where the backbone's features are compared. The default is for VGG-16; for another network it is the
+    layers that `SketchLoss` compares."""
     metric: Metric = "l1"
-    """Distance of the features."""
+    """Distance between the features of the perceptual term."""
     min_snr_gamma: Annotated[float | None, tyro.conf.DisallowNone] = None
     """Bound on the noise loss's weights, such as 5 (Hang et al. 2023); None: all timesteps count alike."""
     unconditional: float = 0.0
@@ -67,39 +70,40 @@ class LoraSettings(WeightsPerArm):
     epochs: int = 10
     """Passes over the pictures."""
     steps: Annotated[int | None, tyro.conf.DisallowNone] = None
-    """Train for so many steps, whatever `epochs` says; None: as `epochs` says."""
+    """Train for this many steps, whatever `epochs` says; None: as `epochs` says."""
     batch_size: int = 4
     """Pictures per process and pass through the UNet."""
     accumulate: int = 1
-    """Passes whose gradients make one step."""
+    """Number of passes through the UNet whose gradients make one step."""
     lr: float = 1e-4
     """AdamW's learning rate."""
     warmup: int = 100
-    """Steps over which it rises."""
+    """Steps over which the learning rate rises at the start."""
     schedule: Literal["constant", "cosine"] = "cosine"
-    """From the start: as it is, or falling to 0 along a cosine; either is multiplied by the warm-up."""
+    """Learning rate over time: constant, or falling to 0 along a cosine from the start; either is multiplied by the
+    warm-up."""
     clip: float = 1.0
     """Greatest norm of the gradient of all LoRA matrices together; 0: no bound."""
     precision: Literal["no", "bf16", "fp16"] = "bf16"
-    """Of the frozen networks: float32, bfloat16 or float16 (CUDA only); LoRA matrices are always float32."""
+    """Arithmetic of the frozen networks: float32, bfloat16 or float16 (CUDA only); LoRA matrices are always float32."""
     checkpointing: Literal["none", "decoder", "unet", "both"] = "decoder"
-    """Which network's activations are computed again in the backward pass: less memory, a third more time."""
+    """Networks whose activations are computed again in the backward pass: less memory, a third more time."""
     held_out: float = 0.05
     """Share of the pictures that is kept for the validation losses."""
     split_seed: int = 0
-    """Decides which pictures these are, and which a `per_class` takes."""
+    """Random seed that decides which pictures are held out, and which are taken if `per_class` leaves some out."""
     validation_pictures: int = 64
-    """How many of these are used."""
+    """Number of held-out pictures that the validation losses use."""
     per_class: Annotated[int | None, tyro.conf.DisallowNone] = None
-    """Use at most so many pictures of a class; None: all."""
+    """Use at most this many pictures of a class; None: all."""
     strict: bool = False
     """Refuse data with unreadable files or missing captions instead of leaving them out."""
     shown: int = 6
-    """How many prompts the pictures of the progress show; 0: no pictures."""
+    """Number of prompts that the progress pictures show; 0: no pictures."""
     guidance: float = 7.5
-    """Classifier-free guidance of these pictures."""
+    """Classifier-free guidance of the progress pictures."""
     sample_every: int = 500
-    """Steps between pictures and validation losses."""
+    """Steps between progress pictures, and between validation losses."""
     checkpoint_every: int = field(default=500, metadata=MEASURED)
     """Steps between checkpoints; one is also made at the end."""
     log_every: int = field(default=20, metadata=MEASURED)
@@ -107,9 +111,9 @@ class LoraSettings(WeightsPerArm):
     cache: Annotated[Path | None, tyro.conf.DisallowNone] = field(default=None, metadata=PLACE)
     """Folder to keep latents in for other trainings on the same pictures."""
     workers: Annotated[int | None, tyro.conf.DisallowNone] = field(default=None, metadata=PLACE)
-    """Decoding processes; by default one for each core but one, 8 at most."""
+    """Processes that decode pictures; by default one for each core except one, 8 at most."""
     seed: int = 0
-    """Of the LoRA's start, the order, the noise, and untrained gates."""
+    """Random seed of the LoRA's start, the order, the noise, and untrained gates."""
 
     def __post_init__(self) -> None:
         positive = ("rank", "alpha", "image_size", "epochs", "steps", "batch_size", "accumulate", "lr")

@@ -1,4 +1,4 @@
-"""Which layers of a UNet get a LoRA, by name."""
+"""Names of the sets of UNet layers that can get a LoRA."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""How the terms of a loss are weighed against one another: as given, or by how hard each pulls at what was made."""
+"""Weights of the terms of a loss: as given, or by the gradients that the terms send to the output."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -14,19 +14,19 @@ class Balance:
     """Factors that weigh terms of a loss, as given or by the gradients that the terms send to the generator's output.
 
     Loss scales differ from backbone to backbone by orders of magnitude, so that weights found for one mean another
-    thing for the next. What can be compared is how hard each term pulls at the drawing: the norm of its gradient there.
+    thing for the next. The norms of the terms' gradients at the drawing can be compared.
 
     - `none`: the factors are the weights.
     - `initial`: the factors are set once, before training, so that these norms, averaged over the batches shown to
       `observe`, stand in the ratio of the weights.
-    - `running`: likewise, and again at every later `observe`, on running means of the norms: the ratio holds all the
+    - `running`: as `initial`, again at every later `observe`, on running means of the norms: the ratio holds all the
       way. It is the adaptive weight of Esser et al. 2021 (Taming Transformers, Eq. 7), with the norms taken at the
       output, smoothed by `decay`, for any number of terms.
 
     Args:
-        weights: of each term, ≥ 0; a term of weight 0 is left out of the loss.
+        weights: weight of each term, ≥ 0; a term of weight 0 is left out of the loss.
         kind: `none`, `initial` or `running`.
-        decay: of the running means, in [0, 1).
+        decay: decay of the running means, in [0, 1).
         reference: a term that keeps its weight as its factor, with the others set beside it; None: the factors are
             set so that the terms' gradients together have a norm of about 1.
 
@@ -66,7 +66,7 @@ class Balance:
         """Set the factors by gradient norms, as `gradient_norms` measures them; with `none` nothing changes.
 
         Args:
-            norms: of each term with a weight above 0; if one is not finite (float16), all are passed over.
+            norms: norm of each term with a weight above 0; if one is not finite (float16), all are passed over.
         """
         if self.kind == "none" or not all(math.isfinite(norms[name]) for name in self.active):
             return
@@ -105,7 +105,7 @@ class Balance:
 def gradient_norms(
     terms: Mapping[str, Tensor], output: Tensor, names: Iterable[str], *, scale: float = 1.0
 ) -> dict[str, float]:
-    """Return how hard each named term pulls at the output: the L2 norm of its gradient there, in float32.
+    """Return the L2 norm of each named term's gradient at the output, in float32.
 
     float16 has no room for gradients that differ by orders of magnitude: compute the terms outside its autocast, or
     give a `scale`.
@@ -113,7 +113,7 @@ def gradient_norms(
     Args:
         terms: scalars computed from `output`; their graph is kept.
         output: what the generator made, part of the graph.
-        names: of the terms to measure; one that does not depend on the output gives 0.
+        names: names of the terms to measure; one that does not depend on the output gives 0.
         scale: factor on the terms on the way back, by which the norms are divided again (as a `GradScaler` does).
 
     Raises:

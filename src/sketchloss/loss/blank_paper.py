@@ -1,4 +1,4 @@
-"""What a backbone sees of blank paper, and of a dot on it: the zero and the least amount of `ink_distance`."""
+"""Features of blank paper, and of a dot on it: the zero and the least amount of `ink_distance`."""
 
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -26,7 +26,7 @@ class Paper:
     blank: Float[Tensor, "1 c h w"]
     """Features of a white page."""
     floor: Floor
-    """How much ink counts as none."""
+    """Amount of ink that counts as none."""
 
 
 class BlankPaper:
@@ -48,8 +48,8 @@ class BlankPaper:
         """Return each tap's view of a white page, as float32 or the type that autocast makes it, without gradient.
 
         Args:
-            height: in pixels.
-            width: in pixels.
+            height: height in pixels.
+            width: width in pixels.
         """
         like = self._backbone.mean
         kind = like.device.type

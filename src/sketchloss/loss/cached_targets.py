@@ -4,7 +4,7 @@
     for indices, inputs, targets in batches:
         loss(network(inputs), cache.get(indices, targets)).backward()
 
-Targets that come again in every epoch are then evaluated once, which is half of the loss's work.
+Targets that come in every epoch are then evaluated only once, which saves half of the loss's work.
 """
 
 import os
@@ -39,11 +39,11 @@ Entry = dict[str, np.ndarray]
 class CachedTargets:
     """Features of targets by their index in the training set, as float16, for `loss(pred, features)`.
 
-    Features are much larger than pictures: of the default taps 3.4 MB for a picture of 256 pixels, 0.2 MB for one of
+    Features are much larger than pictures: with the default taps 3.4 MB for a picture of 256 pixels, 0.2 MB for one of
     64. In memory each process keeps its own. In a folder, all processes on a machine share them, trainers under DDP and
     workers of a `DataLoader` alike, and so do later runs; each target is one file, written whole or not at all.
 
-    A target must be the same each time. Augment the inputs alone, or give every variant an index of its own (such as
+    A target must be the same each time. Augment only the inputs, or give every variant an index of its own (such as
     `2 * index + flipped`). A target that looks different from the one that was kept is refused: its size, or its ink
     seen at 8×8 pixels. So a moved, flipped, or brighter target is found; a change of a few pixels may not be.
 
@@ -51,8 +51,8 @@ class CachedTargets:
     when it was made.
 
     Args:
-        loss: whose features these are. It computes them, on its own device.
-        folder: where to keep them, made if missing; None: in memory.
+        loss: loss that computes the features, on its own device.
+        folder: folder to keep the features in, made if missing; None: in memory.
 
     Raises:
         ValueError: if the folder holds features of another loss (weights, their type, taps, `value_range`, `invert`),
@@ -288,7 +288,7 @@ def _describe(images: Tensor, count: int, value_range: tuple[float, float]) -> l
 
 def _check_same(number: int, entry: Entry, found: Entry) -> None:
     kept_size, size = ("x".join(map(str, each[SIZE].tolist())) for each in (entry, found))
-    mend = "a target must be the same each time; augment inputs alone, or give each variant its own index"
+    mend = "a target must be the same each time; augment only inputs, or give each variant its own index"
     if kept_size != size:
         raise ValueError(f"target {number} is {size} pixels and was {kept_size} when it was kept: {mend}")
     change = float(np.abs(entry[THUMBNAIL] - found[THUMBNAIL]).max())

@@ -1,4 +1,4 @@
-"""Where a distance lies among those of known pairs: one drawing made twice, two of a class, a drawing and a blank page.
+"""Distances of known pairs, to compare a distance with: a drawing made twice, two of a class, one and a blank page.
 
 A distance by itself says little: 0.1 may be much or nothing. The package carries the distances of some thousand pairs
 of QuickDraw sketches, for the loss as `SketchLoss()` is and drawings fitted into 256 pixels, as `sketchloss compare`
@@ -46,17 +46,17 @@ class Calibration:
     """
 
     fingerprint: str
-    """Of the weights, as `weights_digest` gives it."""
+    """Fingerprint of the weights, as `weights_digest` gives it."""
     layers: tuple[str, ...]
     metric: str
     size: int
     """Side in pixels of the square that the drawings were fitted into."""
     source: str
-    """Whose drawings, in words."""
+    """Source of the drawings, in words."""
     pairs: int
-    """Of each kind."""
+    """Number of pairs of each kind."""
     quantiles: Mapping[str, Sequence[float]]
-    """Kind -> its distances at 0 %, 1 %, ... 100 % of the pairs."""
+    """Kind of pairs -> its distances at 0 %, 1 %, ... 100 % of the pairs."""
 
     def __post_init__(self) -> None:
         if set(self.quantiles) != set(KINDS):
@@ -96,7 +96,7 @@ def load_calibration(path: str | Path | None = None) -> Calibration:
     """Load a calibration.
 
     Args:
-        path: of a file that `save_calibration` wrote; None: the one in the package.
+        path: path of a file that `save_calibration` wrote; None: the one in the package.
 
     Raises:
         FileNotFoundError: if there is none.

@@ -1,21 +1,21 @@
 """A distance of drawings by their ink: features relative to blank paper, seen through windows of several widths.
 
-Ours; the paper (Seo 2025) has the mean absolute difference of features, `metric="l1"`. That one is fooled by blank
-paper: few features of a line drawing differ from those of white paper, so that leaving everything out costs less than
-drawing something a little elsewhere. Three things mend it, at each tap:
+This distance is ours; the paper (Seo 2025) has the mean absolute difference of features, `metric="l1"`. Blank paper
+fools that one: few features of a line drawing differ from those of white paper, so leaving everything out costs less
+than drawing something a little elsewhere. Three things fix this, at each tap:
 
 1. *Relative to paper.* `a = f(pred) - f(blank)` and `b = f(target) - f(blank)`: blank paper is the zero, and only ink
-   counts. White margins add nothing, but for what convolutions make of a page's edge.
+   counts. White margins add nothing, except what convolutions make of a page's edge.
 2. *A share, not an amount.* With the inner products over all windows and channels,
 
        A = |a|² + k (|a|² + |b|²),   B = |b|² + k (|a|² + |b|²),   d = 1 - (1 + 2k) <a, b> / sqrt(A B).
 
    d is 0 for the same drawing, and near 1 for drawings that have no ink in the same windows, and against blank paper.
-   The weights' scale is without effect. k says how much darkness counts. k = 0 would be 1 - cosine, which does not
+   The scale of the weights has no effect. k says how much darkness counts. k = 0 would be 1 - cosine, which does not
    notice a drawing as it fades, and has no gradient at blank paper; great k give |a - b|² / (|a|² + |b|²).
 3. *Windows.* Features are seen through Gaussian windows whose width is a share of the drawing's own spread (the root
-   mean square distance of its ink from its middle), and d is the mean over four widths. A stroke that is drawn beside
-   its place is so pulled there from afar, and pictures of all sizes, with or without a margin, are measured alike.
+   mean square distance of its ink from its middle), and d is the mean over four widths. So a stroke that is drawn in
+   the wrong place is pulled there from afar, and pictures of all sizes, with or without a margin, are measured alike.
 
 A floor is added to every |a|² and |b|²: the energy of a dot a quarter as dark. It keeps two blank pages alike, and a
 faint speck from counting as a drawing. It grows with the side of the picture, or under a mask of what counts.
@@ -52,12 +52,12 @@ _LEAST_PART = 1e-6
 
 @dataclass(frozen=True)
 class Floor:
-    """How much of a tap's energy counts as nothing: of all pictures alike, or of each of n under its mask."""
+    """Energy of a tap that counts as nothing: one value for all pictures, or one for each of n under its mask."""
 
     places: float | Float[Tensor, " n"]
-    """Of features at their positions."""
+    """Floor for features at their positions."""
     windows: float | Float[Tensor, " n"]
-    """Of features seen through windows."""
+    """Floor for features seen through windows."""
 
     @classmethod
     def of(cls, dot: Float[Tensor, "1 c h w"]) -> "Floor":
@@ -93,7 +93,7 @@ def ink_distance(
     windows: Sequence[float] = WINDOWS,
     weight: Float[Tensor, "n 1 h w"] | None = None,
 ) -> Float[Tensor, " n"]:
-    """Return the distance between the features of each drawing, in float32 (or float64 of float64).
+    """Return the distance between the features of each drawing, in float32 (float64 for float64 features).
 
     It is 0 for features that agree, about 1 for drawings that have nothing in common, and at most 2, for features that
     are each other's opposite relative to paper. It is symmetric, and may be differentiated any number of times, also
@@ -103,7 +103,7 @@ def ink_distance(
         pred: features of any float dtype; the gradient flows here.
         target: features of the same shape.
         blank: features of a white page of the same size.
-        floor: for pictures of this size.
+        floor: floor for pictures of this size.
         darkness: k of the formula, above 0.
         windows: standard deviations of the windows, as shares of the drawing's spread.
         weight: weight of each position, in [0, 1]; None: all alike.
@@ -215,7 +215,7 @@ class _Axis(NamedTuple):
     positions: Float[Tensor, " h"]
     middle: Float[Tensor, " n"]
     spread: Float[Tensor, " n"]
-    """The same along both axes."""
+    """Spread of the ink along both axes together."""
 
 
 def _share(

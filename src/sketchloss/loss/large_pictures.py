@@ -29,12 +29,12 @@ class LargePictures:
     Args:
         backbone: frozen.
         layers: names of the taps.
-        metric: of the content term.
-        paper: of the backbone and the layers.
+        metric: metric of the content term.
+        paper: blank paper of the backbone and the layers.
         content: whether the content term is wanted.
         style: whether the style term is wanted.
-        height: of the pictures in pixels.
-        width: in pixels.
+        height: height of the pictures in pixels.
+        width: width in pixels.
     """
 
     def __init__(

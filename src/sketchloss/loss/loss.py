@@ -38,7 +38,7 @@ BEFORE_0_2: dict[str, Any] = {"layers": LAYERS_BEFORE_0_2, "metric": "l1"}
 def gram(features: Float[Tensor, "n c h w"], weight: Float[Tensor, "n 1 h w"] | None = None) -> Float[Tensor, "n c c"]:
     """Return the Gram matrices of features, divided by C·H·W (Johnson et al. 2016, Eq. 3).
 
-    They are float32, or float64 of float64.
+    The matrices are float32; of float64 features they are float64.
 
     Args:
         features: any float dtype.
@@ -62,7 +62,7 @@ def _reduce(values: Float[Tensor, " n"], reduction: Reduction) -> Tensor:
 
 
 class SketchLoss(nn.Module):
-    """How different two drawings look: distances between the features of a frozen backbone (Seo 2025, section 4.1).
+    """A measure of how different two drawings look, by the features of a frozen backbone (Seo 2025, section 4.1).
 
     The loss is `content_weight` × the weighted mean over taps of the features' distance, plus `style_weight` × the
     weighted mean over taps of the squared Frobenius distance of their Gram matrices (Johnson et al. 2016, Eq. 4).
@@ -72,7 +72,7 @@ class SketchLoss(nn.Module):
 
     The backbone is frozen: always in eval mode, its weights are buffers that `.to()` moves and `state_dict` leaves
     out. Gradients flow to `pred` only; they can be differentiated again, and taken by `torch.func`. Sums run in float32
-    whatever the dtype of the backbone, but for one in float64: then in float64.
+    whatever the dtype of the backbone; only for a backbone in float64 it is float64.
 
     Args:
         weights: a name or path for `load_backbone`, or a `Backbone`, which is copied.
@@ -81,12 +81,13 @@ class SketchLoss(nn.Module):
         metric: `ink` (ours, `sketchloss.loss.ink_distance`: relative to blank paper, 0 the same drawing, 1 nothing in
             common), `l1` (the paper's: mean absolute difference), `l2` (mean squared), or `cosine` (1 - cosine at each
             position).
-        content_weight: ≥ 0.
-        style_weight: ≥ 0; 0 skips the Gram matrices.
-        reduction: over the batch: `mean`, `sum`, or `none`.
-        check: check that values lie in their range; it waits for the device, so `False` is faster on a GPU.
-        invert: drawings are light on dark: both are turned before the backbone, which knows dark ink on light paper.
-        value_range: values of the images' black and white, such as (-1, 1).
+        content_weight: weight of the content term, ≥ 0.
+        style_weight: weight of the style term, ≥ 0; 0 skips the Gram matrices.
+        reduction: reduction over the batch: `mean`, `sum`, or `none`.
+        check: whether to check that values lie in their range; this waits for the device, so `False` is faster on a
+            GPU.
+        invert: inverts both pictures before the backbone, which knows dark ink on light paper; for light on dark.
+        value_range: values of black and white in the images, such as (-1, 1).
 
     Raises:
         ValueError: for a setting outside its choices, or as `load_backbone`.
@@ -144,17 +145,17 @@ class SketchLoss(nn.Module):
         self.eval()
 
     def train(self, mode: bool = True) -> "SketchLoss":  # noqa: ARG002
-        """Stay in eval mode: the loss network is no part of what a parent trains."""
+        """Stay in eval mode: a parent module that is trained does not train the loss network."""
         return super().train(False)
 
     def extract(self, target: Tensor) -> dict[str, Tensor]:
-        """Compute a target's features once, to give in its place in every later call: half the work.
+        """Compute a target's features once. Later calls take them in place of the target, which halves the work.
 
         Args:
             target: float n×{1,3}×h×w in `value_range`.
 
         Returns:
-            Tap name -> features, without gradient. `CachedTargets` keeps those of a whole training set.
+            Tap name -> features, without gradient. `CachedTargets` keeps the features of a whole training set.
 
         Raises:
             ValueError: as the loss itself.
@@ -167,14 +168,14 @@ class SketchLoss(nn.Module):
     def forward(
         self, pred: Tensor, target: Tensor | Features, *, mask: Tensor | None = None, return_parts: bool = False
     ) -> Tensor | tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss, and with `return_parts` also the terms that it is the sum of.
+        """Return the loss, and with `return_parts` also the terms that add up to it.
 
         Args:
             pred: float n×{1,3}×h×w in `value_range`, dark ink on light paper; the gradient flows here.
-            target: of the same shape (or n = 1, or the other of the two channel counts), or what `extract` or
-                `CachedTargets` returned. It is taken as given: where it requires a gradient and `pred` does not, there
+            target: target of the same shape (or n = 1, or the other of the two channel counts), or what `extract` or
+                `CachedTargets` returned. No gradient flows to it: if it requires one and `pred` does not, there
                 is one warning.
-            mask: bool (True counts), or float in [0, 1], how much each pixel counts: n×1×h×w or n×h×w, or h×w for the
+            mask: how much each pixel counts: bool (True counts) or float in [0, 1], n×1×h×w or n×h×w, or h×w for the
                 whole batch. An image wholly masked out counts 0.
             return_parts: also return each weighted term, part of the graph.
 
@@ -184,9 +185,8 @@ class SketchLoss(nn.Module):
 
         Raises:
             ValueError: for images outside the contract, of unequal size, on another device than the loss, or smaller
-                than `minimum_size`; features of other shapes, taps or device, or not finite (whether `extract` of these
-                weights made them is not known, but for those of `CachedTargets`); a mask of another
-                shape or range.
+                than `minimum_size`; features of other shapes, taps or device, or not finite (the loss cannot tell
+                whether these weights made them, except those of `CachedTargets`); a mask of another shape or range.
         """
         terms = self._terms(pred, target, mask)
         self._warn_of_order(pred, target)
@@ -212,7 +212,7 @@ class SketchLoss(nn.Module):
         return values
 
     def map(self, pred: Tensor, target: Tensor | Features) -> Float[Tensor, "n 1 h w"]:
-        """Return where the two drawings differ: the taps' distances at each position, enlarged to the images' size.
+        """Return a map of where the two drawings differ: the taps' distances, enlarged to the images' size.
 
         Args:
             pred: as for the loss.
@@ -231,7 +231,7 @@ class SketchLoss(nn.Module):
     def per_tap_and_map(
         self, pred: Tensor, target: Tensor | Features
     ) -> tuple[dict[str, Tensor], Float[Tensor, "n 1 h w"]]:
-        """Return the content term of each tap, (n,) unweighted, and the map, for the work of one of them.
+        """Return the content term of each tap, (n,) unweighted, and the map, with the work of only one of them.
 
         Arguments and errors as the loss itself.
         """
@@ -245,7 +245,7 @@ class SketchLoss(nn.Module):
         return terms, self._map_of(ours, theirs, pred)
 
     def features_recipe(self) -> dict[str, Any]:
-        """Return what decides the features that `extract` gives, ready for JSON, with the digest of the weights."""
+        """Return the settings that decide the features of `extract`, JSON-ready, with the digest of the weights."""
         if self._weights_digest is None:
             self._weights_digest = weights_digest(self.backbone)
         return {

@@ -39,8 +39,8 @@ def sketch_loss(
     """Return the perceptual loss between drawings: `SketchLoss` as a function.
 
     The weights of a name or path are loaded at the first call with the same settings, and kept on `pred`'s device; the
-    files of a path are looked at in every call, and loaded anew when they have changed. A `Backbone` is copied at every
-    call, since its weights may have changed in between: build a `SketchLoss` of it to call often.
+    files of a path are checked in every call, and loaded again if they have changed. A `Backbone` is copied at every
+    call, since its weights may have changed in between: for many calls, build a `SketchLoss` of it.
 
     Args:
         pred: as for `SketchLoss`.

@@ -1,4 +1,4 @@
-"""What style transfer minimises: content, style and total variation (Seo 2025, 4.1)."""
+"""The loss of style transfer: content, style and total variation (Seo 2025, 4.1)."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -29,7 +29,7 @@ class StyleTransferLoss(nn.Module):
         weights: a name or path for `load_backbone`, or a `Backbone`, which is copied.
         content_layer: a layer name.
         style_layers: layer names.
-        metric: of the content term: `l2` (Johnson et al.), `l1` or `cosine`.
+        metric: metric of the content term: `l2` (Johnson et al.), `l1` or `cosine`.
 
     Raises:
         ValueError: for an unknown layer or metric, or as `SketchLoss`.

@@ -20,10 +20,10 @@ class KeptFeatures(dict[str, Tensor]):
     and sends it from worker to trainer, and when it is moved with `to`.
 
     Args:
-        features: by tap.
+        features: features by tap.
         recipe: what decided them, as `SketchLoss.features_recipe` says. None: not known, and not checked; libraries
-            that move batches may build it anew from its items alone.
-        size: height and width of the pictures they are of; None likewise.
+            that move batches may build it anew only from its items.
+        size: height and width of the pictures they are of; None if it is not known.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ def check_features(features: Features, taps: Collection[str], device: torch.devi
     Whether shapes fit is known only beside the features of the drawing.
 
     Args:
-        features: by tap; what else it holds is not looked at.
+        features: features by tap; what else it holds is not looked at.
         taps: those needed.
         device: the drawing's.
         check: False skips the check that values are finite, which waits for the device; it is skipped under

@@ -1,4 +1,4 @@
-"""Whether generated sketches show what their prompts say: the cosine of CLIP's image and text embeddings, times 100.
+"""Similarity of generated sketches to their prompts: the cosine of CLIP's image and text embeddings, times 100.
 
     scorer = ClipScorer()                       # from the hub; ClipScorer("FOLDER") without a network
     print(scorer.measure(images, prompts))      # CLIP (openai/clip-vit-base-patch16) 27.19 ± 2.31
@@ -38,18 +38,18 @@ AT_ONCE = 32  # images or texts embedded together
 
 @dataclass(frozen=True)
 class ClipSimilarity:
-    """How well a set of images agrees with its texts, by one CLIP model."""
+    """Similarity of a set of images to its texts, by one CLIP model."""
 
     name: str
-    """`CLIP (...)` after the model."""
+    """Name of the measure: `CLIP (...)`, with the model."""
     mean: float
-    """Of 100·cos over the images, in [-100, 100]."""
+    """Mean of 100·cos over the images, in [-100, 100]."""
     deviation: float | None
     """Sample standard deviation over the images; None for a single one."""
     count: int
-    """Images."""
+    """Number of images."""
     truncated: int
-    """Texts that were too long for the model and cut off."""
+    """Number of texts that were too long for the model and were cut off."""
 
     def describe(self) -> str:
         """Return one line, such as `CLIP (openai/clip-vit-base-patch16) 27.19 ± 2.31`."""
@@ -67,7 +67,7 @@ class ClipScorer:
         model: name of a CLIP model on the hub, or a folder with one: `config.json`, `model.safetensors` and the
             tokenizer. By default what the environment variable SKETCHLOSS_CLIP says, else
             `openai/clip-vit-base-patch16` (fetched once, 600 MB).
-        device: to compute on.
+        device: the device to compute on.
 
     Attributes:
         name: such as `CLIP (openai/clip-vit-base-patch16)`; of a folder its own name.

@@ -1,4 +1,4 @@
-"""What a table may claim: which of its arms differ from one of them, over seeds, and what it could not have seen.
+"""Comparison of arms over seeds: which differ from a reference, and which differences are too small to find.
 
 Every mark, p and verdict of every table comes from here.
 """
@@ -22,33 +22,33 @@ Key = TypeVar("Key", bound=Hashable)
 
 @dataclass(frozen=True)
 class Pairs:
-    """What is compared: two arms by one measure, seed -> value. Seeds that only one of them has do not count."""
+    """Values of two arms by one measure, seed -> value. Seeds that only one of them has do not count."""
 
     values: Mapping[int, float]
     reference: Mapping[int, float]
     share: bool = False
     """Whether the values are shares of yes-or-no trials, such as an accuracy, in [0, 1]."""
     trials: int | None = None
-    """Of how many trials each share is; None: not known, and then shares are not tested."""
+    """Number of trials that each share is of; None: not known, and then shares are not tested."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What was found of one `Pairs`."""
+    """Result of comparing one `Pairs`."""
 
     seeds: int
-    """Pairs of values."""
+    """Number of pairs of values."""
     difference: float
     """Mean of the values minus the reference's."""
     p: float | None
-    """Of the paired t-test, corrected for the tests of the table (Holm). None: too few seeds, no deviation to test
-    with, or shares of an unknown number."""
+    """P-value of the paired t-test, corrected for the tests of the table (Holm). None: too few seeds, no deviation to
+    test with, or shares of an unknown number."""
     half_width: float | None
-    """Of the difference's 95 % interval, without correction. None where p is."""
+    """Half the width of the difference's 95 % interval, without correction. None where `p` is."""
     detectable: float | None
     """The smallest true difference that this design finds in 80 % of repetitions, in the first step of Holm's
     correction: (t of 1 - 0.05 / (2 m), plus t of 0.8) · deviation / sqrt(seeds), with the t distribution of seeds - 1
-    degrees of freedom, and m tests in the table. None where p is."""
+    degrees of freedom, and m tests in the table. None where `p` is."""
 
     def verdict(self, *, greater_is_better: bool = True) -> str:
         """Return `better`, `worse`, `undecided`, or `too few seeds: 3 of 5`."""

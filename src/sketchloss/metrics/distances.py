@@ -1,6 +1,6 @@
-"""How far a set of generated sketches is from the true ones: Fréchet and kernel distances between their features.
+"""Distances of a set of generated sketches from the true ones: Fréchet and kernel distances of their features.
 
-A distance is named after the network whose features it compares: "FID" with the FID Inception alone, else such as
+A distance is named after the network whose features it compares: "FID" only with the FID Inception, else such as
 "FD (sketchloss sketch relu5_3)". Distances of different networks, or numbers of images, do not compare.
 
     extractor = backbone_extractor(load_backbone("sketch"), "sketch")
@@ -110,11 +110,11 @@ def kernel_distance(
 
     Args:
         ours: n×d, any float dtype, n at least 2.
-        theirs: m×d, likewise.
-        subsets: how many pairs of random subsets to take.
+        theirs: m×d, in the same form.
+        subsets: number of pairs of random subsets to take.
         subset_size: images of a subset on either side. Sets of no more are taken whole; if both are, they are compared
             once and there is no deviation.
-        seed: of the subsets.
+        seed: random seed of the subsets.
 
     Returns:
         Mean and standard deviation over the subsets, and their number. The deviation belongs to this subset size; it is
@@ -151,26 +151,28 @@ def _kernel(one: Tensor, other: Tensor) -> Float[Tensor, "n m"]:
 
 @dataclass(frozen=True)
 class SetDistance:
-    """How far two sets of images are apart, by the features of one network."""
+    """Distances between two sets of images, by the features of one network."""
 
     name: str
-    """`FID`, or `FD (...)` after the network."""
+    """Name of the distance: `FID`, or `FD (...)` with the network."""
     value: float
     """The Fréchet distance of these images."""
     low: float | None
-    """95 % interval of the distance at these numbers of images (see `distribution_distance`); None if not asked for."""
+    """Lower end of the 95 % interval of the distance at these numbers of images (see `distribution_distance`), as
+    `high` is the upper end; None if not asked for."""
     high: float | None
     bias: float | None
-    """How far resampled sets lie above `value`: at least about so much of it comes from there being few images."""
+    """Amount by which resampled sets lie above `value`: at least about that much of it comes from the small number of
+    images."""
     images: tuple[int, int]
-    """Compared, ours and theirs."""
+    """Number of images compared, ours and theirs."""
     small_sample: bool
-    """Fewer than 2,048 images on either side: do not compare with published values."""
+    """Whether either side has fewer than 2,048 images: then do not compare with published values."""
     kernel_name: str
-    """`KID`, or `KD (...)`."""
+    """Name of the kernel distance: `KID`, or `KD (...)`."""
     kernel: float
     kernel_std: float | None
-    """Standard deviation over subsets; None if all images were compared at once."""
+    """Standard deviation of the kernel distance over subsets; None if all images were compared at once."""
 
     def describe(self) -> str:
         """Return one line, such as `FD (sketchloss sketch relu5_3) 12.3 [10.1, 14.9], small sample`."""
@@ -193,7 +195,7 @@ def distribution_distance(
     subset_size: int = 1000,
     seed: int = 0,
 ) -> SetDistance:
-    """Return the Fréchet distance with a bootstrap interval, and the kernel distance beside it.
+    """Return the Fréchet distance with a bootstrap interval, and the kernel distance.
 
     The Fréchet distance depends on the numbers of images: its expectation falls towards the distance of the populations
     as they grow (Chong & Forsyth 2020). Compare only distances of equal numbers, or set `count`.
@@ -215,7 +217,7 @@ def distribution_distance(
         count: compare only the first so many rows of each.
         bootstrap: resamplings; 0: no interval. Each takes O(n·m·min(n, m, d)) time: seconds for 200 of 300 images.
         subsets: and `subset_size`: as for `kernel_distance`.
-        seed: of resamplings and subsets.
+        seed: random seed of resamplings and subsets.
 
     Raises:
         ValueError: as the two distances; for a `count` beyond either set; for one resampling, or fewer than none.

@@ -11,7 +11,7 @@ class Sample:
     """The sketches on a map."""
 
     rows: Int[np.ndarray, " m"]
-    """Which rows of the embeddings, in order."""
+    """Row numbers in the embeddings, in order."""
     labels: Int[np.ndarray, " m"]
     coloured: tuple[int, ...]
     """Labels that get a colour; the others are grey."""
@@ -22,8 +22,9 @@ def choose_sample(labels: Int[np.ndarray, " n"], *, classes: int = 10, most: int
 
     Args:
         labels: n integers.
-        classes: how many get a colour: those with most members, spread over the alphabet where many have as many.
-        most: how many sketches in all.
+        classes: number of classes that get a colour: those with most members, spread over the alphabet where many have
+            as many.
+        most: number of sketches in all.
     """
     values, counts = np.unique(labels, return_counts=True)
     largest = values[counts >= np.sort(counts)[-min(classes, len(values))]]

@@ -48,8 +48,9 @@ def inception_extractor(path: str | Path | None = None, *, device: str | torch.d
     Published FIDs are of images that were rounded to 8 bits, as files are: round yours too to compare with them.
 
     Args:
-        path: of pytorch-fid's weights file (96 MB); by default what the environment variable SKETCHLOSS_INCEPTION says.
-        device: to compute on.
+        path: path of pytorch-fid's weights file (96 MB); by default what the environment variable SKETCHLOSS_INCEPTION
+            says.
+        device: the device to compute on.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -73,11 +74,11 @@ def open_extractors(
     """Open several networks to compare sets of images by.
 
     Args:
-        names: of backbones, as for `load_backbone`.
-        layer: of these; None or empty: of each its `embedding_layer`.
+        names: names of backbones, as for `load_backbone`.
+        layer: their layer; None or empty: the `embedding_layer` of each.
         image_size: side of the images in pixels.
         inception: the FID Inception's weights file, to have it as the last.
-        device: to compute on.
+        device: the device to compute on.
 
     Raises:
         ValueError: as `load_backbone`, `backbone_extractor` and `inception_extractor`; for two networks of one name,
@@ -113,7 +114,7 @@ def embed_images(extractor: Extractor, batches: Iterable[Tensor]) -> Float[Tenso
 
     Args:
         extractor: whose features.
-        batches: of images n×{1,3}×h×w in [0, 1], each of any size and number.
+        batches: batches of images n×{1,3}×h×w in [0, 1], each of any size and number.
 
     Returns:
         A row for each image, float32, on the CPU.

@@ -1,4 +1,4 @@
-"""From many sketches to one matrix of features, computed once and kept on disk for the next time.
+"""Features of many sketches in one matrix, computed once and kept on disk for the next time.
 
 A cached file is named by a digest of the weights, of every pixel, and of how the one was applied to the other. So
 changed weights or pictures never meet an older file, and a file that is not whole has another name.
@@ -52,7 +52,7 @@ def embed_sketches(
     Args:
         backbone: on the device to compute on.
         sketches: at their own image size.
-        layer: whose features are averaged over positions; None: the backbone's `embedding_layer`.
+        layer: layer whose features are averaged over positions; None: the backbone's `embedding_layer`.
         batch_size: images at once.
         workers: as for `load_batches`.
         progress: show a bar.
@@ -159,7 +159,7 @@ _MEND = "set SKETCHLOSS_CACHE to a folder that can be written to"
 
 
 def pixels_digest(pictures: Sketches | Captioned | HeldPictures, *, workers: int | None = None) -> str:
-    """Return the SHA-256 of every picture's pixels, in order: what a network gets to see, whatever it came from."""
+    """Return the SHA-256 of every picture's pixels, in order: of what a network sees, whatever file it came from."""
     digest = _start_digest(pictures)
     for batch in load_batches(pictures, batch_size=256, workers=workers):
         digest.update(batch["image"].contiguous().numpy().tobytes())

@@ -1,4 +1,4 @@
-"""How much ink there is on a page."""
+"""The amount of ink on a page."""
 
 import math
 
@@ -35,7 +35,7 @@ def nearly_blank(first: float, second: float) -> str:
 
     Args:
         first: as `ink_amount` gives it.
-        second: likewise.
+        second: the second page, in the same form.
     """
     dark = [name for name, amount in (("first", first), ("second", second)) if math.isnan(amount)]
     if dark:

@@ -1,4 +1,4 @@
-"""How well classes are told apart: mean pairwise cosine distance within and across them, in closed form (Seo 2025,
+"""Class separation: mean pairwise cosine distances within classes and across them, in closed form (Seo 2025,
 section 4.3, Table 4).
 
 The cosines of all pairs of two sets of unit rows add up to the product of the two sets' sums, so that the sums of the
@@ -37,13 +37,13 @@ class OneAgainstRest:
     """One class's mean cosine distances, in [0, 2]."""
 
     count: int
-    """Its members."""
+    """Number of the class's members."""
     intra: float | None
-    """Between its members; None if it has only one."""
+    """Mean distance between the class's members; None if it has only one."""
     inter: float
-    """From its members to all others."""
+    """Mean distance from the class's members to all others."""
     ratio: float | None
-    """`inter` / `intra`; infinite if `intra` is 0, None if it is None."""
+    """Ratio `inter` / `intra`; infinite if `intra` is 0, None if `intra` is None."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class ClosePair:
 
     first: int
     second: int
-    """The labels, the lower first."""
+    """Label of the second class; `first` is the lower of the two."""
     cosine: float
 
 
@@ -65,21 +65,22 @@ class Separation:
     """
 
     intra: float
-    """Over all pairs within a class: large classes count for more."""
+    """Mean distance over all pairs within a class: large classes count for more."""
     inter: float
-    """Over all pairs across classes."""
+    """Mean distance over all pairs across classes."""
     ratio: float
     macro_intra: float
-    """Mean of the classes' own `intra`, those of one member left out: all classes count alike."""
+    """Mean of the classes' own `intra`, without classes of one member: all classes count alike."""
     macro_inter: float
     """Mean of the classes' own `inter`."""
     macro_ratio: float
-    """`macro_inter` / `macro_intra`, and not the mean of the ratios, in which one tight class would hide the others."""
+    """Ratio `macro_inter` / `macro_intra`. It is not the mean of the ratios, in which one tight class would hide the
+    others."""
     n: int
-    """Rows."""
+    """Number of rows."""
     classes: int
     singletons: int
-    """Classes of one member: they have no pair within, but count in `inter`."""
+    """Number of classes with one member: they have no pair within, but count in `inter`."""
     per_class: dict[int, OneAgainstRest]
     """Label -> its distances, in the order of the labels."""
     hardest: tuple[ClosePair, ...]
@@ -96,7 +97,7 @@ def separation(
     Args:
         embeddings: n×d, any float dtype, of any length but not zero; a NumPy array may be memory-mapped.
         labels: n integers, any values.
-        hardest: how many pairs of classes to name; they take O(classes²·d) time beyond the rest, 0 takes none.
+        hardest: number of pairs of classes to name; they take O(classes²·d) time beyond the rest, 0 takes none.
 
     Returns:
         The distances and their ratios. Of collapsed embeddings, whose rows are all alike within each class, a ratio is
@@ -113,15 +114,15 @@ def separation(
 
 @dataclass(frozen=True)
 class DistanceHistogram:
-    """How cosine distances of pairs are spread, in bins of equal width."""
+    """Histogram of the cosine distances of pairs, in bins of equal width."""
 
     edges: Float64[np.ndarray, " edges"]
     within: Int64[np.ndarray, " bins"]
-    """Pairs within a class in each bin, of which there is one less than edges."""
+    """Number of pairs within a class in each bin; there is one bin less than edges."""
     across: Int64[np.ndarray, " bins"]
-    """Pairs across classes."""
+    """Number of pairs across classes in each bin."""
     rows: int
-    """How many rows the pairs are of: all, or the sample."""
+    """Number of rows that the pairs are of: all, or the sample."""
 
 
 def distance_histogram(
@@ -135,10 +136,10 @@ def distance_histogram(
 
     Args:
         embeddings: as for `separation`.
-        labels: likewise.
+        labels: as for `separation`.
         bins: from 0 to the greatest distance found; by default the root of the number of pairs within a class, but 10
             at least and 100 at most.
-        most_rows: of more rows, a sample of so many is taken; time grows with its square.
+        most_rows: of more rows than this, a sample of so many is taken; time grows with its square.
 
     Raises:
         ValueError: as `separation` for shapes, dtypes and rows, and for fewer than two rows.
@@ -167,7 +168,7 @@ def distance_histogram(
 
 class SeparationMeter:
     """`separation` of rows that come in chunks; memory does not grow with their number, nor does it matter how they are
-    cut up and ordered (but for rounding, of about 1e-15).
+    cut up and ordered (except for rounding, of about 1e-15).
 
         meter = SeparationMeter()
         for images, labels in batches:

@@ -24,7 +24,7 @@ def ssim(pred: Tensor, target: Tensor, *, colour: Literal["grey", "rgb"] = "grey
 
     Args:
         pred: n×{1,3}×h×w in [0, 1], at least 11 pixels high and wide.
-        target: of the same shape.
+        target: target of the same shape.
         colour: `grey`: on the luma of ITU-R BT.601; `rgb`: the mean over the channels.
 
     Returns:

@@ -10,7 +10,7 @@ FLOAT32_ROUNDING = 2**-24
 
 @dataclass(frozen=True)
 class Spread:
-    """Where the values of several repeats lie."""
+    """Mean and deviation of the values of several repeats."""
 
     mean: float
     deviation: float | None
@@ -40,8 +40,8 @@ def paired_t_test(
     is none in truth, and differences are normal (`scipy.stats.ttest_rel`).
 
     Args:
-        values: of one arm, a value for each repeat.
-        reference: of the other, of the same repeats in the same order.
+        values: values of one arm, a value for each repeat.
+        reference: values of the other arm, of the same repeats in the same order.
         least_deviation: the differences' standard deviation is taken to be this at least, such as `share_deviation`.
 
     Returns:
@@ -106,7 +106,7 @@ def share_deviation(difference: float, trials: int) -> float:
     pairing: with it hardly any difference of five repeats would ever be found.
 
     Args:
-        difference: of the shares, in [-1, 1].
+        difference: difference of the shares, in [-1, 1].
         trials: n, one or more.
 
     Raises:
@@ -144,7 +144,7 @@ def holm(probabilities: Sequence[float]) -> list[float]:
 
 
 def format_spread(spread: Spread, digits: int = 2, percent: bool = False) -> str:
-    """Return "mean ± deviation", or the mean alone if there is no deviation.
+    """Return "mean ± deviation", or only the mean if there is no deviation.
 
     Args:
         spread: what to write.

@@ -1,4 +1,4 @@
-"""How wide the lines of a drawing are."""
+"""The line width of a drawing."""
 
 import numpy as np
 from PIL import Image

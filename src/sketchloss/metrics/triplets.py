@@ -1,4 +1,4 @@
-"""Which of two pictures people find closer to a third, and how often a distance agrees with them.
+"""Human judgments of which of two pictures is closer to a third, and how often a distance agrees with them.
 
 triplets = read_triplets("triplets.csv")
 agreement(triplets, d_closer, d_farther).value
@@ -41,17 +41,17 @@ class Triplets:
     """Judgments of people: each says which of two pictures is closer to a reference."""
 
     name: str
-    """What they were read from."""
+    """Source that the judgments were read from."""
     pictures: tuple[Path, ...]
-    """Each once."""
+    """Paths of the pictures, each once."""
     triplets: Int[np.ndarray, "m 3"]
-    """Indices of the reference, the one picture, and the other."""
+    """Indices of each judgment's pictures: the reference, the one picture, and the other."""
     shares: Float[np.ndarray, " m"]
     """The share of people who found the one closer, in [0, 1]; 1 where a row is one person's judgment."""
     participants: Int[np.ndarray, " m"] | None
     """A number for the person of each judgment; None if the data do not say."""
     kind: str | None = None
-    """Which kind of judgment was kept, where there are several."""
+    """Kind of judgment that was kept, if there are several."""
 
     def __len__(self) -> int:
         return len(self.triplets)
@@ -145,7 +145,7 @@ def _rows(source: Path) -> Iterator[tuple[int, dict[str, str]]]:
                 empty = False
                 yield reader.line_num, _named(cells, columns, f"{source}:{reader.line_num}")
     except csv.Error as error:
-        raise ValueError(f"{source}:{reader.line_num}: no CSV ({error}): mend the line") from None
+        raise ValueError(f"{source}:{reader.line_num}: no CSV ({error}): fix the line") from None
     if empty:
         raise ValueError(f"{source} has a header and no judgments below it")
 
@@ -170,12 +170,12 @@ def _columns(header: Sequence[str], source: Path) -> dict[str, int]:
 def _named(cells: Sequence[str], columns: Mapping[str, int], where: str) -> dict[str, str]:
     if len(cells) <= max(columns.values()):
         raise ValueError(
-            f"{where}: {len(cells)} cells where the header names {max(columns.values()) + 1}: mend the line"
+            f"{where}: {len(cells)} cells where the header names {max(columns.values()) + 1}: fix the line"
         )
     row = {name: cells[place].strip() for name, place in columns.items()}
     empty = [name for name, value in row.items() if not value and name not in ("left", "right")]
     if empty:
-        raise ValueError(f"{where}: {empty[0]} is empty: mend or remove the line")
+        raise ValueError(f"{where}: {empty[0]} is empty: fix or remove the line")
     return row
 
 
@@ -186,7 +186,7 @@ def _judgment(row: Mapping[str, str], where: str) -> tuple[tuple[str, str, str],
     else:
         names, share = (row["reference"], row["left"], row["right"]), _vote(row, where)
     if names[1] == names[2]:
-        raise ValueError(f"{where}: {names[1]} is both the closer and the farther: mend or remove the line")
+        raise ValueError(f"{where}: {names[1]} is both the closer and the farther: fix or remove the line")
     return names, share
 
 
@@ -274,12 +274,14 @@ def _read_judge(path: Path) -> float:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How often a distance agrees with people."""
+    """Agreement of a distance with people, as a share of their judgments."""
 
     value: float
-    """In [0, 1]; 0.5 is chance. Of people who disagree with one another, a distance agrees with a share."""
+    """Share of judgments in which the distance agrees, in [0, 1]; 0.5 is chance. Where people disagree with one
+    another, a distance agrees with a share of them."""
     low: float
-    """Ends of the 95 % interval: bootstrap over participants, or over judgments where these are not known."""
+    """Lower end of the 95 % interval, as `high` is the upper end: bootstrap over participants, or over judgments where
+    these are not known."""
     high: float
     judgments: int
     participants: int | None
@@ -298,9 +300,9 @@ def agreement(
     Args:
         triplets: m judgments.
         one: for each, the distance of the one picture to the reference.
-        other: likewise, of the other picture; k must be m.
-        resamples: of the bootstrap.
-        seed: likewise.
+        other: the same distance, of the other picture; k must be m.
+        resamples: number of resamples of the bootstrap.
+        seed: random seed of the bootstrap.
 
     Raises:
         ValueError: for other counts than m, or distances that are not finite.

@@ -1,4 +1,4 @@
-"""What an experiment compares: arms, each a name, gates or none, and weights or a tuning; the paper's four are such."""
+"""Arms, the networks that an experiment compares: each has a name, gates or none, and weights or a tuning."""
 
 import os
 import re
@@ -40,15 +40,17 @@ class Arm:
     """One of the networks that an experiment compares."""
 
     name: str
-    """As tables, figures and folders have it."""
+    """Name of the arm in tables, figures and folders."""
     option: str = "arm"
-    """The setting that gives its weights."""
+    """Setting that gives the arm's weights."""
     weights: tuple[str, ...] = ()
-    """What `load_backbone` takes: one, or one for each seed. None: the arm is left out, or tuned in the experiment."""
+    """Weights that `load_backbone` takes: one, or one for each seed. Empty: the arm is left out, or tuned in the
+    experiment."""
     tuning: Mapping[str, Any] | None = None
-    """Settings of `sketchloss finetune` that make its weights; None: it is not tuned."""
+    """Settings of `sketchloss finetune` that make the arm's weights; None: it is not tuned."""
     gates: Literal["none", "trained", "untrained", "any"] = "any"
-    """`trained`: in its weights; `untrained`: added to them; `any`: as its weights have them."""
+    """Gates of the arm: `none`; `trained`, in its weights; `untrained`, added to them; `any`, as its weights have
+    them."""
     new_gates: Mapping[str, Any] = field(default_factory=dict)
     """Settings of untrained gates: `gate_init` and `downsample`."""
 
@@ -163,12 +165,13 @@ class WeightsPerArm:
     """Weights of the untuned arms, `original` and, with untrained gates, `attention`: a name, a path, a hub repo, or
     another network as `transformers:ID`."""
     tuning: tuple[str, ...] = field(default=("sketch-plain",), metadata=NEEDED)
-    """Weights tuned without attention: none, one, or one for each seed (if the experiment has several). Made by
-    `sketchloss finetune --arm tuning`."""
+    """Weights tuned without attention: none, one, or one for each seed (if the experiment has several). `sketchloss
+    finetune --arm tuning` makes them."""
     attention_tuning: tuple[str, ...] = field(default=("sketch",), metadata=NEEDED)
-    """Weights tuned with attention: likewise."""
+    """Weights tuned with attention: none, one, or one for each seed (if the experiment has several). `sketchloss
+    finetune --arm attention+tuning` makes them."""
     gate_init: GateInit = "default"
-    """How the untrained gates of `attention` start: `default`, each near 0.5, `ajar`, at 0.88, or `open`, near 1."""
+    """Start of the untrained gates of `attention`: `default`, each near 0.5, `ajar`, at 0.88, or `open`, near 1."""
     downsample: Literal["none", "max"] = "max"
     """Whether the untrained gates replace their pools (`none`) or come before them."""
 
@@ -194,7 +197,7 @@ class WeightsPerArm:
         return {arm.name: arm for arm in paper} | self.further()
 
     def further(self) -> dict[str, Arm]:
-        """Return the arms beside the paper's."""
+        """Return the arms in addition to the paper's."""
         return {}
 
     def arms(self) -> list[str]:
@@ -227,14 +230,14 @@ class ForOneArm(WeightsPerArm):
     """The weights of each arm and the one to take; base of the configs of trainings for one arm."""
 
     arm: str = PROPOSED
-    """Which network the loss looks through: `attention+tuning`, `tuning`, `attention` or `original`, whose weights are
-    given by the options of the same name (`photo` for the last two), or one of yours as `NAME=WEIGHTS`."""
+    """Network that the loss uses: `attention+tuning`, `tuning`, `attention` or `original`, whose weights are given by
+    the options of the same name (`photo` for the last two), or one of yours as `NAME=WEIGHTS`."""
     beside: ClassVar[tuple[str, ...]] = ()
-    """What `arm` may name beside arms."""
+    """Names that `arm` may have in addition to the arms'."""
 
     @property
     def arm_name(self) -> str:
-        """What the arm is called, without its weights."""
+        """Name of the arm, without its weights."""
         return self.arm.partition("=")[0]
 
     def further(self) -> dict[str, Arm]:
@@ -271,16 +274,16 @@ class ArmWeights(WeightsPerArm):
     """Further arms, after the paper's: `NAME=WEIGHTS` each, as in `dino=transformers:FOLDER tv=timm/vgg16.tv_in1k`, or
     `NAME=WEIGHTS,WEIGHTS` with one for each seed. Gates are as the weights have them."""
     only: tuple[str, ...] = field(default=(), metadata=MEASURED)
-    """Compare these arms alone, of `attention+tuning`, `tuning`, `attention`, `original` and the further ones; by
+    """Compare only these arms, of `attention+tuning`, `tuning`, `attention`, `original` and the further ones; by
     default every arm that has weights."""
     beside: ClassVar[tuple[str, ...]] = ()
-    """What `only` may name beside arms."""
+    """Names that `only` may have in addition to the arms'."""
 
     def __post_init__(self) -> None:
         self.check_only()
 
     def further(self) -> dict[str, Arm]:
-        """Return the arms beside the paper's, in the order given."""
+        """Return the arms in addition to the paper's, in the order given."""
         return read_arms(self.arm)
 
     def arms(self) -> list[str]:
@@ -296,7 +299,7 @@ class ArmWeights(WeightsPerArm):
             layer: the same for all; empty: each network's own.
             own: gives it.
             image_size: side of the images in pixels.
-            seeds: how many repeats there are.
+            seeds: number of repeats.
 
         Raises:
             ValueError: as `Arm.load`; for a layer that a network does not have, or images that are too small for it.

@@ -69,7 +69,7 @@ class SpatialGate(nn.Module):
 
 
 class AttentionGate(nn.Module):
-    """What stands in VGG-16's first two pool slots: features weighted by channel and by position.
+    """A gate in the first two pool slots of VGG-16, which weights features by channel and by position.
 
     Args:
         channels: C of the features.

@@ -27,7 +27,7 @@ GATED = 2
 
 @dataclass(frozen=True)
 class TransformersConfig:
-    """What a `TransformersBackbone` is built from; stored beside its weights as `config.json`.
+    """Settings that a `TransformersBackbone` is built from; stored beside its weights as `config.json`.
 
     Raises:
         ValueError: for a setting outside its choices or its range.
@@ -36,24 +36,25 @@ class TransformersConfig:
     model: Mapping[str, object]
     """Configuration of the network, as the `config.json` of its folder has it, with `model_type`."""
     name: str = ""
-    """What the network is called, such as `facebook/dinov2-small`; for people."""
+    """Name of the network, such as `facebook/dinov2-small`; for people."""
     attention: bool = False
-    """Gates behind the first two stages, for convolutional networks."""
+    """Whether there are gates after the first two stages; for convolutional networks."""
     gate_order: GateOrder = "channel_spatial"
-    """Which gate comes first."""
+    """Order of the channel gate and the spatial gate."""
     gate_reduction: int = 16
-    """r of the channel gate, 1 to 4096."""
+    """Reduction r of the channel gate, 1 to 4096."""
     gate_kernel: int = 7
     """Side of the spatial gate's convolution, odd, 63 at most."""
     gate_init: GateInit = "default"
-    """`default`: gates start near 0.5; `half`: at 1/2, and what they give is multiplied by 4, so that the network
-    starts as it is without gates; `ajar`: at 0.88; `open`: near 1."""
+    """Start of the gates: `default`, near 0.5; `half`, at 1/2, and their output is multiplied by 4, so that the network
+    starts as it is without gates; `ajar`, at 0.88; `open`, near 1."""
     classes: tuple[str, ...] = ()
     """Class names of the classifier, a linear layer on pooled features; none: no classifier."""
     mean: tuple[float, float, float] = IMAGENET_MEAN
-    """Input normalisation, per channel of an RGB image in [0, 1]."""
+    """Mean of the input normalisation, per channel of an RGB image in [0, 1]."""
     std: tuple[float, float, float] = IMAGENET_STD
-    """What the channels are divided by when the mean is subtracted; 1e-6 at least."""
+    """Standard deviation of the input normalisation: divides the channels after the mean is subtracted; 1e-6 at
+    least."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.model.get("model_type"), str):
@@ -113,9 +114,7 @@ class TransformersBackbone(Backbone):
         found = {name: value for name, value in settings.items() if name != "downsample"}
         for name, only in (("head", "pooled"), ("pooling", "max")):
             if found.pop(name, only) != only:
-                raise ValueError(
-                    f"{name} is {settings[name]}: a network of transformers has {only} alone; leave it out"
-                )
+                raise ValueError(f"{name} is {settings[name]}: a network of transformers has only {only}; leave it out")
         if unknown := sorted(set(found) - known):
             raise ValueError(f"unknown backbone setting {unknown[0]!r}: choose from {', '.join(sorted(known))}")
         return found
@@ -131,7 +130,7 @@ class TransformersBackbone(Backbone):
         maps = [isinstance(features, Tensor) and features.ndim == 4 for features in seen[-GATED:]]
         if len(maps) < GATED or not all(maps) or not all(hasattr(stage, "layers") for stage in stages):
             raise ValueError(
-                f"the network {self.label} has no convolutional stages to put attention gates behind: "
+                f"the network {self.label} has no convolutional stages to put attention gates after: "
                 "use it without attention, such as with --arm tuning"
             )
         for stage, features in zip(stages, seen[-GATED:], strict=True):
@@ -233,7 +232,7 @@ class TransformersBackbone(Backbone):
         return {"kind": self.kind, **asdict(self.config)}
 
     def describe_features(self) -> dict[str, Any]:
-        """Return what beside the tensors decides the features, JSON-ready: part of the weights' digest."""
+        """Return all that decides the features, except the tensors, JSON-ready: part of the weights' digest."""
         return {name: value for name, value in super().describe_features().items() if name != "name"}
 
 

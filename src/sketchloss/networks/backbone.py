@@ -1,4 +1,4 @@
-"""What a backbone is: a network that looks at drawings and is asked for the features of layers by name."""
+"""The definition of a backbone: a network that looks at drawings and gives the features of layers by name."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ Kind = TypeVar("Kind", bound="Backbone")
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What happened to the tensors of a weights file and of the backbone they were loaded into."""
+    """Report on the tensors of a weights file, and of the backbone they were loaded into."""
 
     new: tuple[str, ...]
     """Tensors of the backbone that the file did not have; they keep their initial values."""
@@ -31,12 +31,13 @@ class LoadReport:
 
 @dataclass(frozen=True)
 class Origin:
-    """Where weights come from; stored in their `config.json`. An empty text: not known."""
+    """Origin of weights; stored in their `config.json`. An empty text: not known."""
 
     started_from: str = ""
-    """Name of the weights that they were tuned from."""
+    """Name of the weights that these were tuned from; empty: not known."""
     licence: str = ""
-    """Licence of those, which also holds for these; an SPDX name such as `CC-BY-4.0`."""
+    """Licence of the weights that these were tuned from, which also holds for these; an SPDX name such as
+    `CC-BY-4.0`."""
 
 
 class Backbone(nn.Module):
@@ -46,33 +47,33 @@ class Backbone(nn.Module):
     at hand. Another kind is a subclass with the attributes below, `channels`, `minimum_size` and `_run`.
 
     Args:
-        config: what the network is built from, a dataclass with `classes`. Keyword arguments are fields of it.
+        config: settings that the network is built from, a dataclass with `classes`. Keyword arguments are fields of it.
     """
 
     #: What `config.json` calls this kind of backbone.
     kind: ClassVar[str]
     label: str
-    """What the network is called in errors."""
+    """Name of the network in errors."""
 
     taps: tuple[str, ...]
     """Names of the layers, from shallow to deep."""
     default_layers: tuple[str, ...]
-    """Those that `SketchLoss` compares by default."""
+    """Layers that `SketchLoss` compares by default."""
     stages: tuple[str, ...]
-    """The last layer of each stage of the network, 8 at most: what a probe looks at one by one."""
+    """Last layer of each stage of the network, 8 at most; a probe looks at them one by one."""
     embedding_layer: str
-    """Whose features, averaged over positions, are a drawing's embedding."""
+    """Layer whose features, averaged over positions, are a drawing's embedding."""
     classified_layer: str
-    """Whose features the classifier is given."""
+    """Layer whose features the classifier is given."""
     classifier: nn.Module | None
-    """From the features of `classified_layer` to class logits; None without classes."""
+    """Module from the features of `classified_layer` to class logits; None without classes."""
     in_patches: ClassVar[bool] = False
     """Whether large pictures can be looked at patch by patch (`sketchloss.networks.patches`)."""
 
     mean: Tensor
-    """1x3x1x1, subtracted from RGB in [0, 1]."""
+    """Mean that is subtracted from RGB in [0, 1], 1x3x1x1."""
     std: Tensor
-    """1x3x1x1, what the difference is divided by."""
+    """Standard deviation that the difference is divided by, 1x3x1x1."""
 
     def __new__(cls: type[Kind], *arguments: Any, **settings: Any) -> Kind:  # noqa: ARG004 (for `__init__`)
         """Make a `VGG` where no kind is named."""
@@ -189,7 +190,7 @@ class Backbone(nn.Module):
         raise NotImplementedError
 
     def describe_features(self) -> dict[str, Any]:
-        """Return what beside the tensors decides the features, JSON-ready: part of the weights' digest."""
+        """Return all that decides the features, except the tensors, JSON-ready: part of the weights' digest."""
         return {name: value for name, value in self.describe().items() if name not in ("classes", "head")}
 
     def depth(self, layer: str) -> int:

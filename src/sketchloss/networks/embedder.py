@@ -23,32 +23,32 @@ CHUNK_ELEMENTS = 2**24
 
 @dataclass(frozen=True)
 class EmbedderConfig:
-    """What an embedder is built from and what it expects; stored beside its weights.
+    """Settings that an embedder is built from, and what it expects; stored beside its weights.
 
     Raises:
         ValueError: for a size that is none, or fewer than two classes.
     """
 
     features: int
-    """Numbers that come in for each sketch."""
+    """Number of features that come in for each sketch."""
     classes: tuple[str, ...]
     """Names of the classes it was trained to tell apart."""
     hidden: int = 1024
     """Width of the layer in between."""
     size: int = 512
-    """Numbers of an embedding."""
+    """Number of values of an embedding."""
     scale: float = 16.0
-    """The classifier sees the unit embedding times this."""
+    """Factor on the unit embedding, before the classifier sees it."""
     weights: str = ""
     """Digest of the backbone whose features it was trained on (`features.weights_digest`)."""
     layer: str = ""
-    """Where the features were taken."""
+    """Layer that the features were taken from."""
     grid: int = 7
-    """The map was averaged onto at most so many positions each way."""
+    """Largest number of positions, each way, that the features were averaged onto."""
     image_size: int = 0
-    """Side in pixels of the images that it was trained on."""
+    """Side in pixels of the images that the embedder was trained on."""
     precision: str = "no"
-    """How the backbone was evaluated."""
+    """Arithmetic in which the backbone was evaluated."""
 
     def __post_init__(self) -> None:
         check_range(self, ("features", "hidden", "size", "grid"), 1, 10**7)
@@ -124,7 +124,7 @@ def load_embedder(folder: str | Path) -> Embedder:
     """Load an embedder that `sketchloss retrieval` trained, on the CPU and in evaluation mode.
 
     Args:
-        folder: such as `RUN/heads/tuning/0`.
+        folder: a folder such as `RUN/heads/tuning/0`.
 
     Raises:
         FileNotFoundError: if it is not there.

@@ -1,4 +1,4 @@
-"""What compares sets of images: a network that turns them into features, with the name of its distances."""
+"""Extractors, which compare sets of images: a network that makes features, with the name of its distances."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ class Extractor:
     """A network that turns images into features to compare, and its name."""
 
     name: str
-    """What a distance between its features is named after."""
+    """Name of the network, which a distance between its features carries."""
     embed: Callable[[Tensor], Tensor]
-    """From images (n, 3, h, w) in [0, 1], on any device, to features (n, d)."""
+    """Function from images (n, 3, h, w) in [0, 1], on any device, to features (n, d)."""
     minimum: int = 1
-    """Least height and width in pixels."""
+    """Least height and width of the images in pixels."""

@@ -59,7 +59,7 @@ def check_values(tensors: Mapping[str, Tensor], *, zeros_in: tuple[str, ...] = (
     """Look once at every float: weights that no training leaves are refused.
 
     Args:
-        tensors: by name; those of whole numbers pass.
+        tensors: tensors by name; those of whole numbers pass.
         zeros_in: names that begin like this may be all zero, as others with one dimension may (biases).
 
     Raises:

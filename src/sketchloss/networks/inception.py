@@ -211,7 +211,7 @@ def load_inception(path: str | Path) -> Inception:
     """Load the FID Inception, on the CPU, frozen and in eval mode.
 
     Args:
-        path: of pytorch-fid's `pt_inception-2015-12-05-6726825d.pth` (96 MB), under any name that ends in `.pth`.
+        path: path of pytorch-fid's `pt_inception-2015-12-05-6726825d.pth` (96 MB), under any name that ends in `.pth`.
 
     Raises:
         FileNotFoundError: if there is no such file.

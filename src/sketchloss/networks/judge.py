@@ -31,30 +31,30 @@ AT_ONCE = 256  # images judged together
 
 @dataclass(frozen=True)
 class JudgeConfig:
-    """What a judge is built from, and how it was trained; stored beside its weights.
+    """Settings that a judge is built from, and how it was trained; stored beside its weights.
 
     Raises:
         ValueError: for a setting outside its range, naming it.
     """
 
     classes: tuple[str, ...]
-    """What it tells apart, in the order of its outputs."""
+    """Classes that the judge tells apart, in the order of its outputs."""
     image_size: int
-    """Side in pixels of the drawings that it was trained on, and takes."""
+    """Side in pixels of the drawings that the judge was trained on, and takes."""
     widths: tuple[int, ...] = (32, 64, 128, 256)
     """Channels of the stages, each of half the height and width of the one before."""
     accuracy: float = 0.0
-    """Share of held-out true drawings that it classifies rightly."""
+    """Share of held-out true drawings that the judge classifies rightly."""
     held: int = 0
-    """For the record: how many those were."""
+    """Number of those held-out drawings, for the record."""
     data: str = ""
-    """For the record: the drawings that it was trained on."""
+    """Drawings that the judge was trained on, for the record."""
     pixels: str = ""
-    """For the record: SHA-256 of every pixel of them (`features.pixels_digest`)."""
+    """SHA-256 of every pixel of the training drawings (`features.pixels_digest`), for the record."""
     steps: int = 0
-    """For the record: how many steps it was trained."""
+    """Number of training steps, for the record."""
     seed: int = 0
-    """For the record: of its training."""
+    """Random seed of the training, for the record."""
 
     def __post_init__(self) -> None:
         if len(self.classes) < 2:
@@ -89,12 +89,12 @@ class Judge(nn.Module):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """What it tells apart, in the order of its outputs."""
+        """Classes that the judge tells apart, in the order of its outputs."""
         return self.config.classes
 
     @property
     def accuracy(self) -> float:
-        """Share of held-out true drawings that it classifies rightly: no generator can be expected to do better."""
+        """Share of held-out true drawings that the judge classifies rightly; no generator should do better."""
         return self.config.accuracy
 
     def forward(self, images: Float[Tensor, "n 3 s s"]) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n classes"]]:
@@ -130,7 +130,7 @@ class Judge(nn.Module):
 
         Args:
             images: as for `classify`.
-            labels: of each image, an index into `classes`.
+            labels: class of each image, an index into `classes`.
 
         Raises:
             ValueError: as `classify`; for more or fewer labels than images, or one that is no class.

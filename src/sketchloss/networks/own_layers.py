@@ -1,4 +1,4 @@
-"""Where a preset names layers of VGG-16 and another network is given: that network's own in their place."""
+"""Layers of another network, in place of the VGG-16 layers that a preset names."""
 
 from sketchloss.networks.backbone import Backbone
 from sketchloss.networks.paper_layers import PAPER_CONTENT_LAYER, PAPER_LAYERS

@@ -1,4 +1,4 @@
-"""Layers of VGG-16 that publications and earlier versions name: presets, for VGG alone."""
+"""Layers of VGG-16 that publications and earlier versions name: presets, only for VGG."""
 
 #: Johnson et al.'s four taps, for training generators as the paper does, which names no others.
 PAPER_LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")

@@ -72,8 +72,8 @@ class InPatches:
     Args:
         backbone: in eval mode, of a kind that is `in_patches`.
         layers: names of the taps.
-        height: of the pictures in pixels.
-        width: in pixels.
+        height: height of the pictures in pixels.
+        width: width in pixels.
         grid: patches begin at multiples of this many pixels, a power of two; raised to `GRID`.
     """
 
@@ -101,7 +101,7 @@ class InPatches:
         """Call a function on the features of each patch, row by row, and yield what it returns.
 
         Args:
-            images: of the size; the gradient flows to them.
+            images: images of this size; the gradient flows to them.
             use: from the features (layer -> n×c×h'×w') of the positions that a patch answers for, and the patch, to
                 small tensors. Called again in the backward pass.
         """
@@ -146,7 +146,7 @@ class InPatches:
         """Return how the backbone sees a white page of the size, computed from a small one.
 
         Args:
-            dtype: of the page's pixels.
+            dtype: number type of the page's pixels.
         """
         border = -(-self._reach(self._last + 1) // GRID) * GRID
         small = tuple(min(side, 4 * border + side % GRID) for side in self._size)
@@ -207,7 +207,7 @@ class InPatches:
 
 @dataclass(frozen=True)
 class BlankPage:
-    """How a backbone sees a white page: far from its edges all positions are alike, so that a small page tells all."""
+    """Features of a white page: far from its edges all positions are alike, so a small page is enough."""
 
     _seen: dict[str, Float[Tensor, "1 c h w"]]
     _strides: dict[str, int]

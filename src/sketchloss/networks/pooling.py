@@ -1,4 +1,4 @@
-"""Pooling that minds small shifts: the 2×2 max-pool with a blur before or behind the maximum (Zhang 2019)."""
+"""Pooling that small shifts change less: the 2×2 max-pool with a blur before or after the maximum (Zhang 2019)."""
 
 from typing import Literal, get_args
 

@@ -23,28 +23,28 @@ SMALLEST = 16  # pixels: smaller images are padded to it, so that every reflecti
 
 @dataclass(frozen=True)
 class StylizerConfig:
-    """What a stylizer is built from, and how it was trained; stored beside its weights.
+    """Settings that a stylizer is built from, and how it was trained; stored beside its weights.
 
     Raises:
         ValueError: for a setting outside its range, naming it.
     """
 
     width: float = 1.0
-    """Multiplies the 32, 64 and 128 channels; 0.5 is the half-width variant, a quarter of the arithmetic."""
+    """Factor on the 32, 64 and 128 channels; 0.5 is the half-width variant, a quarter of the arithmetic."""
     blocks: int = 5
-    """Residual blocks, 100 at most."""
+    """Number of residual blocks, 100 at most."""
     channels: Literal[1, 3] = 3
-    """Of what comes out: grey or RGB."""
+    """Channels of the output: 1, grey, or 3, RGB."""
     arm: str = ""
-    """For the record: the arm of the loss that it was trained with."""
+    """Arm of the loss that the stylizer was trained with, for the record."""
     content: str = ""
-    """For the record: the photos it was trained on."""
+    """Photos that the stylizer was trained on, for the record."""
     style: str = ""
-    """For the record: the sketches whose style it has."""
+    """Sketches whose style the stylizer has, for the record."""
     image_size: int = 0
-    """For the record: side in pixels of the images that it was trained on."""
+    """Side in pixels of the images that the stylizer was trained on, for the record."""
     steps: int = 0
-    """For the record: how many steps it was trained."""
+    """Number of training steps, for the record."""
 
     def __post_init__(self) -> None:
         if not 0 < self.width <= 8:
@@ -61,7 +61,7 @@ class Layer(nn.Module):
         inputs: channels that come in.
         outputs: channels that go out.
         kernel_size: odd.
-        stride: of the convolution.
+        stride: stride of the convolution.
         enlarge: repeat each pixel this often in both directions first: nearest-neighbour upsampling followed by a
             convolution leaves none of the checkerboards of a transposed one (Odena et al. 2016).
         relu: end with one.

@@ -101,7 +101,7 @@ def build_network(model: Mapping[str, object]) -> Any:
                 with FakeCopyMode(mode):  # pyright: ignore[reportArgumentType]
                     network = deepcopy(network)
             return network
-    except Exception as error:  # noqa: BLE001 (likewise)
+    except Exception as error:  # noqa: BLE001 (as above)
         raise ValueError(f"transformers cannot build this {model['model_type']}: {one_line(error)}") from None
 
 

@@ -36,39 +36,40 @@ TAPS = _name_taps()
 
 @dataclass(frozen=True)
 class BackboneConfig:
-    """What a `VGG` is built from; stored beside its weights as `config.json`.
+    """Settings that a `VGG` is built from; stored beside its weights as `config.json`.
 
     Raises:
         ValueError: for a setting outside its choices or its range.
     """
 
     attention: bool = False
-    """Gates in the first two pool slots."""
+    """Whether there are gates in the first two pool slots."""
     downsample: Literal["none", "max"] = "max"
-    """`none`: a gate replaces its pool, as the paper's text says; `max`: gate, then 2x2 max-pool. Without attention
-    the slots hold VGG's max-pools, whatever is said here."""
+    """Whether a gate replaces its pool (`none`, as in the paper's text) or a 2x2 max-pool follows it (`max`). Without
+    attention the slots always hold VGG's max-pools."""
     pooling: Pooling = "max"
-    """What the 2x2 pools are: `max`: VGG's; `blur_max` or `max_blur`: with a blur before or behind the maximum, which
-    small shifts change less. Weights that were trained with one kind need tuning for another."""
+    """Kind of the 2x2 pools: `max`, VGG's own; `blur_max` or `max_blur`, with a blur before or after the maximum, so
+    that small shifts change less. Weights that were trained with one kind need tuning for another."""
     width: float = 1.0
-    """Multiplies every channel count, at most by 8; for small tests."""
+    """Factor on every channel count, 8 at most; for small tests."""
     gate_order: GateOrder = "channel_spatial"
-    """Which gate comes first."""
+    """Order of the channel gate and the spatial gate."""
     gate_reduction: int = 16
-    """r of the channel gate, 1 to 4096."""
+    """Reduction r of the channel gate, 1 to 4096."""
     gate_kernel: int = 7
     """Side of the spatial gate's convolution, odd, 63 at most."""
     gate_init: GateInit = "default"
-    """`default`: gates start near 0.5; `half`: at 1/2, made up for in the next convolution when weights without gates
-    are loaded, which keeps the network's function; `ajar`: at 0.88; `open`: near 1."""
+    """Start of the gates: `default`, near 0.5; `half`, at 1/2, made up for in the next convolution when weights without
+    gates are loaded, which keeps the network's function; `ajar`, at 0.88; `open`, near 1."""
     classes: tuple[str, ...] = ()
     """Class names of the classifier; none: no classifier."""
     head: Literal["vgg", "pooled"] = "pooled"
     """Classifier: VGG's three linear layers on a 7x7 map, or one linear layer on average-pooled features."""
     mean: tuple[float, float, float] = field(default=IMAGENET_MEAN)
-    """Input normalisation, per channel of an RGB image in [0, 1]."""
+    """Mean of the input normalisation, per channel of an RGB image in [0, 1]."""
     std: tuple[float, float, float] = field(default=IMAGENET_STD)
-    """What the channels are divided by when the mean is subtracted; 1e-6 at least."""
+    """Standard deviation of the input normalisation: divides the channels after the mean is subtracted; 1e-6 at
+    least."""
 
     def __post_init__(self) -> None:
         if not 0 < self.width <= 8:
@@ -105,7 +106,8 @@ class VGG(Backbone):
     label = "VGG-16"
     taps = tuple(TAPS)
     default_layers = ("relu1_2", "relu2_2", "relu3_3", "relu4_1")
-    """Those that both judge drawings and guide strokes well (docs/results.md, chosen on half of the drawings there)."""
+    """Layers that both judge drawings and guide strokes well (docs/results.md, chosen on half of the drawings
+    there)."""
     stages = ("relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3")
     embedding_layer = "relu5_3"
     in_patches: ClassVar[bool] = True
@@ -251,7 +253,7 @@ class VGG(Backbone):
         return asdict(self.config)
 
     def describe_features(self) -> dict[str, Any]:
-        """Return what beside the tensors decides the features, JSON-ready: part of the weights' digest."""
+        """Return all that decides the features, except the tensors, JSON-ready: part of the weights' digest."""
         settings = super().describe_features()
         if settings["pooling"] == "max":
             del settings["pooling"]  # note: galleries know weights by this digest, some from before there was a choice

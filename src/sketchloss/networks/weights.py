@@ -36,7 +36,7 @@ TRANSFORMERS = "transformers:"
 Config: TypeAlias = BackboneConfig | TransformersConfig
 #: Names of the past, each with what to do.
 GONE = {
-    "photo": "the weights 'photo' were in version 0.1 alone: use 'imagenet', which took their place",
+    "photo": "the weights 'photo' were only in version 0.1: use 'imagenet', which took their place",
 }
 TENSORS = "model.safetensors"
 CONFIG = "config.json"
@@ -60,13 +60,14 @@ def load_backbone(weights: str | Path = "sketch", **settings) -> Backbone:
 
     Returns:
         The backbone on the CPU, float32, in eval mode; `backbone.load_report` tells which tensors are new (not in the
-        file, at their initial values) and which of the file's went unused. Random numbers are drawn for new ones alone.
+        file, at their initial values) and which tensors of the file were not used. Random numbers are drawn only for
+        new tensors.
 
     Raises:
         ValueError: if the name is unknown, the file is truncated, foreign, or a pickle with code in it, its tensors
-            do not fit, are not finite or all zero, a part that its `config.json` promises is missing, or that says
+            do not fit, are not finite or all zero, a part that its `config.json` promises is missing, or this file says
             something impossible.
-        FileNotFoundError: if the path does not exist, or the hub cannot be reached; the text says how to go on.
+        FileNotFoundError: if the path does not exist, or the hub cannot be reached; the text says what to do.
     """
     if str(weights).startswith(TRANSFORMERS):
         return load_transformers(str(weights).removeprefix(TRANSFORMERS), settings)
@@ -121,9 +122,9 @@ def save_backbone(
     """Write a weights folder for `load_backbone`: `model.safetensors` and `config.json`, each whole or not at all.
 
     Args:
-        backbone: on any device.
-        folder: made if missing.
-        dtype: of the floats on disk; they come back as float32.
+        backbone: the backbone, on any device.
+        folder: folder to write, made if missing.
+        dtype: number type of the floats on disk; they come back as float32.
         quantised: write convolutions as 8-bit integers: 18 MB in place of 29.
 
     Raises:
@@ -147,7 +148,7 @@ def save_backbone(
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Read a `.safetensors` file, or a `.pth` of tensors alone, as float32 on the CPU; of 8-bit integers, too.
+    """Read a `.safetensors` file, or a `.pth` with only tensors, as float32 on the CPU; of 8-bit integers, too.
 
     Raises:
         ValueError: if the file is truncated, of another kind, or a pickle with anything but tensors in it; or if a
@@ -171,7 +172,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         except pickle.UnpicklingError:
             raise ValueError(
                 f"{path} holds something else than tensors, which may be code: refused; "
-                "save the state_dict alone, with safetensors.torch.save_file"
+                "save only the state_dict, with safetensors.torch.save_file"
             ) from None
         except Exception as error:  # noqa: BLE001 (damaged bytes lead the unpickler into errors of any kind)
             raise ValueError(f"{path} is no whole .pth file ({_one_line(error)}): fetch or copy it again") from None
@@ -247,12 +248,12 @@ def weights_digest(backbone: Backbone) -> str:
 
 
 class FileIdentity(NamedTuple):
-    """What tells a file from the one that was at its path before."""
+    """Identity of a file, which tells it from an earlier file at the same path."""
 
     path: str
     size: int
     modified: int
-    """Nanoseconds."""
+    """Time of the last change, in nanoseconds."""
     device: int
     inode: int
 

@@ -22,17 +22,17 @@ class StrokeBatch:
     """
 
     points: Float[Tensor, "points 2"]
-    """(x, y) in pixels, x to the right and y down; the first pixel's centre is (0.5, 0.5)."""
+    """Points of all strokes, (x, y) in pixels, x to the right and y down; the first pixel's centre is (0.5, 0.5)."""
     widths: Float[Tensor, " strokes"]
     """Line width of each stroke in pixels, 0 (nothing is drawn) or more."""
     stroke_of: Int[Tensor, " points"]
-    """Which stroke each point belongs to: 0, 0, 0, 1, 1, ... A stroke of a single point is a dot."""
+    """Stroke that each point belongs to: 0, 0, 0, 1, 1, ... A stroke of a single point is a dot."""
     drawing_of: Int[Tensor, " strokes"]
-    """Which drawing each stroke belongs to: 0, 0, 1, ..."""
+    """Drawing that each stroke belongs to: 0, 0, 1, ..."""
     drawings: int
-    """How many drawings there are, those without strokes included."""
+    """Number of drawings, those without strokes included."""
     opacities: Float[Tensor, " strokes"] | None = None
-    """Of each stroke, from 0 (nothing is drawn) to 1; None: all 1."""
+    """Opacity of each stroke, from 0 (nothing is drawn) to 1; None: all 1."""
 
     def __post_init__(self) -> None:
         """Check that everything fits together."""
@@ -70,9 +70,9 @@ class StrokeBatch:
         """Put drawings together.
 
         Args:
-            drawings: of each drawing its strokes, each (points, 2) in pixels, with at least one point.
+            drawings: strokes of each drawing, each (points, 2) in pixels, with at least one point.
             widths: line width of each drawing in pixels, above 0.
-            dtype: of points and widths.
+            dtype: number type of points and widths.
 
         Raises:
             ValueError: for other shapes, a width that is not above 0, a point that is not finite.

@@ -1,4 +1,4 @@
-"""Does a loss lead displaced, erased or missing strokes back? Gradient descent through the stroke renderer.
+"""Recovery of displaced, erased or missing strokes: gradient descent by a loss, through the stroke renderer.
 
     drawings = open_drawings("doodles", per_class=2, classes=8)
     result = recover(loss, drawings, start="displaced", amount=10.0)
@@ -39,18 +39,18 @@ POINT_RATE, WIDTH_RATE = 0.5 / 64, 0.05
 
 @dataclass(frozen=True, eq=False)
 class Recovery:
-    """What came of it, for each of n drawings."""
+    """Result of a recovery, for each of n drawings."""
 
     truth: StrokeBatch
     way: list[StrokeBatch]
-    """The strokes at each step of `recorded`."""
+    """Strokes at each step of `recorded`."""
     recorded: Int[Tensor, " records"]
-    """Steps at which the way was recorded; the first is 0, the last the end."""
+    """Steps at which the strokes were recorded; the first is 0, the last the end."""
     chamfer: Float[Tensor, "records n"]
-    """In pixels: the mean of how far what is drawn lies from the truth, and how far the true places of the strokes that
-    the start changed lie from what is drawn. The picture's diagonal where nothing is drawn."""
+    """Chamfer distance in pixels: the mean of how far what is drawn lies from the truth, and how far the true places of
+    the strokes that the start changed lie from what is drawn. It is the picture's diagonal where nothing is drawn."""
     pen: float
-    """In pixels: a drawing is recovered once its chamfer distance is below."""
+    """Limit in pixels: a drawing is recovered once its chamfer distance is below it."""
 
     @property
     def before(self) -> Float[Tensor, " n"]:
@@ -97,15 +97,16 @@ def recover(
         loss: called as `loss(pred, target)` with pictures n×1×h×w in [0, 1], dark ink on white; returns (n,), which is
             summed, or a scalar. If it has a method `extract`, as `SketchLoss` has, it is given
             `loss.extract(target)`, computed once, in place of the target.
-        drawings: the truth.
+        drawings: drawings to recover.
         start: `displaced`, `half-erased` or `blank`; see `starts.begin`.
-        amount: by how many pixels strokes are moved; None: 10 of 64 pixels if `displaced`, 0 otherwise.
+        amount: number of pixels that strokes are moved by; None: 10 of 64 pixels if `displaced`, 0 otherwise.
         size: side of the pictures in pixels.
-        steps: of Adam, 1 or more.
-        seed: of directions, turns, and which strokes are gone. A drawing has numbers of its own, whatever is beside it.
-        learning_rate: in pixels a step; None: `POINT_RATE`. It falls to 0 along a cosine.
-        softness: of the renderer, for truth and strokes alike.
-        record_every: steps between records of the way.
+        steps: number of steps of Adam, 1 or more.
+        seed: random seed of directions, turns, and which strokes are gone. A drawing has numbers of its own, whatever
+            is beside it.
+        learning_rate: learning rate in pixels a step; None: `POINT_RATE`. It falls to 0 along a cosine.
+        softness: softness of the renderer, for truth and strokes alike.
+        record_every: steps between records of the strokes.
 
     Raises:
         ValueError: for bad arguments, or a loss that returns another shape, or is not finite, or its gradient is not.
@@ -164,9 +165,9 @@ def descend(
         strokes: where to start, n drawings.
         target: n pictures.
         steps: 1 or more.
-        learning_rate: of points, in pixels a step; falls to 0 along a cosine.
-        width_rates: of widths, in pixels a step; None: widths stay.
-        softness: of the renderer.
+        learning_rate: learning rate of points, in pixels a step; falls to 0 along a cosine.
+        width_rates: step sizes of widths, in pixels a step; None: widths stay.
+        softness: softness of the renderer.
         record_every: steps between records.
 
     Returns:

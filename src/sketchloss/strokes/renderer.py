@@ -34,14 +34,14 @@ def render(
     the picture is antialiased. A line of width 0 leaves no ink, but its width has a gradient.
 
     Strokes lie over one another as transparent ink does: paper = Π (1 - opacity · ink). So every stroke keeps its
-    gradient where it meets others. Within a stroke the nearest segment alone counts: joints are not drawn twice.
+    gradient where it meets others. Within a stroke only the nearest segment counts: joints are not drawn twice.
 
-    The work grows with the inked area: only pixels that a segment can reach are looked at.
+    The work grows with the inked area: only pixels that a segment can reach are computed.
 
     Args:
-        strokes: n drawings.
+        strokes: strokes of n drawings.
         size: side of the pictures in pixels, or (height, width).
-        softness: in pixels, above 0: standard deviation of the blur across a line. Greater ones reach further.
+        softness: standard deviation of the blur across a line, in pixels, above 0. Greater values reach further.
 
     Returns:
         Pictures in [0, 1] of the points' dtype. Gradients are exact, but only the first: they cannot be differentiated
@@ -75,17 +75,18 @@ class _Near(NamedTuple):
     """Pairs of a pixel and the segment of a stroke that is nearest to it."""
 
     pixel: Int[Tensor, " pairs"]
-    """Counted through all pictures."""
+    """Index of the pixel, counted through all pictures."""
     stroke: Int[Tensor, " pairs"]
     start: Int[Tensor, " pairs"]
     """Index of the segment's first point."""
     end: Int[Tensor, " pairs"]
     centre: Float[Tensor, "pairs 2"]
-    """Of the pixel."""
+    """Centre of the pixel."""
     along: Float[Tensor, " pairs"]
-    """Where on the segment the nearest point lies, from 0 to 1."""
+    """Place of the nearest point on the segment, from 0 to 1."""
     share: Float[Tensor, " pairs"]
-    """1, or less where several segments are equally near: a pixel beyond a joint counts once."""
+    """Share that the pair counts: 1, or less where several segments are equally near, so that a pixel beyond a joint
+    counts once."""
 
 
 def _near(strokes: StrokeBatch, height: int, width: int, softness: float | int) -> _Near:

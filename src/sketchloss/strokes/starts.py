@@ -1,4 +1,4 @@
-"""Where recovery starts from: a drawing's strokes displaced, half of them erased, or all of them gone."""
+"""Starts of a recovery: a drawing's strokes displaced, half of them erased, or all of them gone."""
 
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, get_args
@@ -19,14 +19,14 @@ Stroke = Float[np.ndarray, "_ 2"]
 
 
 class Begun(NamedTuple):
-    """A drawing's strokes as recovery finds them."""
+    """Strokes of a drawing at the start of a recovery."""
 
     strokes: list[Stroke]
-    """As many as the drawing has."""
+    """Strokes, as many as the drawing has."""
     changed: list[bool]
-    """Which of them the start has moved or taken away."""
+    """Whether the start has moved or taken away each stroke."""
     gone: list[bool]
-    """Which of them it has taken away: their width is 0."""
+    """Whether the start has taken away each stroke: its width is 0."""
 
 
 def begin(strokes: Sequence[Stroke], start: Start, amount: float | int, size: int, rng: np.random.Generator) -> Begun:

@@ -52,35 +52,39 @@ class Apply:
     """
 
     model: Annotated[Path, tyro.conf.Positional]
-    """A run folder of `sketchloss style train`, its `model` folder, or a file of `sketchloss style export`; or
-    `pencil`, which comes with the package."""
+    """Network that draws: a run folder of `sketchloss style train`, its `model` folder, a file of `sketchloss style
+    export`, or `pencil`, which comes with the package."""
     # By itself tyro shows several values as optional; none at all is refused here with what to name.
     inputs: Annotated[
         tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="INPUTS", help_behavior_hint="(required)")
     ]
-    """Pictures, or one folder of them (its subfolders too), or `-`: the bytes of a picture on standard input."""
+    """Pictures to draw from, or one folder of them (its subfolders too), or `-`: the bytes of a picture on standard
+    input."""
     out: Annotated[str, tyro.conf.arg(metavar="PATH")]
-    """A file for one picture; a folder for several, made if missing; `-`: standard output, as PNG."""
+    """Place to write to: a file for one picture; a folder for several, made if missing; `-`: standard output, as
+    PNG."""
     force: bool = False
     """Replace files that are there."""
     skip_existing: bool = False
-    """Go on with a folder that was interrupted: what is there already stays."""
+    """Continue with a folder that was interrupted: files that are there already stay."""
     alpha: Alpha = "flatten"
-    """What becomes of transparency: `flatten` on white paper, or `keep` it."""
+    """Treatment of transparency: `flatten` it onto white paper, or `keep` it."""
     draw_size: Annotated[int | None, tyro.conf.DisallowNone] = None
-    """Draw pictures at this size of their shorter side in pixels, and enlarge the sketch again: coarser lines, as a
-    network draws what is of the size that it was trained on. None: as large as they are."""
+    """Shorter side in pixels that pictures are drawn at, before the sketch is enlarged again: lines are coarser,
+    because a network draws as on pictures of the size that it was trained on. None: the pictures' own size."""
     grey: bool = False
     """Take the colour out of the sketches."""
     max_pixels: int = MAX_PIXELS
-    """Larger pictures go through in tiles: the same result with less memory, in somewhat more time. A `.onnx` file
-    cannot do that, and refuses them."""
+    """Number of pixels above which pictures are drawn in tiles: the same result with less memory, in somewhat more
+    time. A `.onnx` file cannot do that, and refuses them."""
     runtime: Literal["auto", "torch", "onnx"] = "auto"
-    """`auto`: ONNX Runtime for a `.onnx` file, otherwise PyTorch. `onnx`: for a folder, the `model.onnx` in it."""
+    """Library that runs the network. `auto`: ONNX Runtime for a `.onnx` file, otherwise PyTorch. `onnx`: for a folder,
+    the `model.onnx` in it."""
     device: Device = "auto"
-    """`auto`: the GPU if there is one."""
+    """Device to compute on; `auto`: the GPU if there is one."""
     precision: Precision = "auto"
-    """`auto`: `bf16` (half the time, values off by a few levels of 255) on a GPU, `no` (float32) on the CPU."""
+    """Arithmetic of the network. `auto`: `bf16` (half the time, values off by a few levels of 255) on a GPU, `no`
+    (float32) on the CPU."""
 
     def __post_init__(self) -> None:
         if self.max_pixels < 1:
@@ -94,7 +98,7 @@ class Export:
     """Write a stylizer as an ONNX file for images of any size, and check it against PyTorch."""
 
     model: Annotated[Path, tyro.conf.Positional]
-    """A run folder of `sketchloss style train`, or its `model` folder."""
+    """Network to write: a run folder of `sketchloss style train`, or its `model` folder."""
     out: Annotated[Path, tyro.conf.Positional]
     """The `.onnx` file to write."""
     opset: int = 18
@@ -113,7 +117,7 @@ def apply(config: Apply) -> int:
         The exit code: 1 if pictures of a folder, or of several, were left out because they are damaged.
 
     Raises:
-        ValueError: as `plan_pictures`, `load_stylizer`, `load_exported`; or if a picture given alone is damaged.
+        ValueError: as `plan_pictures`, `load_stylizer`, `load_exported`; or if the only picture given is damaged.
         OSError: if a file cannot be written; those made before are whole.
     """
     plan = plan_pictures(
@@ -171,7 +175,7 @@ def _load(config: Apply) -> AnyStylizer:
     runtime = config.runtime if config.runtime != "auto" else ("onnx" if is_file else "torch")
     if runtime == "torch":
         if is_file:
-            raise ValueError(f"{config.model} runs in ONNX Runtime alone: give the run folder, or --runtime onnx")
+            raise ValueError(f"{config.model} runs only in ONNX Runtime: give the run folder, or --runtime onnx")
         return prepare_stylizer(load_stylizer(config.model), device=config.device, precision=config.precision)
     if config.precision == "bf16":
         raise ValueError(

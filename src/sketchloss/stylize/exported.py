@@ -20,7 +20,7 @@ class ExportedStylizer:
     """A stylizer that `load_exported` opened; call it on images as one calls a `Stylizer`.
 
     Args:
-        session: of a file that `export_stylizer` wrote.
+        session: session of a file that `export_stylizer` wrote.
         config: what the file says.
     """
 
@@ -65,7 +65,7 @@ def load_exported(path: str | Path, *, device: Literal["auto", "cpu", "cuda"] = 
     """Open a stylizer that `sketchloss style export` wrote.
 
     Args:
-        path: of the `.onnx` file.
+        path: path of the `.onnx` file.
         device: `auto`: the GPU if ONNX Runtime was built for one, and finds it.
 
     Raises:

@@ -20,7 +20,7 @@ from sketchloss.system.files import write_atomic
 
 OPSET = 18  # the least that the exporter writes by itself, so that older runtimes can read it
 OPSETS = range(18, 24)  # what was tried
-# Of a file that is kept, on values in [0, 1]; rounding alone makes about 1e-5.
+# Of a file that is kept, on values in [0, 1]; only rounding makes about 1e-5.
 TOLERANCE = 1e-3
 # Batch, height and width of the images that the file is checked on: none is of the size that it is exported with, no
 # side is a multiple of 4, and one is the smallest.
@@ -35,7 +35,7 @@ def export_stylizer(stylizer: Stylizer, path: str | Path, *, opset: int = OPSET,
 
     Args:
         stylizer: on any device, of any float type; it is left as it is.
-        path: of the file, in a folder that exists.
+        path: path of the file, in a folder that exists.
         opset: version of ONNX's operators, 18 to 23.
         force: replace a file that is there.
 

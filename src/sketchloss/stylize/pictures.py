@@ -21,7 +21,7 @@ MAX_PIXELS = 2_000_000
 
 @runtime_checkable
 class AnyStylizer(Protocol):
-    """What makes sketches: a `Stylizer`, or an `ExportedStylizer`."""
+    """A network that makes sketches: a `Stylizer`, or an `ExportedStylizer`."""
 
     config: StylizerConfig
 
@@ -121,11 +121,11 @@ def _as_batch(picture: Image.Image) -> Tensor:
 
 
 def read_with_alpha(data: bytes, *, name: str) -> tuple[Image.Image, Image.Image | None]:
-    """Read a picture, and its transparency beside it.
+    """Read a picture and, separately, its transparency.
 
     Args:
-        data: of a file.
-        name: what to call it in an error.
+        data: bytes of a file.
+        name: its name in an error.
 
     Returns:
         The picture as `open_picture` gives it, and its alpha channel (`L`, upright, 255 where it is opaque), or None if

@@ -1,4 +1,4 @@
-"""Which picture becomes which file: everything that can be refused is, before the first one is made."""
+"""Plan of which picture becomes which file: all that can be refused is refused before the first one is made."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -22,27 +22,27 @@ class Job:
     """A picture to be made."""
 
     source: Path | None
-    """None: stdin."""
+    """Path of the picture to read; None: stdin."""
     out: Path | None
-    """None: stdout, as PNG."""
+    """Path of the sketch to write; None: stdout, as PNG."""
 
     @property
     def name(self) -> str:
-        """What to call the picture in a message."""
+        """Name of the picture in messages."""
         return "standard input" if self.source is None else str(self.source)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be made, in order."""
+    """Sketches to be made, in order."""
 
     jobs: list[Job]
     skipped: int
-    """How many are there already and stay as they are."""
+    """Number of sketches that are there already and stay as they are."""
     single: bool
-    """One picture was named, rather than a folder or several."""
+    """Whether one picture was named, rather than a folder or several."""
     passed_over: list[str]
-    """Lines about pictures that are not read: kinds of files that cannot be, and later pages of files."""
+    """Lines about pictures that are not read: files of kinds that cannot be read, and later pages of files."""
 
 
 def plan_pictures(
@@ -56,7 +56,7 @@ def plan_pictures(
     """Decide what is read and what is written.
 
     Args:
-        inputs: paths of pictures, or the path of one folder, or `-` alone.
+        inputs: paths of pictures, or the path of one folder, or only `-`.
         out: a file for one picture, a folder for a folder or several pictures, or `-`.
         alpha: `keep` asks for formats that can hold transparency, where the picture has any.
         force: files that are there may be replaced, unless they are inputs.
@@ -124,7 +124,7 @@ def _plan_many(inputs: Sequence[str], out: str) -> list[Job]:
         raise ValueError(f"--out {folder} is named as a picture, and several are given: name a folder")
     if len(inputs) > 1:
         if within := [name for name in inputs if Path(name).is_dir()]:
-            raise ValueError(f"{within[0]} is a folder among other inputs: give one folder alone, or files")
+            raise ValueError(f"{within[0]} is a folder among other inputs: give only one folder, or files")
         return _check_distinct(Job(Path(name), folder / Path(name).name) for name in inputs)
     root = Path(inputs[0])
     if folder.resolve().is_relative_to(root.resolve()):

@@ -1,6 +1,6 @@
 """A picture of any size through the stylizer, tile by tile, with the result of the picture in one piece.
 
-Tiles alone would show seams, because instance normalisation takes its mean and variance over the whole picture. So the
+Plain tiles would show seams, because instance normalisation takes its mean and variance over the whole picture. So the
 tiles go through the first layer once to gather its statistics, then through two layers with the first's known, and so
 on: nothing is approximated. Only the bottleneck, a quarter of the height and width, is ever held whole, twice: 16
 floats a pixel at full width, where the network in one piece holds about 200 at its widest place. The price is half as

@@ -1,1 +1,1 @@
-"""What everything else stands on: files, pictures, tensors, settings, the command line's parser."""
+"""Basics that all other rooms use: files, pictures, tensors, settings, the command line's parser."""

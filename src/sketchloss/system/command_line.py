@@ -26,7 +26,7 @@ def parse(
     Args:
         config_type: a dataclass.
         arguments: without the program's name.
-        program: what to call it in the help.
+        program: name of the program in the help.
         presets: name -> defaults that it changes; they become `--preset`.
 
     Raises:
@@ -68,7 +68,7 @@ def _refuse_twice(config_type: type, arguments: Sequence[str]) -> None:
 
 
 def _with_preset(config_type: type, presets: dict[str, dict[str, Any]]) -> type:
-    help_text = "Which defaults; other options override it. Their help: --preset NAME --help."
+    help_text = "Set of defaults, which other options override; --preset NAME --help shows them."
     preset = Annotated[Literal[*presets], tyro.conf.arg(help=help_text)]
     frozen = config_type.__dataclass_params__.frozen
     return dataclasses.make_dataclass(

@@ -33,7 +33,7 @@ MOST_JSON = 2**26
 
 
 class NoFile(OSError):  # noqa: N818 (it names what was found)
-    """What a path leads to cannot be read as a file. The text says what it is, and the mend."""
+    """The object at a path cannot be read as a file. The text says what it is, and how to fix it."""
 
 
 def open_input(path: str | Path, *, pipes: bool = True) -> BufferedReader | BytesIO:
@@ -42,7 +42,7 @@ def open_input(path: str | Path, *, pipes: bool = True) -> BufferedReader | Byte
     What comes through a pipe, such as `<(command)` of a shell, is read whole first.
 
     Args:
-        path: of a file or a pipe.
+        path: path of a file or a pipe.
         pipes: whether a pipe is taken.
 
     Raises:
@@ -100,7 +100,7 @@ def write_atomic(path: str | Path) -> Iterator[Path]:
     """Give a temporary path to write to; it becomes `path` when the block ends well, and is removed otherwise.
 
     Args:
-        path: of a file, replaced if there; its folder must exist.
+        path: path of a file, replaced if there; its folder must exist.
 
     Raises:
         FileNotFoundError: if the folder does not exist.
@@ -157,7 +157,7 @@ def read_json(path: str | Path, kind: type = dict) -> Any:
     """Read a JSON file.
 
     Args:
-        path: of a file of at most `MOST_JSON` bytes.
+        path: path of a file of at most `MOST_JSON` bytes.
         kind: what is in it: `dict` or `list`.
 
     Raises:
@@ -196,7 +196,7 @@ def claim_folder(
     settings: "DataclassInstance | None" = None,
     **noted: str,
 ) -> None:
-    """Make the folder for an experiment's results, or with `again` remove what an earlier one left, and that alone.
+    """Make the folder for an experiment's results, or with `again` remove what an earlier one left, and only that.
 
     A file in it then says whose the folder is, even if the experiment never ends.
 
@@ -207,7 +207,7 @@ def claim_folder(
         again: do an earlier experiment of this kind over.
         resume: go on with one, which may have other files beside its own.
         mark: name of the file that says whose the folder is.
-        settings: of the experiment, written as `config.json`.
+        settings: settings of the experiment, written as `config.json`.
         noted: in `mark`, too.
 
     Raises:
@@ -247,7 +247,7 @@ def _final_name(name: str) -> str:
 
 
 def contents(folder: Path) -> list[Path]:
-    """List what is in a folder, but for its lock, and what `write_atomic` began and a killed process left."""
+    """List what is in a folder, except its lock, and what `write_atomic` began and a killed process left."""
     return [path for path in folder.iterdir() if path.name != LOCK and not _LEFT_BEHIND.fullmatch(path.name)]
 
 

@@ -1,4 +1,4 @@
-"""Whether code runs inside a transform of `torch.func`."""
+"""A check whether code runs inside a transform of `torch.func`."""
 
 import torch
 

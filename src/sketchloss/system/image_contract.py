@@ -1,4 +1,4 @@
-"""What a tensor of images must be: dense, of a float type, n×{1,3}×h×w, its values in a range that is known."""
+"""Contract of image tensors: dense, of a float type, n×{1,3}×h×w, with values in a known range."""
 
 import math
 from pathlib import Path
@@ -28,7 +28,7 @@ def check_images(
     Args:
         images: float, n×{1,3}×h×w with n >= 1, values in `value_range`; as a generator may overshoot, a hundredth of
             the range beyond is allowed.
-        name: what to call it in an error.
+        name: its name in an error.
         minimum: least height and width in pixels.
         value_range: least and greatest value, such as (0, 1) or (-1, 1).
         check: False skips the check of the values, which waits for the device. Under `torch.compile` and
@@ -38,7 +38,7 @@ def check_images(
         The same values, n×3×h×w, of the same type and on the same device.
 
     Raises:
-        ValueError: with `name`, what was expected, the type, shape or range found, and the mend.
+        ValueError: with `name`, what was expected, the type, shape or range found, and how to fix it.
     """
     check_dense(images, name, mend=_mend_kind(images, name, value_range))
     if images.dtype not in FLOATS:
@@ -63,7 +63,7 @@ def check_dense(tensor: object, name: str, *, mend: str) -> None:
 
     Args:
         tensor: what was given.
-        name: what to call it in an error.
+        name: its name in an error.
         mend: what to do about something that is no tensor at all.
     """
     if not isinstance(tensor, Tensor):

@@ -40,7 +40,7 @@ class UnreadablePicture(ValueError):  # noqa: N818 (it names what was found, and
 
 @runtime_checkable
 class BinaryFile(Protocol):
-    """What is asked of a file: an open file, a `BytesIO`, an upload."""
+    """What a file must offer: an open file, a `BytesIO`, an upload."""
 
     def read(self, size: int = -1, /) -> bytes: ...  # noqa: D102
     def seek(self, offset: int, whence: int = 0, /) -> int: ...  # noqa: D102
@@ -62,7 +62,7 @@ def open_picture(
     Args:
         picture: a path, the bytes of a file, a binary file (which is left open), or a Pillow picture of any mode; an
             array, as `to_tensor` takes it; or a tensor, as `to_picture` takes it.
-        name: what to call it in an error; a path is its own name.
+        name: its name in an error; a path is its own name.
         paper: `black` for light ink, which white would hide; None keeps transparency of files and Pillow pictures.
 
     Returns:
@@ -148,8 +148,8 @@ def find_files(folder: str | Path, suffixes: Container[str], *, closed: list[Pat
     """List the files with some suffixes, in lower case with the dot, as `find_pictures` does.
 
     Args:
-        folder: to look through.
-        suffixes: of the files.
+        folder: the folder to look through.
+        suffixes: suffixes of the files.
         closed: is given the subfolders that may not be listed.
     """
     folder = Path(folder)

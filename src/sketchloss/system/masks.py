@@ -1,4 +1,4 @@
-"""Which pixels count: the masks that a loss takes."""
+"""Masks that a loss takes, which say which pixels count."""
 
 import torch
 from jaxtyping import Float
@@ -20,7 +20,7 @@ def check_mask(mask: Tensor, pred: Float[Tensor, "n 3 h w"], *, check: bool = Tr
         float32 in [0, 1], without gradient.
 
     Raises:
-        ValueError: for anything else, with what was expected, what came, and the mend.
+        ValueError: for anything else, with what was expected, what came, and how to fix it.
     """
     mend = "convert it: torch.as_tensor(mask)" if hasattr(mask, "__len__") and not isinstance(mask, str) else "give one"
     check_dense(mask, "mask", mend=mend)

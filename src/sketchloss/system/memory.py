@@ -1,4 +1,4 @@
-"""How the C library deals with memory that this process frees."""
+"""Settings of the C library for memory that this process frees."""
 
 import ctypes
 import sys

@@ -1,6 +1,6 @@
-"""What a folder of pictures holds and is not read: other kinds of files, later pages, folders that may not be listed.
+"""Lines about what is not read in a folder of pictures: other kinds of files, later pages, folders without access.
 
-Each function returns no line if there is nothing to say, else one: how many, which, and the mend.
+Each function returns no line if there is nothing to say, else one: how many, which, and how to fix it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,7 +17,7 @@ DRAWINGS = frozenset(
     .3fr .arw .cr2 .cr3 .dng .erf .nef .nrw .orf .pef .raf .raw .rw2 .srw .x3f
     """.split()  # noqa: SIM905 (one on a line would fill a page)
 )
-#: Suffixes of kinds that may hold several pictures. An animation named .png is taken for its first frame alone.
+#: Suffixes of kinds that may hold several pictures. Of an animation named .png only the first frame is taken.
 PAGED = frozenset((".apng", ".avif", ".avifs", ".gif", ".tif", ".tiff", ".webp"))
 NAMED = 3
 
@@ -53,7 +53,7 @@ def say_other_kinds(place: str | Path, paths: Iterable[PurePath]) -> list[str]:
 
 
 def later_pages(pictures: Iterable[str | Path]) -> list[str]:
-    """Say which pictures have further pages or frames, of which the first alone is read."""
+    """Say which pictures have further pages or frames; only the first one is read."""
     names = [
         path.name for path in map(Path, pictures) if path.suffix.lower() in PAGED and has_later_pages(path)
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""What the fields of a config dataclass decide, said on the field itself: `x: int = field(default=3, metadata=PLACE)`.
+"""Marks on fields of a config dataclass that say what they decide: `x: int = field(default=3, metadata=PLACE)`.
 
 A run folder asks which settings may differ when a run is resumed; a study asks which settings are part of a cell's key,
 and which of them name files whose change makes the cell another one.

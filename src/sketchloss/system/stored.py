@@ -37,7 +37,7 @@ def read_described(path: Path, format_name: str, *, version: int = 1) -> dict[st
     """Read the settings of a folder that says what it holds, with the keys `format` and `version`.
 
     Args:
-        path: of the JSON file.
+        path: path of the JSON file.
         format_name: what `format` must be.
         version: what `version` must be, if it is said.
 

@@ -19,7 +19,7 @@ Picture = Image.Image | np.ndarray | Tensor | str | Path | bytes | BinaryFile
 
 
 class HiddenInk(UnreadablePicture):
-    """A drawing whose ink has the colour that its transparent ground becomes. The text is one line with the mend."""
+    """A drawing whose ink has the colour that its transparent ground becomes. The text is one line with the fix."""
 
 
 def open_visible(picture: Picture, *, name: str | None = None, invert: bool = False) -> Image.Image:
@@ -27,8 +27,8 @@ def open_visible(picture: Picture, *, name: str | None = None, invert: bool = Fa
 
     Args:
         picture: what `open_picture` takes.
-        name: what to call it in an error; a path is its own name.
-        invert: it is light on dark: a transparent ground becomes black, and the whole is turned.
+        name: its name in an error; a path is its own name.
+        invert: invert the drawing, which is light on dark: a transparent ground becomes black, and all is inverted.
 
     Returns:
         8-bit RGB.
@@ -70,11 +70,11 @@ def hides_ink(picture: Picture, *, invert: bool = False) -> bool:
 
 
 def open_to_show(picture: Picture, *, name: str | None = None) -> Image.Image:
-    """Open a drawing to be looked at or learned from: as `open_visible` does, turned if its ink would be lost else.
+    """Open a drawing to show or to learn from: as `open_visible` does, inverted if its ink would be lost otherwise.
 
     Args:
         picture: what `open_picture` takes.
-        name: what to call it in an error; a path is its own name.
+        name: its name in an error; a path is its own name.
     """
     if isinstance(picture, str | Path | bytes | BinaryFile):
         picture = open_picture(picture, name=name, paper=None)
@@ -88,7 +88,7 @@ def open_photo(picture: str | Path | bytes | BinaryFile, *, name: str | None = N
 
     Args:
         picture: what `open_picture` takes.
-        name: what to call it in an error; a path is its own name.
+        name: its name in an error; a path is its own name.
     """
     read = open_picture(picture, name=name, paper=None)
     if read.mode != "RGBA":

@@ -1,1 +1,1 @@
-"""What the recipes share: the run folder, checkpoints and resume, guards."""
+"""Parts that all trainings share: the run folder, checkpoints and resume, guards."""

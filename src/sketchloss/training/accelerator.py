@@ -17,7 +17,7 @@ def new_accelerator(precision: TrainingPrecision, *, seed: int, accumulate: int 
 
     Args:
         precision: float32 (`no`), or mixed with bfloat16 or float16.
-        seed: of the order of the data.
+        seed: random seed of the order of the data.
         accumulate: steps whose gradients are added up.
 
     Raises:

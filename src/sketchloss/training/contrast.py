@@ -41,8 +41,8 @@ class ClassesTogether(Sampler[int]):
 
     Args:
         labels: class of each sample.
-        together: how many of a class; the last of a class may be fewer.
-        seed: of the orders; another epoch has another order.
+        together: number of samples of a class that stand together; the last of a class may be fewer.
+        seed: random seed of the orders; another epoch has another order.
     """
 
     def __init__(self, labels: Sequence[int] | Int64[np.ndarray, " n"], together: int, seed: int) -> None:

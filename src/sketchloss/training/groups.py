@@ -1,4 +1,4 @@
-"""Which learning rate and weight decay each part of a backbone is trained with."""
+"""Parameter groups: the learning rate and weight decay of each part of a backbone."""
 
 from typing import Any
 
@@ -19,10 +19,10 @@ def parameter_groups(
     Args:
         backbone: as `load_backbone` returns it; its `load_report` tells what is new. One that was not loaded is new.
         lr: learning rate of what came from the file: the convolutions, and a classifier of the same classes.
-        new_lr_factor: of what did not, but for gates, as a multiple of `lr`.
-        gate_lr_factor: of the gates, as a multiple of `lr`, whether they came from the file or not.
-        weight_decay: of all but the gates.
-        gate_weight_decay: of the gates, which it pulls towards 1/2.
+        new_lr_factor: learning rate of what was not, except gates, as a multiple of `lr`.
+        gate_lr_factor: learning rate of the gates, as a multiple of `lr`, whether they came from the file or not.
+        weight_decay: weight decay of all but the gates.
+        gate_weight_decay: weight decay of the gates, which it pulls towards 1/2.
 
     Returns:
         Dictionaries with `name` (`trained`, `new`, `gates`), `params`, `lr` and `weight_decay`.

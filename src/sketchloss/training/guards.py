@@ -1,4 +1,4 @@
-"""Guards that speak up when a training has gone wrong, in words that say what to change."""
+"""Guards that notice when a training has gone wrong, and say what to change."""
 
 import math
 

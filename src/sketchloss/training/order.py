@@ -1,4 +1,4 @@
-"""The order that a training meets its samples in, known from the place alone: nothing of it needs a checkpoint."""
+"""The order that a training meets its samples in, known from the place: nothing of it needs a checkpoint."""
 
 import zlib
 from functools import lru_cache
@@ -13,8 +13,8 @@ class Order:
     """Every sample once in each epoch, each epoch in another order, without end.
 
     Args:
-        count: of samples, at least 1.
-        seed: of the orders.
+        count: number of samples, at least 1.
+        seed: random seed of the orders.
     """
 
     def __init__(self, count: int, seed: int) -> None:
@@ -33,10 +33,10 @@ class Order:
 
 
 def seeded(purpose: str, *numbers: int) -> torch.Generator:
-    """Return a generator on the CPU whose numbers follow from its arguments alone.
+    """Return a generator on the CPU whose numbers follow only from its arguments.
 
     Args:
-        purpose: what for; another purpose has other numbers.
+        purpose: what the numbers are for; another purpose has other numbers.
         numbers: at least 0, such as seed, step and process.
     """
     return torch.Generator().manual_seed(

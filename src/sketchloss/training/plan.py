@@ -1,4 +1,4 @@
-"""What a training will take, from a few measured steps."""
+"""Time and memory that a training will take, from a few measured steps."""
 
 import sys
 import time

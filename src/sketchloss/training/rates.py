@@ -17,7 +17,7 @@ def rate_schedule(
     Args:
         optimizer: with the rates that are reached, a group's each.
         schedule: `constant` or `cosine`.
-        steps: of the training, 1 or more; the cosine ends there.
+        steps: number of steps of the training, 1 or more; the cosine ends there.
         warmup: steps over which the rate rises.
         after_warmup: the cosine begins when the rate has risen; else at the first step, and multiplies the rise.
     """

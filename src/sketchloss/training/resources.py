@@ -1,4 +1,4 @@
-"""What a training step takes, counted on tensors without contents, and how much memory is free for it."""
+"""Cost of a training step, counted on tensors without contents, and the memory that is free for it."""
 
 import contextlib
 from collections.abc import Callable, Iterator

@@ -1,6 +1,6 @@
 """The run folder: `config.json`, `metrics.jsonl`, `checkpoints/`, `best/`, figures, TensorBoard events.
 
-note: not made by `claim_folder`: what says whose it is are its settings, with which alone a training can go on.
+note: not made by `claim_folder`: its settings say whose it is, and a training can continue only with them.
 """
 
 import json
@@ -51,8 +51,8 @@ class Run:
         """Note which data and which loss network the run is on, or when resumed see that they are the same.
 
         Args:
-            digest: of the data.
-            loss: digest of the weights that the loss looks through; None: of no account, as where they are trained.
+            digest: digest of the data.
+            loss: digest of the weights that the loss uses; None: not checked, as where they are trained.
 
         Raises:
             ValueError: if one of them is another.
@@ -95,7 +95,7 @@ class Run:
     # Checkpoints ---------------------------------------------------------------------------------------------------
 
     def save_checkpoint(self, position: dict[str, Any]) -> None:
-        """Save everything that the run needs to go on: weights, optimiser, schedule, random states, position.
+        """Save everything that the run needs to continue: weights, optimiser, schedule, random states, position.
 
         Raises:
             OSError: if it cannot be written; the last checkpoint is still there.
@@ -175,7 +175,7 @@ def check_run_folder(folder: str | Path, config: "DataclassInstance", resume: bo
     """Check that a run may be started or resumed here, without touching anything.
 
     Args:
-        folder: of the run.
+        folder: folder of the run.
         config: its settings; those of which the field says so may differ when it is continued (`setting_fields.py`).
         resume: whether it is to be continued.
 
@@ -229,14 +229,14 @@ def open_run_folder(folder: str | Path, config: "DataclassInstance", resume: boo
 
 
 def check_data(folder: Path, digest: str, loss: str | None = None) -> None:
-    """Raise ValueError if a run noted another digest of its data, or of the weights that its loss looks through."""
+    """Raise ValueError if a run noted another digest of its data, or of the weights that its loss uses."""
     file = folder / DATA
     noted = read_json(file) if file.is_file() else {}
     if noted.get("digest", digest) != digest:
         raise ValueError(f"the data of {folder} has changed since it was started: restore it, or start a new run")
     if loss is not None and noted.get("loss", loss) != loss:
         raise ValueError(
-            f"the weights that the loss of {folder} looks through have changed since it was started (`sketch` is not "
+            f"the weights that the loss of {folder} uses have changed since it was started (`sketch` is not "
             "the same in every version of sketchloss): give the old ones by their path, or start a new run"
         )
 

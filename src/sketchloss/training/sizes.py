@@ -1,4 +1,4 @@
-"""Image sizes of one training: each step has its own, known from the seed and the step's number alone."""
+"""Image sizes of one training: each step has its own, known only from the seed and the step's number."""
 
 import math
 from collections import Counter
@@ -18,7 +18,7 @@ class StepSizes:
 
     Args:
         sizes: sides in pixels, each once.
-        shares: of the steps, one for each size, adding up to 1; None: equal.
+        shares: shares of the steps, one for each size, adding up to 1; None: equal.
 
     Raises:
         ValueError: for no size, a size below 1 or named twice, or shares that do not match.

@@ -48,11 +48,11 @@ def train_judge(
     Args:
         train: true drawings to learn from, with 2 classes or more.
         held: others of the same classes and size, which its accuracy is measured on.
-        steps: of the training.
+        steps: number of steps of the training.
         batch_size: drawings a step.
         lr: greatest learning rate.
-        seed: of first weights, order and augmentation; the random state of the program is left alone.
-        device: to train on, and where the judge stays.
+        seed: random seed of first weights, order and augmentation; the random state of the program is left alone.
+        device: the device to train on, and where the judge stays.
         workers: processes that decode drawings; None: one for each core but one.
         progress: show a bar on stderr, if that is a terminal.
 

@@ -1,4 +1,4 @@
-"""Whether a tuning at several image sizes can be done at all, and what it will take."""
+"""Checks that a tuning at several image sizes is possible, and a plan of what it will take."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,10 +20,10 @@ def check_sizes(
 
     Args:
         backbone: with a classifier, on any device.
-        sizes: to train at.
-        image_size: to validate at.
+        sizes: the sizes to train at.
+        image_size: the size to validate at.
         batch_size: images a step.
-        precision: of the training, as for `new_accelerator`.
+        precision: precision of the training, as for `new_accelerator`.
         device: that it will be trained on.
 
     Raises:
@@ -57,11 +57,11 @@ def plan_tuning(
 
     Args:
         backbone: only its configuration is used.
-        sizes: to train at.
+        sizes: the sizes to train at.
         step: a real step on a batch at a size; it moves the weights, which must then be thrown away.
-        batches: of one epoch, a data loader.
-        epochs: of the run.
-        seed: of the run, which decides the sizes of its steps.
+        batches: batches of one epoch, a data loader.
+        epochs: number of epochs of the run.
+        seed: random seed of the run, which decides the sizes of its steps.
         device: that it runs on.
 
     Returns:

@@ -85,9 +85,9 @@ def test_fewer_fooled_are_better_and_of_ratios_nothing_is(results):
 def test_each_source_has_its_means_if_there_are_several(results):
     text = printed(results)
     for source in ("doodles", "sketchy"):
-        assert f"The same of {source} alone, mean over sizes." in text
+        assert f"The same, only of {source}, mean over sizes." in text
     results["sources"] = ["doodles"]
-    assert "alone" not in printed(results)
+    assert "only of" not in printed(results)
 
 
 def test_sources_of_one_name_are_told_apart(results):

@@ -316,7 +316,7 @@ def test_a_loss_network_of_other_weights_is_not_resumed_with(config, tmp_path):
         save_backbone(Backbone(width=0.125), weights)
         if seed == 0:
             style_transfer(replace(config, arm="original", photo=str(weights)))
-    with pytest.raises(ValueError, match=r"the weights that the loss of .*run looks through have changed"):
+    with pytest.raises(ValueError, match=r"the weights that the loss of .*run uses have changed"):
         style_transfer(replace(config, arm="original", photo=str(weights), resume=True))
 
 
@@ -372,7 +372,7 @@ def test_broken_files_are_skipped_and_named_or_refused(config, request, side, ca
     said = capsys.readouterr().out
     assert (result["photos"], result["sketches"]) == (12, 9)
     assert all(any(line.startswith("skipped") and name in line for line in said.splitlines()) for name in names)
-    with pytest.raises(ValueError, match=r"empty\.png.*mend or remove them, or leave strict off"):
+    with pytest.raises(ValueError, match=r"empty\.png.*fix or remove them, or leave strict off"):
         style_transfer(replace(config, out=config.out.with_name("strict"), strict=True))
     assert not config.out.with_name("strict").exists()
 

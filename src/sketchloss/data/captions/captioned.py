@@ -65,11 +65,11 @@ class Captioned:
     """
 
     sketches: Sketches
-    """The pictures. Where there are no classes, its `classes` are empty and its `labels` all 0."""
+    """The pictures, as labelled sketches. Without classes, `classes` is empty and `labels` are all 0."""
     captions: list[str]
-    """Of each picture, in one line."""
+    """Caption of each picture, in one line."""
     template: str
-    """What a class's name is put into."""
+    """Caption of a picture that has only a class; {} stands for the class's name."""
 
     def __len__(self) -> int:
         return len(self.sketches)
@@ -88,7 +88,7 @@ class Captioned:
 
     @property
     def name(self) -> str:
-        """What it was opened from."""
+        """Source that the pictures were opened from."""
         return self.sketches.name
 
     @property
@@ -98,12 +98,12 @@ class Captioned:
 
     @property
     def unreadable(self) -> list[str]:
-        """What was left out at opening, each with its reason."""
+        """Pictures left out at opening, each with its reason."""
         return self.sketches.unreadable
 
     @property
     def passed_over(self) -> list[str]:
-        """Lines about pictures that are not read: kinds of files that cannot be, and later pages of files."""
+        """Lines about pictures that are not read: files of kinds that cannot be read, and later pages of files."""
         return self.sketches.passed_over
 
     @property
@@ -113,12 +113,12 @@ class Captioned:
 
     @property
     def labels(self) -> Int64[np.ndarray, " n"] | None:
-        """Of each picture, an index into `classes`; None if there are none."""
+        """Class of each picture, as an index into `classes`; None if there are none."""
         return self.sketches.labels if self.classes else None
 
     @property
     def class_prompts(self) -> list[str]:
-        """Of each class, the template with its readable name, also where pictures have captions of their own."""
+        """The template with the readable name of each class, also where pictures have captions of their own."""
         return make_prompts(self.classes, self.template)
 
     def select(self, indices: Sequence[int] | Int64[np.ndarray, " m"]) -> "Captioned":
@@ -172,12 +172,12 @@ def open_captioned(
             - a folder with pictures in it directly, each with its caption in a `.txt` of the same name beside it, of
               which the first line counts (kohya's convention).
         image_size: side of the square pictures in pixels; they are fitted into it whole, as `fit_square` does.
-        template: with one `{}` where the class's name goes.
+        template: a text with one `{}` where the class's name goes.
         captions: which column holds the captions.
-        per_class: at most so many of each class, as for `open_sketches`; of no effect where there are no classes.
-        limit: at most so many in all, a sample drawn with `seed`; the source is opened whole before.
+        per_class: at most this many of each class, as for `open_sketches`; of no effect where there are no classes.
+        limit: at most this many in all, a sample drawn with `seed`; the source is opened whole before.
         strict: refuse what is damaged or lacks a caption rather than leave it out.
-        seed: of the samples, and of drawings as for `open_sketches`.
+        seed: random seed of the samples, and of drawings as for `open_sketches`.
 
     Returns:
         The pictures, opened but not decoded. Left out and named in `.unreadable`: damaged files and lines, pictures

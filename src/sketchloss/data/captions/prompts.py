@@ -1,4 +1,4 @@
-"""From the classes of a data set to what a text-to-image model is asked for."""
+"""Prompts for a text-to-image model from the classes of a data set."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -20,7 +20,7 @@ def imagenet_names() -> dict[str, str]:
 
 
 def readable(name: str) -> str:
-    """Return what a class is called in a prompt: an ImageNet id by its name, underscores as spaces."""
+    """Return the name of a class for a prompt: an ImageNet id becomes its name, underscores become spaces."""
     return " ".join(imagenet_names().get(name.strip(), name).replace("_", " ").split())
 
 
@@ -29,7 +29,7 @@ def make_prompts(classes: Sequence[str], template: str = TEMPLATE) -> list[str]:
 
     Args:
         classes: names, or ImageNet ids.
-        template: with one `{}` where the name goes.
+        template: a text with one `{}` where the name goes.
 
     Raises:
         ValueError: for a template without exactly one `{}`, or a class without a name, or with one that is not UTF-8.

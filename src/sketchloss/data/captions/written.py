@@ -25,7 +25,7 @@ def choose_columns(
     """Say which columns of a data set hold captions and classes.
 
     Args:
-        name: of the data set, for the error.
+        name: name of the data set, for the error.
         rows: the data set.
         captions: the column of captions, if it was said which.
         only_text_is_class: take the only column of text for classes, as `open_sketches` does.
@@ -102,7 +102,7 @@ def read_metadata(path: Path) -> tuple[Dataset, list[str], list[str]]:
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8 text: save it as UTF-8") from error
     except csv.Error as error:
-        raise ValueError(f"{path} is not a table of comma-separated values ({error}): mend it") from error
+        raise ValueError(f"{path} is not a table of comma-separated values ({error}): fix it") from error
     if not rows:
         raise ValueError(f"{path} holds no row; " + (list_some(faults) if faults else f"write {FILE_COLUMN} and text"))
     columns: dict[str, list[str | None]] = {}
@@ -122,7 +122,7 @@ def _json_rows(lines: Iterator[str]) -> Iterator[tuple[int, dict[str, Any] | str
         try:
             row = parse_json(line)
         except ValueError as error:
-            yield number, f"malformed JSON ({error}); mend the line or remove it"
+            yield number, f"malformed JSON ({error}); fix the line or remove it"
         else:
             if isinstance(row, dict):
                 yield number, {_whole(key): value for key, value in row.items()}
@@ -186,7 +186,7 @@ def read_caption(path: Path) -> str:
     except NoFile as error:
         raise ValueError(f"{one_line(path)}: {error}") from None
     except OSError as error:
-        raise ValueError(f"{one_line(path)}: cannot be read ({error.strerror}); mend it or remove it") from error
+        raise ValueError(f"{one_line(path)}: cannot be read ({error.strerror}); fix it or remove it") from error
     caption = next(filter(None, map(one_line, lines)), "")
     if not caption:
         raise ValueError(f"{one_line(path)}: empty; write the caption of its picture into it")

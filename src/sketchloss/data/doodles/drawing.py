@@ -1,4 +1,4 @@
-"""From clean shapes to a drawing by hand: which lines show, how a hand misses them, and the marks of three tools."""
+"""Drawing by hand from clean shapes: which lines show, how a hand misses them, and the marks of three tools."""
 
 from collections.abc import Sequence
 from itertools import pairwise

@@ -39,21 +39,21 @@ class Doodle:
     """A drawing that has yet to be drawn: what is in it, and the hand and tool that will draw it."""
 
     kind: str
-    """One of `KINDS`."""
+    """Kind of thing that is drawn, one of `KINDS`."""
     seed: int
-    """What `doodle` made it from; also decides the light and background of the photo."""
+    """Seed that `doodle` made the drawing from; it also decides the light and background of the photo."""
     parts: tuple[Part, ...]
-    """The clean scene in the unit square, y down, back to front."""
+    """Parts of the clean scene in the unit square, y down, back to front."""
     style: str
-    """One of `STYLES`."""
+    """Drawing style, one of `STYLES`."""
     line_width: float
-    """As a fraction of the picture's side. The brush swells to about twice this."""
+    """Line width as a fraction of the picture's side. The brush swells to about twice this."""
     clean_strokes: tuple[Points, ...]
-    """What shows of the parts' outlines, as strokes of an unerring hand, each (points, 2)."""
+    """Visible outlines of the parts, as strokes of an unerring hand, each (points, 2)."""
     hand: int = 0
     """Seed of the hand's inaccuracy."""
     missing: tuple[int, ...] = ()
-    """Which of the clean strokes the hand leaves out."""
+    """Indices of the clean strokes that the hand leaves out."""
 
     @cached_property
     def strokes(self) -> tuple[Points, ...]:

@@ -1,4 +1,4 @@
-"""What a doodle is made of: coloured parts, and the plain shapes their outlines are drawn from."""
+"""Parts of doodles: coloured parts, and the plain shapes that their outlines are drawn from."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -10,7 +10,7 @@ Colour = tuple[int, int, int]
 Number = float | int
 Point = tuple[Number, Number]
 Points = Float[np.ndarray, "_ 2"]
-"""(points, 2): x to the right, y down."""
+"""Points of a line, (points, 2): x to the right, y down."""
 
 WHITE: Colour = (240, 238, 232)
 BLACK: Colour = (45, 42, 48)
@@ -40,13 +40,13 @@ class Part:
     points: Points
     """The outline, (x, y) with y down. A filled part closes itself: its last point joins its first."""
     colour: Colour
-    """In the photo, RGB in 0..255 before light falls on it."""
+    """Colour in the photo, RGB in 0..255 before light falls on it."""
     filled: bool = True
-    """A filled part hides what lies behind it; any other is a line."""
+    """Whether the part is filled and hides what lies behind it; otherwise it is a line."""
     thickness: Number = 0.0
     """Width of a line in the photo, in the units of `points`."""
     bulge: Number = 0.5
-    """How the photo shades a filled part: 0 a flat board, 1 a ball."""
+    """Shading of a filled part in the photo: 0 a flat board, 1 a ball."""
 
 
 def fill(points: Points, colour: Colour, *, bulge: Number = 0.5) -> Part:

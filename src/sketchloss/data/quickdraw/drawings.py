@@ -1,4 +1,4 @@
-"""Drawings that are kept as strokes, so that it is known how different an edited one is: doodles and QuickDraw.
+"""Drawings that are kept as strokes, doodles and QuickDraw, so that the size of an edit is known.
 
 drawings = open_drawings("doodles", per_class=8, classes=10, seed=0)
 drawings[0].picture(64)
@@ -49,13 +49,13 @@ class StrokeDrawing:
     """A drawing as strokes."""
 
     label: str
-    """Its class."""
+    """Class of the drawing."""
     number: int
-    """Its place among the drawings of its class, in the source."""
+    """Place of the drawing among those of its class in the source."""
     strokes: tuple[Points, ...]
-    """Each (points, 2): in the unit square, x to the right and y down, points at most `SPACING` apart."""
+    """Strokes, each (points, 2): in the unit square, x to the right and y down, points at most `SPACING` apart."""
     line_width: float
-    """As a share of the picture's side."""
+    """Line width as a share of the picture's side."""
 
     @cached_property
     def pieces(self) -> tuple[Piece, ...]:
@@ -100,9 +100,10 @@ def open_drawings(
 
     Args:
         source: `doodles` or a folder of QuickDraw `.ndjson` files, of which the first drawings of a file are taken.
-        per_class: at most so many of each class, 1 or more; drawings of fewer than `LEAST_PIECES` pieces are left out.
-        classes: at most so many classes, drawn with `seed`; None: all.
-        seed: of the choice of classes, of the line widths, and of the doodles.
+        per_class: at most this many of each class, 1 or more; drawings of fewer than `LEAST_PIECES` pieces are left
+            out.
+        classes: at most this many classes, drawn with `seed`; None: all.
+        seed: random seed of the choice of classes, of the line widths, and of the doodles.
         faults: lines that are no drawings are passed over and named here.
 
     Returns:
@@ -116,7 +117,7 @@ def open_drawings(
     if not 0 <= seed < MOST_SEEDS:
         raise ValueError(f"seed is {seed}: it must be 0 to {MOST_SEEDS - 1:,}")
     if str(source).startswith("doodles?"):
-        raise ValueError(f"{source}: strokes are drawn in ink here, whatever the tool: give doodles alone")
+        raise ValueError(f"{source}: strokes are drawn in ink here, whatever the tool: give doodles without options")
     kind, place = recognise(source)
     if kind == "doodles":
         return [
@@ -150,7 +151,7 @@ def split_in_halves(drawings: Sequence[StrokeDrawing], seed: int) -> tuple[list[
 
     Args:
         drawings: in any order, which both halves keep.
-        seed: of the parting.
+        seed: random seed of the parting.
     """
     labels = np.array([drawing.label for drawing in drawings])
     chosen = np.zeros(len(drawings), dtype=bool)

@@ -35,8 +35,8 @@ class Edited:
 
     drawing: StrokeDrawing
     amount: float
-    """The share of the ink's length that was in truth removed, added, displaced or redrawn: pieces are whole, so it is
-    only near what was asked for. Of `wobble`, what was asked for."""
+    """Share of the ink's length that was actually removed, added, displaced or redrawn. Only whole pieces are edited,
+    so it is close to the share asked for, not equal. For `wobble`, it is what was asked for."""
 
 
 def edited(
@@ -45,10 +45,10 @@ def edited(
     """Edit a drawing.
 
     Args:
-        drawing: to edit.
+        drawing: the drawing to edit.
         name: `removed`, `added`, `displaced`, `redrawn`: as the functions of these names; `wobble`: `with_wobble`.
         share: in (0, 1].
-        seed: of the choice of pieces, directions and hand.
+        seed: random seed of the choice of pieces, directions and hand.
         others: drawings that strokes are added from; only for `added`.
 
     Raises:
@@ -75,10 +75,10 @@ def added(drawing: StrokeDrawing, share: float, others: Sequence[StrokeDrawing],
     """Add strokes of other drawings, where they were, until that share of the drawing's own ink's length has come.
 
     Args:
-        drawing: to add to.
+        drawing: the drawing to add to.
         share: in (0, 1].
         others: where the strokes come from; the drawing itself is passed over.
-        seed: of the choice.
+        seed: random seed of the choice.
 
     Raises:
         ValueError: for a share outside (0, 1], or no others.
@@ -128,9 +128,9 @@ def by_other_hand(drawing: StrokeDrawing, amount: float, *, seed: int) -> Stroke
     """Let another hand draw everything anew (`doodle_drawing.by_hand`), its differences multiplied.
 
     Args:
-        drawing: to redraw.
+        drawing: the drawing to redraw.
         amount: 0 changes nothing, 1 is the hand of the doodles: long strokes go astray by about 0.01 of the side.
-        seed: of the hand; another amount of the same seed strays in the same directions.
+        seed: random seed of the hand; another amount of the same seed strays in the same directions.
     """
     hand = by_hand(drawing.strokes, drawing.generator("hand", seed))
     return drawing.with_strokes(

@@ -71,10 +71,10 @@ def changed(drawing: StrokeDrawing, name: str, size: int, *, seed: int) -> Image
     """Draw a drawing with a change that people ignore.
 
     Args:
-        drawing: to draw.
+        drawing: the drawing to draw.
         name: one of `CHANGES`.
         size: side of the picture in pixels.
-        seed: of the direction of the shift, and of the pencil's grain.
+        seed: random seed of the direction of the shift, and of the pencil's grain.
 
     Returns:
         An `L` picture, `size`×`size`, dark on white.

@@ -1,4 +1,4 @@
-"""Does a distance between drawings behave as it should? Trials whose right answer is known, and what comes of them."""
+"""The probe: trials of distances between drawings whose right answer is known."""
 
 from typing import TYPE_CHECKING
 

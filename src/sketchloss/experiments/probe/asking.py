@@ -1,4 +1,4 @@
-"""Does a distance between drawings behave? Edits of known size, changes that people ignore, choices, and people.
+"""The probe of distances between drawings: edits of known size, changes that people ignore, choices, and people.
 
     sketchloss probe --preset demo --out runs/probe                                half a minute or so on two cores
     sketchloss probe --data QUICKDRAW --out runs/probe --tuning runs/tuning --weights imagenet runs/mine
@@ -60,7 +60,7 @@ MADE = {"config.json", *WRITTEN, "figure.png", "trials.png"}
 
 
 def probe(config: Probe) -> dict[str, Any]:
-    """Run the recipe; return what `results.json` holds.
+    """Run `sketchloss probe`; return the contents of `results.json`.
 
     Raises:
         ValueError: for data without strokes, weights, distances or judgments that do not fit, or an `out` in use.

@@ -42,7 +42,7 @@ KEPT_BYTES = 2**30
 
 @runtime_checkable
 class Family(Protocol):
-    """Distances that look at a picture together."""
+    """Distances that are computed from one look at each picture."""
 
     name: str
     symmetric: bool
@@ -61,8 +61,8 @@ class PlainDistance:
     """A distance that is any function of two batches of images.
 
     Args:
-        name: what to call it.
-        function: from two batches, float n×3×h×w in [0, 1], to (n,) finite numbers.
+        name: name of the distance.
+        function: a function from two batches, float n×3×h×w in [0, 1], to (n,) finite numbers.
         symmetric: whether the order of the two makes no difference.
     """
 
@@ -116,12 +116,12 @@ class BackboneDistances:
     Their names are `relu3_3 l1` and so on, and `embed`. A tap's is what `SketchLoss` says with that tap alone.
 
     Args:
-        name: what to call the family.
+        name: name of the family.
         backbone: copied.
         taps: names of layers, from shallow to deep, each once; none: the backbone's `stages`. The loss's own come in
             any case, and so do the paper's where the backbone has them.
         metrics: any of `METRICS`; the loss's own and the paper's come in any case.
-        device: to compute on.
+        device: the device to compute on.
 
     Raises:
         ValueError: for an unknown layer, or layers named twice or not from shallow to deep.
@@ -271,8 +271,8 @@ def measure(
 
     Args:
         family: on the device.
-        trials: to measure.
-        device: to compute on.
+        trials: the trials to measure.
+        device: the device to compute on.
         progress: show a bar on a terminal.
 
     Raises:
@@ -313,7 +313,7 @@ def measure_pairs(
         family: on the device.
         read: from a picture's number to its pixels in [0, 1]; all of one size.
         pairs: numbers of two pictures each; a pair may come more than once, and costs once.
-        device: to compute on.
+        device: the device to compute on.
         progress: show a bar on a terminal.
 
     Raises:

@@ -48,8 +48,8 @@ def draw_probe(results: Mapping[str, Any], path: str | Path) -> None:
     """Draw what `results.json` of the probe holds; its rows may come from several runs with the same settings.
 
     Args:
-        results: as said.
-        path: of the picture; its suffix names the format.
+        results: contents of the JSON file, as said above.
+        path: path of the picture; its suffix names the format.
     """
     lines = {group: [row for row in results["rows"] if row["group"] == group] for group in groups(results)}
     flat = [row for row in results["rows"] if row["group"] is None]

@@ -40,18 +40,18 @@ ORDER = ("redrawn", "same kind", "other kind")
 
 @dataclass(frozen=True)
 class Fooled:
-    """What fools a distance, over n drawings. What counts as fooled is said by `tricks.TRICKS` and `GREY_WORDS`."""
+    """How often tricks fool a distance, over n drawings; `tricks.TRICKS` and `GREY_WORDS` say what counts as fooled."""
 
     shares: dict[str, Share | None]
-    """Of each trick, and of grey paper: the share of drawings at which the distance is fooled; equal counts half. None:
-    it could be asked of no drawing."""
+    """Share of drawings at which the distance is fooled, for each trick and for grey paper; equal counts half. None: it
+    could be asked of no drawing."""
     ratios: dict[str, float | None]
-    """Of each trick: its distance divided by the distance to the drawing redrawn, median over drawings; of grey paper:
-    the distance of the drawing to itself redrawn there, divided by the same on white. None: it is 0 for most."""
+    """Relative distance of each trick: divided by the distance to the drawing redrawn, median over drawings. For grey
+    paper: the distance of the drawing to itself redrawn there, divided by the same on white. None: it is 0 for most."""
     nearer: dict[str, dict[str, Share | None]]
-    """Of each trick and each reference: how often the trick is nearer; equal counts half."""
+    """Share of drawings for which the trick is nearer, for each trick and each reference; equal counts half."""
     order: dict[str, Share | None]
-    """How often a reference is nearer than the next one of `ORDER`, on white paper."""
+    """Share of drawings for which a reference is nearer than the next one of `ORDER`, on white paper."""
     drawings: int
 
     @property
@@ -68,7 +68,7 @@ def open_halves(
     Args:
         source: `doodles` or a folder of QuickDraw `.ndjson`, opened as strokes; anything else that `open_sketches`
             takes, as pictures. Pictures of one photo are in one half.
-        seed: of the halves, the classes and the doodles.
+        seed: random seed of the halves, the classes and the doodles.
         faults: what cannot be read is named here.
 
     Raises:
@@ -96,15 +96,15 @@ def fooled(
     """Ask any distance between drawings which tricks fool it.
 
     Args:
-        distance: from two batches of images to their n distances, greater where they differ more. The images are
-            float32, n×3×h×w in [0, 1], dark ink on white; it must return (n,) finite numbers. Called without gradients.
-            A `SketchLoss(..., reduction="none")` looks at a drawing once and not anew for every trick.
+        distance: a function from two batches of images to their n distances, greater where they differ more. The images
+            are float32, n×3×h×w in [0, 1], dark ink on white; it must return (n,) finite numbers. Called without
+            gradients. A `SketchLoss(..., reduction="none")` looks at a drawing once and not anew for every trick.
         drawings: strokes or pictures, such as a half of `open_halves`; or what `make_tricks` made of them, to ask
             several distances the same.
         image_size: side of the pictures in pixels, of drawings.
-        count: how many drawings to ask about; None: all that have another of their class.
-        seed: of the tricks.
-        name: what to call the distance in an error; by default its own name.
+        count: number of drawings to ask about; None: all that have another of their class.
+        seed: random seed of the tricks.
+        name: name of the distance in an error; by default its own name.
         device: where the distance gets its images.
 
     Returns:
@@ -129,10 +129,10 @@ class TrickDistances:
     """Distances between n drawings and what they are compared with."""
 
     references: Float[np.ndarray, "n references"]
-    """NaN where there is no such reference."""
+    """Distances to the references; NaN where there is no such reference."""
     tricks: Float[np.ndarray, "n tricks"]
     grey: Float[np.ndarray, "n order"]
-    """To the references of `ORDER`, all on grey paper."""
+    """Distances to the references of `ORDER`, all on grey paper."""
 
 
 def measure_tricks(
@@ -204,7 +204,7 @@ class _OneTarget:
 
 @dataclass(frozen=True, eq=False)
 class Verdicts:
-    """What is made of the distances of each of n drawings: 1, 0, or 0.5 where two are equal; NaN where not asked."""
+    """Verdicts on the distances of each of n drawings: 1, 0, or 0.5 where two are equal; NaN where not asked."""
 
     fooled: Float[np.ndarray, "n tricks_and_grey"]
     ratio: Float[np.ndarray, "n tricks_and_grey"]

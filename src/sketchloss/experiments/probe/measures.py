@@ -1,4 +1,4 @@
-"""What comes of the trials: how a distance grows with edits, what it ignores and chooses, and one score of these."""
+"""Measures of a distance in the trials: how it grows with edits, what it ignores and chooses, and one score."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from sketchloss.experiments.probe.distances import Distance, PlainDistance, meas
 from sketchloss.experiments.probe.trials import RIVALS, Trials, make_trials
 
 RESAMPLES = 2000
-#: Distances that differ by less, as a share of the greatest, differ by the rounding of arithmetic alone.
+#: Distances that differ by less, as a share of the greatest, differ only by the rounding of arithmetic.
 NOISE = 1e-6
 _Z = 1.959963984540054  # of the 95 % interval
 
@@ -30,24 +30,25 @@ class Share:
 
 @dataclass(frozen=True)
 class Measures:
-    """How a distance did in the trials."""
+    """Results of a distance in the trials."""
 
     growth: dict[str, float | None]
-    """Of each edit: Spearman's correlation of the distance with the share changed, over the levels of a drawing; mean
+    """Spearman's correlation of the distance with the share changed, for each edit: over the levels of a drawing; mean
     over drawings, in [-1, 1]. A distance that is the same at all levels counts 0. None: no two amounts."""
     ignoring: dict[str, float]
-    """Of each change that people ignore: the share of drawings for which it counts for less than removing a fifth of
-    the strokes, in [0, 1]; equal counts half."""
+    """Share of drawings for which a change counts for less than removing a fifth of the strokes, for each change that
+    people ignore; in [0, 1], equal counts half."""
     ratio: dict[str, float | None]
-    """Of each such change: its distance divided by the distance to another drawing of the same class; the median over
-    drawings, lower is better. None if the latter is 0 for most."""
+    """Distance of each change that people ignore, divided by the distance to another drawing of the same class; the
+    median over drawings, lower is better. None if the latter is 0 for most."""
     choice: dict[str, Share | None]
-    """Against each rival: how often the drawing itself, redrawn, is nearer than the rival where raw pixels say the
-    opposite; equal counts half. None if there was no such trial."""
+    """Share of right answers against each rival: the drawing itself, redrawn, is nearer than the rival where raw pixels
+    say the opposite; equal counts half. None if there was no such trial."""
     score: float
-    """Mean of three: the mean of `growth`, the mean of `ignoring`, and the mean accuracy of `choice`."""
+    """Score of the distance, the mean of three: the mean of `growth`, the mean of `ignoring`, and the mean accuracy of
+    `choice`."""
     low: float
-    """Ends of the score's 95 % interval: bootstrap over drawings."""
+    """Lower end of the score's 95 % interval, as `high` is the upper end: bootstrap over drawings."""
     high: float
     drawings: int
 
@@ -82,12 +83,14 @@ def probe_distance(
         probe_distance(lambda pred, target: (pred - target).abs().mean((1, 2, 3)), drawings).score
 
     Args:
-        distance: from two batches of images to their n distances, greater where they differ more. The images are
-            float32, n×3×h×w in [0, 1], dark ink on white; it must return (n,) finite numbers. Called without gradients.
-        drawings: of `open_drawings`, or trials made of them by `make_trials`, to ask several distances the same.
+        distance: a function from two batches of images to their n distances, greater where they differ more. The images
+            are float32, n×3×h×w in [0, 1], dark ink on white; it must return (n,) finite numbers. Called without
+            gradients.
+        drawings: drawings of `open_drawings`, or trials made of them by `make_trials`, to ask several distances the
+            same.
         image_size: side of the pictures in pixels, of drawings.
-        seed: of the trials made of drawings.
-        name: what to call it in an error; by default its own name.
+        seed: random seed of the trials made of drawings.
+        name: its name in an error; by default its own name.
         device: where the distance gets its images.
 
     Returns:
@@ -108,15 +111,16 @@ def probe_distance(
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What a distance answered for each of n drawings; NaN where a question was not asked."""
+    """Answers of a distance for each of n drawings; NaN where a question was not asked."""
 
     growth: Float[np.ndarray, "n edits"]
-    """Spearman's correlation."""
+    """Spearman's correlation for each drawing and edit."""
     ignoring: Float[np.ndarray, "n changes"]
-    """1 where the change counts for less than a fifth of the strokes, 0 where for more, 0.5 where they are equal."""
+    """Answers about changes that people ignore: 1 where the change counts for less than a fifth of the strokes, 0 where
+    for more, 0.5 where they are equal."""
     ratio: Float[np.ndarray, "n changes"]
     choice: Float[np.ndarray, "n rivals"]
-    """1 right, 0 wrong, 0.5 equal."""
+    """Answers about rivals: 1 right, 0 wrong, 0.5 equal."""
 
 
 def answers(distances: Float[np.ndarray, "n columns"], trials: Trials) -> Answers:
@@ -166,8 +170,8 @@ def summarise(found: Answers, *, resamples: int = RESAMPLES, seed: int = 0) -> M
 
     Args:
         found: the answers for each drawing.
-        resamples: of the bootstrap over drawings.
-        seed: likewise.
+        resamples: number of resamples of the bootstrap over drawings.
+        seed: as for `probe_distance`.
     """
     count = len(found.growth)
     scores = score_of(found, resampled(count, resamples, seed))
@@ -202,7 +206,7 @@ def resampled(count: int, resamples: int, seed: int) -> Int[np.ndarray, "r n"]:
 
 def wilson(share: float, trials: int) -> tuple[float, float]:
     """Return the ends of the 95 % interval of a share of independent trials (Wilson 1927), within [0, 1]."""
-    # note: not scipy's `binomtest`, which takes whole numbers of successes alone: a tie counts half
+    # note: not scipy's `binomtest`, which takes only whole numbers of successes: a tie counts half
     spread = _Z**2 / trials
     middle = (share + spread / 2) / (1 + spread)
     half = _Z / (1 + spread) * float(np.sqrt(share * (1 - share) / trials + spread / (4 * trials)))

@@ -11,14 +11,14 @@ from sketchloss.experiments.tuning.plan import Plan, in_data_folder
 
 @dataclass(frozen=True)
 class ProbePlan(Plan):
-    """What distances are asked about."""
+    """Settings of the probe in a study."""
 
     probe_preset: Literal["demo", "small"] = "demo"
     """Preset of `sketchloss probe`."""
     probed: str = "doodles"
     """Strokes that the probe edits: `doodles`, or a folder of QuickDraw .ndjson."""
     triplets: Annotated[Path | None, tyro.conf.DisallowNone] = None
-    """Human judgments for the probe: a CSV file of reference, closer, farther."""
+    """Human judgments for the probe: a CSV file with the columns reference, closer, farther."""
 
 
 def _judgments() -> Path | None:

@@ -15,7 +15,7 @@ from sketchloss.system.setting_fields import FILES, PLACE, WEIGHTS, own_layers
 
 @dataclass(frozen=True, kw_only=True)
 class Probe(ArmWeights):
-    """Ask distances between drawings what is known about them, and which taps of a backbone answer best.
+    """Test whether distances between drawings behave as they should, and which layers of a network do best.
 
     Raises:
         ValueError: for a setting outside its range, naming it.
@@ -26,33 +26,38 @@ class Probe(ArmWeights):
     data: str = field(default="doodles", metadata=FILES)
     """Drawings as strokes: `doodles`, or a folder of QuickDraw .ndjson."""
     drawings: int = 200
-    """How many to ask about: half of them to choose by, half to report."""
+    """Number of drawings to ask about: half of them to choose by, half to report."""
     levels: tuple[float, ...] = LEVELS
-    """Shares of the strokes that are removed, added, displaced, redrawn; also the hand's wobble."""
+    """Shares of the strokes that are removed, added, displaced or redrawn; also the strength of the hand's wobble."""
     image_size: int = 64
     """Side of the drawings in pixels."""
     taps: tuple[str, ...] = field(default=(), metadata=own_layers(lambda network: network.stages))
-    """Layers to measure each by itself, from shallow to deep; by default the last of each stage of the network."""
+    """Layers that are measured each by itself, from shallow to deep; by default the last layer of each stage of the
+    network."""
     weights: tuple[str, ...] = field(default=(), metadata=WEIGHTS)
-    """More weights beside the arms': names, paths, hub repos or `transformers:ID`."""
+    """More weights to measure, in addition to the arms': names, paths, hub repos or `transformers:ID`."""
     distance: tuple[str, ...] = ()
-    """Distances of your own, `module:function` or `file.py:function`: two batches (n, 3, h, w) in [0, 1] to (n,)."""
+    """Distances of your own, `module:function` or `file.py:function`: each takes two batches (n, 3, h, w) in [0, 1] and
+    returns (n,) numbers."""
     baselines: Annotated[bool, tyro.conf.FlagConversionOff] = True
     """Also measure raw pixels and SSIM."""
     choose: Annotated[str | None, tyro.conf.DisallowNone] = None
-    """Arm, or one of `weights`, to choose taps and weights for; by default `attention+tuning` where it is measured."""
+    """Arm, or one of `weights`, to choose taps and their weights for; by default `attention+tuning` where it is
+    measured."""
     triplets: Annotated[Path | None, tyro.conf.DisallowNone] = field(default=None, metadata=FILES)
     """Judgments of people: a CSV file with the columns reference, closer, farther, or a folder laid out as BAPPS."""
     pictures: Annotated[Path | None, tyro.conf.DisallowNone] = None
-    """Folder of the pictures that the CSV file names; by default `pictures` beside it, else its own folder."""
+    """Folder of the pictures that the CSV file of `triplets` names; by default `pictures` beside it, else its own
+    folder."""
     kind: Annotated[str | None, tyro.conf.DisallowNone] = None
-    """Which kind of judgment to score, of a CSV file with a column `kind`; by default `random` where there are such."""
+    """Kind of judgment to score, if the CSV file of `triplets` has a column `kind`; by default `random` where there are
+    such."""
     triplet_size: int = 128
-    """Side of these pictures in pixels."""
+    """Side in pixels of the pictures of `triplets`."""
     seed: int = 0
-    """Of the halves, the edits and the doodles."""
+    """Random seed of the halves, the edits and the doodles."""
     again: bool = field(default=False, metadata=PLACE)
-    """Throw away what an earlier run of this left in `out`."""
+    """Remove what an earlier run left in `out`, and start again."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -21,7 +21,7 @@ def share_backbone(losses: Sequence[SketchLoss]) -> None:
     their own; only the backbone is exchanged.
 
     Args:
-        losses: of the same weights; changed in place.
+        losses: losses of the same weights; changed in place.
     """
     backbone = losses[0].backbone
     layers = tuple(dict.fromkeys(layer for loss in losses for layer in loss.layers))

@@ -17,7 +17,7 @@ def draw_trials(trials: Trials, *, shown: int = SHOWN) -> Image.Image:
 
     Args:
         trials: of which those with valid choices come first, and as many classes as there are.
-        shown: how many drawings.
+        shown: number of drawings to show.
 
     Returns:
         An `RGB` picture.

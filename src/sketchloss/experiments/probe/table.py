@@ -1,4 +1,4 @@
-"""What the probe has found, of one run or of the arms of a study: tables, and what each tap is good for."""
+"""Tables of the probe, for one run or for the arms of a study, and what each tap is good for."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -61,7 +61,7 @@ def measures(counts: Mapping[str, int]) -> list[Measure]:
     """Return the columns of the table of distances.
 
     Args:
-        counts: of how many yes-or-no trials the shares are, where they are tested.
+        counts: number of yes-or-no trials of each share, where shares are tested.
     """
     shares = {name: {"digits": 3, "share": name in counts, "trials": counts.get(name)} for name in _SHARES}
     return [

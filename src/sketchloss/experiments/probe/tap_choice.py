@@ -1,4 +1,4 @@
-"""Which taps, weights and metric a backbone does best with in the trials: a search over sets of taps."""
+"""Search for the taps, weights and metric that a backbone does best with in the trials."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Candidate:
     """Settings of `SketchLoss`."""
 
     layers: dict[str, float]
-    """Tap -> weight; they sum to 1, up to three digits."""
+    """Tap -> its weight; the weights sum to 1, up to three digits."""
     metric: Metric
     weighting: Weighting
 
@@ -45,7 +45,7 @@ def candidates(
     Args:
         taps: names, from shallow to deep; 8 at most.
         typical: `relu3_3 l1` and so on -> the mean distance to another drawing of the same class.
-        metrics: to try.
+        metrics: the metrics to try.
 
     Raises:
         ValueError: for more than 8 taps.
@@ -86,10 +86,10 @@ def choose_taps(
 
     Args:
         choose: what `BackboneDistances` measured of the trials of the half to choose by, and these trials.
-        report: of the other half.
-        taps: to choose from, from shallow to deep; 8 at most.
+        report: the same, of the other half.
+        taps: the taps to choose from, from shallow to deep; 8 at most.
         default: layers and metric that `SketchLoss` has now.
-        metrics: to choose from; all measured.
+        metrics: the metrics to choose from; all measured.
 
     Returns:
         Values for JSON. `best`; `default`; `best_of`: the best of each metric with equal weights, and with others;

@@ -1,4 +1,4 @@
-"""What a distance is asked: edits of known size, changes that people ignore, and choices that raw pixels get wrong."""
+"""Trials of a distance: edits of known size, changes that people ignore, and choices that raw pixels get wrong."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -43,7 +43,7 @@ class Trials:
     """The drawings: grey, 0 the ink and 255 the paper."""
     variants: UInt8[Tensor, "n columns s s"]
     amounts: Float[np.ndarray, "n edits levels"]
-    """The share that an edit changed in truth."""
+    """Share that each edit actually changed."""
     valid: Bool[np.ndarray, "n 2"]
     """Whether the rival is nearer in raw pixels (mean absolute difference) than the redrawn drawing is, by `MARGIN`."""
 
@@ -54,27 +54,27 @@ class Trials:
 
     @property
     def classes(self) -> int:
-        """How many classes the drawings are of."""
+        """Number of classes that the drawings are of."""
         return len({drawing.label for drawing in self.drawings})
 
     def growth(self, distances: Float[np.ndarray, "n columns"]) -> Float[np.ndarray, "n edits levels"]:
-        """Of the distances to all variants, those to the edited drawings."""
+        """The distances to the edited drawings, from the distances to all variants."""
         return distances[:, : self._edited].reshape(len(distances), len(EDITS), len(self.levels))
 
     def fifth(self, distances: Float[np.ndarray, "n columns"]) -> Float[np.ndarray, " n"]:
-        """Of the distances, those to the drawing with a fifth of its strokes removed."""
+        """The distances to the drawing with a fifth of its strokes removed, from all distances."""
         return distances[:, self._edited]
 
     def ignorable(self, distances: Float[np.ndarray, "n columns"]) -> Float[np.ndarray, "n changes"]:
-        """Of the distances, those to the drawings with a change that people ignore."""
+        """The distances to the drawings with a change that people ignore, from all distances."""
         return distances[:, self._edited + 1 : self._edited + 1 + len(CHANGES)]
 
     def another(self, distances: Float[np.ndarray, "n columns"]) -> Float[np.ndarray, " n"]:
-        """Of the distances, those to another drawing of the same class."""
+        """The distances to another drawing of the same class, from all distances."""
         return distances[:, -4]
 
     def choice(self, distances: Float[np.ndarray, "n columns"]) -> Float[np.ndarray, "n 3"]:
-        """Of the distances, those to the redrawn drawing, and to its rivals of the same and of another class."""
+        """The distances to the redrawn drawing and to its rivals of the same and another class, from all distances."""
         return distances[:, -3:]
 
     @property
@@ -93,12 +93,13 @@ def make_trials(
     """Draw the trials of a set of drawings.
 
     Args:
-        drawings: of two classes at least, two of a class at least; rivals and added strokes come from among them.
+        drawings: drawings of two classes at least, two of a class at least; rivals and added strokes come from among
+            them.
         image_size: side of the pictures in pixels, 16 at least.
-        count: how many of the drawings to ask about, an equal share of each class; None: all. A drawing without a
+        count: number of the drawings to ask about, an equal share of each class; None: all. A drawing without a
             second one of its class is not asked about.
         levels: shares of the strokes that edits change, in (0, 1], two at least, ascending.
-        seed: of every choice.
+        seed: random seed of every choice.
 
     Raises:
         ValueError: for settings outside these ranges, or drawings that are too few.

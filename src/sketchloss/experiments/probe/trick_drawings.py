@@ -38,13 +38,13 @@ class Trick:
     """A changed drawing and the right answer."""
 
     words: str
-    """What is changed."""
+    """The change, in words."""
     why: str
-    """Why the answer is right."""
+    """Reason why the answer is right."""
     farther_than: Reference | None = None
-    """A distance is fooled where the trick is nearer than this."""
+    """Reference that the trick should be farther than: a distance is fooled where the trick is nearer."""
     nearer_than: Reference | None = None
-    """A distance is fooled where the trick is farther than this."""
+    """Reference that the trick should be nearer than: a distance is fooled where the trick is farther."""
 
     @property
     def answer(self) -> str:
@@ -113,11 +113,11 @@ class Tricked:
     labels: tuple[str, ...]
     drawings: UInt8[Tensor, "n s s"]
     references: UInt8[Tensor, "n references s s"]
-    """In the order of `REFERENCES`; blank where there is none."""
+    """Pictures of the references, in the order of `REFERENCES`; blank where there is none."""
     known: Bool[np.ndarray, "n references"]
-    """Which references there are: another person's drawing is known of some pictures only."""
+    """Whether each reference exists: another person's drawing is known only for some pictures."""
     tricks: UInt8[Tensor, "n tricks s s"]
-    """In the order of `TRICKS`."""
+    """Pictures of the tricks, in the order of `TRICKS`."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -137,8 +137,8 @@ def make_tricks(
         drawings: as strokes (`open_drawings`) or as pictures (`open_sketches`), of two classes at least, two of one
             class at least. References and added strokes come from among them.
         image_size: side of the pictures in pixels, 16 at least.
-        count: how many drawings to play on, an equal share of each class; None: all that have another of their class.
-        seed: of every choice.
+        count: number of drawings to play on, an equal share of each class; None: all that have another of their class.
+        seed: random seed of every choice.
 
     Raises:
         ValueError: for settings outside these ranges, drawings that are too few, or one without ink.

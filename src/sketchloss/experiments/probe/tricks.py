@@ -39,7 +39,7 @@ MADE = {"config.json", *WRITTEN, "figure.png", "tricks.png"}
 
 
 def tricks(config: Tricks) -> dict[str, Any]:
-    """Run the recipe; return what `results.json` holds.
+    """Run `sketchloss tricks`; return the contents of `results.json`.
 
     Raises:
         ValueError: for sources, weights or distances that do not fit, drawings that are too few, or an `out` in use.

@@ -16,8 +16,8 @@ def draw_tricks(results: Mapping[str, Any], path: str | Path) -> None:
     """Draw what `results.json` of the tricks holds: a row for each distance, a column for each trick.
 
     Args:
-        results: as said.
-        path: of the picture; its suffix names the format.
+        results: contents of the JSON file, as said above.
+        path: path of the picture; its suffix names the format.
     """
     found = over_sizes([row for row in results["rows"] if row["source"] == ALL])
     values = 100 * np.array([[row.get(fooled_by(trick), np.nan) for trick in ASKED] for row in found.values()])

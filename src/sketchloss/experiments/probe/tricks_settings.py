@@ -15,7 +15,7 @@ Taps = Literal["default", "paper", "deep"]
 
 @dataclass(frozen=True, kw_only=True)
 class Tricks:
-    """Ask distances between drawings which tricks fool them, on several sources and at several sizes.
+    """Test which changed drawings ("tricks") fool distances, on several sources and at several sizes.
 
     Raises:
         ValueError: for a setting outside its range, naming it.
@@ -28,24 +28,25 @@ class Tricks:
     image_sizes: tuple[int, ...] = (64, 96, 128, 224, 320)
     """Sides of the pictures in pixels."""
     drawings: tuple[int, ...] = (40, 40, 16, 6, 4)
-    """How many of each source to ask about: one number for each size, or one for all."""
+    """Number of drawings of each source to ask about: one number for each size, or one for all."""
     half: Literal["report", "choose"] = "report"
-    """Which half of the drawings: the one that only reports, or the one by which a distance may be chosen."""
+    """Half of the drawings to use: `report`, which only reports, or `choose`, by which a distance may be chosen."""
     weights: tuple[str, ...] = ("imagenet", "sketch")
     """Weights to compare features with: names, paths or hub repos."""
     metrics: tuple[Metric, ...] = get_args(Metric)
     """Distances between features."""
     taps: tuple[Taps, ...] = ("default", "paper")
-    """Sets of layers: `default`: those of `SketchLoss`; of VGG-16 also `paper`: relu1_2, relu2_2, relu3_3, relu4_3;
-    `deep`: relu3_3, relu4_3, relu5_3."""
+    """Sets of layers: `default`, those of `SketchLoss`; for VGG-16 also `paper`: relu1_2, relu2_2, relu3_3, relu4_3,
+    and `deep`: relu3_3, relu4_3, relu5_3."""
     distance: tuple[str, ...] = ()
-    """Distances of your own, `module:function` or `file.py:function`: two batches (n, 3, h, w) in [0, 1] to (n,)."""
+    """Distances of your own, `module:function` or `file.py:function`: each takes two batches (n, 3, h, w) in [0, 1] and
+    returns (n,) numbers."""
     baselines: Annotated[bool, tyro.conf.FlagConversionOff] = True
     """Also ask raw pixels and SSIM."""
     seed: int = 0
-    """Of the halves, the tricks and the doodles."""
+    """Random seed of the halves, the tricks and the doodles."""
     again: bool = False
-    """Throw away what an earlier run of this left in `out`."""
+    """Remove what an earlier run left in `out`, and start again."""
 
     def __post_init__(self) -> None:
         for name in ("data", "image_sizes", "drawings"):

@@ -21,7 +21,7 @@ def draw_tricked(tricked: Mapping[str, Tricked], *, shown: int = SHOWN) -> Image
 
     Args:
         tricked: by source.
-        shown: how many drawings of each.
+        shown: number of drawings of each source.
 
     Returns:
         An `RGB` picture.

@@ -1,4 +1,4 @@
-"""Which trick fools which distance, as `results.json` of the tricks has it: tables of each size and over sizes."""
+"""Tables of which trick fools which distance, from `results.json` of the tricks: of each size and over sizes."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -83,7 +83,7 @@ def _means(results: Mapping[str, Any], sources: Mapping[str, str]) -> Iterator[S
             yield Section(
                 _table([*_FOOLED, *order], found[source], seed),
                 source=f"{name} over sizes",
-                caption=f"The same of {short_name(source)} alone, mean over sizes.",
+                caption=f"The same, only of {short_name(source)}, mean over sizes.",
             )
     yield Section(
         _table([*_FOOLED, *order], found[ALL], seed),
@@ -160,7 +160,7 @@ def over_sizes(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
     """Return the means of `values` over the rows of a distance, for each distance, in their order; of ratios geometric.
 
     Args:
-        rows: of one source, or of all together.
+        rows: rows of one source, or of all together.
     """
     found: dict[str, dict[str, list[float]]] = {}
     for row in rows:

@@ -58,7 +58,7 @@ Drawings: TypeAlias = UInt8[Tensor, "n 3 s s"]
 
 
 def lora_table(config: LoraTable) -> dict[str, Any]:
-    """Run the recipe.
+    """Run `sketchloss lora table`.
 
     Returns:
         What `results.json` holds: `rows`, one for each arm and reference, with a list of measures, one for each seed.

@@ -12,16 +12,16 @@ from sketchloss.training.checks import require_positive
 
 @dataclass(frozen=True)
 class PromptsPlan(Plan):
-    """How the LoRAs are trained, on which sketches and which model."""
+    """Settings of prompt to sketch in a study: how the LoRAs are trained, on which sketches and which model."""
 
     lora_preset: Literal["demo", "small", "stable", "paper"] = "demo"
     """Preset of `sketchloss lora table`."""
     taught: str = "doodles?tool=ink"
     """Labelled sketches that a text-to-image model is taught to draw."""
     base: str = TINY
-    """The model: `tiny` (in the package), a folder, or a hub name."""
+    """Text-to-image model that is taught to draw: `tiny` (in the package), a folder, or a hub name."""
     teaching_steps: Annotated[int | None, tyro.conf.DisallowNone] = 40
-    """Steps that it is trained; by default the preset's."""
+    """Training steps of each LoRA; by default the preset's."""
     clip_model: Annotated[str | None, tyro.conf.DisallowNone] = None
     """CLIP model, a folder or a hub name, to measure the similarity to the prompt as well."""
 

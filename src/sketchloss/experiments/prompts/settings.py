@@ -15,7 +15,7 @@ from sketchloss.system.setting_fields import FILES, MEASURED, NEEDED, PLACE, WEI
 
 @dataclass(frozen=True, kw_only=True)
 class LoraTable(LoraSettings, ArmWeights):
-    """Train a LoRA for each arm and seed, draw every class with each, and measure the drawings.
+    """Train a LoRA with the loss of each arm and for each seed, draw every class with it, and measure the drawings.
 
     Raises:
         ValueError: for a setting outside its range, naming it.
@@ -26,35 +26,36 @@ class LoraTable(LoraSettings, ArmWeights):
     out: Path = field(metadata=PLACE)
     """Run folder to make."""
     only: tuple[str, ...] = field(default=(), metadata=MEASURED)
-    """Train only these, of `attention+tuning`, `tuning`, `attention`, `original`, `none` (a plain LoRA) and the further
+    """Arms to train, of `attention+tuning`, `tuning`, `attention`, `original`, `none` (a plain LoRA) and the further
     arms; by default every one that has weights, and `none`."""
     beside: ClassVar[tuple[str, ...]] = (PLAIN,)
     seeds: int = field(default=1, metadata=MEASURED)
-    """Trainings of each arm; of several weights of an arm each takes the next."""
+    """Number of trainings of each arm; if an arm has several weights, each training takes the next."""
     drawings: int = field(default=8, metadata=MEASURED)
-    """Drawings of each class with each LoRA."""
+    """Number of drawings of each class with each LoRA."""
     drawing_steps: int = field(default=25, metadata=MEASURED)
-    """Steps that a drawing is denoised in."""
+    """Denoising steps of each drawing."""
     guidance: float = 7.5
-    """Classifier-free guidance of these drawings, and of the pictures of the progress."""
+    """Classifier-free guidance of the drawings and of the progress pictures."""
     judge: Annotated[Path | None, tyro.conf.DisallowNone] = field(default=None, metadata=NEEDED | MEASURED)
-    """A classifier of an earlier table, `OUT/judge`; by default one is trained on the true drawings."""
+    """Classifier that measures the drawings, from an earlier table's `OUT/judge`; by default one is trained on the true
+    drawings."""
     judge_steps: int = 600
-    """Steps that it is trained."""
+    """Training steps of that classifier, if one is trained."""
     clip_model: Annotated[str | None, tyro.conf.DisallowNone] = field(default=None, metadata=MEASURED | FILES)
     """CLIP model, a folder or a hub name, to measure the similarity to the prompt as well."""
     references: Annotated[bool, tyro.conf.FlagConversionOff] = field(default=True, metadata=NEEDED | MEASURED)
-    """Also measure what the base draws without a LoRA, and other true drawings."""
+    """Also measure what the base model draws without a LoRA, and other true drawings."""
     extractors: tuple[str, ...] = field(default=("imagenet", "sketch"), metadata=MEASURED | WEIGHTS)
-    """Weights whose features the Fréchet and kernel distances compare, beside the judge's."""
+    """Weights whose features the Fréchet and kernel distances compare, in addition to the judge's."""
     extractor_layer: str = field(
         default="", metadata=MEASURED | own_layers(lambda network: network.embedding_layer, of="extractors")
     )
-    """The layer that they are taken from, averaged over positions; by default each network's embedding layer."""
+    """Layer whose features, averaged over positions, are compared; by default each network's embedding layer."""
     inception: Annotated[Path | None, tyro.conf.DisallowNone] = field(default=None, metadata=MEASURED | FILES)
     """The FID Inception's weights file, to measure the FID as well."""
     examples: int = field(default=8, metadata=MEASURED)
-    """Classes in the figure."""
+    """Number of classes in the figure."""
     resume: bool = field(default=False, metadata=PLACE)
     """Continue the run in `out`: LoRAs that are trained already are not trained again."""
 

@@ -57,7 +57,7 @@ def section(results: Sequence[Mapping[str, Any]]) -> Section:
     """Return Table 2.
 
     Args:
-        results: what `results.json` of the LoRA table holds, of one run, or of runs that differ in arm and seed alone.
+        results: what `results.json` of the LoRA table holds, of one run, or of runs that differ only in arm and seed.
     """
     first = results[0]
     merged = merge([values(found) for found in results])

@@ -1,11 +1,11 @@
-"""Train a small text-to-image pipeline from nothing: the stand-in for Stable Diffusion where none can be had.
+"""Train a small text-to-image pipeline from scratch, to use where Stable Diffusion is not available.
 
     sketchloss lora base --preset demo --out runs/base       a few minutes, which is too little to draw well
     sketchloss lora base --out runs/base                     about an hour and a half on two cores
     sketchloss lora sample --base runs/base --prompts 'a photo of a cat' --out cats
 
 First the autoencoder, on photo-like twins of the built-in doodles and on their drawings; then the UNet and its text
-encoder, on the photos alone, so that drawing sketches is left to learn. The result is `OUT/model`, a folder that
+encoder, only on the photos, so that drawing sketches is left to learn. The result is `OUT/model`, a folder that
 `diffusers.StableDiffusionPipeline.from_pretrained` opens; the package holds one, called `tiny`.
 """
 
@@ -55,7 +55,7 @@ RESULT = "result.json"
 
 
 def tiny_diffusion(config: TinyDiffusion) -> dict[str, Any]:
-    """Run the recipe.
+    """Run `sketchloss lora base`.
 
     Returns:
         What `result.json` holds: `model`, the pipeline's folder, `samples`, the picture of what it draws,

@@ -14,7 +14,7 @@ from sketchloss.training.checks import require_not_negative, require_positive
 
 @dataclass(frozen=True, kw_only=True)
 class TinyDiffusion:
-    """Train a small text-to-image pipeline from nothing, in the place of Stable Diffusion.
+    """Train a small text-to-image pipeline from scratch, to use in place of Stable Diffusion.
 
     Raises:
         ValueError: for a setting outside its range, naming it.
@@ -23,53 +23,53 @@ class TinyDiffusion:
     out: Path = field(metadata=PLACE)
     """Run folder to make; the pipeline is in its `model`."""
     data: str = "doodles?tool=photo"
-    """Labelled pictures that it learns to make: as for `sketchloss finetune`."""
+    """Labelled pictures that the pipeline learns to make, given as for `sketchloss finetune`."""
     templates: tuple[str, ...] = ("a photo of a {}", "a {}")
-    """What a picture of a class is called, each as often as the others."""
+    """Prompts for pictures of a class, each used as often as the others; {} stands for the class's name."""
     also: tuple[str, ...] = ("doodles",)
-    """Pictures that the autoencoder shall know as well, and the UNet never sees."""
+    """Further pictures, that only the autoencoder learns; the UNet never sees them."""
     image_size: int = 64
     """Side of the pictures in pixels, a multiple of 16."""
     per_class: Annotated[int | None, tyro.conf.DisallowNone] = 400
-    """Use at most so many pictures of a class; None: all."""
+    """Use at most this many pictures of a class; None: all."""
     held_out: float = 0.05
     """Share of each class that is kept for the validation losses."""
     autoencoder_steps: int = 3500
-    """Of the autoencoder's training."""
+    """Training steps of the autoencoder."""
     autoencoder_batch_size: int = 16
-    """Pictures per step of it."""
+    """Pictures per training step of the autoencoder."""
     autoencoder_lr: float = 1e-3
-    """AdamW's learning rate for it."""
+    """AdamW's learning rate for the autoencoder."""
     divergence_weight: float = 1e-6
     """Weight of the latents' Kullback-Leibler divergence from a normal distribution (Rombach et al. 2022)."""
     steps: int = 8000
-    """Of the UNet's training."""
+    """Training steps of the UNet."""
     batch_size: int = 64
-    """Pictures per step of it."""
+    """Pictures per training step of the UNet."""
     lr: float = 1e-3
     """AdamW's learning rate for UNet and text encoder."""
     warmup: int = 200
-    """Steps over which either learning rate rises; then it falls to 0 along a cosine."""
+    """Steps over which each learning rate rises; then it falls to 0 along a cosine."""
     min_snr_gamma: float = 5.0
     """Bound on the noise loss's weight (Hang et al. 2023)."""
     unconditional: float = 0.1
     """Share of the pictures shown without a prompt, for guidance (Ho & Salimans 2021)."""
     average: float = 0.999
-    """Decay of the average over the weights, which is what is kept."""
+    """Decay of the average over the weights; the average is what is kept."""
     precision: Literal["no", "bf16", "fp16"] = "bf16"
     """Arithmetic: float32, or mixed with bfloat16 or float16 (CUDA only)."""
     guidance: float = 4.0
-    """Classifier-free guidance of the pictures of the progress."""
+    """Classifier-free guidance of the progress pictures."""
     sample_every: int = 1000
-    """Steps between pictures of the progress."""
+    """Steps between progress pictures."""
     checkpoint_every: int = field(default=500, metadata=MEASURED)
     """Steps between checkpoints; one is also made at the end."""
     log_every: int = field(default=50, metadata=MEASURED)
     """Steps between lines of metrics.jsonl."""
     workers: Annotated[int | None, tyro.conf.DisallowNone] = field(default=None, metadata=PLACE)
-    """Decoding processes; by default one for each core but one, 8 at most."""
+    """Processes that decode pictures; by default one for each core except one, 8 at most."""
     seed: int = 0
-    """Of the weights' start, the split, the order, and the noise."""
+    """Random seed of the initial weights, the split, the order and the noise."""
     resume: bool = field(default=False, metadata=PLACE)
     """Continue the run in `out` to the same weights as if it had never stopped."""
 

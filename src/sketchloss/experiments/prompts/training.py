@@ -71,10 +71,10 @@ CURVES = {
 
 
 def latent_diffusion(config: LatentDiffusion) -> dict[str, Any]:
-    """Run the recipe.
+    """Run `sketchloss lora train`.
 
     Returns:
-        What `result.json` holds: `lora`, the folder of the LoRA file, `samples`, the last picture of the progress, None
+        What `result.json` holds: `lora`, the folder of the LoRA file, `samples`, the last progress picture, None
         without one, the numbers of `pictures` and `steps`, the last validation losses, and `peak_memory_bytes`.
 
     Raises:
@@ -160,7 +160,7 @@ def _latent_diffusion(config: LatentDiffusion, accelerator: Accelerator) -> dict
         return measure(order.take(place * config.batch_size, config.batch_size), seeded("step", config.seed, place))
 
     def pulls(number: int) -> dict[str, float]:
-        """How hard the terms of one batch pull at the UNet's output."""
+        """Return the gradient norms of the terms of one batch at the UNet's output."""
         chance = seeded("balance", config.seed, number, accelerator.process_index)
         terms = measure(torch.randint(len(learnt), (config.batch_size,), generator=chance), chance)
         return _norms(accelerator, terms, balance.active)

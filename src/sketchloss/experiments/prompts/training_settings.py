@@ -12,7 +12,7 @@ from sketchloss.system.setting_fields import PLACE
 
 @dataclass(frozen=True, kw_only=True)
 class LatentDiffusion(LoraSettings, ForOneArm):
-    """Train a LoRA that makes a Stable Diffusion pipeline draw, with the perceptual loss of one arm.
+    """Train a LoRA that makes a Stable Diffusion pipeline draw sketches, with the perceptual loss of one arm.
 
     Raises:
         ValueError: for a setting outside its range, naming it.
@@ -24,9 +24,9 @@ class LatentDiffusion(LoraSettings, ForOneArm):
     out: Path = field(metadata=PLACE)
     """Run folder to make; the LoRA is in its `lora`."""
     arm: str = PROPOSED
-    """Which network the perceptual term looks through: `attention+tuning`, `tuning`, `attention` or `original`, whose
-    weights are given by the options of the same name (`photo` for the last two), one of yours as `NAME=WEIGHTS`, or
-    `none` for a plain LoRA."""
+    """Network of the perceptual term: `attention+tuning`, `tuning`, `attention` or `original`, whose weights are given
+    by the options of the same name (`photo` for the last two), one of yours as `NAME=WEIGHTS`, or `none` for a plain
+    LoRA."""
     beside: ClassVar[tuple[str, ...]] = ("none",)
     resume: bool = field(default=False, metadata=PLACE)
     """Continue the run in `out` to the same weights as if it had never stopped."""

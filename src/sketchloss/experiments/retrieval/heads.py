@@ -48,7 +48,7 @@ SHOWN_QUERIES, SHOWN_SIDE = 8, 112
 
 
 def retrieval(config: Retrieval) -> dict[str, Any]:
-    """Run the recipe.
+    """Run `sketchloss retrieval`.
 
     Returns:
         What `results.json` holds: `arms`, each with its `runs` (a dictionary for each seed, accuracies in [0, 1]).
@@ -154,11 +154,11 @@ def _retrieval(config: Retrieval, layers: Mapping[str, str]) -> dict[str, Any]:
 
 class _Features(NamedTuple):
     digest: str
-    """Of the backbone."""
+    """Digest of the backbone."""
     rows: Float16[np.ndarray, "n f"]
-    """What heads are trained on."""
+    """Features that the heads are trained on."""
     averaged: Float[Tensor, "n c"]
-    """The same, averaged over positions."""
+    """Features averaged over positions."""
 
 
 def _features(
@@ -198,10 +198,10 @@ def train_head(
     Args:
         config: the settings of the loss, the batches and the optimiser.
         embedder: on the device to train on.
-        features: of all sketches; may be mapped from disk.
-        labels: of all sketches.
+        features: features of all sketches; may be mapped from disk.
+        labels: classes of all sketches.
         learnt: which of them to train on.
-        seed: of dropout and of the order.
+        seed: random seed of dropout and of the order.
         name: what the bar calls it.
 
     Returns:
@@ -260,8 +260,8 @@ def new_embedder(config: Retrieval, classes: Sequence[str], weights: str, featur
         config: its width and scale, and how the features are made.
         classes: their names.
         weights: digest of the backbone.
-        features: how many numbers come in.
-        seed: of its start.
+        features: number of values that come in for each sketch.
+        seed: random seed of its start.
     """
     torch.manual_seed(seed)
     return Embedder(

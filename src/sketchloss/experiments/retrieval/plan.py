@@ -8,7 +8,7 @@ from sketchloss.experiments.tuning.plan import Plan
 
 @dataclass(frozen=True)
 class RetrievalPlan(Plan):
-    """How the retrieval heads are trained."""
+    """Settings of retrieval in a study: how the heads are trained."""
 
     retrieval_preset: Literal["demo", "small", "paper"] = "demo"
     """Preset of `sketchloss retrieval`."""

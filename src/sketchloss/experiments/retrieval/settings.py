@@ -14,7 +14,7 @@ from sketchloss.training.checks import require_positive
 
 @dataclass(frozen=True, kw_only=True)
 class Retrieval(ArmWeights):
-    """Train a retrieval head on the frozen features of each arm and measure what its nearest neighbours are.
+    """Train a retrieval head on the frozen features of each arm's network, and measure how often it finds the class.
 
     Raises:
         ValueError: for a setting outside its range, naming it.
@@ -29,44 +29,46 @@ class Retrieval(ArmWeights):
     per_class: Annotated[int | None, tyro.conf.DisallowNone] = None
     """Use at most this many sketches of a class."""
     held_out: float = 0.1
-    """Share of each class that is never trained on: the queries. At least one of a class, and related
+    """Share of each class that is never trained on and gives the queries. It is at least one sketch of a class; related
     sketches (Sketchy's of one photo) stay together."""
     duplicates: Literal["ignore", "together"] = "ignore"
-    """`together`: flipped or rotated copies of one picture stay on one side of the split."""
+    """Whether flipped or rotated copies of one picture stay on one side of the split: `together`, or `ignore`."""
     layer: str = field(default="", metadata=own_layers(lambda network: network.taps[-1]))
-    """Whose features the head is trained on; by default the deepest layer of each arm's network."""
+    """Layer whose features the head is trained on; by default the deepest layer of each arm's network."""
     grid: int = 7
-    """Their map is averaged onto at most so many positions each way, as in VGG; 1: the head sees their average."""
+    """Largest number of positions, each way, that the features are averaged onto, as in VGG; 1: the head sees their
+    average."""
     precision: Precision = "bf16"
     """Arithmetic of the backbone: float32 (`no`), or mixed with bfloat16."""
     hidden: int = 512
     """Width of the head's layer before the 512 numbers of the embedding."""
     scale: float = 16.0
-    """The cross-entropy's classifier sees the unit embedding times this; 1: as it is."""
+    """Factor on the unit embedding, before the cross-entropy's classifier sees it; 1: as it is."""
     epochs: int = 20
     """Passes over the training part."""
     lr: float = 1e-4
     """Adam's learning rate at the start."""
     lr_every: int = 7
-    """Epochs after which it falls to a tenth, again and again."""
+    """Epochs after which the learning rate falls to a tenth, again and again."""
     triplet_weight: float = 0.01
-    """What the triplet loss counts beside the cross-entropy."""
+    """Weight of the triplet loss; the cross-entropy's is 1."""
     margin: float = 0.2
-    """How much nearer than another class the own class must be, in Euclidean distance of unit vectors."""
+    """Margin of the triplet loss: how much nearer the own class must be than another, in Euclidean distance of unit
+    vectors."""
     mining: Literal["batch-hard", "semi-hard", "batch-all"] = "batch-hard"
-    """Which triplets of a batch count."""
+    """Selection of the triplets of a batch that count."""
     classes_per_batch: int = 8
-    """P of the PK batches: classes drawn for each (all of them where there are fewer)."""
+    """Classes drawn for each batch (all of them where there are fewer): P of the PK batches."""
     sketches_per_class: int = 4
-    """K of the PK batches: sketches drawn of each class."""
+    """Sketches drawn of each class for a batch: K of the PK batches."""
     seeds: int = 5
-    """Repeats; split, start and order differ together."""
+    """Number of repeats; split, start and order differ together."""
     seed: int = 0
-    """Of the first repeat; the next is one more."""
+    """Random seed of the first repeat; the next one has one more."""
     cache: Annotated[Path | None, tyro.conf.DisallowNone] = field(default=None, metadata=PLACE)
     """Folder that keeps features between runs; by default `$SKETCHLOSS_CACHE` or `~/.cache/sketchloss`."""
     workers: Annotated[int | None, tyro.conf.DisallowNone] = field(default=None, metadata=PLACE)
-    """Decoding processes; by default one for each core but one, 8 at most."""
+    """Processes that decode pictures; by default one for each core except one, 8 at most."""
     resume: bool = field(default=False, metadata=PLACE)
     """Continue the run in `out`: heads that are trained already are not trained again."""
 

@@ -54,8 +54,8 @@ def section(results: Sequence[Mapping[str, Any]], weights: Mapping[str, str] | N
     """Return Table 3 of one set of sketches.
 
     Args:
-        results: what `results.json` of retrieval holds, of one run, or of runs that differ in arm and seed alone.
-        weights: of each arm in words; None: as the results have them, of one run.
+        results: what `results.json` of retrieval holds, of one run, or of runs that differ only in arm and seed.
+        weights: weights of each arm in words; None: as the results have them, of one run.
     """
     first = results[0]
     table = Table(

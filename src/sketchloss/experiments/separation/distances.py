@@ -1,4 +1,4 @@
-"""How far apart the arms keep the classes: Table 4 and Figure 4 (Seo 2025, section 4.3).
+"""Class separation, how far apart the arms keep the classes: Table 4 and Figure 4 (Seo 2025, section 4.3).
 
     sketchloss separation --data doodles --out runs/separation --per-class 20          a minute or two on two cores
     sketchloss separation --data FOLDER --out runs/separation --tuning runs/tuning --attention-tuning runs/attention
@@ -53,17 +53,17 @@ MADE = {"config.json", *WRITTEN, "ratio.png", "distances.png", "map.png"}
 
 @dataclass(frozen=True)
 class Measured:
-    """What was found of one arm."""
+    """Measurements of one arm."""
 
     varies: str
-    """What differs from repeat to repeat; empty: nothing, and there is one repeat only."""
+    """Description of what differs from repeat to repeat; empty: nothing, and there is only one repeat."""
     runs: list[dict[str, float]]
-    """Of each repeat, the quantities."""
+    """Quantities of each repeat."""
     result: Separation
-    """Of the first repeat, as is what follows."""
+    """Separation in the first repeat; the fields below are of that repeat, too."""
     histogram: DistanceHistogram
     positions: np.ndarray | None
-    """Of the sketches on the map."""
+    """Positions of the sketches on the map."""
 
     def values(self, quantity: str) -> list[float]:
         """Return a quantity of each repeat; empty if one of them has none (its features have collapsed)."""
@@ -72,7 +72,7 @@ class Measured:
 
 
 def class_separation(config: ClassSeparation) -> dict[str, Any]:
-    """Run the recipe; return what `results.json` holds.
+    """Run `sketchloss separation`; return the contents of `results.json`.
 
     Raises:
         ValueError: for weights, heads or a layer that do not fit, embeddings that are zero, or an `out` that is in use.
@@ -121,7 +121,7 @@ def _class_separation(config: ClassSeparation) -> dict[str, Any]:
 
 
 def take_settings_of_run(config: ClassSeparation, run: Path) -> ClassSeparation:
-    """Take over what a run of `sketchloss retrieval` has settled: its data, sizes, weights and seeds.
+    """Take over the settings of a run of `sketchloss retrieval`: its data, sizes, weights and seeds.
 
     Raises:
         ValueError: if the folder is no such run, or a setting of the config is neither the default nor the run's.

@@ -33,12 +33,12 @@ MARKERS = "osD^vPX"
 
 @dataclass(frozen=True)
 class RatioBar:
-    """What Figure 4 shows of one arm."""
+    """Bar of one arm in Figure 4."""
 
     arm: str
     ratio: Spread
     mark: str = ""
-    """* or †: better or worse than the arm `tuning` (`sketchloss.metrics.comparison`)."""
+    """Mark beside the bar, * or †: better or worse than the arm `tuning` (`sketchloss.metrics.comparison`)."""
     paper: float | None = None
     """The paper's ratio."""
 
@@ -60,7 +60,7 @@ def draw_ratios(bars: Sequence[RatioBar], path: str | Path, *, title: str) -> No
 
     Args:
         bars: the arms, from left to right.
-        path: of the picture; its suffix names the format.
+        path: path of the picture; its suffix names the format.
         title: above the figure.
     """
     figure = Figure(figsize=(2.4 + 1.7 * len(bars), 4.3), layout="constrained")
@@ -96,7 +96,7 @@ def draw_distances(histograms: Mapping[str, DistanceHistogram], path: str | Path
 
     Args:
         histograms: arm -> its histogram.
-        path: of the picture.
+        path: path of the picture.
         title: above the figure.
     """
     figure = Figure(figsize=(8, 0.9 + 1.75 * len(histograms)), layout="constrained")
@@ -139,7 +139,7 @@ def draw_map(
         positions: arm -> where each sketch of the sample lies, as `map_to_plane` says.
         sample: as chosen.
         classes: names; a label is an index into them.
-        path: of the picture.
+        path: path of the picture.
         title: above the figure.
     """
     columns = 2 if len(positions) == 4 else min(3, len(positions))

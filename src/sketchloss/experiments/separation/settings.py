@@ -13,7 +13,7 @@ from sketchloss.system.setting_fields import FILES, NEEDED, PLACE
 
 @dataclass(frozen=True, kw_only=True)
 class ClassSeparation(ArmWeights):
-    """Measure how far apart the arms keep the classes of a set of sketches.
+    """Measure how far apart the networks of several arms keep the classes of a set of sketches.
 
     Raises:
         ValueError: for a setting outside its range, naming it.
@@ -24,34 +24,37 @@ class ClassSeparation(ArmWeights):
     data: str = field(default="doodles", metadata=FILES)
     """Sketches: `doodles`, a folder of class folders, a folder of QuickDraw .ndjson, or a hub data set."""
     heads: Annotated[Path | None, tyro.conf.DisallowNone] = field(default=None, metadata=NEEDED)
-    """Run of `sketchloss retrieval`: measure its trained embeddings, with its data, sizes, weights and seeds."""
+    """Run folder of `sketchloss retrieval`: its trained embeddings are measured, with its data, sizes, weights and
+    seeds."""
     layer: str = ""
-    """Without `heads`: whose features, averaged over positions, are measured; by default the embedding layer of each
-    arm's network."""
+    """Layer whose features, averaged over positions, are measured without `heads`; by default the embedding layer of
+    each arm's network."""
     part: Literal["whole", "held-out"] = "whole"
-    """Which sketches: all of them, as the paper, or of each seed those that its split holds out."""
+    """Sketches to measure: `whole`, all of them, as in the paper; `held-out`, for each seed those that its split holds
+    out."""
     held_out: float = 0.1
     """Share of each class that a split holds out."""
     duplicates: Literal["ignore", "together"] = "ignore"
-    """`together`: flipped or rotated copies of one picture stay on one side of a split."""
+    """Whether flipped or rotated copies of one picture stay on one side of a split: `together`, or `ignore`."""
     image_size: int = 64
     """Side of the images in pixels."""
     per_class: Annotated[int | None, tyro.conf.DisallowNone] = None
     """Use at most this many sketches of a class."""
     seeds: int = 5
-    """How many repeats."""
+    """Number of repeats."""
     seed: int = 0
-    """Of the first repeat; the following count up. Also of the sample of each class and the line widths of strokes."""
+    """Random seed of the first repeat; each further one has one more. It also decides the sample of each class and the
+    line widths of strokes."""
     hardest: int = 5
-    """How many pairs of classes to name that are hardest to tell apart."""
+    """Number of class pairs to name, those that are hardest to tell apart."""
     precision: Precision = "no"
     """Arithmetic of the backbone without `heads`: float32 (`no`), or mixed with bfloat16."""
     cache: Annotated[Path | None, tyro.conf.DisallowNone] = field(default=None, metadata=PLACE)
     """Folder that keeps features between runs; by default `$SKETCHLOSS_CACHE` or `~/.cache/sketchloss`."""
     workers: Annotated[int | None, tyro.conf.DisallowNone] = field(default=None, metadata=PLACE)
-    """Decoding processes; by default one for each core but one, 8 at most."""
+    """Processes that decode pictures; by default one for each core except one, 8 at most."""
     again: bool = field(default=False, metadata=PLACE)
-    """Throw away what an earlier run of this left in `out`."""
+    """Remove what an earlier run left in `out`, and start again."""
 
     def __post_init__(self) -> None:
         if self.heads is None:  # else it is the run that has the weights

@@ -68,7 +68,7 @@ def values(results: Sequence[Mapping[str, Any]]) -> Values:
 
 
 def table_of(results: Sequence[Mapping[str, Any]]) -> Table:
-    """Return Table 4 of one set of sketches, of runs that differ in arm and seed alone."""
+    """Return Table 4 of one set of sketches, of runs that differ only in arm and seed."""
     first = results[0]
     return Table(
         measures(min(found["measured"] for found in results)),
@@ -81,7 +81,7 @@ def section(results: Sequence[Mapping[str, Any]], varies: Mapping[str, str] | No
     """Return Table 4 of one set of sketches, with the classes that are hardest to tell apart.
 
     Args:
-        results: what `results.json` of separation holds, of one run, or of runs that differ in arm and seed alone.
+        results: what `results.json` of separation holds, of one run, or of runs that differ only in arm and seed.
         varies: what differs between the seeds of each arm; None: as the results have it, of one run.
     """
     table = table_of(results)

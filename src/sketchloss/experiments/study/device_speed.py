@@ -1,4 +1,4 @@
-"""How fast a device trains: a named card by its data sheet, or a speed that you have measured."""
+"""Speed of a device in training: of a named card by its data sheet, or a measured speed."""
 
 import math
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ HERE = "here"
 
 @dataclass(frozen=True)
 class Card:
-    """A GPU: what its maker prints, dense, in TFLOP/s (two for a multiply-add)."""
+    """Peak speed of a GPU that its maker states, dense, in TFLOP/s (a multiply-add counts two)."""
 
     name: str
     half: float
-    """In bfloat16 and float16, summed in float32."""
+    """Peak in bfloat16 and float16, summed in float32."""
     single: float
-    """In float32 as PyTorch's convolutions have it by default: TF32."""
+    """Peak in float32 as PyTorch's convolutions have it by default: TF32."""
 
 
 #: What `--device-speed` knows.
@@ -34,22 +34,22 @@ CARDS = {
 
 @dataclass(frozen=True)
 class Speed:
-    """How fast trainings are assumed to run."""
+    """Speed that trainings are assumed to run at."""
 
     half: float
     """Multiply-adds a second in bfloat16 or float16."""
     single: float
     """Multiply-adds a second in float32."""
     device: str
-    """What it is the speed of, in words: "one NVIDIA A100"."""
+    """Device that has this speed, in words: "one NVIDIA A100"."""
     basis: str
-    """How it is known, in a sentence."""
+    """Source of these numbers, in a sentence."""
 
     def seconds(self, multiply_adds: float | int, precision: str) -> float:
         """Return how long a computation takes.
 
         Args:
-            multiply_adds: of all of it.
+            multiply_adds: multiply-adds of the whole computation.
             precision: `no` for float32, else `bf16` or `fp16`.
         """
         return multiply_adds / (self.single if precision == "no" else self.half)

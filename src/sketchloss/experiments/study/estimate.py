@@ -1,4 +1,4 @@
-"""What a study would take: its cells, steps and memory, counted, and its time on a device of known speed."""
+"""Estimate of a study: its cells, steps and memory, counted, and its time on a device of known speed."""
 
 import math
 import time

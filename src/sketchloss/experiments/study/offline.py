@@ -8,7 +8,7 @@ from contextlib import contextmanager
 def offline() -> Iterator[None]:
     """Have the hub's client and `datasets` open what they have kept and ask nobody, as `HF_HUB_OFFLINE=1` does.
 
-    That variable is read once, when the libraries are imported; this holds for the block alone.
+    That variable is read once, when the libraries are imported; this holds only for the block.
     """
     import datasets.config  # heavy, and only needed here
     import huggingface_hub.constants

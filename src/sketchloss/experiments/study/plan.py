@@ -1,4 +1,4 @@
-"""From the settings of a study to the cells of its experiments."""
+"""The cells of a study's experiments, from its settings."""
 
 from sketchloss.experiments.cells import Cell
 from sketchloss.experiments.experiment import Experiment

@@ -46,7 +46,7 @@ def write_report(config: Study, store: CellStore, *, seconds: float | int, devic
     `results.json`; return what the JSON holds.
 
     Args:
-        config: of the study.
+        config: settings of the study.
         store: its cells.
         seconds: that this run of the command took.
         devices: GPUs that it had.
@@ -110,7 +110,7 @@ def _opening(config: Study, results: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _in_short(made: Mapping[Experiment, list[Section]]) -> Iterator[str]:
-    """Say of each claim whether it came out, from the numbers alone."""
+    """Say whether each claim came out, judged only by the numbers."""
     claims = list(_claims(made))
     found = compare_all({(claim.what, claim.arm, claim.other): claim.pairs for claim in claims})
     lines = []

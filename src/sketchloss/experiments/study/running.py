@@ -26,16 +26,16 @@ POLL_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Workplace:
-    """Which of several processes this one is."""
+    """Place of this process among several that work on a study."""
 
     rank: int
     count: int
     launched: bool
-    """By `accelerate launch` or torchrun, and not by the study itself."""
+    """Whether `accelerate launch` or torchrun started this process, and not the study itself."""
     devices: int
-    """GPUs that there were before this process took one of them."""
+    """Number of GPUs that there were before this process took one of them."""
     launch: str = ""
-    """What tells this launch from others, the same in all its processes; empty if it was not launched."""
+    """Name that tells this launch from others, the same in all its processes; empty if it was not launched."""
 
 
 def find_workplace() -> Workplace:

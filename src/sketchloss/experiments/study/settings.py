@@ -1,4 +1,4 @@
-"""What a study is of: the settings of its experiments and its own, and four sizes of it."""
+"""Settings of a study: those of its experiments and its own, and four presets."""
 
 from collections import ChainMap
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ def _in_words(entries: tuple[Entry, ...]) -> str:
 
 @dataclass(frozen=True)
 class Study(*_OPTIONS):
-    """Compare the paper's four arms, and others: every table and figure, over seeds, into one report.
+    """Compare the paper's four arms (loss networks) and others, over seeds: every table and figure in one report.
 
     Presets: `demo`, on doodles, minutes on a laptop; `real`, on people's drawings in `$SKETCHLOSS_DATA`, an afternoon
     on two cores; `weekend`, the paper's data and sizes, one GPU and a weekend; `paper`, its whole protocol.
@@ -34,16 +34,16 @@ class Study(*_OPTIONS):
 
     only: Annotated[tuple[str, ...], tyro.conf.arg(help=f"Parts to do; by default all: {_in_words(EXPERIMENTS)}.")] = ()
     workers: int = 0
-    """Processes that share the work, each a cell at a time; 0: one for each GPU, or one. Those of `accelerate launch`
-    do the same."""
+    """Processes that share the work, each doing one cell at a time; 0: one for each GPU, or one without a GPU.
+    Processes of `accelerate launch` share it in the same way."""
     dry_run: bool = False
-    """Say what would be done, about how long it would take, and what to leave out to save most, and stop. Asks no
-    network: sizes of data sets that are not on this disk are those that were published."""
+    """Print what would be done, about how long it would take and what to leave out to save most, then stop. No network
+    is asked: sizes of data sets that are not on this disk are the published ones."""
     device_speed: str = "a100"
-    """What a dry run counts the time for: a card (`a100`, `h100`, `h200`, `l4`, `rtx-3090`, `rtx-4090`, at 30 % of its
+    """Speed that a dry run counts with: a card (`a100`, `h100`, `h200`, `l4`, `rtx-3090`, `rtx-4090`, at 30 % of its
     maker's peak), the TFLOP/s that your trainings reach, such as `40`, or `here`, measured on this machine."""
     again: bool = False
-    """Throw away what an earlier study left in `out`."""
+    """Remove what an earlier study left in `out`, and start again."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -22,7 +22,7 @@ def command(config: Study) -> int:
 
 
 def study(config: Study) -> dict[str, Any]:
-    """Run the recipe.
+    """Run a whole study.
 
     Returns:
         What `results.json` holds: `tables`, each measured number by table, set, row, measure and seed; `cells`, each
@@ -93,7 +93,7 @@ def _wait_for_folder(config: Study, launch: str) -> None:
 
 MARKER = "study.json"
 WAITS, WAIT_SECONDS = 1200, 0.5
-#: All that a study leaves in its folder; `--again` removes that alone.
+#: All that a study leaves in its folder; `--again` removes only that.
 MADE = frozenset(
     {MARKER, CELLS, "features", "figures", "report.md", "report.html", "numbers.csv", "tables.csv", "results.json"}
 )

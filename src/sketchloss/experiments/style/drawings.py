@@ -47,7 +47,7 @@ BATCH = 16
 
 
 def style_table(config: StyleTable) -> dict[str, Any]:
-    """Run the recipe.
+    """Run `sketchloss style table`.
 
     Returns:
         What `results.json` holds: `sets`, each with its `rows`, one for each arm and each of the references.

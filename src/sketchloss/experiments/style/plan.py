@@ -11,18 +11,18 @@ from sketchloss.training.checks import require_positive
 
 @dataclass(frozen=True)
 class StylePlan(Plan):
-    """How the photo-to-sketch networks are trained, and on which pairs they are measured."""
+    """Settings of photo to sketch in a study: how the networks are trained, and on which pairs they are measured."""
 
     style_preset: Literal["demo", "small", "standard", "paper"] = "demo"
     """Preset of `sketchloss style table`."""
     content: str = "doodles"
     """Photos that the photo-to-sketch networks are trained on."""
     sets: tuple[str, ...] = ("doodles?tool=ink",)
-    """Pairs of photo and true sketch that they draw: `doodles?tool=ink`, `cufs:PATH`, `fs2k:PATH?style=1`."""
+    """Pairs of photo and true sketch to measure on: `doodles?tool=ink`, `cufs:PATH`, `fs2k:PATH?style=1`."""
     drawing_steps: Annotated[int | None, tyro.conf.DisallowNone] = 100
-    """Steps that each photo-to-sketch network is trained; by default the preset's."""
+    """Training steps of each photo-to-sketch network; by default the preset's."""
     drawing_size: Annotated[int | None, tyro.conf.DisallowNone] = None
-    """Side of its images in pixels; by default the preset's."""
+    """Side in pixels of the images of the photo-to-sketch networks; by default the preset's."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -15,32 +15,32 @@ from sketchloss.system.setting_fields import FILES, MEASURED, PLACE, WEIGHTS, ow
 
 @dataclass(frozen=True, kw_only=True)
 class StyleTable(StyleSettings, ArmWeights):
-    """Train a photo-to-sketch network for each set of sketches and each arm, and measure what they draw.
+    """Train a photo-to-sketch network for each set of sketches and the loss of each arm, and measure its sketches.
 
     Raises:
         ValueError: for a setting outside its range, naming it.
     """
 
     content: str = field(metadata=FILES)
-    """Photos to train on: a folder, a hub data set, or pairs, whose photos are taken."""
+    """Photos to train on: a folder, a hub data set, or a set of pairs, whose photos are taken."""
     sets: tuple[str, ...] = field(metadata=FILES)
     """Pairs of photo and true sketch: `cufs:PATH`, `fs2k:PATH?style=1` (1, 2 or 3), `doodles?tool=ink`."""
     out: Path = field(metadata=PLACE)
     """Run folder to make."""
     pairs: Annotated[int | None, tyro.conf.DisallowNone] = field(default=None, metadata=MEASURED)
-    """Measure at most so many pairs of each set's test part."""
+    """Measure at most this many pairs of each set's test part."""
     extractors: tuple[str, ...] = field(default=("imagenet", "sketch"), metadata=MEASURED | WEIGHTS)
     """Weights whose features the Fréchet and kernel distances compare."""
     extractor_layer: str = field(
         default="", metadata=MEASURED | own_layers(lambda network: network.embedding_layer, of="extractors")
     )
-    """The layer that they are taken from, averaged over positions; by default each network's embedding layer."""
+    """Layer whose features, averaged over positions, are compared; by default each network's embedding layer."""
     inception: Annotated[Path | None, tyro.conf.DisallowNone] = field(default=None, metadata=MEASURED | FILES)
     """The FID Inception's weights file, to measure the FID as well."""
     bootstrap: int = field(default=200, metadata=MEASURED)
-    """Resamplings behind the intervals of the distances."""
+    """Number of resamplings for the intervals of the distances."""
     examples: int = field(default=3, metadata=MEASURED)
-    """Pairs of each set in the figure."""
+    """Number of pairs of each set in the figure."""
     resume: bool = field(default=False, metadata=PLACE)
     """Continue the run in `out`: networks that are trained already are not trained again."""
 

@@ -53,7 +53,7 @@ def measures(distances: Sequence[Mapping[str, Any]], folder: str) -> list[Measur
     """Return the columns of Table 1, of one set of pairs.
 
     Args:
-        distances: of one row.
+        distances: distances of one row of the table.
         folder: what the paper's set is called, such as `fs2k-style-1`.
     """
     paper = PAPER.get(folder, {})

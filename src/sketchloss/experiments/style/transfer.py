@@ -49,7 +49,7 @@ RESULT = "result.json"
 
 
 def style_transfer(config: StyleTransfer) -> dict[str, Any]:
-    """Run the recipe.
+    """Run `sketchloss style train`.
 
     Returns:
         What `result.json` holds: `model`, the network's folder, `before_after`, the picture, the numbers of
@@ -208,7 +208,7 @@ def _style_transfer(config: StyleTransfer, accelerator: Accelerator) -> dict[str
 
 
 def open_loss(config: StyleSettings, arm: str) -> StyleTransferLoss:
-    """Return the loss that looks through an arm's network, on the CPU.
+    """Return the loss that uses an arm's network, on the CPU.
 
     Raises:
         ValueError: for weights, layers or an image size that do not fit.

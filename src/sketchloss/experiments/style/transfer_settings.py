@@ -17,68 +17,68 @@ from sketchloss.training.checks import require_not_negative, require_positive
 
 @dataclass(frozen=True, kw_only=True)
 class StyleSettings(WeightsPerArm):
-    """How a photo-to-sketch network is trained, whatever the style and the arm; base of the configs that train one."""
+    """Settings for training a photo-to-sketch network of any style and arm; base of the configs that train one."""
 
     image_size: int = 256
     """Side of the training images in pixels."""
     width: float = 1.0
-    """Multiplies the network's channels; 0.5 makes one with a quarter of the arithmetic."""
+    """Factor on the network's channels; 0.5 makes a network with a quarter of the arithmetic."""
     blocks: int = 5
-    """Residual blocks of the network."""
+    """Number of residual blocks of the network."""
     channels: Literal[1, 3] = 3
-    """Of the sketches: 3, RGB, or 1, grey, which a grey style needs no more than."""
+    """Colour channels of the sketches: 3, RGB, or 1, grey, which is enough for a grey style."""
     content_layer: str = PAPER_CONTENT_LAYER
-    """Layer of the backbone where the sketch's features should be the photo's. The default is of VGG-16; of another
-    network it is the second of those that `SketchLoss` compares."""
+    """Layer of the backbone where the sketch's features should be the photo's. The default is for VGG-16; for another
+    network it is the second of the layers that `SketchLoss` compares."""
     style_layers: tuple[str, ...] = PAPER_LAYERS
-    """Layers where the sketch's Gram matrices should be the style's. The default are of VGG-16; of another network they
-    are those that `SketchLoss` compares."""
+    """Layers where the sketch's Gram matrices should be the style's. The default is for VGG-16; for another network it
+    is the layers that `SketchLoss` compares."""
     content_metric: PlainMetric = "l2"
-    """Distance of the content's features."""
+    """Distance between the features of the content term."""
     content_weight: float = 1.0
-    """Weight of the content term: more of it, more likeness."""
+    """Weight of the content term: more of it gives more likeness."""
     style_weight: float = 10.0
-    """Weight of the style term, shared equally by its layers: more of it, less photo."""
+    """Weight of the style term, shared equally by its layers: more of it leaves less of the photo."""
     variation_weight: float = 0.3
-    """Weight of the total variation: more of it, smoother."""
+    """Weight of the total variation: more of it gives smoother sketches."""
     balance: Balancing = "initial"
-    """What the weights mean: factors of the terms (`none`), or the ratio of the gradients that the terms send to the
+    """Meaning of the weights: factors of the terms (`none`), or the ratio of the gradients that the terms send to the
     sketch, at the start (`initial`) or all the way (`running`)."""
     balance_batches: int = 4
-    """Batches that the ratio is measured on before training."""
+    """Number of batches that the ratio of the gradients is measured on before training."""
     balance_every: int = 25
-    """Steps between measurements, for `running`."""
+    """Steps between measurements of the ratio of the gradients, with `--balance running`."""
     epochs: int = 2
     """Passes over the photos."""
     steps: Annotated[int | None, tyro.conf.DisallowNone] = None
-    """Train for so many steps, whatever `epochs` says; None: as `epochs` says."""
+    """Train for this many steps, whatever `epochs` says; None: as `epochs` says."""
     batch_size: int = 4
     """Photos per process and step."""
     lr: float = 1e-3
     """Adam's learning rate."""
     schedule: Literal["constant", "cosine"] = "cosine"
-    """Learning rate over time: as it is, or falling to 0 along a cosine."""
+    """Learning rate over time: constant, or falling to 0 along a cosine."""
     precision: Literal["no", "bf16", "fp16"] = "bf16"
     """Arithmetic: float32, or mixed with bfloat16 or float16 (CUDA only)."""
     limit: Annotated[int | None, tyro.conf.DisallowNone] = None
-    """Use at most so many photos; None: all."""
+    """Use at most this many photos; None: all."""
     style_limit: Annotated[int | None, tyro.conf.DisallowNone] = None
-    """Use at most so many sketches; None: all."""
+    """Use at most this many sketches; None: all."""
     shown: int = 6
-    """How many photos the pictures of the progress show."""
+    """Number of photos in the progress pictures."""
     strict: bool = False
     """Refuse sources with unreadable files instead of skipping them. (Damage in the middle of a file is met only when
     it is decoded, and stops the training in any case.)"""
     sample_every: int = 500
-    """Steps between pictures of the progress."""
+    """Steps between progress pictures."""
     checkpoint_every: int = field(default=500, metadata=MEASURED)
     """Steps between checkpoints; one is also made at the end."""
     log_every: int = field(default=20, metadata=MEASURED)
     """Steps between lines of metrics.jsonl."""
     workers: Annotated[int | None, tyro.conf.DisallowNone] = field(default=None, metadata=PLACE)
-    """Decoding processes; by default one for each core but one, 8 at most."""
+    """Processes that decode pictures; by default one for each core except one, 8 at most."""
     seed: int = 0
-    """Of the network's start, the order, samples of photos, and untrained gates."""
+    """Random seed of the network's start, the order, samples of photos, and untrained gates."""
 
     def __post_init__(self) -> None:
         positive = ("epochs", "steps", "batch_size", "lr", "balance_batches", "balance_every", "sample_every", "shown")
@@ -100,15 +100,16 @@ class StyleTransfer(StyleSettings, ForOneArm):
     """
 
     content: str
-    """Photos to learn on: a folder, a hub data set, or a pair set (`doodles`, `cufs:PATH`, `fs2k:PATH?style=1`), whose
-    photos are taken."""
+    """Photos to learn from: a folder, a hub data set, or a set of pairs (`doodles`, `cufs:PATH`, `fs2k:PATH?style=1`),
+    whose photos are taken."""
     style: str
-    """Sketches whose style it shall have: a picture, a folder (the mean style of all), or a pair set as above, whose
-    sketches are taken."""
+    """Sketches whose style the network learns: a picture, a folder (the mean style of all), or a set of pairs
+    (`doodles`, `cufs:PATH`, `fs2k:PATH?style=1`), whose sketches are taken."""
     out: Path = field(metadata=PLACE)
     """Run folder to make; the network is in its `model`, for `sketchloss style apply`."""
     validation: Annotated[str | None, tyro.conf.DisallowNone] = None
-    """Photos for the pictures of the progress, given as `content` is; by default some of `content` are kept for it."""
+    """Photos for the progress pictures, given in the same way as `content`; by default some of `content` are kept for
+    it."""
     resume: bool = field(default=False, metadata=PLACE)
     """Continue the run in `out` to the same weights as if it had never stopped."""
 

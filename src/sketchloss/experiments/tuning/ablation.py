@@ -1,4 +1,4 @@
-"""Which choices matter: one at a time turned the other way round, in smaller trainings."""
+"""The ablation: which choices matter. Each is changed by itself, in smaller trainings."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ _OPTIMISATION = ("optimizer", "lr", "new_lr_factor", "schedule", "warmup", "clip
 
 
 def variants(plan: AblationPlan) -> dict[str, dict[str, Any]]:
-    """Return the choices looked into, each turned the other way round: name -> settings of `sketchloss finetune`."""
+    """Return the choices tested, each with its other value: name -> settings of `sketchloss finetune`."""
     stable = {item.name: item.default for item in dataclasses.fields(Finetune) if item.name in _OPTIMISATION}
     literal = {name: FINETUNE_PRESETS["paper"][name] for name in _OPTIMISATION}
     other_way = stable if plan.tuning_preset == "paper" else literal

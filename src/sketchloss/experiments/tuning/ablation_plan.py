@@ -15,19 +15,19 @@ GATE_INITS: tuple[GateInit, ...] = get_args(GateInit)
 
 @dataclass(frozen=True)
 class AblationPlan(Plan):
-    """Which choices are looked into, and on how much."""
+    """Settings of the ablation: which choices are tested, on how much data."""
 
     ablations: tuple[Choice, ...] = ()
-    """Choices to look into, by default all: gate_init (how gates start), downsample (whether they replace their pools),
+    """Choices to test, by default all: gate_init (how gates start), downsample (whether they replace their pools),
     optimisation (as the paper prints it, or as here)."""
     ablation_per_class: Annotated[int | None, tyro.conf.DisallowNone] = 6
-    """Sketches of a class for the ablation, which has trainings twelve times as long as the others."""
+    """Sketches of a class for the ablation, whose trainings are twelve times as long as the others."""
     ablation_image_size: Annotated[int | None, tyro.conf.DisallowNone] = 32
-    """Side of its images in pixels; the preset `paper` has those of the others."""
+    """Side in pixels of the ablation's images; the preset `paper` has the size of the other trainings."""
     ablation_epochs: int = 2
-    """Passes over its training part."""
+    """Passes over the training part in the ablation."""
     ablation_seeds: int = 1
-    """Repeats of it."""
+    """Number of repeats of the ablation."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,4 +1,4 @@
-"""Arms that a study tunes itself beside the paper's: their settings of `sketchloss finetune`, from one text."""
+"""Arms that a study tunes itself, besides the paper's: their settings of `sketchloss finetune`, from one text."""
 
 from dataclasses import fields
 from functools import cache
@@ -21,10 +21,10 @@ OF_GATES = frozenset({"downsample", "gate_init", "gate_lr_factor", "gate_weight_
 
 @cache
 def read_tuning(name: str, text: str) -> Arm:
-    """Return an arm that is tuned as the arm `tuning` is, but for some settings.
+    """Return an arm that is tuned as the arm `tuning` is, with some settings changed.
 
     Args:
-        name: of the arm.
+        name: name of the arm.
         text: `SETTING=VALUE,SETTING=VALUE,...`, where several values of one setting have spaces between them.
 
     Raises:

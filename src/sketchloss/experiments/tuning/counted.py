@@ -1,4 +1,4 @@
-"""What a backbone takes for a picture, and how many pictures a source has: counted, without computing or fetching."""
+"""Cost of a backbone for a picture, and number of pictures of a source: counted, without computing or fetching."""
 
 from dataclasses import dataclass, replace
 from functools import cache
@@ -22,11 +22,11 @@ PUBLISHED = {"songweig/imagenet_sketch": (50_889, 1_000), "detection-datasets/co
 
 @dataclass(frozen=True)
 class Network:
-    """A network whose arithmetic is counted, which weights do not change."""
+    """A network whose arithmetic is counted; its weights do not change the count."""
 
     weights: str
     attention: bool | None
-    """None: as its weights have it."""
+    """Whether the network has attention gates; None: as its weights have it."""
     downsample: str
 
     @property
@@ -92,9 +92,9 @@ def count_pictures(
     """Return how many pictures and classes a source has, and what was taken from publications, in words.
 
     Args:
-        source: of sketches, or of photos.
-        per_class: at most so many sketches of a class.
-        seed: of their choice.
+        source: source of sketches, or of photos.
+        per_class: at most this many sketches of a class.
+        seed: random seed of the choice of sketches.
         leave_out: classes that do not count.
         photos: whether the source is one of photos, which have no classes.
 

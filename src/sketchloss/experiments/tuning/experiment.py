@@ -46,7 +46,7 @@ def cells(plan: Plan) -> Iterator[Cell]:
 
 
 def finetune_settings(plan: Plan, arm: Arm, seed: int, **changes: Any) -> dict[str, Any]:
-    """Return the settings of `sketchloss finetune` for an arm, but for its folder."""
+    """Return the settings of `sketchloss finetune` for an arm, except its folder."""
     own = arm.tuning or {}
     settings = {
         **FINETUNE_PRESETS[plan.tuning_preset],
@@ -65,10 +65,10 @@ def tuning(plan: Plan, name: str, part: str, settings: Mapping[str, Any], arm: s
     """Return a cell that tunes a backbone and measures its features on the classes left out.
 
     Args:
-        plan: of the study.
-        name: of the cell.
+        plan: plan of the study.
+        name: name of the cell.
         part: the experiment that it belongs to.
-        settings: of `sketchloss finetune`, but for its folder.
+        settings: settings of `sketchloss finetune`, except its folder.
         arm: whose it is.
         source: what tells it from other cells of the arm and the seed.
     """

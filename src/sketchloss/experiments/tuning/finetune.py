@@ -49,7 +49,7 @@ UNKNOWN = "unknown"
 
 
 def finetune(config: Finetune) -> dict[str, Any]:
-    """Run the recipe.
+    """Run `sketchloss finetune`.
 
     Returns:
         `best_validation_accuracy` in [0, 1], `held_out`, how many sketches it is a share of, `steps`, and

@@ -1,4 +1,4 @@
-"""How well a backbone tells drawings apart as it is: each sketch looks for its class among all the others.
+"""Accuracy of a backbone's nearest neighbours, without training: each sketch looks for its class among the others.
 
 sketchloss neighbours --data sketchy pacs --weights imagenet sketch runs/mine
 """
@@ -22,7 +22,7 @@ from sketchloss.system.files import write_json
 
 @dataclass(frozen=True)
 class Neighbours:
-    """Nearest-neighbour accuracy of several weights on several sets of sketches, each sketch left out in turn.
+    """Measure how often a sketch's nearest neighbour is of its class, for several weights and sets of sketches.
 
     Raises:
         ValueError: for a setting outside its range, naming it.
@@ -31,17 +31,17 @@ class Neighbours:
     data: tuple[str, ...]
     """Sets of sketches: `doodles`, folders, or hub data sets."""
     weights: tuple[str, ...] = ("imagenet", "sketch")
-    """Names, paths, hub repos or `transformers:ID`."""
+    """Weights to measure: names, paths, hub repos or `transformers:ID`."""
     image_size: int = 64
     """Side of the images in pixels."""
     per_class: Annotated[int | None, tyro.conf.DisallowNone] = None
     """Use at most this many sketches of a class."""
     layer: str = ""
-    """Whose features, averaged over positions, are compared; by default each network's embedding layer."""
+    """Layer whose features, averaged over positions, are compared; by default each network's embedding layer."""
     seed: int = 0
-    """Of the sample of each class, and of the line widths of stroke data."""
+    """Random seed of the sample of each class, and of the line widths of stroke data."""
     json: Annotated[Path | None, tyro.conf.DisallowNone] = None
-    """Also write the numbers here."""
+    """JSON file to write the numbers to as well."""
 
     def __post_init__(self) -> None:
         if not self.data or not self.weights:
@@ -51,7 +51,7 @@ class Neighbours:
 
 
 def neighbours(config: Neighbours) -> list[dict[str, Any]]:
-    """Run the recipe and return a row for each set and weights: `top_1`, `top_3`, `top_5` in [0, 1].
+    """Run `sketchloss neighbours`; return a row for each set and weights: `top_1`, `top_3`, `top_5` in [0, 1].
 
     Raises:
         ValueError: as `open_sketches` and `load_backbone`.

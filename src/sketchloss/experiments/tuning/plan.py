@@ -1,4 +1,4 @@
-"""Which arms a study compares, over which seeds, and how those are tuned that it tunes: what its experiments share."""
+"""Settings that the experiments of a study share: its arms, its seeds, and how it tunes arms."""
 
 import os
 from collections.abc import Mapping
@@ -28,44 +28,45 @@ class Plan:
     """
 
     out: Path = field(metadata=PLACE)
-    """Folder to make, for the report and everything behind it. The same command goes on where it was stopped."""
+    """Folder to make, for the report and everything it is made from. The same command continues where it was
+    stopped."""
     data: str = "doodles"
     """Sketches that the backbones are tuned on: `doodles`, a folder of class folders, a folder of QuickDraw .ndjson, or
-    a hub data set; several with commas between them."""
+    a hub data set; several are separated by commas."""
     measured: tuple[str, ...] = ()
     """Sets of sketches for retrieval and separation; by default `data`."""
     leave_out: tuple[str, ...] = ()
-    """Classes never tuned on; the features' nearest neighbours among them are measured."""
+    """Classes that are never tuned on; the features' nearest neighbours among them are measured."""
     weights: str = "imagenet"
-    """What the paper's four arms start from."""
+    """Weights that the paper's four arms start from."""
     arm: tuple[str, ...] = ()
-    """Further arms, after the paper's: `NAME=WEIGHTS` with given weights, one, or one for each seed with commas between
-    them; or `NAME=finetune:SETTING=VALUE,...`, tuned for each seed as the arm `tuning` is, but for these settings of
-    `sketchloss finetune`, as in `contrast=finetune:contrast=0.1`. With gates if `arm=attention+tuning` is among them.
-    Several values of a setting have spaces between them."""
+    """Further arms, after the paper's. `NAME=WEIGHTS` gives weights: one, or one for each seed, separated by commas.
+    `NAME=finetune:SETTING=VALUE,...` is tuned for each seed as the arm `tuning` is, with these settings of `sketchloss
+    finetune` changed, as in `contrast=finetune:contrast=0.1`; `arm=attention+tuning` among them adds gates. Several
+    values of a setting are separated by spaces."""
     image_size: int = 64
     """Side of the images in pixels, for tuning, retrieval and separation."""
     per_class: Annotated[int | None, tyro.conf.DisallowNone] = 14
     """Use at most this many sketches of a class of each source."""
     held_out: float = 0.2
-    """Share of each class that is never tuned on: the queries."""
+    """Share of each class that is never tuned on and gives the queries."""
     downsample: Literal["none", "max"] = "max"
-    """`none`: gates replace their pools, as the paper has it; `max`: gate, then pool."""
+    """Whether gates replace their pools (`none`, as in the paper) or come before them (`max`)."""
     gate_init: GateInit = "open"
-    """How the gates of attention+tuning start: `open`, near 1, `ajar`, each at 0.88, or `default`, each near 0.5.
-    Those of `attention` start as PyTorch has it."""
+    """Start of the gates of attention+tuning: `open`, near 1, `ajar`, each at 0.88, or `default`, each near 0.5. Gates
+    of the arm `attention` start as PyTorch has it."""
     seeds: int = 3
-    """Repeats of tuning, retrieval, separation and probe; split, starts and order differ together."""
+    """Number of repeats of tuning, retrieval, separation and probe; split, starts and order differ together."""
     generator_seeds: int = 1
-    """Repeats of what takes longest: photo to sketch and prompt to sketch."""
+    """Number of repeats of the slowest experiments: photo to sketch and prompt to sketch."""
     seed: int = 0
-    """Of the first repeat; the next is one more."""
+    """Random seed of the first repeat; the next one has one more."""
     tuning_preset: Literal["demo", "stable", "paper"] = "demo"
-    """Preset of `sketchloss finetune` for what is not said here."""
+    """Preset of `sketchloss finetune` for the settings of tuning that are not given here."""
     epochs: int = 3
     """Passes over the training part, for the tuned arms."""
     batch_size: int = 32
-    """Images a step of tuning."""
+    """Images per step of tuning."""
     lr: Annotated[float | None, tyro.conf.DisallowNone] = None
     """Learning rate of tuning; by default the preset's."""
     inception: Annotated[Path | None, tyro.conf.DisallowNone] = None
@@ -94,7 +95,7 @@ class Plan:
             )
 
     def further(self) -> dict[str, Arm]:
-        """Return the arms beside the paper's by their names: of given weights, or tuned in the study, without."""
+        """Return the arms in addition to the paper's, by name: those to be tuned have no weights."""
         return read_arms(self.arm, tune=read_tuning)
 
     def entries(self) -> dict[str, Arm]:
@@ -107,7 +108,7 @@ class Plan:
         return self.measured or (self.data,)
 
     def all_seeds(self, count: int | None = None) -> range:
-        """Return the seed of each repeat, or of so many."""
+        """Return the seed of each repeat, or of this many repeats."""
         return range(self.seed, self.seed + (self.seeds if count is None else count))
 
 
@@ -153,7 +154,7 @@ def weights_needed(arm: Arm, seed: int) -> tuple[str, ...]:
 
 
 def arm_settings(plan: Plan, arm: Arm, seed: int) -> dict[str, Any]:
-    """Return the settings of `ArmWeights` for one arm, but for the folder of its tuned weights."""
+    """Return the settings of `ArmWeights` for one arm, except the folder of its tuned weights."""
     given = {} if is_tuned(arm) else arm.settings(start_of(plan, arm, seed))
     return {"only": (arm.name,), "photo": plan.weights, "downsample": plan.downsample, "seed": seed, **given}
 

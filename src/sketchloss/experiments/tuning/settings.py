@@ -16,31 +16,33 @@ from sketchloss.training.sizes import StepSizes, sizes_around
 
 @dataclass(frozen=True)
 class Finetune(Augmentation):
-    """Tune VGG-16 or another network, with or without attention, to classify sketches; its features become the loss.
+    """Train VGG-16 or another network, with or without attention, to classify sketches; its features become the loss.
 
     Raises:
         ValueError: for a setting outside its range, naming it.
     """
 
     data: str = field(metadata=FILES)
-    """Sketches: `doodles`, a folder of class folders, a folder of QuickDraw .ndjson, or a hub data set; several with
-    commas between them."""
+    """Sketches: `doodles`, a folder of class folders, a folder of QuickDraw .ndjson, or a hub data set; several are
+    separated by commas."""
     out: Path = field(metadata=PLACE)
     """Run folder to make."""
     arm: Literal["attention+tuning", "tuning"] = "attention+tuning"
-    """With attention gates or without."""
+    """Network to tune: with attention gates (`attention+tuning`) or without (`tuning`)."""
     weights: str = field(default="imagenet", metadata=WEIGHTS)
-    """What to start from: a name (imagenet, sketch), a path, a hub repo, or another network as `transformers:ID`."""
+    """Weights to start from: a name (imagenet, sketch), a path, a hub repo, or another network as `transformers:ID`."""
     licence: Annotated[str | None, tyro.conf.DisallowNone] = None
-    """Licence of those weights, such as CC-BY-4.0, if their config.json does not say; it is noted in the result's."""
+    """Licence of the weights to start from, such as CC-BY-4.0, if their config.json does not say; the result's
+    config.json notes it."""
     downsample: Literal["none", "max"] = "max"
-    """`none`: gates replace their pools (12 times the arithmetic); `max`: gate, then pool. Of VGG-16 alone."""
+    """Whether gates replace their pools (`none`, 12 times the arithmetic) or come before them (`max`). Only for
+    VGG-16."""
     gate_init: GateInit = "half"
-    """`half`: gates start at 1/2 each, and the next convolution makes up for it; `open`: near 1; `ajar`: at 0.88;
-    `default`: near 0.5."""
+    """Start of the gates: `half`, at 1/2 each, which the next convolution makes up for; `open`, near 1; `ajar`, at
+    0.88; `default`, near 0.5."""
     pooling: Annotated[Pooling | None, tyro.conf.DisallowNone] = None
-    """`max`: VGG's pools; `blur_max` or `max_blur`: with a blur before or behind the maximum, which small shifts change
-    less. By default as in `weights`."""
+    """Kind of VGG's pools: `max`, VGG's own; `blur_max` or `max_blur`, with a blur before or after the maximum, so that
+    small shifts change less. By default as in `weights`."""
     head: Literal["vgg", "pooled"] = "pooled"
     """Classifier: VGG's three layers, or one linear layer on pooled features."""
     image_size: int = 64
@@ -49,8 +51,8 @@ class Finetune(Augmentation):
     """Sides in pixels of the training images: each batch has one of them, drawn at random. By default 3/4, 1, 3/2 and 2
     times `image_size`."""
     size_shares: Annotated[tuple[float, ...] | None, tyro.conf.DisallowNone] = None
-    """Share of the batches that each of `image_sizes` gets. By default all the same; or of the sizes by default, 0.1,
-    0.5, 0.25 and 0.15."""
+    """Share of the batches that each of `image_sizes` gets. By default all the same; for the default sizes 0.1, 0.5,
+    0.25 and 0.15."""
     per_class: Annotated[int | None, tyro.conf.DisallowNone] = None
     """Use at most this many sketches of a class, from each of several sources."""
     leave_out: tuple[str, ...] = ()
@@ -58,7 +60,7 @@ class Finetune(Augmentation):
     held_out: float = 0.1
     """Share of each class kept for validation."""
     duplicates: Literal["ignore", "together"] = "ignore"
-    """`together`: flipped or rotated copies of one picture stay on one side of the split."""
+    """Whether flipped or rotated copies of one picture stay on one side of the split: `together`, or `ignore`."""
     strict: bool = False
     """Refuse a source with unreadable files instead of skipping them."""
     epochs: int = 12
@@ -66,7 +68,7 @@ class Finetune(Augmentation):
     batch_size: int = 32
     """Images per process and step, the same at every size."""
     accumulate: int = 1
-    """Steps whose gradients are added before the weights move."""
+    """Steps whose gradients are added before the weights change."""
     optimizer: Literal["adam", "adamw"] = "adamw"
     """Adam without weight decay, or AdamW with `weight_decay`."""
     lr: float = 8e-5
@@ -76,19 +78,19 @@ class Finetune(Augmentation):
     gate_lr_factor: float = 10.0
     """Learning rate of the gates, new or from the file, as a multiple of `lr`."""
     weight_decay: float = 0.01
-    """AdamW's, of all but the gates."""
+    """AdamW's weight decay, for everything except the gates."""
     gate_weight_decay: float = 0.0
-    """AdamW's of the gates."""
+    """AdamW's weight decay for the gates."""
     label_smoothing: float = 0.1
-    """Of the cross-entropy."""
+    """Label smoothing of the cross-entropy."""
     contrast: float = 0.0
     """Weight of a supervised contrastive term (needs the extra `eval`), which brings drawings of one class nearer to
     each other than to others; 0: none."""
     contrast_together: int = 4
-    """With `contrast`, how many drawings of one class come beside each other in a batch."""
+    """Number of drawings of one class that stand beside each other in a batch, with `contrast`."""
     ema: float = 0.0
-    """Decay of an average over the weights of all steps, such as 0.999, which is validated and kept in their place;
-    0: none."""
+    """Decay of an average over the weights of all steps, such as 0.999; the average is validated and kept in their
+    place; 0: none."""
     schedule: Literal["constant", "cosine"] = "cosine"
     """Learning rate over time, after the warm-up."""
     warmup: int = 100
@@ -100,13 +102,13 @@ class Finetune(Augmentation):
     checkpoint_activations: bool = False
     """Recompute activations in the backward pass: less memory, more time."""
     workers: Annotated[int | None, tyro.conf.DisallowNone] = field(default=None, metadata=PLACE)
-    """Decoding processes; by default one for each core but one, 8 at most."""
+    """Processes that decode pictures; by default one for each core except one, 8 at most."""
     checkpoint_every: int = field(default=500, metadata=MEASURED)
     """Steps between checkpoints; one is also made after each epoch."""
     log_every: int = field(default=20, metadata=MEASURED)
     """Steps between lines of metrics.jsonl."""
     seed: int = 0
-    """Of the split, the initial weights, the order and the crops."""
+    """Random seed of the split, the initial weights, the order and the crops."""
     resume: bool = field(default=False, metadata=PLACE)
     """Continue the run in `out` to the same weights as if it had never stopped."""
     dry_run: bool = field(default=False, metadata=PLACE)
