@@ -23,7 +23,8 @@ from sketchloss import load_backbone
 from sketchloss.data.doodles.kinds import KINDS, doodle
 from sketchloss.figures.tables import markdown_table
 from sketchloss.gallery.table import PictureTable, Row
-from sketchloss.system.images import find_pictures, fit_square, open_picture, to_tensor
+from sketchloss.system.images import fit_square, open_picture, to_tensor
+from sketchloss.system.picture_files import find_pictures
 
 SIZE = 128
 NEAR = 200

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from sketchloss import ARMS, SketchLoss, to_tensor
-from sketchloss.compare.command import Pair, measure, picture_differences
+from sketchloss.compare.measuring import Pair, measure, picture_differences
 from sketchloss.data.captions.prompts import make_prompts, readable
 from sketchloss.data.doodles.kinds import KINDS as DOODLES
 from sketchloss.data.doodles.kinds import STYLES, doodle

@@ -23,7 +23,7 @@ from PIL import Image
 from child_process import PIPE, finished, started
 from sketchloss import cli
 from sketchloss.cli import COMMANDS, Command, main
-from sketchloss.compare.command import Compare
+from sketchloss.compare.settings import Compare
 from sketchloss.system.command_line import parse
 from sketchloss.training.guards import TrainingStopped
 

@@ -20,7 +20,7 @@ from gradio_client.exceptions import AppError
 from child_process import started
 from page_client import PageClient
 from sketchloss.cli import main
-from sketchloss.compare.command import Pair, measure
+from sketchloss.compare.measuring import Pair, measure
 from sketchloss.data.doodles.kinds import doodle
 from sketchloss.loss.loss import SketchLoss
 from sketchloss.system.images import open_picture

@@ -16,7 +16,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 
-from sketchloss.compare.command import Pair, measure
+from sketchloss.compare.measuring import Pair, measure
 from sketchloss.data.doodles.kinds import KINDS, Doodle, doodle
 from sketchloss.loss.loss import SketchLoss
 from sketchloss.system.images import open_picture

@@ -23,7 +23,7 @@ from sketchloss.app.private import PrivateFolder
 from sketchloss.app.services import DOODLES, open_services
 from sketchloss.app.settings import App
 from sketchloss.app.uploads import BadArchive, mistake, read_upload, unpack_drawings
-from sketchloss.compare.command import Pair, measure
+from sketchloss.compare.measuring import Pair, measure
 from sketchloss.data.doodles.kinds import doodle
 from sketchloss.gallery import Gallery
 from sketchloss.loss.calibration import KINDS, load_calibration

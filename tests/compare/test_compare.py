@@ -13,16 +13,9 @@ from PIL import Image, ImageDraw, ImageOps
 
 from sketchloss import Backbone, SketchLoss, save_backbone
 from sketchloss.cli import main
-from sketchloss.compare.command import (
-    BATCH_PIXELS,
-    Compare,
-    Pair,
-    PairDistance,
-    compare,
-    match_folders,
-    measure,
-    picture_differences,
-)
+from sketchloss.compare.command import compare
+from sketchloss.compare.measuring import BATCH_PIXELS, Pair, PairDistance, match_folders, measure, picture_differences
+from sketchloss.compare.settings import Compare
 from sketchloss.data.doodles.kinds import doodle
 from sketchloss.figures.difference import INK_A, INK_B
 from sketchloss.system.images import fit_square, open_picture, to_tensor
@@ -127,7 +120,7 @@ def test_pairs_are_measured_as_one_by_one(metric, folders, loss):
 
 
 def test_more_pairs_than_a_batch_keep_their_order(folders, loss, monkeypatch):
-    monkeypatch.setattr("sketchloss.compare.command.BATCH_PIXELS", 2 * SIZE**2)
+    monkeypatch.setattr("sketchloss.compare.measuring.BATCH_PIXELS", 2 * SIZE**2)
     pairs = match_folders("ours", "theirs")[0][1:] * 2
     distances, _ = measure(loss, pairs, size=SIZE)
     assert [distance.pair for distance in distances] == pairs

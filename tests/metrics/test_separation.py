@@ -15,7 +15,9 @@ from hypothesis.extra.numpy import arrays
 
 import sketchloss
 from sketchloss import separation
-from sketchloss.metrics.separation import OneAgainstRest, SeparationMeter, distance_histogram
+from sketchloss.metrics import rows
+from sketchloss.metrics.distance_histogram import distance_histogram
+from sketchloss.metrics.separation import OneAgainstRest, SeparationMeter
 
 no_deadline = settings(deadline=None)  # a busy machine is no failure
 module = importlib.import_module("sketchloss.metrics.separation")
@@ -128,7 +130,7 @@ def test_chunks_and_order_change_nothing(data, seed, cuts):
 @no_deadline
 @given(labels=st.lists(st.integers(-(2**63), 2**63 - 1) | st.integers(-5, 5), max_size=20))
 def test_labels_are_numbered_in_order(labels):
-    values, places = module._distinct(torch.tensor(labels, dtype=torch.int64))
+    values, places = rows.distinct(torch.tensor(labels, dtype=torch.int64))
     assert values.tolist() == sorted(set(labels))
     assert values[places].tolist() == labels
 

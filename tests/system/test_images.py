@@ -14,7 +14,6 @@ from PIL import Image, ImageDraw
 
 from sketchloss.system.images import (
     UnreadablePicture,
-    find_pictures,
     fit_square,
     open_picture,
     probe_picture,
@@ -23,6 +22,7 @@ from sketchloss.system.images import (
     to_tensor,
 )
 from sketchloss.system.passed_over import other_kinds
+from sketchloss.system.picture_files import find_pictures
 
 
 def file_of(picture, kind="PNG", **options):

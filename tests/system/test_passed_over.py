@@ -15,8 +15,8 @@ from sketchloss.data.doodles.kinds import doodle
 from sketchloss.data.pairs import open_pairs
 from sketchloss.data.photos import open_photos
 from sketchloss.data.sources import open_sketches
-from sketchloss.system.images import find_pictures, picture_suffixes
 from sketchloss.system.passed_over import DRAWINGS, NAMED, PAGED, no_pictures, other_kinds, passed_over
+from sketchloss.system.picture_files import find_pictures, picture_suffixes
 
 KINDS = "3 files of kinds that cannot be read: a.svg, b.HEIC, c.pdf; save them as PNG"
 PAGES = "2 files have more pages or frames: moving.gif, scan.tif; the first of each was read, so save the others as PNG"

@@ -18,7 +18,8 @@ import torch
 
 from sketchloss import Backbone, save_backbone
 from sketchloss.cli import main
-from sketchloss.compare.command import Compare, compare
+from sketchloss.compare.command import compare
+from sketchloss.compare.settings import Compare
 from sketchloss.data.captions.captioned import open_captioned
 from sketchloss.data.doodles.kinds import doodle
 from sketchloss.data.photos import open_photos

@@ -27,8 +27,9 @@ from sketchloss.networks.stylizer import IN_PACKAGE, Stylizer, load_stylizer
 from sketchloss.networks.weights import CONFIG, TENSORS, bundled_folder, weights_digest
 from sketchloss.stylize import prepare_stylizer
 from sketchloss.system.files import read_json
-from sketchloss.system.images import find_pictures, save_picture
+from sketchloss.system.images import save_picture
 from sketchloss.system.passed_over import other_kinds
+from sketchloss.system.picture_files import find_pictures
 
 #: Side of the square that compared drawings are fitted into, as `sketchloss compare` does.
 COMPARED_AT = 256

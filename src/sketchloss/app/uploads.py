@@ -12,8 +12,9 @@ import gradio as gr
 from gradio.data_classes import FileData, ImageData, ListFiles
 from PIL import Image
 
-from sketchloss.system.images import UnreadablePicture, open_picture, picture_suffixes
+from sketchloss.system.images import UnreadablePicture, open_picture
 from sketchloss.system.passed_over import say_other_kinds
+from sketchloss.system.picture_files import picture_suffixes
 from sketchloss.system.visible_ink import HiddenInk, open_visible
 
 #: Of a zip archive: files, bytes unpacked in all, and bytes of one file.

@@ -21,8 +21,9 @@ from sketchloss.data.hub import load_hub, one_column
 from sketchloss.data.options import parse_options
 from sketchloss.data.quickdraw.ndjson import SUFFIX, find_ndjson, read_ndjson, to_unit_square
 from sketchloss.data.quickdraw.painting import draw_strokes
-from sketchloss.system.images import UnreadablePicture, find_pictures, fit_square, probe_picture
+from sketchloss.system.images import UnreadablePicture, fit_square, probe_picture
 from sketchloss.system.passed_over import other_kinds, passed_over
+from sketchloss.system.picture_files import find_pictures
 from sketchloss.system.visible_ink import open_to_show
 
 LINE_WIDTH = (0.008, 0.024)  # of the side: 1.8 to 5.4 pixels at 224

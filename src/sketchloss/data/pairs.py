@@ -20,8 +20,9 @@ from sketchloss.data.doodles.kinds import KINDS, STYLES, doodle
 from sketchloss.data.options import parse_options
 from sketchloss.data.pictures import Pictures, pictures_from_files
 from sketchloss.system.files import read_json
-from sketchloss.system.images import UnreadablePicture, find_pictures, open_header, probe_picture
+from sketchloss.system.images import UnreadablePicture, open_header, probe_picture
 from sketchloss.system.passed_over import other_kinds
+from sketchloss.system.picture_files import find_pictures
 from sketchloss.system.stored import show
 
 Part = Literal["train", "test"]

@@ -21,8 +21,9 @@ from sketchloss.data.pairs import is_pair_source, open_pairs, pair_layout
 from sketchloss.data.pictures import OPENERS, Pictures, pictures_from_files
 from sketchloss.data.quickdraw.ndjson import is_quickdraw
 from sketchloss.data.sources import checked_size, list_some, refuse_left_out
-from sketchloss.system.images import UnreadablePicture, fill_square, find_pictures, probe_picture
+from sketchloss.system.images import UnreadablePicture, fill_square, probe_picture
 from sketchloss.system.passed_over import later_pages, other_kinds, passed_over
+from sketchloss.system.picture_files import find_pictures
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Opening

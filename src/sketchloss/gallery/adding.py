@@ -24,8 +24,9 @@ from tqdm import tqdm
 from sketchloss.gallery.options import Labels
 from sketchloss.gallery.table import Known, PictureTable, Row
 from sketchloss.system.files import NoFile, open_input
-from sketchloss.system.images import UnreadablePicture, find_pictures, fit_square, to_tensor
+from sketchloss.system.images import UnreadablePicture, fit_square, to_tensor
 from sketchloss.system.passed_over import no_pictures, passed_over
+from sketchloss.system.picture_files import find_pictures
 from sketchloss.system.visible_ink import open_visible
 
 #: Whether a bar is shown on stderr, if that is a terminal; or what is told how many drawings of how many are done.

@@ -21,8 +21,9 @@ from sketchloss.figures.contact_sheet import Tile, draw_contact_sheet, fit_tile,
 from sketchloss.gallery import Gallery, Match
 from sketchloss.gallery.adding import AddReport, as_text, is_one_of
 from sketchloss.gallery.options import Add, Build, Remove, Search, Show
-from sketchloss.system.images import UnreadablePicture, find_pictures, fit_square, picture_suffixes, save_picture
+from sketchloss.system.images import UnreadablePicture, fit_square, save_picture
 from sketchloss.system.passed_over import later_pages, no_pictures, other_kinds
+from sketchloss.system.picture_files import find_pictures, picture_suffixes
 from sketchloss.system.visible_ink import open_to_show, open_visible
 
 LISTED = 20  # lines of a list that is only looked at

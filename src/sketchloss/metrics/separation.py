@@ -8,28 +8,23 @@ The package has the function `separation` under its module's name: the module's 
 (`from sketchloss.metrics.separation import SeparationMeter`), and `importlib.import_module` gives the module itself.
 """
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float64, Int64
+from jaxtyping import Float64, Int64
 from torch import Tensor
 
-# Float64 numbers worked on at once: 4 MiB, which stay in the processor's cache between the steps.
-BLOCK_ELEMENTS = 2**19
-# Rows added one by one to the same sums before these go on to the totals: else rounding would grow with their number.
-SUMMED_ROWS = 2**13
-# A mean distance below this is what rounding leaves of equal rows; float32 rows that differ are farther apart.
-LEAST_DISTANCE = 1e-12
-# Similarities of all pairs held at once: 64 MiB of float32.
-PAIR_ELEMENTS = 2**24
-# Squared lengths that neither overflow nor lose digits.
-SAFE_SQUARES = (1e-280, 1e280)
-# Others than these (bfloat16, float8) NumPy does not have.
-NUMPY_FLOATS = (torch.float16, torch.float32, torch.float64)
+from sketchloss.metrics.rows import (
+    BLOCK_ELEMENTS,
+    LEAST_DISTANCE,
+    SUMMED_ROWS,
+    blocks,
+    checked_labels,
+    distinct,
+    inverse_lengths,
+)
 
 
 @dataclass(frozen=True)
@@ -112,60 +107,6 @@ def separation(
     return meter.result(hardest=hardest)
 
 
-@dataclass(frozen=True)
-class DistanceHistogram:
-    """Histogram of the cosine distances of pairs, in bins of equal width."""
-
-    edges: Float64[np.ndarray, " edges"]
-    within: Int64[np.ndarray, " bins"]
-    """Number of pairs within a class in each bin; there is one bin less than edges."""
-    across: Int64[np.ndarray, " bins"]
-    """Number of pairs across classes in each bin."""
-    rows: int
-    """Number of rows that the pairs are of: all, or the sample."""
-
-
-def distance_histogram(
-    embeddings: Tensor | np.ndarray,
-    labels: Tensor | np.ndarray | Sequence[int],
-    *,
-    bins: int | None = None,
-    most_rows: int = 4000,
-) -> DistanceHistogram:
-    """Count the cosine distances of all pairs of rows, or of those of a random sample of the rows, always the same.
-
-    Args:
-        embeddings: as for `separation`.
-        labels: as for `separation`.
-        bins: from 0 to the greatest distance found; by default the root of the number of pairs within a class, but 10
-            at least and 100 at most.
-        most_rows: of more rows than this, a sample of so many is taken; time grows with its square.
-
-    Raises:
-        ValueError: as `separation` for shapes, dtypes and rows, and for fewer than two rows.
-    """
-    labels = _checked_labels(labels, embeddings)
-    if len(labels) < 2 or most_rows < 2 or (bins is not None and bins < 1):
-        raise ValueError(f"got {len(labels)} rows, most_rows {most_rows}, bins {bins}: pairs need two rows, and a bin")
-    if len(labels) > most_rows:
-        chosen = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))[:most_rows].sort().values
-        labels = labels[chosen]
-        embeddings = embeddings[chosen.to(embeddings.device)] if isinstance(embeddings, Tensor) else embeddings[chosen]
-    if bins is None:
-        members = torch.bincount(_distinct(labels)[1])
-        bins = min(max(10, math.isqrt(int((members * (members - 1)).sum()) // 2)), 100)
-    unit = torch.cat(
-        [(block * _inverse_lengths(block, start)[:, None]).float() for start, block in _blocks(embeddings)]
-    )
-    greatest = max(float(distances.max()) for distances, _ in _pair_distances(unit, labels))
-    edges = np.linspace(0, max(greatest, LEAST_DISTANCE), bins + 1)
-    counts = np.zeros((2, bins), np.int64)
-    for distances, same in _pair_distances(unit, labels):
-        for row, part in enumerate((distances[same], distances[~same])):
-            counts[row] += np.histogram(part.numpy(), edges)[0]
-    return DistanceHistogram(edges, counts[0], counts[1], len(labels))
-
-
 class SeparationMeter:
     """`separation` of rows that come in chunks; memory does not grow with their number, nor does it matter how they are
     cut up and ordered (except for rounding, of about 1e-15).
@@ -199,14 +140,14 @@ class SeparationMeter:
                 rows before them may then have been taken in, so the meter refuses to go on.
         """
         self._refuse_if_spoilt()
-        labels = _checked_labels(labels, embeddings)
+        labels = checked_labels(labels, embeddings)
         size = embeddings.shape[1]
         if self._slots and size != self._sums.shape[1]:
             raise ValueError(f"embeddings have {size} numbers a row, earlier ones {self._sums.shape[1]}: embed alike")
         slots = self._find_slots(labels, size)
         try:
-            for start, block in _blocks(embeddings):
-                self._add_block(block, _inverse_lengths(block, start), slots[start : start + len(block)])
+            for start, block in blocks(embeddings):
+                self._add_block(block, inverse_lengths(block, start), slots[start : start + len(block)])
         except ValueError as error:
             self._spoilt = str(error)
             raise
@@ -238,7 +179,7 @@ class SeparationMeter:
             raise ValueError(f"this meter met a bad row before ({self._spoilt}): begin a new one")
 
     def _find_slots(self, labels: Int64[Tensor, " m"], size: int) -> Int64[Tensor, " m"]:
-        values, inverse = _distinct(labels)
+        values, inverse = distinct(labels)
         found = [self._slots.setdefault(value, len(self._slots)) for value in values.tolist()]
         room = len(self._counts)
         if len(self._slots) > room:
@@ -268,83 +209,6 @@ class SeparationMeter:
 
 
 # Rows ----------------------------------------------------------------------------------------------------------------
-
-
-def _checked_labels(
-    labels: Tensor | np.ndarray | Sequence[int], embeddings: Tensor | np.ndarray
-) -> Int64[Tensor, " m"]:
-    shape, dtype = tuple(embeddings.shape), embeddings.dtype
-    is_float = dtype.is_floating_point if isinstance(dtype, torch.dtype) else np.issubdtype(dtype, np.floating)
-    if len(shape) != 2 or not is_float or shape[1] == 0:
-        raise ValueError(f"embeddings are {dtype} of shape {shape}: they must be float, rows by numbers")
-    if not isinstance(labels, Tensor):
-        labels = np.asarray(labels)
-        kind = labels.dtype
-        labels = torch.from_numpy(labels.astype(np.int64)) if np.issubdtype(kind, np.integer) else torch.zeros(0)
-    else:
-        kind = labels.dtype
-    if kind == torch.bool or labels.is_floating_point() or labels.is_complex():
-        raise ValueError(f"labels are {kind}: they must be integers, one for each row")
-    if labels.shape != shape[:1]:
-        raise ValueError(f"labels are {tuple(labels.shape)}: it needs one for each of {shape[0]} rows")
-    return labels.to("cpu", torch.int64)
-
-
-def _distinct(labels: Int64[Tensor, " m"]) -> tuple[Int64[Tensor, " k"], Int64[Tensor, " m"]]:
-    """Return the values that occur, in order, and of each label its place among them."""
-    lowest, highest = (int(end) for end in labels.aminmax()) if len(labels) else (0, 0)
-    if highest - lowest > 4 * len(labels):
-        return torch.unique(labels, return_inverse=True)
-    # Sorting would take longer than counting, a tenth of the whole.
-    present = torch.bincount(labels - lowest) > 0
-    return present.nonzero()[:, 0] + lowest, (present.cumsum(0) - 1)[labels - lowest]
-
-
-def _blocks(embeddings: Tensor | np.ndarray) -> Iterator[tuple[int, Float64[Tensor, "m d"]]]:
-    """Yield where each block of rows starts, and a float64 copy of it, which the next one overwrites."""
-    embeddings = embeddings.detach() if isinstance(embeddings, Tensor) else embeddings
-    rows = min(len(embeddings), SUMMED_ROWS, max(1, BLOCK_ELEMENTS // embeddings.shape[1]))
-    buffer = torch.empty(rows, embeddings.shape[1], dtype=torch.float64)
-    for start in range(0, len(embeddings), max(1, rows)):
-        part = embeddings[start : start + rows]
-        block = buffer[: len(part)]
-        if isinstance(part, Tensor) and (part.device.type != "cpu" or part.dtype not in NUMPY_FLOATS):
-            block.copy_(part)
-        else:
-            np.copyto(block.numpy(), part.numpy() if isinstance(part, Tensor) else part)
-        yield start, block
-
-
-# note: NumPy here and in `_blocks`, because torch's threads gain little on blocks this small, and on a busy machine
-# each of its steps waits for them.
-_dot_rows = getattr(np, "vecdot", None) or partial(np.einsum, "ij,ij->i")  # NumPy 2 has the faster one
-
-
-def _inverse_lengths(block: Float64[Tensor, "m d"], start: int) -> Float64[Tensor, " m"]:
-    """Return what makes each row a unit row; rows of extreme lengths are first rescaled, in place."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        squares = torch.from_numpy(_dot_rows(block.numpy(), block.numpy()))
-    if not (squares.min() > SAFE_SQUARES[0] and squares.max() < SAFE_SQUARES[1]):  # also if one is NaN
-        peaks = block.abs().amax(1)
-        broken = (peaks == 0) | ~peaks.isfinite()
-        if broken.any():
-            row = start + int(broken.nonzero()[0])
-            raise ValueError(f"row {row} of the embeddings is zero or not finite: leave out such rows")
-        block /= peaks[:, None]
-        squares = block.square().sum(1)
-    return squares.rsqrt_()
-
-
-def _pair_distances(
-    unit: Float[Tensor, "n d"], labels: Int64[Tensor, " n"]
-) -> Iterator[tuple[Float[Tensor, " pairs"], Bool[Tensor, " pairs"]]]:
-    """Yield the distances of pairs, each pair once, and whether they are within a class."""
-    rows = max(1, PAIR_ELEMENTS // len(unit))
-    for start in range(0, len(unit) - 1, rows):
-        part = slice(start, start + rows)
-        once = torch.ones(len(unit[part]), len(unit), dtype=torch.bool).triu(start + 1)
-        # Rounding leaves a little less than 0 of equal rows.
-        yield (1 - unit[part] @ unit.T)[once].clamp_(0, 2), (labels[part, None] == labels)[once]
 
 
 # Distances from sums -------------------------------------------------------------------------------------------------

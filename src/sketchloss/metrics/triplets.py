@@ -14,7 +14,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from PIL import Image
 
-from sketchloss.system.images import find_pictures, picture_suffixes, probe_picture
+from sketchloss.system.images import probe_picture
+from sketchloss.system.picture_files import find_pictures, picture_suffixes
 from sketchloss.system.visible_ink import open_to_show
 
 RESAMPLES = 2000

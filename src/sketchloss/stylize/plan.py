@@ -8,8 +8,9 @@ from typing import Literal
 from PIL import Image
 
 from sketchloss.stylize.pictures import has_alpha
-from sketchloss.system.images import FORMATS, find_pictures, open_header, picture_suffixes
+from sketchloss.system.images import open_header
 from sketchloss.system.passed_over import later_pages, no_pictures, other_kinds
+from sketchloss.system.picture_files import FORMATS, find_pictures, picture_suffixes
 
 Alpha = Literal["flatten", "keep"]
 STANDARD = "-"  # stdin as an input, stdout as an output

@@ -1,11 +1,7 @@
 """Pictures in and out: files to pictures, pictures to tensors, and back."""
 
-import os
-import threading
-import warnings
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import IO, Literal, Protocol, cast, runtime_checkable
@@ -19,10 +15,10 @@ from torch import Tensor
 from sketchloss.system.files import NoFile, open_input, write_atomic
 from sketchloss.system.image_contract import check_images as check_images  # for those who look for it here
 from sketchloss.system.image_contract import check_values
-
-# note: a list of our own, because Pillow also opens formats that start other programs (EPS runs Ghostscript).
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
-
+from sketchloss.system.picture_files import (
+    readable_formats,
+)
+from sketchloss.system.quiet_decoding import quiet
 
 #: What transparency is flattened on.
 Paper = Literal["white", "black"]
@@ -80,7 +76,7 @@ def open_picture(
     if not isinstance(picture, Image.Image | str | Path | bytes | BinaryFile):
         kind = type(picture).__name__
         raise ValueError(f"expected a picture, got {kind}: give a path, bytes, a Pillow picture, an array or a tensor")
-    with _unreadable_as(name or (str(picture) if isinstance(picture, str | Path) else "picture")), _quiet():
+    with _unreadable_as(name or (str(picture) if isinstance(picture, str | Path) else "picture")), quiet():
         if isinstance(picture, Image.Image):
             return _decode(picture, paper)
         if isinstance(picture, str | Path):
@@ -96,7 +92,7 @@ def open_header(path: str | Path) -> Iterator[Image.Image]:
     Raises:
         Exception: whatever Pillow raises of a damaged file.
     """
-    with _quiet(), open_input(path, pipes=False) as file:  # what is read from a pipe here would be gone
+    with quiet(), open_input(path, pipes=False) as file:  # what is read from a pipe here would be gone
         yield _open(file)
 
 
@@ -109,7 +105,7 @@ def probe_picture(path: str | Path) -> None:
     Raises:
         UnreadablePicture: as `open_picture`.
     """
-    with _unreadable_as(str(path)), _quiet(), open_input(path) as file:
+    with _unreadable_as(str(path)), quiet(), open_input(path) as file:
         picture = _open(file)
         end_mark = {"PNG": b"IEND", "JPEG": b"\xff\xd9"}.get(picture.format or "")
         file.seek(max(0, file.seek(0, 2) - 64))
@@ -128,71 +124,6 @@ def has_later_pages(path: str | Path) -> bool:
             return bool(getattr(picture, "is_animated", False))
     except Exception:  # noqa: BLE001 (damaged in whatever way)
         return False
-
-
-def find_pictures(folder: str | Path) -> list[Path]:
-    """List the pictures in a folder and its subfolders, by suffix, in a fixed order.
-
-    Hidden files and folders are passed over (`._cat.png`, `.ipynb_checkpoints`). Links to folders elsewhere are
-    entered, each folder once; links into `folder` itself are not, since what is there is listed anyway. A broken link
-    with a picture's suffix is listed: reading it says what is wrong. Subfolders that may not be listed are passed over;
-    `other_kinds` names them.
-
-    Raises:
-        ValueError: if `folder` is not a folder, or may not be listed.
-    """
-    return find_files(folder, picture_suffixes())
-
-
-def find_files(folder: str | Path, suffixes: Container[str], *, closed: list[Path] | None = None) -> list[Path]:
-    """List the files with some suffixes, in lower case with the dot, as `find_pictures` does.
-
-    Args:
-        folder: the folder to look through.
-        suffixes: suffixes of the files.
-        closed: is given the subfolders that may not be listed.
-    """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise ValueError(f"{folder} is not a folder; give the path of a folder of pictures")
-    try:
-        return list(_walk(folder, suffixes, folder.resolve(), set(), [] if closed is None else closed))
-    except PermissionError:
-        raise ValueError(f"{folder}: no permission to list it; change its permissions") from None
-
-
-def _walk(folder: Path, suffixes: Container[str], root: Path, entered: set[Path], closed: list[Path]) -> Iterator[Path]:
-    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
-        if entry.name.startswith((".", "__MACOSX")):
-            continue
-        if not entry.is_dir():
-            if entry.suffix.lower() in suffixes:
-                yield entry
-            continue
-        if entry.is_symlink():
-            place = entry.resolve()
-            if place in entered or place.is_relative_to(root) or root.is_relative_to(place):
-                continue
-            entered.add(place)
-        try:
-            below = list(_walk(entry, suffixes, root, entered, closed))
-        except PermissionError:
-            closed.append(entry)
-            continue
-        yield from below
-
-
-@cache
-def picture_suffixes() -> frozenset[str]:
-    """Suffixes of the files that can be read here, such as `.png`, in lower case."""
-    return frozenset(suffix for suffix, kind in Image.registered_extensions().items() if kind in readable_formats())
-
-
-@cache
-def readable_formats() -> tuple[str, ...]:
-    """Pillow's names of the formats that can be read here."""
-    Image.init()
-    return tuple(kind for kind in FORMATS if kind in Image.OPEN)  # AVIF only where Pillow was built with it
 
 
 def _open(file: BinaryFile) -> Image.Image:
@@ -280,48 +211,6 @@ def _one_line(text: object) -> str:
     return " ".join(str(text).split()) or type(text).__name__
 
 
-class _Quiet:
-    """While any thread reads a picture, nothing is said of large pictures and odd metadata: both are dealt with here.
-
-    The filters of warnings are the process's. The first thread that comes saves them, and the last that goes restores
-    them; in between none waits for another.
-    """
-
-    def __init__(self) -> None:
-        self._begin()
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._restore_in_child)
-
-    def _begin(self) -> None:
-        self._lock, self._inside = threading.Lock(), 0
-        self._saved = warnings.catch_warnings()
-
-    @contextmanager
-    def __call__(self) -> Iterator[None]:
-        with self._lock:
-            if self._inside == 0:
-                self._saved = warnings.catch_warnings()
-                self._saved.__enter__()
-                warnings.simplefilter("ignore")
-            self._inside += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._inside -= 1
-                if self._inside == 0:
-                    self._saved.__exit__(None, None, None)
-
-    def _restore_in_child(self) -> None:
-        # note: of the threads that were reading, and of who held the lock, a forked child has none
-        if self._inside:
-            self._saved.__exit__(None, None, None)
-        self._begin()
-
-
-_quiet = _Quiet()
-
-
 # ---------------------------------------------------------------------------------------------------------------------
 # Pictures to tensors and back
 
@@ -392,7 +281,7 @@ def to_tensor(
     if isinstance(picture, np.ndarray):
         return _array_to_tensor(picture, paper)
     if isinstance(picture, Image.Image):
-        with _unreadable_as("picture"), _quiet():
+        with _unreadable_as("picture"), quiet():
             picture = _decode(picture, paper, keep_grey=True)
     elif isinstance(picture, str | Path | bytes | BinaryFile):
         picture = open_picture(picture, paper=paper)

@@ -6,7 +6,8 @@ Each function returns no line if there is nothing to say, else one: how many, wh
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePath
 
-from sketchloss.system.images import find_files, has_later_pages, picture_suffixes
+from sketchloss.system.images import has_later_pages
+from sketchloss.system.picture_files import find_files, picture_suffixes
 
 #: Suffixes of pictures and drawings, whether they can be read here or not.
 DRAWINGS = frozenset(

@@ -11,8 +11,8 @@ from sketchloss.experiments.separation import figures
 from sketchloss.experiments.separation.figures import RatioBar, ratio_bars
 from sketchloss.experiments.separation.table import measures
 from sketchloss.experiments.table import Table
+from sketchloss.metrics.distance_histogram import DistanceHistogram
 from sketchloss.metrics.embedding_map import Sample, choose_sample, map_to_plane
-from sketchloss.metrics.separation import DistanceHistogram
 from sketchloss.metrics.statistics import Spread
 
 BARS = [

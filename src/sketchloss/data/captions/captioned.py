@@ -47,8 +47,9 @@ from sketchloss.data.sources import (
     refuse_left_out,
     split_sources,
 )
-from sketchloss.system.images import find_pictures, probe_picture
+from sketchloss.system.images import probe_picture
 from sketchloss.system.passed_over import passed_over
+from sketchloss.system.picture_files import find_pictures
 
 _WAYS = (
     "put the pictures of each class in a folder of its own, or write each caption into a .txt of the same name beside "

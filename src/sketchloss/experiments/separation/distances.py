@@ -34,10 +34,11 @@ from sketchloss.experiments.separation.figures import (
 )
 from sketchloss.experiments.separation.settings import PRESETS, ClassSeparation
 from sketchloss.experiments.separation.table import QUANTITIES, section, table_of
+from sketchloss.metrics.distance_histogram import DistanceHistogram, distance_histogram
 from sketchloss.metrics.embedding_map import choose_sample, map_to_plane
 from sketchloss.metrics.features import cached_features, pixels_digest
 from sketchloss.metrics.ranking import top_k_accuracy
-from sketchloss.metrics.separation import DistanceHistogram, Separation, distance_histogram, separation
+from sketchloss.metrics.separation import Separation, separation
 from sketchloss.metrics.statistics import format_spread, spread
 from sketchloss.networks.backbone import Backbone
 from sketchloss.networks.embedder import Embedder, load_embedder

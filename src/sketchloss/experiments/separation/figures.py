@@ -14,8 +14,8 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import PercentFormatter
 
 from sketchloss.experiments.table import Table
+from sketchloss.metrics.distance_histogram import DistanceHistogram
 from sketchloss.metrics.embedding_map import Sample
-from sketchloss.metrics.separation import DistanceHistogram
 from sketchloss.metrics.statistics import Spread, format_spread, spread
 from sketchloss.networks.arms import REFERENCE
 from sketchloss.system.files import write_atomic

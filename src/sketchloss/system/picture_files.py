@@ -1,0 +1,77 @@
+"""Which files of a folder are pictures, by their suffixes."""
+
+from collections.abc import Container, Iterator
+from functools import cache
+from pathlib import Path
+
+from PIL import Image
+
+from sketchloss.system.image_contract import check_images as check_images  # for those who look for it here
+
+# note: a list of our own, because Pillow also opens formats that start other programs (EPS runs Ghostscript).
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
+
+
+def find_pictures(folder: str | Path) -> list[Path]:
+    """List the pictures in a folder and its subfolders, by suffix, in a fixed order.
+
+    Hidden files and folders are passed over (`._cat.png`, `.ipynb_checkpoints`). Links to folders elsewhere are
+    entered, each folder once; links into `folder` itself are not, since what is there is listed anyway. A broken link
+    with a picture's suffix is listed: reading it says what is wrong. Subfolders that may not be listed are passed over;
+    `other_kinds` names them.
+
+    Raises:
+        ValueError: if `folder` is not a folder, or may not be listed.
+    """
+    return find_files(folder, picture_suffixes())
+
+
+def find_files(folder: str | Path, suffixes: Container[str], *, closed: list[Path] | None = None) -> list[Path]:
+    """List the files with some suffixes, in lower case with the dot, as `find_pictures` does.
+
+    Args:
+        folder: the folder to look through.
+        suffixes: suffixes of the files.
+        closed: is given the subfolders that may not be listed.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is not a folder; give the path of a folder of pictures")
+    try:
+        return list(_walk(folder, suffixes, folder.resolve(), set(), [] if closed is None else closed))
+    except PermissionError:
+        raise ValueError(f"{folder}: no permission to list it; change its permissions") from None
+
+
+def _walk(folder: Path, suffixes: Container[str], root: Path, entered: set[Path], closed: list[Path]) -> Iterator[Path]:
+    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
+        if entry.name.startswith((".", "__MACOSX")):
+            continue
+        if not entry.is_dir():
+            if entry.suffix.lower() in suffixes:
+                yield entry
+            continue
+        if entry.is_symlink():
+            place = entry.resolve()
+            if place in entered or place.is_relative_to(root) or root.is_relative_to(place):
+                continue
+            entered.add(place)
+        try:
+            below = list(_walk(entry, suffixes, root, entered, closed))
+        except PermissionError:
+            closed.append(entry)
+            continue
+        yield from below
+
+
+@cache
+def picture_suffixes() -> frozenset[str]:
+    """Suffixes of the files that can be read here, such as `.png`, in lower case."""
+    return frozenset(suffix for suffix, kind in Image.registered_extensions().items() if kind in readable_formats())
+
+
+@cache
+def readable_formats() -> tuple[str, ...]:
+    """Pillow's names of the formats that can be read here."""
+    Image.init()
+    return tuple(kind for kind in FORMATS if kind in Image.OPEN)  # AVIF only where Pillow was built with it
