@@ -41,7 +41,7 @@ def in_markdown(text: str) -> str:
 
 
 def number_input(value: float, *, label: str, least: float, most: float) -> gr.Number:
-    """Make Gradio's number, for programs; what is no number within these bounds is said in a line.
+    """Make Gradio's number, for programs; a value outside these bounds is an error of one line.
 
     Args:
         value: taken where a program gives none.

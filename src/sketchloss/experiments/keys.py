@@ -58,7 +58,7 @@ def decisive(recipe: type, settings: Mapping[str, Any], start: str = "") -> dict
 
 @functools.cache
 def network_of(weights: str) -> Backbone:
-    """Return the network of weights, to ask for its layers; a VGG where they cannot be loaded, which is said later."""
+    """Return the network of weights, to ask for its layers; a VGG if they cannot be loaded, which is an error later."""
     try:
         return load_backbone(weights, classes=())
     except (OSError, ValueError):

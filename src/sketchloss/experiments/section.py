@@ -1,4 +1,4 @@
-"""One table of an experiment with what is said about it, as a command prints it and a study's report holds it."""
+"""One table of an experiment with its notes, as a command prints it and a study's report holds it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace

@@ -122,7 +122,7 @@ def save_lora(
     names = _adapter_names(unet)
     if len(names) != 1:
         raise ValueError(f"the UNet has {len(names)} LoRAs: one is saved, which add_lora makes")
-    # note: peft's names as they are. diffusers' older ones (`lora.up`) exist for attention alone, and where a file has
+    # note: peft's names as they are. diffusers' older ones (`lora.up`) exist only for attention, and where a file has
     # both it loads a part and says nothing.
     layers = get_peft_model_state_dict(unet, adapter_name=names[0])
     tensors = {f"unet.{name}": tensor.detach().to("cpu", dtype).contiguous() for name, tensor in layers.items()}

@@ -46,7 +46,7 @@ def frechet_distance(ours: Tensor, theirs: Tensor) -> float:
 
 
 def frechet_distance_of(mean1: Tensor, covariance1: Tensor, mean2: Tensor, covariance2: Tensor) -> float:
-    """Return the Fréchet distance between two Gaussians, as `frechet_distance`, from published moments, say.
+    """Return the Fréchet distance between two Gaussians, as `frechet_distance`, such as from published moments.
 
     Args:
         mean1: d, any float dtype; so is `mean2`.

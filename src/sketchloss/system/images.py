@@ -67,7 +67,7 @@ def open_picture(
     Raises:
         UnreadablePicture: a missing, empty, truncated or foreign file, or one that claims more pixels than
             `PIL.Image.MAX_IMAGE_PIXELS` (Pillow itself only warns up to twice that).
-        ValueError: for anything else: what came, and the mend.
+        ValueError: for anything else: what came, and how to fix it.
     """
     if isinstance(picture, np.ndarray):
         picture = _array_to_tensor(picture, paper or "white")
@@ -275,7 +275,7 @@ def to_tensor(
         3×h×w; of grey arrays, and Pillow pictures of mode `L`, 1×h×w. On the CPU.
 
     Raises:
-        ValueError: for anything else: what came, and the mend.
+        ValueError: for anything else: what came, and how to fix it.
         UnreadablePicture: as `open_picture`.
     """
     if isinstance(picture, np.ndarray):

@@ -51,7 +51,7 @@ def train_judge(
         steps: number of steps of the training.
         batch_size: drawings a step.
         lr: greatest learning rate.
-        seed: random seed of first weights, order and augmentation; the random state of the program is left alone.
+        seed: random seed of first weights, order and augmentation; the random state of the program does not change.
         device: the device to train on, and where the judge stays.
         workers: processes that decode drawings; None: one for each core but one.
         progress: show a bar on stderr, if that is a terminal.

@@ -113,7 +113,7 @@ def checked(found: object, count: int, name: str) -> Float[Tensor, " n"]:
 class BackboneDistances:
     """The distances that a backbone makes: of each tap by each metric, and of the embedding. One pass sees them all.
 
-    Their names are `relu3_3 l1` and so on, and `embed`. A tap's is what `SketchLoss` says with that tap alone.
+    Their names are `relu3_3 l1` and so on, and `embed`. A tap's is what `SketchLoss` says with only that tap.
 
     Args:
         name: name of the family.

@@ -1,4 +1,4 @@
-"""Which tricks fool a distance: how often a blank page, say, counts as nearer than another drawing.
+"""Which tricks fool a distance: how often a blank page, for example, counts as nearer than another drawing.
 
 choose, report = open_halves("doodles", seed=0)
 fooled(SketchLoss(reduction="none"), choose, image_size=96, count=40).shares["blank page"].value

@@ -70,7 +70,7 @@ def _examples(trials: Trials, shown: int) -> list[int]:
     seen: set[str] = set()
     first = [row for row in order if not (trials.drawings[row].label in seen or seen.add(trials.drawings[row].label))]
     asked = [row for row in first if trials.valid[row].all()]
-    if len(asked) > shown:  # not the first of the alphabet alone
+    if len(asked) > shown:  # not only the first of the alphabet
         return [asked[place] for place in np.linspace(0, len(asked) - 1, shown).round().astype(int)]
     return (first + [row for row in order if row not in first])[:shown]
 

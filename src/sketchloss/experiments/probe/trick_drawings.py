@@ -153,7 +153,7 @@ def make_tricks(
     else:
         labels = np.array([drawing.label for drawing in drawings])
         groups = np.arange(len(labels))
-    shuffled = np.random.default_rng(seed).permutation(len(labels))  # not the first classes of the alphabet alone
+    shuffled = np.random.default_rng(seed).permutation(len(labels))  # not only the first classes of the alphabet
     asked = shuffled[choose(labels[shuffled], None)]
     asked = [int(index) for index in asked if (groups[labels == labels[index]] != groups[index]).any()][:count]
     if not asked or len(set(labels)) < 2:

@@ -83,8 +83,8 @@ def sections(results: Sequence[Mapping[str, Any]]) -> list[Section]:
     """Return what was measured, Table 1 of each set of pairs, and the averages of all sets if there are several.
 
     Args:
-        results: what `results.json` of the style table holds, of one run, or of runs that differ in set, arm and seed
-            alone.
+        results: what `results.json` of the style table holds, of one run, or of runs that differ only in set, arm
+            and seed.
     """
     sources = list(dict.fromkeys(source for found in results for source in found["sets"]))
     made = [_section([found for found in results if source in found["sets"]], source) for source in sources]
