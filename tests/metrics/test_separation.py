@@ -15,6 +15,7 @@ from hypothesis.extra.numpy import arrays
 
 import sketchloss
 from sketchloss import separation
+from sketchloss.metrics import distance_histogram as distance_histogram_module
 from sketchloss.metrics import rows
 from sketchloss.metrics.distance_histogram import distance_histogram
 from sketchloss.metrics.separation import OneAgainstRest, SeparationMeter
@@ -67,8 +68,9 @@ def check(found, rows, labels, tolerance=1e-10):
 @contextmanager
 def working_on(block, flush=2**13):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "BLOCK_ELEMENTS", block)
-        patch.setattr(module, "SUMMED_ROWS", flush)
+        for place in (module, rows):
+            patch.setattr(place, "BLOCK_ELEMENTS", block)
+            patch.setattr(place, "SUMMED_ROWS", flush)
         yield
 
 
@@ -353,7 +355,7 @@ def test_the_package_gives_the_function():
 def test_the_histogram_counts_every_pair_once(data, bins, at_once):
     rows, labels = data
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "PAIR_ELEMENTS", at_once)
+        patch.setattr(distance_histogram_module, "PAIR_ELEMENTS", at_once)
         found = distance_histogram(rows, labels, bins=bins)
     unit = rows.astype(np.float64) / np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True)
     one, other = np.triu_indices(len(rows), 1)
