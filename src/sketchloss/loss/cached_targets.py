@@ -39,7 +39,7 @@ Entry = dict[str, np.ndarray]
 class CachedTargets:
     """Features of targets by their index in the training set, as float16, for `loss(pred, features)`.
 
-    Features are much larger than pictures: with the default taps 3.4 MB for a picture of 256 pixels, 0.2 MB for one of
+    Features are much larger than pictures: with the default taps 15.7 MB for a picture of 256 pixels, 1 MB for one of
     64. In memory each process keeps its own. In a folder, all processes on a machine share them, trainers under DDP and
     workers of a `DataLoader` alike, and so do later runs; each target is one file, written whole or not at all.
 
