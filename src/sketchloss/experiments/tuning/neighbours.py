@@ -3,6 +3,7 @@
 sketchloss neighbours --data sketchy pacs --weights imagenet sketch runs/mine
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +14,8 @@ import tyro
 from sketchloss.data.left_out import say_left_out
 from sketchloss.data.names import short_name
 from sketchloss.data.sources import open_sketches
-from sketchloss.figures.tables import markdown_table
+from sketchloss.experiments.section import Section
+from sketchloss.experiments.table import Measure, Table
 from sketchloss.metrics.features import embed_sketches
 from sketchloss.metrics.ranking import top_k_accuracy
 from sketchloss.networks.weights import load_backbone
@@ -77,20 +79,22 @@ def neighbours(config: Neighbours) -> list[dict[str, Any]]:
                     **{f"top_{k}": value for k, value in scores.items()},
                 }
             )
-    cells = [
-        [
-            short_name(row["data"]),
-            f"{row['sketches']:,}",
-            f"{100 / row['sketches']:.2g}",
-            f"{row['classes']}",
-            row["weights"],
-            *(f"{row[f'top_{k}']:.1%}" for k in (1, 3, 5)),
-        ]
-        for row in rows
-    ]
-    print(
-        markdown_table(["data", "sketches", "one, in points", "classes", "weights", "top-1", "top-3", "top-5"], cells)
-    )
+    for source in config.data:
+        print(f"\n{_section([row for row in rows if row['data'] == source]).markdown()}")
     if config.json:
         write_json(config.json, rows)
     return rows
+
+
+def _section(rows: Sequence[Mapping[str, Any]]) -> Section:
+    """Return the table of one set of sketches."""
+    first = rows[0]
+    share: dict[str, Any] = {"percent": True, "digits": 1, "share": True, "trials": first["sketches"]}
+    table = Table(
+        [Measure(f"top_{k}", f"top-{k}", **share) for k in (1, 3, 5)],
+        {row["weights"]: {f"top_{k}": {0: row[f"top_{k}"]} for k in (1, 3, 5)} for row in rows},
+        corner="weights",
+    )
+    return Section(
+        table, caption=f"{short_name(first['data'])}: {first['sketches']:,} sketches of {first['classes']} classes."
+    )
