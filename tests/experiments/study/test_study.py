@@ -664,6 +664,8 @@ def test_a_mistake_is_one_line_and_costs_nothing(config):
         ("--image-size 16", "image_size is 16: it must be 32 pixels or more"),
         ("--seeds 2 --generator-seeds 3", "generator_seeds is 3: generators need weights tuned with their seed"),
         ("--only tables", "tables"),
+        ("--only style --inception no/such.pth", "inception is no/such.pth, which is no file: check the path"),
+        ("--only lora --inception no/such.pth", "inception is no/such.pth, which is no file: check the path"),
         ("--preset huge", "huge"),
         ("--device-speed gtx", "device_speed is 'gtx': name a card (a100, h100"),
         ("--device-speed -3", "device_speed is '-3'"),

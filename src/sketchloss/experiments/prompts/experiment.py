@@ -26,7 +26,7 @@ from sketchloss.experiments.prompts.settings import PRESETS, LoraTable
 from sketchloss.experiments.prompts.table import PLAIN, section
 from sketchloss.experiments.section import Figure, Section
 from sketchloss.experiments.tuning.counted import count_forward, count_pictures, network_of_cell
-from sketchloss.experiments.tuning.plan import arm_paths, arm_settings, weights_needed, whose
+from sketchloss.experiments.tuning.plan import arm_paths, arm_settings, check_file, weights_needed, whose
 from sketchloss.figures.grid import draw_grid
 from sketchloss.networks.arms import Arm
 from sketchloss.networks.own_layers import layers_for
@@ -146,8 +146,7 @@ def open_data(plan: PromptsPlan, say: Callable[[str], object]) -> None:
     taught = open_captioned(plan.taught, plan.image_size, per_class=1)
     say_left_out(plan.taught, taught.unreadable, taught.passed_over, say=say)
     find_base(plan.base)
-    if plan.inception is not None and not plan.inception.is_file():
-        raise ValueError(f"inception is {plan.inception}, which is no file: check the path, or leave it out")
+    check_file(plan, "inception")
 
 
 # Report --------------------------------------------------------------------------------------------------------------

@@ -123,6 +123,17 @@ def check_names(plan: object, setting: str) -> None:
         raise ValueError(f"{setting} names two sets called {twice[0]}: rename one's folder, or take one out")
 
 
+def check_file(plan: object, setting: str) -> None:
+    """Refuse a setting that names something other than a file; None passes.
+
+    Raises:
+        ValueError: naming the setting and the path.
+    """
+    path = getattr(plan, setting)
+    if path is not None and not path.is_file():
+        raise ValueError(f"{setting} is {path}, which is no file: check the path, or leave it out")
+
+
 def in_data_folder(name: str) -> str:
     """Return the path of one of the sets that the preset `real` is of."""
     return f"{os.environ.get(DATA_VARIABLE, 'data')}/{name}"
