@@ -184,10 +184,12 @@ def whose(plan: Plan, arm: str, seed: int, source: str = "") -> dict[str, Any]:
 
 def weights_in_words(plan: Plan) -> dict[str, str]:
     """Return what each arm's weights are, as the notes of a table have it."""
-    return {
-        name: ", ".join(map(short_name, arm.weights)) or f"{describe(arm)} in this study, anew for each seed"
-        for name, arm in plan.entries().items()
-    }
+    found = {}
+    for name, arm in plan.entries().items():
+        turns = ", by turns" if len(arm.weights) > 1 else ""
+        given = ", ".join(map(short_name, arm.weights))
+        found[name] = f"{given}{turns}" if given else f"{describe(arm)} in this study, anew for each seed"
+    return found
 
 
 def feature_cache(run: Path) -> Path:
