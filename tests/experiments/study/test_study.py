@@ -26,7 +26,7 @@ from sketchloss.experiments.prompts import experiment as prompts
 from sketchloss.experiments.prompts.settings import PRESETS as LORA_PRESETS
 from sketchloss.experiments.prompts.table import PLAIN
 from sketchloss.experiments.retrieval.settings import PRESETS as RETRIEVAL_PRESETS
-from sketchloss.experiments.study import Study, command, estimate, running, study
+from sketchloss.experiments.study import Study, command, estimate, report, running, study
 from sketchloss.experiments.study.device_speed import speed_of
 from sketchloss.experiments.study.experiments import EXPERIMENTS
 from sketchloss.experiments.study.offline import offline
@@ -422,6 +422,15 @@ def test_drawing_is_counted_with_the_training(tmp_path):
     larger = load_of(config, replace(cell, settings=more))
     difference = larger.multiply_adds - load_of(config, cell).multiply_adds
     assert difference == pytest.approx(1000 * (2 * 25 * unet + decoder))
+
+
+def test_the_report_sets_the_repeats_of_generators_that_are_trained_against_the_papers(tmp_path):
+    config = Study(out=tmp_path, seeds=3, generator_seeds=3)
+    said = list(report._differences(config))
+    for what in ("Photo to sketch", "Prompt to sketch"):
+        assert f"{what}: 3 seeds; the paper reports one training." in said
+    others = report._differences(replace(config, only=("retrieval",), generator_seeds=1))
+    assert [line for line in others if "to sketch: " in line] == []
 
 
 def test_cells_follow_the_settings(config):

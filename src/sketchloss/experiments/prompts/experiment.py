@@ -188,7 +188,8 @@ def _draw(plan: PromptsPlan, store: CellStore, path: Path) -> None:
 
 
 def differences(plan: PromptsPlan) -> Iterator[str]:
-    """Yield what is smaller than in the paper."""
+    """Yield what is smaller than in the paper, or otherwise."""
+    yield f"Prompt to sketch: {plan.generators_in_words()}"
     if plan.clip_model is None:
         yield "No CLIP similarity (`--clip-model`): a classifier of true drawings judges instead."
     if plan.base == TINY:

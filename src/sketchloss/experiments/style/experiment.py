@@ -178,7 +178,8 @@ def _draw(plan: StylePlan, store: CellStore, path: Path) -> None:
 
 
 def differences(plan: StylePlan) -> Iterator[str]:
-    """Yield what is smaller than in the paper."""
+    """Yield what is smaller than in the paper, or otherwise."""
+    yield f"Photo to sketch: {plan.generators_in_words()}"
     if plan.inception is None:
         yield "No FID: its network's weights were not given (`--inception`). FD names the network that judges."
 

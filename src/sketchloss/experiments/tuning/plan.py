@@ -94,6 +94,11 @@ class Plan:
                 f"{self.seeds} (seeds) or fewer"
             )
 
+    def generators_in_words(self) -> str:
+        """Return how often generators are trained, as the report sets it against the paper."""
+        seeds = f"{self.generator_seeds} seeds" if self.generator_seeds > 1 else "one seed"
+        return f"{seeds}; the paper reports one training."
+
     def further(self) -> dict[str, Arm]:
         """Return the arms in addition to the paper's, by name: those to be tuned have no weights."""
         return read_arms(self.arm, tune=read_tuning)
