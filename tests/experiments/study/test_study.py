@@ -283,6 +283,23 @@ def test_a_dry_run_writes_nothing_and_says_what_is_left(cheap, capsys):
     assert study(replace(cheap, dry_run=True))["plan"][0]["done"] == 2
 
 
+@pytest.mark.parametrize(
+    ("only", "saved"),
+    [
+        ("tuning", {}),
+        ("retrieval separation", {"retrieval": 1}),  # nothing is left without the heads
+        ("style retrieval", {"retrieval": 1, "style": 1}),
+        ("tuning probe", {"tuning": 1}),
+        ("tuning retrieval separation", {"tuning": 2, "tuning retrieval": 1}),
+    ],
+)
+def test_a_plan_names_each_part_that_can_be_left_out(only, saved, cheap):
+    config = replace(cheap, only=tuple(only.split()))
+    plan = [{"part": one.name, "seconds": 1.0} for one in planned(config)]
+    found = estimate._savings(config, speed_of("a100"), plan)
+    assert {flags: seconds for seconds, flags in found} == {f"--only {rest}": value for rest, value in saved.items()}
+
+
 def test_the_papers_protocol_is_counted_as_printed(tmp_path):
     config = Study(out=tmp_path, **PRESETS["paper"])
     cells = {cell.name: cell for cell in plan_cells(config)}
