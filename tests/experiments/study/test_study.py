@@ -690,6 +690,7 @@ def test_a_mistake_is_one_line_and_costs_nothing(config):
         ("--image-size 16", "image_size is 16: it must be 32 pixels or more"),
         ("--seeds 2 --generator-seeds 3", "generator_seeds is 3: generators need weights tuned with their seed"),
         ("--only tables", "tables"),
+        ("--only tunning", "only names 'tunning': did you mean tuning? choose from tuning, style, lora,"),
         ("--only ablation --data no/such/", "no/such/ does not exist"),
         ("--only ablation --weights sketch", "weights is sketch, which has attention gates"),
         ("--only ablation --preset weekend --image-size 8", "image_size is 8: it must be 16 pixels or more"),
