@@ -132,7 +132,7 @@ def open_data(plan: StylePlan, say: Callable[[str], object]) -> None:
 
 def sections(plan: StylePlan, store: CellStore) -> Iterator[Section]:
     """Yield the table of each set and of their average, with Figure 2 below the last."""
-    found = [result for _, result in done(store, "style")]
+    found = [result for source in plan.sets for _, result in done(store, "style", source=source)]
     if not found:
         return
     *others, last = table.sections(found)
