@@ -26,7 +26,7 @@ from sketchloss.experiments.prompts import experiment as prompts
 from sketchloss.experiments.prompts.settings import PRESETS as LORA_PRESETS
 from sketchloss.experiments.prompts.table import PLAIN
 from sketchloss.experiments.retrieval.settings import PRESETS as RETRIEVAL_PRESETS
-from sketchloss.experiments.study import Study, command, estimate, running, study
+from sketchloss.experiments.study import Study, command, estimate, report, running, study
 from sketchloss.experiments.study.device_speed import speed_of
 from sketchloss.experiments.study.experiments import EXPERIMENTS
 from sketchloss.experiments.study.offline import offline
@@ -283,6 +283,23 @@ def test_a_dry_run_writes_nothing_and_says_what_is_left(cheap, capsys):
     assert study(replace(cheap, dry_run=True))["plan"][0]["done"] == 2
 
 
+@pytest.mark.parametrize(
+    ("only", "saved"),
+    [
+        ("tuning", {}),
+        ("retrieval separation", {"retrieval": 1}),  # nothing is left without the heads
+        ("style retrieval", {"retrieval": 1, "style": 1}),
+        ("tuning probe", {"tuning": 1}),
+        ("tuning retrieval separation", {"tuning": 2, "tuning retrieval": 1}),
+    ],
+)
+def test_a_plan_names_each_part_that_can_be_left_out(only, saved, cheap):
+    config = replace(cheap, only=tuple(only.split()))
+    plan = [{"part": one.name, "seconds": 1.0} for one in planned(config)]
+    found = estimate._savings(config, speed_of("a100"), plan)
+    assert {flags: seconds for seconds, flags in found} == {f"--only {rest}": value for rest, value in saved.items()}
+
+
 def test_the_papers_protocol_is_counted_as_printed(tmp_path):
     config = Study(out=tmp_path, **PRESETS["paper"])
     cells = {cell.name: cell for cell in plan_cells(config)}
@@ -422,6 +439,15 @@ def test_drawing_is_counted_with_the_training(tmp_path):
     larger = load_of(config, replace(cell, settings=more))
     difference = larger.multiply_adds - load_of(config, cell).multiply_adds
     assert difference == pytest.approx(1000 * (2 * 25 * unet + decoder))
+
+
+def test_the_report_sets_the_repeats_of_generators_that_are_trained_against_the_papers(tmp_path):
+    config = Study(out=tmp_path, seeds=3, generator_seeds=3)
+    said = list(report._differences(config))
+    for what in ("Photo to sketch", "Prompt to sketch"):
+        assert f"{what}: 3 seeds; the paper reports one training." in said
+    others = report._differences(replace(config, only=("retrieval",), generator_seeds=1))
+    assert [line for line in others if "to sketch: " in line] == []
 
 
 def test_cells_follow_the_settings(config):
@@ -664,6 +690,12 @@ def test_a_mistake_is_one_line_and_costs_nothing(config):
         ("--image-size 16", "image_size is 16: it must be 32 pixels or more"),
         ("--seeds 2 --generator-seeds 3", "generator_seeds is 3: generators need weights tuned with their seed"),
         ("--only tables", "tables"),
+        ("--only tunning", "only names 'tunning': did you mean tuning? choose from tuning, style, lora,"),
+        ("--only ablation --data no/such/", "no/such/ does not exist"),
+        ("--only ablation --weights sketch", "weights is sketch, which has attention gates"),
+        ("--only ablation --preset weekend --image-size 8", "image_size is 8: it must be 16 pixels or more"),
+        ("--only style --inception no/such.pth", "inception is no/such.pth, which is no file: check the path"),
+        ("--only lora --inception no/such.pth", "inception is no/such.pth, which is no file: check the path"),
         ("--preset huge", "huge"),
         ("--device-speed gtx", "device_speed is 'gtx': name a card (a100, h100"),
         ("--device-speed -3", "device_speed is '-3'"),

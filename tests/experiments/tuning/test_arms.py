@@ -3,6 +3,7 @@
 import pytest
 
 from sketchloss.experiments.tuning.arms import describe, read_tuning
+from sketchloss.experiments.tuning.plan import Plan, weights_in_words
 from sketchloss.networks.arms import ARMS, REFERENCE, Arm
 
 
@@ -11,6 +12,14 @@ def test_settings_are_read_as_finetune_reads_them():
     assert (arm.name, arm.gates, arm.weights) == ("soft", "none", ())
     assert arm.tuning == {"arm": REFERENCE, "contrast": 0.1, "image_sizes": (48, 64), "lr": 1e-4}
     assert read_tuning("gated", "arm=attention+tuning,gate_init=half").gates == "trained"
+
+
+def test_weights_of_each_seed_are_said_to_be_taken_by_turns(tmp_path):
+    plan = Plan(out=tmp_path, seeds=2, arm=("two=some/first,some/second", "soft=finetune:contrast=0.1"))
+    said = weights_in_words(plan)
+    assert said["two"] == "some/first, some/second, by turns"
+    assert said["soft"] == "tuned with contrast 0.1 in this study, anew for each seed"
+    assert said["original"] == "imagenet"
 
 
 @pytest.mark.parametrize(

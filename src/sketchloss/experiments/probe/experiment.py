@@ -21,7 +21,15 @@ from sketchloss.experiments.probe.settings import PRESETS, Probe
 from sketchloss.experiments.section import Figure, Section
 from sketchloss.experiments.table import Table
 from sketchloss.experiments.tuning.counted import count_forward, network_of_cell
-from sketchloss.experiments.tuning.plan import arm_paths, arm_settings, is_tuned, start_of, weights_needed, whose
+from sketchloss.experiments.tuning.plan import (
+    arm_paths,
+    arm_settings,
+    check_file,
+    is_tuned,
+    start_of,
+    weights_needed,
+    whose,
+)
 from sketchloss.loss.loss import DEFAULT_METRIC
 from sketchloss.loss.tap_distance import VERSIONS
 from sketchloss.metrics.triplets import read_triplets
@@ -80,8 +88,7 @@ def load(plan: ProbePlan, cell: Cell) -> Load:
 
 def open_data(plan: ProbePlan, say: Callable[[str], object]) -> None:
     """Open the drawings and the judgments."""
-    if plan.triplets is not None and not plan.triplets.is_file():
-        raise ValueError(f"triplets is {plan.triplets}, which is no file: check the path, or leave it out")
+    check_file(plan, "triplets")
     faults: list[str] = []
     open_drawings(plan.probed, per_class=2, classes=2, seed=plan.seed, faults=faults)
     say_left_out(plan.probed, faults, say=say)

@@ -26,7 +26,7 @@ from sketchloss.experiments.prompts.settings import PRESETS, LoraTable
 from sketchloss.experiments.prompts.table import PLAIN, section
 from sketchloss.experiments.section import Figure, Section
 from sketchloss.experiments.tuning.counted import count_forward, count_pictures, network_of_cell
-from sketchloss.experiments.tuning.plan import arm_paths, arm_settings, weights_needed, whose
+from sketchloss.experiments.tuning.plan import arm_paths, arm_settings, check_file, weights_needed, whose
 from sketchloss.figures.grid import draw_grid
 from sketchloss.networks.arms import Arm
 from sketchloss.networks.own_layers import layers_for
@@ -146,8 +146,7 @@ def open_data(plan: PromptsPlan, say: Callable[[str], object]) -> None:
     taught = open_captioned(plan.taught, plan.image_size, per_class=1)
     say_left_out(plan.taught, taught.unreadable, taught.passed_over, say=say)
     find_base(plan.base)
-    if plan.inception is not None and not plan.inception.is_file():
-        raise ValueError(f"inception is {plan.inception}, which is no file: check the path, or leave it out")
+    check_file(plan, "inception")
 
 
 # Report --------------------------------------------------------------------------------------------------------------
@@ -189,7 +188,8 @@ def _draw(plan: PromptsPlan, store: CellStore, path: Path) -> None:
 
 
 def differences(plan: PromptsPlan) -> Iterator[str]:
-    """Yield what is smaller than in the paper."""
+    """Yield what is smaller than in the paper, or otherwise."""
+    yield f"Prompt to sketch: {plan.generators_in_words()}"
     if plan.clip_model is None:
         yield "No CLIP similarity (`--clip-model`): a classifier of true drawings judges instead."
     if plan.base == TINY:

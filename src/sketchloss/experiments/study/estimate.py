@@ -68,12 +68,12 @@ def _seconds(load: Load, speed: Speed) -> float:
 def _savings(config: Study, speed: Speed, plan: list[dict[str, Any]]) -> list[tuple[float, str]]:
     """Return what would be saved by leaving something out, the most first: seconds, and the flags."""
     wanted = [entry.name for entry in config.asked()]
-    needs = {experiment.name: experiment.needs for experiment in planned(config)}
+    behind = {name: {one.name for one in planned(replace(config, only=(name,)))} for name in wanted}
     saved: list[tuple[float, str]] = []
     for part in wanted:
-        rest = [name for name in wanted if name != part and part not in needs[name]]
-        if len(rest) * 2 > len(wanted):  # what most others need is no part to leave out
-            kept = {experiment.name for experiment in planned(replace(config, only=tuple(rest)))}
+        rest = [name for name in wanted if part not in behind[name]]
+        if rest and len(rest) * 2 >= len(wanted) - 1:  # what most others need is no part to leave out
+            kept = set[str]().union(*(behind[name] for name in rest))
             less = sum(row["seconds"] for row in plan if row["part"] not in kept)
             saved.append((less, f"--only {' '.join(rest)}"))
     smaller: dict[str, Study] = {}

@@ -240,8 +240,6 @@ def _differences(config: Study) -> Iterator[str]:
         yield f"{_epochs(config.epochs)} of tuning and not 25."
     if config.seeds != 5:
         yield f"{_seeds(config.seeds)} and not five."
-    if config.generator_seeds != config.seeds:
-        yield f"Photo to sketch and prompt to sketch: {_seeds(config.generator_seeds)}."
     for experiment in planned(config):
         yield from experiment.differences(config)
     yield (

@@ -11,6 +11,7 @@ from sketchloss.experiments.study import experiments
 from sketchloss.experiments.study.device_speed import check_device_speed
 from sketchloss.experiments.study.experiments import EXPERIMENTS
 from sketchloss.experiments.tuning import plan
+from sketchloss.system.command_line import suggest
 from sketchloss.training.checks import require_not_negative
 
 #: The settings of every experiment; those of the first come first.
@@ -52,7 +53,7 @@ class Study(*_OPTIONS):
         names = [entry.name for entry in experiments.EXPERIMENTS]
         for part in self.only:
             if part not in names:
-                raise ValueError(f"only names {part!r}: choose from {', '.join(names)}")
+                raise ValueError(f"only names {part!r}: {suggest(part, names)}choose from {', '.join(names)}")
 
     def asked(self) -> list[Entry]:
         """Return the experiments that are asked for."""

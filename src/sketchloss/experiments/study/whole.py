@@ -43,9 +43,9 @@ def study(config: Study) -> dict[str, Any]:
             experiment.check(config)
     if config.dry_run:
         return {"plan": describe_plan(config)} if workplace.rank == 0 else {}
-    # A mistake in what comes last must not cost what comes before.
-    for experiment in experiments:
-        experiment.open(config, print if workplace.rank == 0 else lambda _: None)
+    # A mistake in what comes last must not cost what comes before. What several open in the same way is opened once.
+    for open_data in dict.fromkeys(experiment.open for experiment in experiments):
+        open_data(config, print if workplace.rank == 0 else lambda _: None)
     if workplace.rank == 0:
         _open_folder(config, workplace.launch)
     else:

@@ -22,7 +22,7 @@ from sketchloss.experiments.style.drawings import style_table, trained_network
 from sketchloss.experiments.style.plan import StylePlan
 from sketchloss.experiments.style.settings import PRESETS, StyleTable
 from sketchloss.experiments.tuning.counted import Network, count_forward, count_pictures, network_of_cell
-from sketchloss.experiments.tuning.plan import arm_paths, arm_settings, weights_needed, whose
+from sketchloss.experiments.tuning.plan import arm_paths, arm_settings, check_file, weights_needed, whose
 from sketchloss.figures.grid import draw_grid
 from sketchloss.networks.arms import Arm
 from sketchloss.networks.backbone import freeze
@@ -124,6 +124,7 @@ def open_data(plan: StylePlan, say: Callable[[str], object]) -> None:
     say_left_out(plan.content, photos.unreadable, photos.passed_over, say=say)
     for source in plan.sets:
         say_left_out(source, open_pairs(source).problems, say=say)
+    check_file(plan, "inception")
 
 
 # Report --------------------------------------------------------------------------------------------------------------
@@ -131,7 +132,7 @@ def open_data(plan: StylePlan, say: Callable[[str], object]) -> None:
 
 def sections(plan: StylePlan, store: CellStore) -> Iterator[Section]:
     """Yield the table of each set and of their average, with Figure 2 below the last."""
-    found = [result for _, result in done(store, "style")]
+    found = [result for source in plan.sets for _, result in done(store, "style", source=source)]
     if not found:
         return
     *others, last = table.sections(found)
@@ -177,7 +178,8 @@ def _draw(plan: StylePlan, store: CellStore, path: Path) -> None:
 
 
 def differences(plan: StylePlan) -> Iterator[str]:
-    """Yield what is smaller than in the paper."""
+    """Yield what is smaller than in the paper, or otherwise."""
+    yield f"Photo to sketch: {plan.generators_in_words()}"
     if plan.inception is None:
         yield "No FID: its network's weights were not given (`--inception`). FD names the network that judges."
 

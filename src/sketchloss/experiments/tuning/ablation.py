@@ -16,6 +16,7 @@ from sketchloss.experiments.tuning.experiment import (
     left_out_in_words,
     load,
     measures,
+    open_data,
     tuning,
     values,
 )
@@ -65,9 +66,10 @@ def check(plan: AblationPlan) -> None:
     """See that its images are large enough."""
     network = network_of(plan.weights)
     layer = network.taps[-1] if plan.tuning_preset == "paper" else network.embedding_layer
-    least, size = network.minimum_size((layer,)), plan.ablation_image_size
-    if size is not None and size < least:
-        raise ValueError(f"ablation_image_size is {size}: it must be {least} pixels or more")
+    least = network.minimum_size((layer,))
+    setting = "image_size" if plan.ablation_image_size is None else "ablation_image_size"
+    if (size := getattr(plan, setting)) < least:
+        raise ValueError(f"{setting} is {size}: it must be {least} pixels or more")
 
 
 def sections(plan: AblationPlan, store: CellStore) -> Iterator[Section]:
@@ -98,4 +100,5 @@ EXPERIMENT = Experiment(
     needs=(),
     load=load,
     check=check,
+    open=open_data,
 )

@@ -94,6 +94,11 @@ class Plan:
                 f"{self.seeds} (seeds) or fewer"
             )
 
+    def generators_in_words(self) -> str:
+        """Return how often generators are trained, as the report sets it against the paper."""
+        seeds = f"{self.generator_seeds} seeds" if self.generator_seeds > 1 else "one seed"
+        return f"{seeds}; the paper reports one training."
+
     def further(self) -> dict[str, Arm]:
         """Return the arms in addition to the paper's, by name: those to be tuned have no weights."""
         return read_arms(self.arm, tune=read_tuning)
@@ -121,6 +126,17 @@ def check_names(plan: object, setting: str) -> None:
     called = [short_name(source) for source in getattr(plan, setting)]
     if twice := [place for place in called if called.count(place) > 1]:
         raise ValueError(f"{setting} names two sets called {twice[0]}: rename one's folder, or take one out")
+
+
+def check_file(plan: object, setting: str) -> None:
+    """Refuse a setting that names something other than a file; None passes.
+
+    Raises:
+        ValueError: naming the setting and the path.
+    """
+    path = getattr(plan, setting)
+    if path is not None and not path.is_file():
+        raise ValueError(f"{setting} is {path}, which is no file: check the path, or leave it out")
 
 
 def in_data_folder(name: str) -> str:
@@ -173,10 +189,12 @@ def whose(plan: Plan, arm: str, seed: int, source: str = "") -> dict[str, Any]:
 
 def weights_in_words(plan: Plan) -> dict[str, str]:
     """Return what each arm's weights are, as the notes of a table have it."""
-    return {
-        name: ", ".join(map(short_name, arm.weights)) or f"{describe(arm)} in this study, anew for each seed"
-        for name, arm in plan.entries().items()
-    }
+    found = {}
+    for name, arm in plan.entries().items():
+        turns = ", by turns" if len(arm.weights) > 1 else ""
+        given = ", ".join(map(short_name, arm.weights))
+        found[name] = f"{given}{turns}" if given else f"{describe(arm)} in this study, anew for each seed"
+    return found
 
 
 def feature_cache(run: Path) -> Path:
