@@ -113,7 +113,8 @@ def tests_of(place: Path, file: Path) -> list[str]:
     """Return the test files of a file: of its name first, then all that import it, or else what imports it."""
     module = ".".join(file.with_suffix("").parts[1:]).removesuffix(".__init__")
     tests = sorted((place / "tests").rglob("test_*.py"))
-    named = [test for test in tests if test.stem == f"test_{file.stem}"]
+    room = place / "tests" / file.relative_to(PACKAGE).parent
+    named = [test for test in tests if test.stem == f"test_{file.stem}" and test.parent in (room, place / "tests")]
     importing = [test for test in tests if module in imported(test)]
     if not (named or importing):
         sources = [one for one in files(place) if module in imported(place / one)]
