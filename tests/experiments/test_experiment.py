@@ -14,9 +14,12 @@ import pytest
 import sketchloss
 from sketchloss.experiments.cells import RESULT, CellStore
 from sketchloss.experiments.experiment import Entry
+from sketchloss.experiments.section import Section
 from sketchloss.experiments.study import Study, experiments, study
 from sketchloss.experiments.study.plan import plan_cells, planned
+from sketchloss.experiments.study.report import _in_short
 from sketchloss.experiments.study.running import CELLS
+from sketchloss.experiments.table import Measure, Table
 from sketchloss.system.setting_fields import decides_result, may_change
 from toy.experiment import Letters, count_letters
 
@@ -78,6 +81,13 @@ def test_its_marks_are_those_of_every_table(config, monkeypatch):
     assert [rows[arm]["verdict"] for arm in ("original", "tuning")] == ["better", ""]
     assert (rows["tuning"]["paper_mean"], rows["tuning"]["paper_deviation"]) == ("7.5", "0.25")
     assert float(rows["original"]["p"]) < 0.05
+
+
+def test_a_table_without_the_claimed_measure_makes_no_claim():
+    from toy.experiment import EXPERIMENT
+
+    values = {arm: {"other": {0: 1.0}} for arm in ARMS}
+    assert list(_in_short({EXPERIMENT: [Section(Table([Measure("other", "other")], values))]})) == []
 
 
 def test_the_study_names_no_experiment_outside_its_list():

@@ -26,7 +26,7 @@ CSV_HEADER = (
 )
 #: What the paper's sketches are.
 PAPER_DATA = "songweig/imagenet_sketch"
-#: Below so many pictures a Fréchet distance lies too high.
+#: Marks Fréchet distances of fewer than 2,048 pictures, which lie too high.
 SMALL = "‡"
 
 

@@ -157,7 +157,9 @@ def _claims(made: Mapping[Experiment, list[Section]]) -> Iterator[_Claim]:
             if section.table is None:
                 continue
             where = f"{claim.words}, {short_name(section.source)}" if section.source else claim.words
-            measure = next(one for one in section.table.measures if one.name == claim.measure)
+            measure = next((one for one in section.table.measures if one.name == claim.measure), None)
+            if measure is None:
+                continue
             for arm, other in CLAIMS:
                 one, two = (section.table.values.get(row, {}).get(measure.name) for row in (arm, other))
                 if one and two:
