@@ -264,13 +264,19 @@ def _three_figures(size: float) -> int:
     return max(3, 2 - math.floor(math.log10(size))) if size > 0 else 3
 
 
-def merge(all_values: Sequence[Values]) -> dict[str, dict[str, dict[int, float]]]:
-    """Put the values of several results together; of two for the same row, measure and seed the first one counts."""
+def merge(all_values: Sequence[Values], *, once: Sequence[str] = ()) -> dict[str, dict[str, dict[int, float]]]:
+    """Put the values of several results together; of two for the same row, measure and seed the first one counts.
+
+    Args:
+        all_values: one for each result.
+        once: rows that no training changes, such as true drawings: only the first value of each measure is kept.
+    """
     merged: dict[str, dict[str, dict[int, float]]] = {}
     for values in all_values:
         for row, measures in values.items():
             for name, of_seeds in measures.items():
                 kept = merged.setdefault(row, {}).setdefault(name, {})
                 for seed, value in of_seeds.items():
-                    kept.setdefault(seed, value)
+                    if not (kept and row in once):
+                        kept.setdefault(seed, value)
     return merged

@@ -60,10 +60,7 @@ def section(results: Sequence[Mapping[str, Any]]) -> Section:
         results: what `results.json` of the LoRA table holds, of one run, or of runs that differ only in arm and seed.
     """
     first = results[0]
-    merged = merge([values(found) for found in results])
-    for row in (BASE_ROW, TRUE_ROW):  # which no seed changes
-        for name, of_seeds in merged.get(row, {}).items():
-            merged[row][name] = dict(list(of_seeds.items())[:1])
+    merged = merge([values(found) for found in results], once=(BASE_ROW, TRUE_ROW))
     table = Table(
         measures(first),
         merged,

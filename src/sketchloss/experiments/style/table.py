@@ -107,7 +107,7 @@ def _section(results: Sequence[Mapping[str, Any]], source: str) -> Section:
     fewer = f", {of_set['compared']:,} of them for the distances" if of_set["compared"] < of_set["pairs"] else ""
     table = Table(
         measures(distances, of_set["folder"]),
-        _once([values(found, source) for found in results]),
+        merge([values(found, source) for found in results], once=(GREY_PHOTO, OTHER_SKETCHES)),
         corner="loss of the arm",
         beside=(GREY_PHOTO, OTHER_SKETCHES),
         intervals=intervals,
@@ -125,15 +125,6 @@ def _intervals(row: Mapping[str, Any]) -> Iterator[tuple[str, tuple[float, float
         t = float(stdtrit(similarity["count"] - 1, 0.975))  # pairs may be few
         half = t * similarity["deviation"] / math.sqrt(similarity["count"])
         yield "ssim", (similarity["mean"] - half, similarity["mean"] + half)
-
-
-def _once(found: Sequence[Values]) -> Values:
-    """Put values of several seeds together; of what no training changes, the first seed's value is enough."""
-    merged = merge(found)
-    for row in (GREY_PHOTO, OTHER_SKETCHES):
-        for name, of_seeds in merged.get(row, {}).items():
-            merged[row][name] = dict(list(of_seeds.items())[:1])
-    return merged
 
 
 def _average(tables: Sequence[Table], results: Sequence[Mapping[str, Any]], sources: Sequence[str]) -> Section:
