@@ -47,8 +47,8 @@ def compare_sides() -> str:
             seen.append((terms["content"].item(), pixels.item(), content / pull(pixels, pred), style / content))
         value, difference, to_pixels, to_content = (mean(column) for column in zip(*seen, strict=True))
         rows.append([f"{side}", f"{value:.3f}", f"{difference:.3f}", f"{to_pixels:.1f}", f"{to_content:.1f}"])
-    header = ["side in pixels", "loss", "mean difference of pixels", "pull: loss to pixels", "pull: style to content"]
-    return markdown_table(header, rows)
+    pulls = ["pull of loss / pull of pixels", "pull of style term / pull of loss"]
+    return markdown_table(["side in pixels", "loss", "mean difference of pixels", *pulls], rows)
 
 
 def compare_taps() -> str:
@@ -64,7 +64,7 @@ def compare_taps() -> str:
         [f"`{tap}`", f"{pulls[tap] / pulls['relu1_2']:.1f}", f"{costs[tap] / costs['relu4_3']:.2f}", f"{least[tap]}"]
         for tap in pulls
     ]
-    return markdown_table(["tap", "pull", "arithmetic up to it", "least side in pixels"], rows)
+    return markdown_table(["tap", "pull", "work up to this tap", "smallest side of a picture in pixels"], rows)
 
 
 def compare_metrics() -> str:
@@ -79,7 +79,7 @@ def compare_metrics() -> str:
             seen.append((value.item(), moved.item(), pull(value, pred) / pull(_pixels(pred, target), pred)))
         value, moved, ratio = (mean(column) for column in zip(*seen, strict=True))
         rows.append([name, f"{value:.3f}", f"{moved:.3f}", f"{moved / value:.0%}", f"{ratio:.1f}"])
-    header = ["distance", "of two drawings of a kind", f"of a drawing and itself {STEP} pixels aside", "share", "pull"]
+    header = ["distance", "another drawing of the kind", f"moved copy of the drawing ({STEP} pixels)", "share", "pull"]
     return markdown_table(header, rows)
 
 

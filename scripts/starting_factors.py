@@ -27,7 +27,7 @@ from sketchloss.system.files import write_json
 
 SETTINGS = {
     "`SketchLoss()`": {},
-    '`SketchLoss(metric="l1")`': {"metric": "l1", "layers": PAPER_LAYERS},
+    '`SketchLoss(metric="l1", layers=PAPER_LAYERS)`': {"metric": "l1", "layers": PAPER_LAYERS},
     "the default before 0.2": BEFORE_0_2,
 }
 

@@ -25,7 +25,7 @@ def test_a_sound_installation_works(capsys):
     assert report["torchvision"]["needed"] is False
     for name in ("sketch", "imagenet"):
         assert report["weights"][name]["found"] == (bundled_folder(name) / "model.safetensors").is_file()
-        assert report["weights"][name]["mend"] is None
+        assert report["weights"][name]["fix"] is None
 
 
 def test_the_text_says_what_is_there_and_how_to_get_the_rest(capsys, monkeypatch):
@@ -51,9 +51,9 @@ def test_libraries_are_those_of_the_metadata(monkeypatch):
     monkeypatch.setattr(metadata, "metadata", lambda name: _Metadata(["one", "two", "all"]))
     found = doctor.find_libraries()
     assert list(found) == ["core", "one", "two"]
-    assert (found["core"]["complete"], found["core"]["mend"]) == (True, None)
+    assert (found["core"]["complete"], found["core"]["fix"]) == (True, None)
     assert found["one"]["libraries"]["gone-library"] == {"installed": None, "wanted": ">=2", "fits": False}
-    assert found["one"]["mend"] == "pip install --upgrade 'sketchloss[one]'"
+    assert found["one"]["fix"] == "pip install --upgrade 'sketchloss[one]'"
     assert [library["fits"] for library in found["two"]["libraries"].values()] == [False, True]
 
 

@@ -68,7 +68,7 @@ def find_libraries() -> dict[str, dict[str, Any]]:
 
     Returns:
         `core` and each extra -> `libraries` (name -> `installed` version or None, `wanted` versions, `fits`),
-        `complete`, and `mend`, the pip command that completes it (None if it is complete).
+        `complete`, and `fix`, the pip command that completes it (None if it is complete).
     """
     requirements = [Requirement(text) for text in metadata.requires("sketchloss") or ()]
     extras = metadata.metadata("sketchloss").get_all("Provides-Extra") or []
@@ -83,8 +83,8 @@ def find_libraries() -> dict[str, dict[str, Any]]:
                 libraries[requirement.name] = {"installed": installed, "wanted": wanted, "fits": fits}
         complete = all(library["fits"] for library in libraries.values())
         target = "sketchloss" if extra == CORE else f"sketchloss[{extra}]"
-        mend = None if complete else f"pip install --upgrade '{target}'"
-        found[extra] = {"complete": complete, "libraries": libraries, "mend": mend}
+        fix = None if complete else f"pip install --upgrade '{target}'"
+        found[extra] = {"complete": complete, "libraries": libraries, "fix": fix}
     return found
 
 
@@ -139,8 +139,8 @@ def _weights() -> dict[str, dict[str, Any]]:
     for name in NAMES:
         file = bundled_folder(name) / TENSORS
         there = file.is_file() and file.with_name(CONFIG).is_file()
-        mend = None if there else "reinstall: pip install --force-reinstall --no-deps sketchloss"
-        found[name] = {"found": there, "MiB": round(file.stat().st_size / 2**20, 1) if there else None, "mend": mend}
+        fix = None if there else "reinstall: pip install --force-reinstall --no-deps sketchloss"
+        found[name] = {"found": there, "MiB": round(file.stat().st_size / 2**20, 1) if there else None, "fix": fix}
     return found
 
 
@@ -202,15 +202,15 @@ def _to_text(report: dict[str, Any]) -> str:
 
     lines += ["", "Weights"]
     for name, weights in report["weights"].items():
-        state = f"{weights['MiB']} MiB" if weights["found"] else f"missing; {weights['mend']}"
+        state = f"{weights['MiB']} MiB" if weights["found"] else f"missing; {weights['fix']}"
         lines.append(f"  {_mark(weights['found'])} {name}: {state}")
 
     lines += ["", "Libraries"]
     for extra, state in report["libraries"].items():
         named = [_describe(name, library) for name, library in state["libraries"].items()]
         lines.append(f"  {_mark(state['complete'])} {extra}: {', '.join(named)}")
-        if state["mend"]:
-            lines.append(f"       {state['mend']}")
+        if state["fix"]:
+            lines.append(f"       {state['fix']}")
     installed = report["torchvision"]["installed"]
     lines.append(f"     torchvision: not needed{f' ({installed} is installed)' if installed else ''}")
 
