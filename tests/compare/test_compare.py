@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image, ImageDraw, ImageOps
 
-from sketchloss import Backbone, SketchLoss, save_backbone
+from sketchloss import Backbone, SketchLoss
 from sketchloss.cli import main
 from sketchloss.compare.command import compare
 from sketchloss.compare.measuring import BATCH_PIXELS, PairDistance, measure, picture_differences
@@ -31,21 +31,6 @@ def draw(*names: str, size: int = SIZE) -> Image.Image:
     for name in names:
         ImageDraw.Draw(picture).line(LINES[name], fill=0, width=2)
     return picture if size == SIZE else picture.resize((size, size))
-
-
-@pytest.fixture(scope="module")
-def loss() -> SketchLoss:
-    torch.manual_seed(0)
-    return SketchLoss(Backbone(width=1 / 16), check=False)
-
-
-@pytest.fixture(scope="module")
-def weights(loss, tmp_path_factory) -> str:
-    """The same loss's weights on disk, rounded as they are there."""
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("weights")
-    save_backbone(Backbone(width=1 / 16), folder, dtype=torch.float32)
-    return str(folder)
 
 
 @pytest.fixture
@@ -134,7 +119,9 @@ def test_own_sizes_are_kept_and_unequal_ones_left_out(folders, loss):
     pairs, _, _ = match_folders("ours", "theirs")
     distances, left_out = measure(loss, pairs, size=0)
     assert [distance.pair.name for distance in distances] == ["deep/4.v2", "two"]
-    assert any("three.png is 100x100" in line and "three.png is 50x50" in line for line in (left.reason for left in left_out))
+    assert any(
+        "three.png is 100x100" in line and "three.png is 50x50" in line for line in (left.reason for left in left_out)
+    )
     two = pairs[4]
     assert distances[1].total == pytest.approx(by_hand(loss, two.a, two.b, SIZE), rel=1e-4)
 

@@ -78,7 +78,7 @@ def read_pairs(path: str | Path) -> list[Pair]:
     folder = path.parent if path.is_file() else Path()
     delimiter = max(",;\t", key=text.partition("\n")[0].count)
     lines: dict[tuple[str, str], int] = {}
-    rows = csv.reader(StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    rows = csv.reader(StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
     first = True
     try:
         for row in rows:

@@ -28,8 +28,9 @@ def with_progress(pairs: Sequence[Pair], *, every: float | None = None) -> Itera
 def _with_lines(pairs: Sequence[Pair], every: float) -> Iterator[Pair]:
     last = time.monotonic()
     for done, pair in enumerate(pairs):
-        if done and time.monotonic() - last >= every:
-            last = time.monotonic()
+        now = time.monotonic()
+        if done and now - last >= every:
+            last = now
             with suppress(OSError):  # a log that is full or has gone ends no comparison
                 sys.stderr.write(f"compare: {done:,} of {len(pairs):,} pairs\n")
                 sys.stderr.flush()
