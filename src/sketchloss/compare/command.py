@@ -92,6 +92,8 @@ def _check_inputs(config: Compare) -> None:
     if config.a and config.b and config.a.is_dir() != config.b.is_dir():
         folder, file = (config.a, config.b) if config.a.is_dir() else (config.b, config.a)
         raise ValueError(f"{folder} is a folder and {file} a file: give two pictures or two folders")
+    if config.fail_on_missing and config.a and not config.a.is_dir():
+        raise ValueError(f"fail_on_missing is for two folders, and {config.a} is none: leave it out")
 
 
 def _find_pairs(config: Compare) -> tuple[list[Pair], list[str], list[str]]:

@@ -91,7 +91,7 @@ class Compare:
             if self.a is not None:
                 raise ValueError(f"{self.a} is given beside --pairs: give either two paths or --pairs")
             if self.fail_on_missing:
-                raise ValueError("fail_on_missing is for two folders: with --pairs, --strict finds missing pictures")
+                raise ValueError("fail_on_missing is for two folders: with --pairs, use --strict")
         elif self.a is None or self.b is None:
             missing = "A and B" if self.a is None else "B"
             raise ValueError(
