@@ -23,6 +23,7 @@ from sketchloss.cli import main
         ("old/cat.png new/cat.png --fail-on-missing", "fail_on_missing is for two folders"),
         ("old", "missing B: give two pictures, two folders, or --pairs"),
         ("", "missing A and B"),
+        ("--distance ssim old new", "distance 'old' is unknown: use ssim, module:function or file.py:function"),
     ],
 )
 def test_mistakes(line, said, doodles, weights, capsys):

@@ -70,7 +70,6 @@ class Compare:
     """Device to compute on; `auto`: the GPU if there is one."""
 
     def __post_init__(self) -> None:
-        self._check_what_is_compared()
         for name in ("size", "worst"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must not be negative")
@@ -85,6 +84,7 @@ class Compare:
                 raise ValueError(f"distance {distance!r} is unknown: use ssim, module:function or file.py:function")
             if self.distance.count(distance) > 1:
                 raise ValueError(f"distance names {distance} twice: name each once")
+        self._check_what_is_compared()  # last: an option of many values before the paths has taken them
 
     def _check_what_is_compared(self) -> None:
         if self.pairs is not None:
