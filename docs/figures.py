@@ -24,11 +24,11 @@ from sketchloss.data.doodles.kinds import STYLES, doodle
 from sketchloss.data.quickdraw.drawings import open_drawings, split_in_halves
 from sketchloss.diffusion.bases import TINY
 from sketchloss.diffusion.pipeline import load_text_to_image
-from sketchloss.experiments.probe.distances import Distance, baselines
 from sketchloss.figures.grid import draw_grid
 from sketchloss.lora import load_lora
 from sketchloss.lora.sampling import draw
 from sketchloss.loss.loss import PAPER_LAYERS
+from sketchloss.metrics.plain_distance import Distance, baselines
 from sketchloss.networks.stylizer import load_stylizer
 from sketchloss.stylize import prepare_stylizer, stylize
 from sketchloss.system.images import fill_square, open_picture, save_picture

@@ -27,7 +27,7 @@ PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 SYBIL = Sybil([PythonCodeBlockParser()])
 #: What a block may need beyond what the tests install; it is then not run, and the test says so.
 OPTIONAL = {"lightning"}
-SHELL = {"bash", "console"}
+SHELL = {"bash", "console", "yaml"}
 OPERATORS = {"|", "<", ">", "&&", ";"}
 
 

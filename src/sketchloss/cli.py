@@ -9,7 +9,6 @@ chosen here and not by tyro's subcommands, which want every command's config, an
 
 import errno
 import os
-import re
 import select
 import sys
 from collections.abc import Callable, Sequence
@@ -20,6 +19,7 @@ from typing import Any, cast, get_type_hints
 
 from sketchloss import __version__
 from sketchloss.commands import COMMANDS, Command
+from sketchloss.system.control_characters import spelt_out
 from sketchloss.system.interrupts import ended_by_interrupts
 from sketchloss.training.guards import TrainingStopped
 
@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _drop_what_cannot_be_written()
         with suppress(OSError):  # that stderr is a full disk, or a pipe whose reader has gone
             said = f"sketchloss {command.name}: {line}" if command else f"sketchloss: {line}"
-            print(_spelt_out(said), file=sys.stderr, flush=True)
+            print(spelt_out(said), file=sys.stderr, flush=True)
     return code
 
 
@@ -133,14 +133,10 @@ class _WithoutControls:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        return self._stream.write(_spelt_out(text))
+        return self._stream.write(spelt_out(text))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
-
-
-def _spelt_out(text: str) -> str:
-    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 # Mistakes ------------------------------------------------------------------------------------------------------------

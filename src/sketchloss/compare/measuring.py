@@ -1,35 +1,24 @@
-"""Pairs of pictures: which belong together, how far apart they are, and where they differ."""
+"""Pairs of pictures: how far apart they are, and where they differ."""
 
 import math
-import unicodedata
 from collections.abc import Iterable, Sequence
 from copy import copy
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 
 import torch
 from PIL import Image
 from torch import Tensor
 
+from sketchloss.compare.pairing import Pair
 from sketchloss.figures.difference import Caption, draw_difference
 from sketchloss.loss.loss import SketchLoss
 from sketchloss.metrics.ink_amount import ink_amount, nearly_blank
+from sketchloss.metrics.plain_distance import PlainDistance
 from sketchloss.system.images import fit_square, to_tensor
-from sketchloss.system.passed_over import no_pictures
-from sketchloss.system.picture_files import find_pictures
 from sketchloss.system.visible_ink import open_visible
 
 # Pixels evaluated at once: 16 pairs at 256, so that large pictures need no more memory than small ones.
 BATCH_PIXELS = 16 * 256**2
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Two pictures to compare."""
-
-    name: str
-    a: Path
-    b: Path
 
 
 @dataclass(frozen=True)
@@ -43,43 +32,27 @@ class PairDistance:
     """Layer name -> distance at that layer."""
     words: str = ""
     """Warning about an odd page, as `nearly_blank` gives it; empty if there is none."""
+    others: dict[str, float] = field(default_factory=dict)
+    """Name of another distance -> its value."""
 
 
-def match_folders(a: str | Path, b: str | Path) -> tuple[list[Pair], list[str], list[str]]:
-    """Match the pictures of two folders by their path in the folder, without suffix: `cats/1.png` and `cats/1.jpg`.
+@dataclass(frozen=True)
+class LeftOut:
+    """A pair that could not be compared."""
 
-    Returns:
-        The pairs, then the names found only in `a`, then those found only in `b`; each sorted by name.
-
-    Raises:
-        ValueError: if one is no folder or holds no pictures, a name stands for two pictures, or no name is in both.
-    """
-    ours, theirs = _by_name(Path(a)), _by_name(Path(b))
-    pairs = [Pair(name, ours[name], theirs[name]) for name in sorted(ours.keys() & theirs.keys())]
-    if not pairs:
-        raise ValueError(
-            f"no picture of {a} has the name of one of {b}: found {min(ours)} in the first and {min(theirs)} in the "
-            "second; rename them, suffixes may differ"
-        )
-    return pairs, sorted(ours.keys() - theirs.keys()), sorted(theirs.keys() - ours.keys())
-
-
-def _by_name(folder: Path) -> dict[str, Path]:
-    named: dict[str, Path] = {}
-    for path in find_pictures(folder):
-        # note: some systems write é as one character, some as two
-        name = unicodedata.normalize("NFC", path.relative_to(folder).with_suffix("").as_posix())
-        if name in named:
-            raise ValueError(f"{folder} holds both {named[name].name} and {path.name}: keep one picture of a name")
-        named[name] = path
-    if not named:
-        raise ValueError(no_pictures(folder))
-    return named
+    pair: Pair
+    reason: str
+    """One line with the file and how to fix it."""
 
 
 def measure(
-    loss: SketchLoss, pairs: Iterable[Pair], *, size: int = 256, invert: bool = False
-) -> tuple[list[PairDistance], list[str]]:
+    loss: SketchLoss,
+    pairs: Iterable[Pair],
+    *,
+    size: int = 256,
+    invert: bool = False,
+    others: Sequence[PlainDistance] = (),
+) -> tuple[list[PairDistance], list[LeftOut]]:
     """Measure pairs of pictures, several at a time.
 
     Args:
@@ -87,54 +60,60 @@ def measure(
         pairs: which pictures.
         size: side in pixels of the square that both are fitted into; 0 keeps them as they are.
         invert: whether they are light on dark.
+        others: other distances to measure of the same fitted pictures.
 
     Returns:
-        The distances in the order of the pairs, and for each pair left out a line with the file and the reason.
+        The distances in the order of the pairs, and the pairs left out.
 
     Raises:
-        ValueError: if `size` is too small for the loss, the loss wants another range than [0, 1], or a distance is not
-            finite.
+        ValueError: if `size` is too small for the loss, the loss wants another range than [0, 1], a distance is not
+            finite, or one of the others fails.
     """
     if loss.value_range != (0, 1):
         raise ValueError(f"the loss's value_range is {loss.value_range}: it must be (0, 1), that of pictures here")
     if 0 < size < loss.minimum_size:
         raise ValueError(f"size is {size}: {'/'.join(loss.layers)} need at least {loss.minimum_size} pixels")
     distances: list[PairDistance] = []
-    left_out: list[str] = []
+    left_out: list[LeftOut] = []
     waiting: list[tuple[Pair, Tensor, Tensor, str]] = []
     for pair in pairs:
         try:
             drawings = _read(pair, invert)
             a, b = (to_tensor(picture) for picture in _fit(drawings, pair, size, loss.minimum_size))
         except ValueError as error:
-            left_out.append(str(error))
+            left_out.append(LeftOut(pair, str(error)))
             continue
         if waiting and (waiting[0][1].shape != a.shape or (len(waiting) + 1) * a[0].numel() > BATCH_PIXELS):
-            distances += _measure_batch(loss, waiting)
+            distances += _measure_batch(loss, waiting, others)
             waiting = []
         waiting.append((pair, a, b, nearly_blank(*map(ink_amount, drawings))))
     if waiting:
-        distances += _measure_batch(loss, waiting)
+        distances += _measure_batch(loss, waiting, others)
     return distances, left_out
 
 
-@torch.inference_mode()
-def _measure_batch(loss: SketchLoss, batch: list[tuple[Pair, Tensor, Tensor, str]]) -> list[PairDistance]:
+@torch.no_grad()  # not inference mode: what a user's distance keeps of it could not be trained through later
+def _measure_batch(
+    loss: SketchLoss, batch: list[tuple[Pair, Tensor, Tensor, str]], others: Sequence[PlainDistance]
+) -> list[PairDistance]:
     each = copy(loss)  # shares the backbone
     each.reduction, each.content_weight, each.style_weight = "none", 1.0, 0.0
     pairs, ours, theirs, words = zip(*batch, strict=True)
     device = loss.backbone.mean.device
-    per_tap = each.per_tap(torch.stack(ours).to(device), torch.stack(theirs).to(device))["content"]
+    first, second = torch.stack(ours).to(device), torch.stack(theirs).to(device)
+    per_tap = each.per_tap(first, second)["content"]
+    found = [distance(first, second).tolist() for distance in others]
     rows = torch.stack([per_tap[name] for name in loss.layers], dim=1).tolist()
     weights = [weight / sum(loss.layers.values()) for weight in loss.layers.values()]
     distances = []
-    for pair, row, odd in zip(pairs, rows, words, strict=True):
+    for place, (pair, row, odd) in enumerate(zip(pairs, rows, words, strict=True)):
         total = sum(weight * value for weight, value in zip(weights, row, strict=True))
         if not math.isfinite(total):
             raise ValueError(
                 f"the distance of {pair.a} and {pair.b} is {total}: are these weights from a diverged run?"
             )
-        distances.append(PairDistance(pair, total, dict(zip(loss.layers, row, strict=True)), odd))
+        beside = {distance.name: values[place] for distance, values in zip(others, found, strict=True)}
+        distances.append(PairDistance(pair, total, dict(zip(loss.layers, row, strict=True)), odd, beside))
     return distances
 
 

@@ -146,6 +146,8 @@ def _condense(box: str, config_type: type, arguments: Sequence[str], see_help: s
     if found := re.match(r"invalid choice '(.*)' for argument '(\S+)'. Expected one of \((.*?),?\)\.?$", body):
         value, flag, listed = found.groups()
         choices = [choice.strip("' ") for choice in listed.split(",")]
+        if "None" in choices:  # it stands for leaving the option out; the others come in no order then
+            choices = sorted(set(choices) - {"None"})
         return f"{flag} {value!r} is unknown: {suggest(value, choices)}choose from {', '.join(choices)}"
     if found := re.match(r"Error parsing (\S+): (.*?) Argument helptext: \1 (\S.*)$", " ".join(body.split())):
         flag, reason, _ = found.groups()

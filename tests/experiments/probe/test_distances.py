@@ -1,6 +1,5 @@
-"""Distances under one roof. Oracles: `SketchLoss` itself, brute force pair by pair, and modules written here."""
+"""Distances under one roof. Oracles: `SketchLoss` itself, and brute force pair by pair."""
 
-import sys
 from itertools import product
 
 import numpy as np
@@ -13,15 +12,13 @@ from sketchloss.experiments.probe import distances as module
 from sketchloss.experiments.probe.distances import (
     EMBED,
     BackboneDistances,
-    PlainDistance,
-    baselines,
     combine,
-    load_distance,
     measure,
     measure_pairs,
 )
 from sketchloss.experiments.probe.trials import make_trials
 from sketchloss.loss.tap_distance import METRICS
+from sketchloss.metrics.plain_distance import PlainDistance, baselines
 from sketchloss.metrics.ssim import ssim
 
 TAPS = ("relu2_2", "relu5_3")
@@ -185,88 +182,3 @@ def test_pictures_are_read_and_seen_once_where_there_is_room():
     pairs = np.array(list(product(range(6), repeat=2)))
     measure_pairs(baselines()[0], lambda index: read.append(index) or pictures[index], pairs)
     assert sorted(read) == list(range(6))
-
-
-# A user's distance ---------------------------------------------------------------------------------------------------
-
-OWN = """
-import torch
-
-def squared(pred, target):
-    return ((pred - target) ** 2).mean((1, 2, 3))
-
-class Loss(torch.nn.Module):
-    def forward(self, pred, target):
-        assert not self.training
-        return (pred - target).abs().mean((1, 2, 3))
-
-module = Loss()
-number = 3
-"""
-
-
-@pytest.fixture
-def own(tmp_path, monkeypatch):
-    (tmp_path / "my_own_losses.py").write_text(OWN)
-    monkeypatch.chdir(tmp_path)
-    before = list(sys.path)
-    yield tmp_path / "my_own_losses.py"
-    sys.modules.pop("my_own_losses", None)
-    assert sys.path == before
-
-
-@pytest.mark.parametrize("place", ["my_own_losses", "my_own_losses.py", "{full}"])
-def test_a_user_s_function_is_found_by_module_and_by_file(own, place, trials):
-    spec = f"{place.format(full=own)}:squared"
-    family = load_distance(spec)
-    assert family.name == spec
-    (values,), (expected,) = (measure(one, trials).values() for one in (family, baselines()[1]))
-    np.testing.assert_array_equal(values, expected)
-
-
-def test_a_user_s_module_is_put_into_eval_mode(own, trials):
-    families = load_distance("my_own_losses:module"), baselines()[0]
-    (values,), (expected,) = (measure(one, trials).values() for one in families)
-    np.testing.assert_array_equal(values, expected)
-
-
-@pytest.mark.parametrize(
-    ("spec", "words"),
-    {
-        "squared": "'squared' is not module:function",
-        ":squared": "is not module:function",
-        "my_own_losses:": "is not module:function",
-        "no_such_losses:f": r"cannot import no_such_losses \(ModuleNotFoundError",
-        "no_such_losses.py:f": r"cannot import no_such_losses.py \(FileNotFoundError: no_such_losses.py is not a file",
-        "my_own_losses:cubed": "my_own_losses has no cubed",
-        "my_own_losses:number": "number is no function",
-        "my_own_losses:Loss": "Loss is a class: name a function, or an instance",
-        "broken.py:f": r"cannot import broken.py \(SyntaxError",
-        "failing.py:f": r"cannot import failing.py \(ZeroDivisionError: division by zero\)",
-    }.items(),
-)
-def test_mistakes_in_naming_a_function(own, spec, words):
-    own.with_name("broken.py").write_text("def f(:\n")
-    own.with_name("failing.py").write_text("1 / 0\n")
-    with pytest.raises(ValueError, match=words) as caught:
-        load_distance(spec)
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("function", "words"),
-    [
-        (lambda pred, target: (pred - target).mean(), r"returned shape \(\) for \d+ pairs: it must return \(\d+,\)"),
-        (lambda pred, target: (pred - target).abs().mean((2, 3)), r"returned shape \(\d+, 3\)"),
-        (lambda pred, target: (pred - target).abs().mean((1, 2, 3), keepdim=True), r"returned shape \(\d+, 1, 1, 1\)"),
-        (lambda pred, target: [0.0] * len(pred), "returned list: it must return a tensor"),
-        (lambda pred, target: pred.mean((1, 2, 3)) / 0 - pred.mean((1, 2, 3)) / 0, "returned nan for a pair"),
-        (lambda pred, target: pred.mean((1, 2, 3)) / 0, "returned inf for a pair"),
-        (lambda pred: pred, r"failed on two batches of shape \(\d+, 3, 32, 32\): TypeError"),
-        (lambda pred, target: 1 / 0, "ZeroDivisionError: division by zero"),
-    ],
-)  # fmt: skip
-def test_mistakes_in_what_a_function_returns(trials, function, words):
-    with pytest.raises(ValueError, match=f"distance mine .*{words}") as caught:
-        measure(PlainDistance("mine", function), trials)
-    assert "\n" not in str(caught.value)

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING
 from sketchloss.system.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from sketchloss.experiments.probe.distances import Distance
     from sketchloss.experiments.probe.fooled import Fooled, fooled, open_halves
     from sketchloss.experiments.probe.measures import Measures, probe_distance
     from sketchloss.experiments.probe.trials import Trials, make_trials
     from sketchloss.experiments.probe.trick_drawings import make_tricks
+    from sketchloss.metrics.plain_distance import Distance
 
 _HOMES = {
-    "Distance": "distances",
+    "Distance": "measures",
     "Fooled": "fooled",
     "Measures": "measures",
     "Trials": "trials",

@@ -26,10 +26,7 @@ from sketchloss.experiments.probe.distances import (
     EMBED,
     BackboneDistances,
     Family,
-    PlainDistance,
-    baselines,
     combine,
-    load_distance,
     measure,
     measure_pairs,
 )
@@ -42,6 +39,7 @@ from sketchloss.experiments.probe.tap_choice import MOST_TAPS, choose_taps
 from sketchloss.experiments.probe.trials import RIVALS, Trials, make_trials
 from sketchloss.experiments.section import WRITTEN, Figure, write_results
 from sketchloss.loss.tap_distance import METRICS, Metric
+from sketchloss.metrics.plain_distance import PlainDistance, baselines, load_distance
 from sketchloss.metrics.triplets import Triplets, agreement, read_triplets
 from sketchloss.networks.weights import load_backbone
 from sketchloss.system.files import claim_folder

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from sketchloss.data.quickdraw.drawings import StrokeDrawing, open_drawings, split_in_halves
 from sketchloss.data.sources import Sketches, open_sketches, recognise
-from sketchloss.experiments.probe.distances import Distance, PlainDistance, as_images, images_at_once
+from sketchloss.experiments.probe.distances import as_images, images_at_once
 from sketchloss.experiments.probe.measures import Share, less, medians, share_of
 from sketchloss.experiments.probe.trick_drawings import (
     EDITED_AT,
@@ -29,6 +29,7 @@ from sketchloss.experiments.probe.trick_drawings import (
     make_tricks,
 )
 from sketchloss.loss.loss import Features, SketchLoss
+from sketchloss.metrics.plain_distance import Distance, PlainDistance
 
 #: Drawings opened of each class of strokes; what is not asked about serves as reference, and gives strokes to add.
 PER_CLASS = 16

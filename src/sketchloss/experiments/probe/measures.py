@@ -9,8 +9,9 @@ from jaxtyping import Float, Int
 from sketchloss.data.quickdraw.drawings import StrokeDrawing
 from sketchloss.data.quickdraw.edits import EDITS
 from sketchloss.data.quickdraw.ignorable import CHANGES
-from sketchloss.experiments.probe.distances import Distance, PlainDistance, measure
+from sketchloss.experiments.probe.distances import measure
 from sketchloss.experiments.probe.trials import RIVALS, Trials, make_trials
+from sketchloss.metrics.plain_distance import Distance, PlainDistance
 
 RESAMPLES = 2000
 #: Distances that differ by less, as a share of the greatest, differ only by the rounding of arithmetic.

@@ -15,7 +15,6 @@ from typing import Any
 import torch
 
 from sketchloss.data.left_out import say_left_out
-from sketchloss.experiments.probe.distances import Distance, baselines, load_distance
 from sketchloss.experiments.probe.fooled import Verdicts, judge, measure_tricks, open_halves, summarise
 from sketchloss.experiments.probe.sharing import share_backbone
 from sketchloss.experiments.probe.trick_drawings import Tricked, make_tricks
@@ -25,6 +24,7 @@ from sketchloss.experiments.probe.tricks_sheet import draw_tricked
 from sketchloss.experiments.probe.tricks_table import ALL, sections
 from sketchloss.experiments.section import WRITTEN, Figure, write_results
 from sketchloss.loss.loss import BEFORE_0_2, PAPER_LAYERS, SketchLoss
+from sketchloss.metrics.plain_distance import Distance, baselines, load_distance
 from sketchloss.networks.weights import load_backbone
 from sketchloss.system.files import claim_folder
 from sketchloss.system.images import save_picture

@@ -1,0 +1,62 @@
+"""Where a comparison may write: found out before the work is done, not after."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from sketchloss.compare.pairing import Pair
+from sketchloss.compare.settings import Compare
+from sketchloss.system.picture_files import picture_suffixes
+
+
+def check_outputs(config: Compare, *, single: bool) -> None:
+    """Check the paths of `map` and `csv`.
+
+    Args:
+        config: its inputs exist.
+        single: whether two pictures are compared.
+
+    Raises:
+        ValueError: if one is in the way of what is compared, or cannot be written.
+    """
+    given = [path for path in (config.a, config.b, config.pairs) if path]
+    for path in (config.map, config.csv):
+        if path and path.exists() and any(path.samefile(one) for one in given):
+            what = "the list of pairs" if config.pairs else "one of the drawings to compare"
+            raise ValueError(f"{path} is {what}: write elsewhere")
+        for one in given:
+            if path and one.is_dir() and path.resolve().is_relative_to(one.resolve()):
+                raise ValueError(f"{path} lies in {one}, whose pictures are compared: write elsewhere")
+    if config.csv and config.csv.is_dir():
+        raise ValueError(f"{config.csv} is a folder: name a file for --csv")
+    if config.csv and config.csv.exists() and not config.csv.is_file():  # it would be replaced by a file
+        raise ValueError(f"{config.csv} is no regular file: name a file for --csv")
+    if config.map and single:
+        if config.map.is_dir():
+            raise ValueError(f"{config.map} is a folder: name a picture for --map, such as {config.map / 'map.png'}")
+        if config.map.suffix.lower() not in picture_suffixes():
+            raise ValueError(f"{config.map} has no picture's suffix: name a picture for --map, such as map.png")
+        if config.csv and config.csv.resolve() == config.map.resolve():
+            raise ValueError(f"{config.csv} is named for both --csv and --map: give each a name of its own")
+    for path in (config.csv, config.map if single else None):
+        if path and not path.parent.is_dir():
+            raise ValueError(f"cannot write {path}: the folder {path.parent} does not exist; make it first")
+        if path and not os.access(path.parent, os.W_OK):
+            raise ValueError(f"cannot write {path}: no permission to write in {path.parent}; write elsewhere")
+    if config.map and not single and config.map.exists() and not config.map.is_dir():
+        raise ValueError(f"{config.map} is a file: name a folder for --map, since several pairs are compared")
+
+
+def check_pairs_stay(config: Compare, pairs: Sequence[Pair]) -> None:
+    """Raise ValueError if what is to be written is one of the pictures that are compared."""
+    pictures = {path.resolve() for pair in pairs for path in (pair.a, pair.b)}
+    outputs = [config.csv] if config.csv else []
+    outputs += [map_of(config.map, pair) for pair in pairs] if config.map else []
+    for path in outputs:
+        if path.resolve() in pictures:
+            raise ValueError(f"{path} is one of the drawings to compare: write elsewhere")
+
+
+def map_of(folder: Path, pair: Pair) -> Path:
+    """Return the path of the picture of a pair's differences in a folder of such pictures."""
+    return folder / f"{pair.name}.png"

@@ -1,0 +1,149 @@
+"""Distances that are any function of two batches of images: raw pixels, SSIM, and a user's own, found by its name."""
+
+from collections.abc import Callable
+from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from sys import path as import_path
+from typing import TypeAlias, cast
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+#: From two batches of images, float n×3×h×w in [0, 1], to n distances: the greater, the more different.
+Distance: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+
+
+class PlainDistance:
+    """A distance that is any function of two batches of images.
+
+    Args:
+        name: name of the distance.
+        function: a function from two batches, float n×3×h×w in [0, 1], to (n,) finite numbers.
+        symmetric: whether the order of the two makes no difference.
+    """
+
+    def __init__(self, name: str, function: Distance, *, symmetric: bool = False) -> None:
+        self.name = name
+        self.symmetric = symmetric
+        self.function = function
+
+    def __call__(self, pred: Float[Tensor, "n 3 h w"], target: Float[Tensor, "m 3 h w"]) -> Float[Tensor, " n"]:
+        """Call the function, on copies of its own.
+
+        Args:
+            pred: images in [0, 1].
+            target: as many images of the same size, or one for all.
+
+        Returns:
+            The distances, float64.
+
+        Raises:
+            ValueError: if it raises anything, or returns something else than n finite numbers.
+        """
+        pred = pred.clone(memory_format=torch.contiguous_format)
+        target = target.expand(len(pred), -1, -1, -1).clone(memory_format=torch.contiguous_format)
+        try:
+            found = self.function(pred, target)
+        except Exception as error:
+            reason = " ".join(str(error).split()) or "no reason given"
+            raise ValueError(
+                f"distance {self.name} failed on two batches of shape {tuple(pred.shape)}: "
+                f"{type(error).__name__}: {reason}"
+            ) from error
+        return checked(found, len(pred), self.name)
+
+    def extract(self, images: Float[Tensor, "n 3 h w"]) -> dict[str, Tensor]:
+        """Keep the images as they are, so that this stands among distances that look at each picture once."""
+        return {"images": images}
+
+    def compare(self, ones: dict[str, Tensor], others: dict[str, Tensor]) -> dict[str, Float[Tensor, " n"]]:
+        """Return the distances of what `extract` kept, under this one's name; raises as a call does."""
+        return {self.name: self(ones["images"], others["images"])}
+
+
+def checked(found: object, count: int, name: str) -> Float[Tensor, " n"]:
+    """Return what a distance returned, float64; ValueError unless it is `count` finite numbers."""
+    if not isinstance(found, Tensor):
+        raise ValueError(f"distance {name} returned {type(found).__name__}: it must return a tensor of shape (n,)")
+    if found.shape != (count,):
+        raise ValueError(
+            f"distance {name} returned shape {tuple(found.shape)} for {count} pairs: it must return ({count},), one "
+            "number for each pair"
+        )
+    found = found.detach().double()
+    if not found.isfinite().all():
+        bad = found[~found.isfinite()][0].item()
+        raise ValueError(f"distance {name} returned {bad} for a pair: every distance must be finite")
+    return found
+
+
+def structure(name: str = "ssim") -> PlainDistance:
+    """Make 1 - SSIM: 0 for equal pictures, at most 2.
+
+    Raises:
+        ModuleNotFoundError: if kornia is not installed, which the core does not need.
+    """
+    from sketchloss.metrics.ssim import ssim
+
+    return PlainDistance(name, lambda pred, target: 1 - ssim(pred, target), symmetric=True)
+
+
+def baselines() -> list[PlainDistance]:
+    """Make what needs no network: `pixel l1` (mean difference), `pixel l2` (mean squared), `ssim` (1 - SSIM)."""
+    return [
+        PlainDistance("pixel l1", lambda pred, target: (pred - target).abs().mean((1, 2, 3)), symmetric=True),
+        PlainDistance("pixel l2", lambda pred, target: (pred - target).square().mean((1, 2, 3)), symmetric=True),
+        structure(),
+    ]
+
+
+def load_distance(spec: str, device: str | torch.device = "cpu") -> PlainDistance:
+    """Find a user's distance.
+
+    Args:
+        spec: `module:function`, where the module may lie in the current folder, or `path/to/file.py:function`. The
+            function may be anything that can be called, such as a loss module that returns one number for each pair.
+        device: where it will get its images; a `torch.nn.Module` is moved there and put into eval mode.
+
+    Raises:
+        ValueError: if the text is no such pair, the module cannot be imported, or has nothing of that name to call.
+    """
+    place, _, name = spec.rpartition(":")
+    if not place or not name:
+        raise ValueError(f"distance {spec!r} is not module:function, such as my_losses:lpips or my_losses.py:lpips")
+    try:
+        module = _load_file(Path(place)) if place.endswith(".py") else _import_from_here(place)
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"distance {spec}: cannot import {place} ({type(error).__name__}: {reason})") from error
+    function = getattr(module, name, None)
+    if function is None:
+        raise ValueError(f"distance {spec}: {place} has no {name}: name a function of it")
+    if not callable(function) or isinstance(function, type):
+        kind = "a class: name a function, or an instance of it" if isinstance(function, type) else "no function"
+        raise ValueError(f"distance {spec}: {name} is {kind}")
+    if isinstance(function, nn.Module):
+        function.to(device).eval()
+    return PlainDistance(spec, cast(Distance, function))  # what it returns is checked
+
+
+def _load_file(path: Path) -> object:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is not a file")
+    spec = spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _import_from_here(name: str) -> object:
+    here = str(Path.cwd())
+    import_path.insert(0, here)  # the command's own first place is where it was installed
+    try:
+        return import_module(name)
+    finally:
+        import_path.remove(here)
