@@ -132,7 +132,7 @@ def begin_on_ink(picture: Float[Tensor, "1 1 h w"], count: int, points: int, see
         raise ValueError(f"count is {count}: the drawing has ink on {len(places)} pixels, so give fewer strokes")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about a cluster that has lost all its pixels: its stroke starts as a dot
-        centres, owner = kmeans2(places, count, minit="++", seed=np.random.default_rng(seed))
+        centres, owner = kmeans2(places, count, minit="++", rng=np.random.default_rng(seed))
     strokes = [_along_axis(places[owner == number], centres[number], points) for number in range(count)]
     return StrokeBatch.of([strokes], [WIDTH * max(ink.shape)])
 
