@@ -30,6 +30,8 @@ from sketchloss.lora.sampling import draw
 from sketchloss.loss.loss import PAPER_LAYERS
 from sketchloss.metrics.plain_distance import Distance, baselines
 from sketchloss.networks.stylizer import load_stylizer
+from sketchloss.strokes.command import strokes
+from sketchloss.strokes.settings import Strokes
 from sketchloss.stylize import prepare_stylizer, stylize
 from sketchloss.system.images import fill_square, open_picture, save_picture
 
@@ -128,6 +130,13 @@ def draw_photos(table: Path, name: str, photos: Sequence[Path]) -> Image.Image:
     return draw_grid(rows, side=144, column_names=("photo", *ARMS))
 
 
+def draw_strokes(folder: Path) -> None:
+    """The way of 24 strokes to a doodle of a cat, as `sketchloss strokes` draws it."""
+    save_picture(doodle("cat", 3, style="ink").sketch(400), folder / "cat.png")
+    files = {"out": folder / "cat.svg", "gif": IMAGES / "strokes.gif"}
+    strokes(Strokes(folder / "cat.png", count=24, size=192, force=True, **files))
+
+
 def draw_base() -> Image.Image:
     """What the base `tiny` draws: every kind that it knows, once."""
     drawn = draw(load_text_to_image(TINY), make_prompts(DOODLES, "a photo of a {}"), (0,), guidance=4.0, batch_size=35)
@@ -165,6 +174,7 @@ def main() -> None:
     save_picture(draw_doodles(), IMAGES / "doodles.png")
     with TemporaryDirectory() as folder:
         save_picture(draw_comparison(Path(folder)), IMAGES / "compare.png")
+        draw_strokes(Path(folder))
     draw_choices().savefig(IMAGES / "choices.png", dpi=110)
     save_picture(draw_base(), IMAGES / "tiny.png")
     if options.lora:

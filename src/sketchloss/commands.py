@@ -167,6 +167,15 @@ COMMANDS = (
         )
     ),
     Command(
+        "strokes",
+        "redraw a picture of a drawing as strokes, and write them as SVG",
+        ".strokes.command",
+        "strokes",
+        "strokes",
+        ".strokes.settings",
+        "Strokes",
+    ),
+    Command(
         "app",
         "open a page in the browser: compare, search, turn photos into sketches",
         ".app.command",

@@ -157,6 +157,7 @@ def descend(
     width_rates: Float[Tensor, " strokes"] | None = None,
     softness: float | int = SHARP,
     record_every: int = 5,
+    shape: Callable[[StrokeBatch], StrokeBatch] = lambda strokes: strokes,
 ) -> tuple[list[StrokeBatch], list[int]]:
     """Let Adam move strokes so that their picture comes near to a target by a loss.
 
@@ -169,6 +170,7 @@ def descend(
         width_rates: step sizes of widths, in pixels a step; None: widths stay.
         softness: softness of the renderer.
         record_every: steps between records.
+        shape: makes what is drawn of the strokes that move, such as `curves.smooth`; by default these themselves.
 
     Returns:
         The strokes at the recorded steps, first and last included, and these steps.
@@ -192,7 +194,7 @@ def descend(
     way, recorded = [strokes], [0]
     for step in range(1, steps + 1):
         optimiser.zero_grad()
-        picture = render(strokes.moved(points, widths * unit), (height, width), softness=softness)
+        picture = render(shape(strokes.moved(points, widths * unit)), (height, width), softness=softness)
         _total(loss(picture, given), len(target), step).backward()
         for leaf in (points, widths):
             if leaf.grad is not None and not leaf.grad.isfinite().all():
