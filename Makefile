@@ -8,7 +8,8 @@
 
 PYTHON ?= python3
 VENV := .venv
-PIP := $(VENV)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# Python compiles a module when it is first imported; pip would compile thousands that nobody imports.
+PIP := $(VENV)/bin/pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
 
 .PHONY: demo test check storm audit docs clean
 
