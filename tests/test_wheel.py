@@ -144,8 +144,8 @@ def test_the_loss_and_its_gradient_are_those_of_the_checkout(fresh, drawings):
 
 @pytest.fixture(params=["absent", "fails at import", "can be imported"])
 def torchvision(request, tmp_path) -> Path | None:
-    """A stand-in. PyPI's torchvision 0.28.0 for Linux on x86-64 is built for CUDA and fails so beside a CPU build of torch
-    2.13.0, where it was tried by hand with the same outcome. PyPI has no build for Linux that could be imported there."""
+    """A stand-in. PyPI's torchvision 0.28.0, made for torch 2.13.0, was tried by hand with the same outcome: on Linux
+    it wants CUDA and fails so beside a CPU build of torch. PyPI offered no other for that torch."""
     if request.param == "absent":
         return None
     (tmp_path / "torchvision").mkdir()
