@@ -8,22 +8,23 @@
 
 PYTHON ?= python3
 VENV := .venv
-INSTALLED := $(VENV)/.installed
+# Python compiles a module when it is first imported; pip would compile thousands that nobody imports.
+PIP := $(VENV)/bin/pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
 
 .PHONY: demo test check storm audit docs clean
 
-demo: $(INSTALLED)
+demo: $(VENV)/.demo
 	$(VENV)/bin/sketchloss study --preset demo --workers 2 --out demo --again
 
-test: $(INSTALLED)
+test: $(VENV)/.test
 	$(VENV)/bin/pytest
 
-check: $(INSTALLED)
+check: $(VENV)/.check
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/pyright
 
-storm: $(INSTALLED)
+storm: $(VENV)/.test
 	SKETCHLOSS_STORM=full $(VENV)/bin/pytest tests/storms --numprocesses=0 --capture=no --timeout=1800 --durations=5
 
 # Strict, because what could not be asked about must not pass; an environment of its own, because it brings much along.
@@ -32,18 +33,41 @@ audit:
 	.audit/bin/pip install --quiet --disable-pip-version-check pip-audit
 	.audit/bin/pip-audit --strict --no-deps --disable-pip --requirement constraints.txt
 
-docs: $(INSTALLED)
+docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict
 	@echo "open $(CURDIR)/site/index.html"
 
 clean:
 	rm -rf $(VENV) .audit demo site build dist .pytest_cache .ruff_cache .hypothesis
 
-# One environment, built once, and again when what it is made from changes.
-$(INSTALLED): pyproject.toml constraints.txt
+# One environment, in which each command installs what it needs and is not there yet; again when the lists change.
+# The file .NAME says that NAME's part is there. Parts are installed one after the other, also with `make --jobs`.
+.NOTPARALLEL:
+
+$(VENV)/.made: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "sketchloss needs Python 3.11 or newer: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	$(VENV)/bin/pip install --quiet --constraint constraints.txt torch
-	$(VENV)/bin/pip install --quiet --constraint constraints.txt --editable '.[all]' --group dev --group docs
+	touch $@
+
+$(VENV)/.demo: $(VENV)/.made
+	$(PIP) torch
+	$(PIP) --editable '.[eval,diffusion]'
+	touch $@
+
+$(VENV)/.all: $(VENV)/.demo
+	$(PIP) --editable '.[all]'
+	touch $@
+
+$(VENV)/.test: $(VENV)/.all $(VENV)/.docs
+	$(PIP) --group test
+	touch $@
+
+$(VENV)/.check: $(VENV)/.all
+	$(PIP) --group check
+	touch $@
+
+# The pages are made from the source, which is read and not imported.
+$(VENV)/.docs: $(VENV)/.made
+	$(PIP) --group docs
 	touch $@

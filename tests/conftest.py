@@ -42,20 +42,22 @@ def pytest_sessionstart():
         signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
-#: Tests that take a minute or so. They come first, so that no process is left with one when the others are done. So
-#: does one that asks the page's server, whose other tests are early as well: the same process has started it.
+#: Tests that take a minute or so, and files whose tests share what does. They come first, so that no process is left
+#: with one when the others are done. So does one that asks the page's server, whose other tests are early as well: the
+#: same process has started it.
 LONGEST = (
     "test_a_study_makes_every_table_and_figure_once_and_a_change_redoes_what_depends_on_it",
     "test_several_processes_share_the_cells",
     "test_processes_end_with_the_one_that_was_killed",
     "test_without_a_torchvision_nothing_asks_for_one",
     "test_python_runs[docs/guide/page.md]",
+    "test_wheel.py",
 )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest tests first; the others stay in their order."""
-    items.sort(key=lambda item: item.name not in LONGEST)
+    items.sort(key=lambda item: item.name not in LONGEST and item.path.name not in LONGEST)
 
 
 @pytest.fixture
