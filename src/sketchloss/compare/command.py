@@ -37,7 +37,8 @@ from sketchloss.networks.weights import weights_digest
 from sketchloss.system.files import write_atomic
 from sketchloss.system.images import save_picture
 from sketchloss.system.passed_over import later_pages, other_kinds
-from sketchloss.system.picture_files import picture_suffixes
+from sketchloss.system.picture_files import plain_suffixes
+from sketchloss.system.picture_pages import split_page
 
 # The command ---------------------------------------------------------------------------------------------------------
 
@@ -50,7 +51,7 @@ def compare(config: Compare) -> None:
         FileNotFoundError: if a path does not exist.
     """
     for path in (config.a, config.b):
-        if not path.exists():
+        if not split_page(path)[0].exists():
             raise FileNotFoundError(f"{path} does not exist: check the path")
     if config.a.is_dir() != config.b.is_dir():
         folder, file = (config.a, config.b) if config.a.is_dir() else (config.b, config.a)
@@ -212,7 +213,7 @@ def _text(path: Path | None) -> str | None:
 def _check_outputs(config: Compare) -> None:
     """Find out before the work is done, not after."""
     for path in (config.map, config.csv):
-        if path and path.exists() and any(path.samefile(given) for given in (config.a, config.b)):
+        if path and path.exists() and any(path.samefile(split_page(given)[0]) for given in (config.a, config.b)):
             raise ValueError(f"{path} is one of the drawings to compare: write elsewhere")
         for given in (config.a, config.b):
             if path and given.is_dir() and path.resolve().is_relative_to(given.resolve()):
@@ -222,7 +223,7 @@ def _check_outputs(config: Compare) -> None:
     if config.map and not config.a.is_dir():
         if config.map.is_dir():
             raise ValueError(f"{config.map} is a folder: name a picture for --map, such as {config.map / 'map.png'}")
-        if config.map.suffix.lower() not in picture_suffixes():
+        if config.map.suffix.lower() not in plain_suffixes():
             raise ValueError(f"{config.map} has no picture's suffix: name a picture for --map, such as map.png")
     for path in (config.csv, None if config.a.is_dir() else config.map):
         if path and not path.parent.is_dir():
