@@ -134,7 +134,8 @@ for thread in threads:
     thread.join()
 assert open_picture(data).size == sizes[0] and reading_process._process.pid == mine
 """
-    finished([sys.executable, "-W", "ignore", "-c", code], check=True)
+    done = finished([sys.executable, "-W", "ignore", "-W", "error::ResourceWarning", "-c", code], check=True)
+    assert done.stderr == "", "a fork leaves nothing open"
 
 
 def test_it_ends_with_the_process_that_asks():

@@ -1,9 +1,9 @@
 """The process that reads SVG, PDF and HEIF for another one: `python -m sketchloss.system.reading_child`.
 
 It answers one request after another, until nobody can ask any more. A request is a line of JSON (`kind`, `page`,
-`count_only`, `most_pixels`, `most_seconds`, `bytes`) and the bytes of a file; an answer is a line of JSON and the
-pixels of a picture. `reading_process.py` asks. A file that takes too long, or too much memory, ends this process and
-no other.
+`count_only`, `most_pixels`, `most_seconds`, `bytes`) and the bytes of a file. An answer is the length of its JSON (8
+bytes, big-endian), the JSON, and the pixels of a picture. `reading_process.py` asks. A file that takes too long, or too
+much memory, ends this process and no other.
 """
 
 import faulthandler
@@ -72,7 +72,8 @@ def main() -> None:
             text = " ".join(str(error).split())[:300] or type(error).__name__
             found, pixels = {"error": text, "raised": kind.__name__ if kind else ""}, b""
         faulthandler.cancel_dump_traceback_later()
-        answers.write(json.dumps(found).encode() + b"\n" + pixels)
+        text = json.dumps(found).encode()
+        answers.write(len(text).to_bytes(8) + text + pixels)
         answers.flush()
 
 

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from typing import Any
+from typing import IO, Any
 
 from PIL import Image
 
@@ -84,12 +84,10 @@ class ReadingProcess:
             assert process.stdout is not None
             start = time.monotonic()
             try:
-                process.stdin.write(json.dumps(request).encode() + b"\n" + data)
-                process.stdin.flush()
-                line = process.stdout.readline()
-                found = json.loads(line) if line else None
-                pixels = process.stdout.read(found.get("bytes", 0)) if found else b""
-            except BrokenPipeError:
+                _write(process.stdin, json.dumps(request).encode() + b"\n" + data)
+                found = json.loads(_read(process.stdout, int.from_bytes(_read(process.stdout, 8))))
+                pixels = _read(process.stdout, found.get("bytes", 0))
+            except (BrokenPipeError, EOFError):
                 found, pixels = None, b""
             except BaseException:  # Ctrl+C: what it would answer now belongs to no question
                 self.end()
@@ -112,8 +110,10 @@ class ReadingProcess:
                 raise ValueError(found["error"])
 
     def _begin_in_fork(self) -> None:
-        # note: a fork shares the pipes with its parent, whose process it is; it must neither use nor end it
+        # note: the process is the parent's; a fork must neither use nor end it
         if self._process is not None:
+            for pipe in filter(None, (self._process.stdin, self._process.stdout)):
+                pipe.close()
             self._process.returncode = 0
         self._lock, self._process = threading.Lock(), None
 
@@ -123,11 +123,28 @@ def _start() -> "subprocess.Popen[bytes]":
     paths = os.pathsep.join(path for path in sys.path if path)
     return subprocess.Popen(
         [sys.executable, "-W", "ignore", "-m", "sketchloss.system.reading_child"],
+        bufsize=0,  # so that a fork can close its copies of the pipes, whatever a thread was writing
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         env={**os.environ, "PYTHONPATH": paths},
     )
+
+
+def _write(pipe: IO[bytes], data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[pipe.write(left) :]
+
+
+def _read(pipe: IO[bytes], count: int) -> bytes:
+    found = bytearray()
+    while len(found) < count:
+        some = pipe.read(min(count - len(found), 2**20))
+        if not some:
+            raise EOFError
+        found += some
+    return bytes(found)
 
 
 reading_process = ReadingProcess()
