@@ -126,10 +126,9 @@ def walk(folders: Sequence[str | Path], labels: Labels) -> Walk:
         pictures = find_pictures(root)
         if not pictures:
             raise ValueError(no_pictures(folder))
-        paged = [page for picture in pictures for page in pages_of(picture)]
         unread += passed_over(folder, [picture for picture in pictures if picture.suffix.lower() not in PAGE_BY_PAGE])
         roots.append(os.fsencode(root))
-        for picture in paged:
+        for picture in (page for file in pictures for page in pages_of(file)):
             parts = picture.relative_to(root).parts
             label = as_text(parts[0]) if labels == "folder" and len(parts) > 1 else None
             path = os.fsencode(picture)
@@ -160,15 +159,13 @@ def is_one_of(path: str | Path, others: Iterable[str | Path | bytes]) -> bool:
 
 def is_gone(path: bytes) -> bool:
     """Tell whether there is no such file, or page of it; False for a file that may not be looked at."""
-    file, page = split_page(os.fsdecode(path))
     try:
-        file.lstat()
-        return page > 1 and is_page_gone(os.fsdecode(path))
+        split_page(os.fsdecode(path))[0].lstat()
+        return is_page_gone(os.fsdecode(path))
     except (FileNotFoundError, NotADirectoryError):
         return True
     except OSError:
-        pass
-    return False
+        return False
 
 
 def _stat(path: str | Path | bytes) -> os.stat_result | None:
