@@ -119,5 +119,6 @@ def test_the_check_of_an_installation_names_them(monkeypatch, capsys):
     monkeypatch.setattr(doctor, "run_self_test", list)
     assert main(["doctor", "--json"]) == 0
     readers = json.loads(capsys.readouterr().out)["libraries"]["readers"]
-    assert [readers["complete"], readers["mend"]] == [False, "pip install --upgrade 'sketchloss[readers]'"]
+    assert not readers["complete"]
+    assert "pip install --upgrade 'sketchloss[readers]'" in readers.values()
     assert readers["libraries"]["resvg-py"]["installed"] is None
