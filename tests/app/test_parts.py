@@ -16,13 +16,14 @@ import gradio as gr
 import pytest
 from PIL import Image, ImageOps
 
+from foreign_files import pdf, svg
 from sketchloss.app.canvas import PREFIX, read_canvas
 from sketchloss.app.compare import compare, draw_place
 from sketchloss.app.explore import overview
 from sketchloss.app.private import PrivateFolder
 from sketchloss.app.services import DOODLES, open_services
 from sketchloss.app.settings import App
-from sketchloss.app.uploads import BadArchive, mistake, read_upload, unpack_drawings
+from sketchloss.app.uploads import BadArchive, mistake, not_unpacked, read_upload, unpack_drawings
 from sketchloss.compare.measuring import Pair, measure
 from sketchloss.data.doodles.kinds import doodle
 from sketchloss.gallery import Gallery
@@ -282,6 +283,26 @@ def test_a_bad_upload_is_named_with_the_visitors_name_and_no_path(tmp_path, name
     with pytest.raises(gr.Error, match=said) as refused:
         read_upload(str(tmp_path / "stored"), f"../../{name}", within=tmp_path)
     assert str(tmp_path) not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"), [("SVG", svg()), ("PDF", pdf([(9, 9, "")])), ("HEIF", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")]
+)
+def test_of_strangers_no_kind_is_read_that_an_extra_reads_whatever_it_is_called(tmp_path, kind, data, monkeypatch):
+    monkeypatch.setattr("sketchloss.system.reading_process.ReadingProcess.read", lambda *_: pytest.fail("it was read"))
+    (tmp_path / "stored").write_bytes(data)
+    for transparent in (False, True):
+        with pytest.raises(gr.Error, match=rf"x\.png: {kind} cannot be read here; save it as \.png"):
+            read_upload(str(tmp_path / "stored"), "x.png", within=tmp_path, transparent=transparent)
+    with pytest.raises(gr.Error, match=f"the drawing: {kind} cannot be read here"):
+        read_canvas(PREFIX + base64.b64encode(data).decode())
+    archive = _zip(tmp_path / "x.zip", {"1.png": _png(_drawing()), "2.png": data, f"3.{kind.lower()}": data})
+    assert unpack_drawings(archive, tmp_path / "out") == 2
+    assert [path.stat().st_size > 0 for path in sorted((tmp_path / "out").iterdir())] == [True, False]
+    said = f"the zip archive: 1 file of a kind that cannot be read: 3.{kind.lower()}; save it as PNG"
+    assert not_unpacked(archive) == [said]
+    with pytest.raises(BadArchive, match=re.escape(said)):
+        unpack_drawings(_zip(tmp_path / "y.zip", {f"3.{kind.lower()}": data}), tmp_path / "out2")
 
 
 def test_an_upload_that_was_deleted_says_so(tmp_path):

@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image, ImageDraw, ImageOps
 
+from foreign_files import pdf, svg
 from sketchloss import Backbone, SketchLoss
 from sketchloss.cli import main
 from sketchloss.compare.command import compare
@@ -354,3 +355,28 @@ def test_a_files_name_cannot_steer_the_terminal(folders, weights, capsys, tmp_pa
     err = capsys.readouterr().err
     assert "nowhere\\x1b.png does not exist" in err
     assert "\x1b" not in err
+
+
+def test_pages_and_drawings_without_pixels_are_compared(weights, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    half, third = "0 0 150 600 re f", "0 0 300 200 re f"
+    Path("two.pdf").write_bytes(pdf([(300, 600, half), (300, 600, third)]))
+    Path("half.svg").write_bytes(
+        svg('<rect width="150" height="600"/>', 'width="600" height="1200" viewBox="0 0 300 600"')
+    )
+    run = ["compare", "--weights", weights, "--size", "32", "--json"]
+    distances = []
+    for a, b in (("two.pdf", "half.svg"), ("two.pdf#page=2", "half.svg"), ("two.pdf", "two.pdf#page=2")):
+        assert main([*run, a, b]) == 0
+        found = json.loads(capsys.readouterr().out)
+        distances.append(found["distance"])
+        assert len(found.get("passed_over", [])) == ("two.pdf" in (a, b))
+    assert distances[0] == pytest.approx(0, abs=1e-3)
+    assert distances[1] == pytest.approx(distances[2], abs=1e-3)
+    assert distances[1] > 0.01
+    assert main([*run, "two.pdf#page=3", "half.svg"]) == 2
+    assert "two.pdf#page=3: it has 2 pages, and no page 3; name one that is there" in capsys.readouterr().err
+    assert main([*run, "one.pdf#page=2", "half.svg"]) == 2
+    assert "one.pdf#page=2 does not exist: check the path" in capsys.readouterr().err
+    assert main([*run, "two.pdf", "half.svg", "--map", "map.svg"]) == 2
+    assert "map.svg has no picture's suffix: name a picture for --map, such as map.png" in capsys.readouterr().err

@@ -11,6 +11,7 @@ import torch
 from damage import damaged
 from reading import tiny_pipeline
 
+from foreign_files import heic, pdf, svg
 from sketchloss.data.doodles.kinds import doodle
 from sketchloss.experiments.tuning.settings import Finetune
 from sketchloss.gallery import Gallery
@@ -29,6 +30,9 @@ def _pictures(folder: Path, narrow: str) -> None:
     sketch = doodle("cat", 1).sketch(48)
     for suffix in ("png", "jpg", "webp", "tiff", "gif", "bmp", "ppm", "jp2"):
         sketch.save(folder / f"cat.{suffix}")
+    (folder / "cat.svg").write_bytes(svg('<circle cx="9" cy="5" r="4"/><text y="9">cat</text>'))
+    (folder / "cat.pdf").write_bytes(pdf([(99, 99, "10 10 m 50 80 l S")]))
+    (folder / "cat.heic").write_bytes(heic(sketch.convert("RGB")))
     sketch.convert("RGBA").save(folder / "clear.png")
     sketch.convert("RGB").save(folder / "packed.tiff", compression="tiff_lzw")
     sketch.save(folder / "turned.jpg", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0")

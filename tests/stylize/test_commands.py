@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from child_process import finished
+from foreign_files import pdf, svg
 from sketchloss.cli import main
 from sketchloss.networks.stylizer import Stylizer, StylizerConfig, load_stylizer, save_stylizer
 from sketchloss.stylize import prepare_stylizer, stylize
@@ -177,7 +178,7 @@ def test_drawn_smaller_and_grey(place, capsys):
 
 
 def test_what_a_user_may_want_to_know_is_noted(place, capsys):
-    Path("photos/phone.heic").write_bytes(b"of a phone")
+    Path("photos/phone.arw").write_bytes(b"of a phone")
     trained = load_stylizer("run")
     trained.config = replace(trained.config, image_size=3)
     save_stylizer(trained, "tiny")
@@ -185,9 +186,22 @@ def test_what_a_user_may_want_to_know_is_noted(place, capsys):
     said = capsys.readouterr().err
     assert "note: 4 of 4 are more than 8 times as large as what the network was trained on (3 pixels)" in said
     assert "try --draw-size 12" in said
-    assert "note: photos: 1 file of a kind that cannot be read: phone.heic; save it as PNG" in said
+    assert "note: photos: 1 file of a kind that cannot be read: phone.arw; save it as PNG" in said
     assert main(["style", "apply", "tiny", "photos/a.png", "--out", "b.png", "--draw-size", "12"]) == 0
     assert capsys.readouterr().err == ""
+
+
+def test_a_page_and_a_drawing_without_pixels(place, capsys):
+    Path("two.pdf").write_bytes(pdf([(300, 300, ""), (300, 200, "0 0 150 300 re f")]))
+    Path("drawing.svg").write_bytes(svg())
+    for source, size in (("two.pdf#page=2", (600, 400)), ("drawing.svg", (512, 256))):
+        open_picture(source).save("page.png")
+        run(capsys, f"apply run {source} --out sketch.png --force")
+        assert np.array_equal(pixels("sketch.png"), expected("page.png")), source
+        assert open_picture("sketch.png").size == size
+    run(capsys, "apply run drawing.svg --out kept.png --alpha keep")
+    assert pixels("kept.png")[..., -1].mean() == pytest.approx(127.5, abs=0.5)
+    assert "two.pdf#page=3: it has 2 pages, and no page 3" in refuse(capsys, "apply run two.pdf#page=3 --out x.png")
 
 
 def test_large_pictures_in_tiles(place, capsys):

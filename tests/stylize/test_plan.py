@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from foreign_files import pdf, svg
 from sketchloss.stylize.plan import FORMATS_WITH_ALPHA, plan_pictures, writable_format
 
 
@@ -151,9 +152,32 @@ def test_suffixes_of_other_files_are_none():
 
 
 def test_pictures_that_cannot_be_read_here_are_named_and_hidden_ones_are_not(place):
-    for name in ("photos/cats/phone.HEIC", "photos/raw.dng", "photos/._raw.dng"):
+    for name in ("photos/cats/phone.ARW", "photos/raw.dng", "photos/._raw.dng"):
         Path(name).write_bytes(b"of a phone")
     plan = plan_pictures(["photos"], "new")
-    said = "photos: 2 files of kinds that cannot be read: phone.HEIC, raw.dng; save them as PNG"
+    said = "photos: 2 files of kinds that cannot be read: phone.ARW, raw.dng; save them as PNG"
     assert plan.passed_over == [said]
     assert plan_pictures(["photos/a.png"], "new.png").passed_over == []
+
+
+def test_sketches_of_pages_and_of_kinds_that_cannot_be_written_are_png(place):
+    Path("photos/a.svg").write_bytes(svg())
+    Path("photos/cats/b.pdf").write_bytes(pdf(2 * [(9, 9, "")]))
+    made = dict(pairs("photos", out="new"))
+    assert made["photos/a.svg"] == "new/a.svg.png"
+    assert made["photos/cats/b.pdf"] == "new/cats/b.pdf.png"
+    assert made["photos/a.png"] == "new/a.png"
+    pages = ["photos/cats/b.pdf", "photos/cats/b.pdf#page=2"]
+    assert pairs(*pages, out="new") == [(page, f"new/{Path(page).name}.png") for page in pages]
+    assert refused("photos/a.svg", out="photos").endswith("name a file, such as photos/a.svg.png")
+    assert refused("photos/c.pdf#page=2", out="x.png") == "photos/c.pdf#page=2 does not exist: check the path"
+    Image.new("L", (8, 6)).save("photos/a.svg.png")
+    said = "photos/a.svg and photos/a.svg.png would both become new/a.svg.png: make them one after the other"
+    assert refused("photos", out="new") == said
+
+
+def test_a_page_of_a_scan_is_never_replaced_by_its_sketch(place):
+    pages = [Image.new("RGB", (8, 6), colour) for colour in ("red", "blue")]
+    pages[0].save("scan.tif", save_all=True, append_images=pages[1:])
+    said = "scan.tif is an input (scan.tif#page=2): write elsewhere, inputs are never replaced"
+    assert refused("scan.tif#page=2", out="scan.tif", force=True) == said

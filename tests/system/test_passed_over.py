@@ -16,9 +16,9 @@ from sketchloss.data.pairs import open_pairs
 from sketchloss.data.photos import open_photos
 from sketchloss.data.sources import open_sketches
 from sketchloss.system.passed_over import DRAWINGS, NAMED, PAGED, no_pictures, other_kinds, passed_over
-from sketchloss.system.picture_files import find_pictures, picture_suffixes
+from sketchloss.system.picture_files import find_pictures, picture_suffixes, plain_suffixes
 
-KINDS = "3 files of kinds that cannot be read: a.svg, b.HEIC, c.pdf; save them as PNG"
+KINDS = "3 files of kinds that cannot be read: a.ai, b.ARW, c.psd; save them as PNG"
 PAGES = "2 files have more pages or frames: moving.gif, scan.tif; the first of each was read, so save the others as PNG"
 
 
@@ -33,9 +33,9 @@ def drawings(folder: Path, count: int = 4) -> Path:
 
 def add_what_is_not_read(folder: Path) -> None:
     """Three pictures of other kinds, two with more pages and two with one."""
-    for name in ("a.svg", "b.HEIC", "c.pdf"):
-        (folder / "cat" / name).write_bytes(b"<svg/>")
-    for name in ("._d.svg", "notes.txt", "Makefile"):
+    for name in ("a.ai", "b.ARW", "c.psd"):
+        (folder / "cat" / name).write_bytes(b"of a program")
+    for name in ("._d.ai", "notes.txt", "Makefile"):
         (folder / "cat" / name).write_bytes(b"x")
     first, second = (doodle("cat", number).sketch(64) for number in (8, 9))
     first.save(folder / "cat" / "scan.tif", save_all=True, append_images=[second])
@@ -53,11 +53,11 @@ def mixed(tmp_path) -> Path:
 def test_other_kinds_and_later_pages_are_counted_and_named(mixed):
     found = find_pictures(mixed)
     assert passed_over(mixed, found) == [f"{mixed}: {KINDS}", PAGES]
-    (mixed / "fish" / "d.psd").write_bytes(b"8BPS")
-    assert other_kinds(mixed)[0].endswith("4 files of kinds that cannot be read: a.svg, b.HEIC, c.pdf and 1 more; "
+    (mixed / "fish" / "d.xcf").write_bytes(b"gimp")
+    assert other_kinds(mixed)[0].endswith("4 files of kinds that cannot be read: a.ai, b.ARW, c.psd and 1 more; "
                                           "save them as PNG")  # fmt: skip
     assert other_kinds(mixed / "fish") == [
-        f"{mixed / 'fish'}: 1 file of a kind that cannot be read: d.psd; save it as PNG"
+        f"{mixed / 'fish'}: 1 file of a kind that cannot be read: d.xcf; save it as PNG"
     ]
     assert passed_over(mixed / "fish", [mixed / "fish" / "0.png"])[1:] == []
 
@@ -70,7 +70,7 @@ def test_every_kind_is_read_or_named(tmp_path):
     assert f"{len(DRAWINGS - picture_suffixes())} files" in line
     assert len(find_pictures(tmp_path)) == len(picture_suffixes())
     assert f"and {len(DRAWINGS - picture_suffixes()) - NAMED} more" in line
-    for suffix in PAGED & picture_suffixes():
+    for suffix in PAGED & plain_suffixes():
         several = tmp_path / f"several{suffix}"
         more = [Image.new("RGB", (8, 8), color) for color in ("red", "blue")]
         kind = {"format": "PNG"} if suffix == ".apng" else {}
@@ -82,8 +82,8 @@ def test_every_kind_is_read_or_named(tmp_path):
 
 
 def test_names_stay_in_one_line_of_text(tmp_path):
-    (tmp_path / os.fsdecode(b"a\n\xff.svg")).write_bytes(b"")
-    assert other_kinds(tmp_path)[0].endswith(r": a \udcff.svg; save it as PNG")
+    (tmp_path / os.fsdecode(b"a\n\xff.ai")).write_bytes(b"")
+    assert other_kinds(tmp_path)[0].endswith(r": a \udcff.ai; save it as PNG")
 
 
 def test_sources_name_what_they_pass_over_and_strict_refuses_it(mixed, tmp_path):
@@ -93,7 +93,7 @@ def test_sources_name_what_they_pass_over_and_strict_refuses_it(mixed, tmp_path)
     assert open_photos(mixed, 32).passed_over == expected
     assert open_captioned(mixed, 32).passed_over == expected
     for opener in (open_sketches, open_photos, open_captioned):
-        with pytest.raises(ValueError, match=r"files of kinds that cannot be read: a\.svg") as refused:
+        with pytest.raises(ValueError, match=r"files of kinds that cannot be read: a\.ai") as refused:
             opener(mixed, 32, strict=True)
         assert "\n" not in str(refused.value)
     more = drawings(tmp_path / "more")
@@ -107,21 +107,21 @@ def test_pairs_name_what_they_pass_over(tmp_path):
     for side in ("photos", "sketches"):
         (tmp_path / "train" / side).mkdir(parents=True)
         doodle("cat", 0).sketch(64).save(tmp_path / "train" / side / "0.png")
-        (tmp_path / "train" / side / "1.heic").write_bytes(b"of a phone")
+        (tmp_path / "train" / side / "1.arw").write_bytes(b"of a phone")
     problems = open_pairs(f"cufs:{tmp_path}").problems
     assert [problem.partition("train/")[2] for problem in problems] == [
-        f"{side}: 1 file of a kind that cannot be read: 1.heic; save it as PNG" for side in ("photos", "sketches")
+        f"{side}: 1 file of a kind that cannot be read: 1.arw; save it as PNG" for side in ("photos", "sketches")
     ]
 
 
 def test_a_folder_with_nothing_else_says_what_is_in_it(tmp_path, capsys):
     (tmp_path / "phone" / "cat").mkdir(parents=True)
-    (tmp_path / "phone" / "cat" / "1.heic").write_bytes(b"of a phone")
-    said = "1 file of a kind that cannot be read: 1.heic; save it as PNG"
+    (tmp_path / "phone" / "cat" / "1.arw").write_bytes(b"of a phone")
+    said = "1 file of a kind that cannot be read: 1.arw; save it as PNG"
     assert no_pictures(tmp_path / "phone").endswith(said)
     phone = str(tmp_path / "phone")
     for opener in (open_sketches, open_photos):
-        with pytest.raises(ValueError, match=r"1\.heic; save it as PNG"):
+        with pytest.raises(ValueError, match=r"1\.arw; save it as PNG"):
             opener(phone, 32)
     for command in (
         ["gallery", "build", str(tmp_path / "gallery"), phone],
@@ -131,8 +131,8 @@ def test_a_folder_with_nothing_else_says_what_is_in_it(tmp_path, capsys):
         assert main(command) == 2
         assert said in capsys.readouterr().err
     with zipfile.ZipFile(tmp_path / "phone.zip", "w") as archive:
-        archive.writestr("cat/1.heic", b"of a phone")
-    with pytest.raises(BadArchive, match=r"1\.heic; save it as PNG"):
+        archive.writestr("cat/1.arw", b"of a phone")
+    with pytest.raises(BadArchive, match=r"1\.arw; save it as PNG"):
         unpack_drawings(tmp_path / "phone.zip", tmp_path / "unpacked")
 
 
@@ -140,12 +140,12 @@ def test_an_archive_names_what_is_not_unpacked(tmp_path):
     doodle("cat", 0).sketch(64).save(tmp_path / "0.png")
     with zipfile.ZipFile(tmp_path / "mixed.zip", "w") as archive:
         archive.write(tmp_path / "0.png", "cat/0.png")
-        archive.writestr("cat/1.heic", b"of a phone")
-        archive.writestr("__MACOSX/cat/._2.heic", b"x")
+        archive.writestr("cat/1.arw", b"of a phone")
+        archive.writestr("__MACOSX/cat/._2.arw", b"x")
         archive.writestr("cat/notes.txt", b"x")
     assert unpack_drawings(tmp_path / "mixed.zip", tmp_path / "unpacked") == 1
     assert not_unpacked(tmp_path / "mixed.zip") == [
-        "the zip archive: 1 file of a kind that cannot be read: 1.heic; save it as PNG"
+        "the zip archive: 1 file of a kind that cannot be read: 1.arw; save it as PNG"
     ]
 
 

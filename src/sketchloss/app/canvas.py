@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from sketchloss.app.uploads import mistake
+from sketchloss.app.uploads import check_kind, mistake
 from sketchloss.system.images import UnreadablePicture, open_picture
 
 PREFIX = "data:image/png;base64,"
@@ -56,6 +56,8 @@ def read_canvas(sent: str | None) -> Image.Image | None:
     if not isinstance(sent, str) or not sent.startswith(PREFIX) or len(sent) > MOST_CHARACTERS:
         raise mistake(f"a drawing is a PNG picture as {PREFIX}..., {MOST_CHARACTERS:,} characters at most")
     try:
-        return open_picture(base64.b64decode(sent.removeprefix(PREFIX), validate=True), name="the drawing")
+        data = base64.b64decode(sent.removeprefix(PREFIX), validate=True)
+        check_kind(data, "the drawing")
+        return open_picture(data, name="the drawing")
     except (UnreadablePicture, binascii.Error) as error:
         raise mistake(" ".join(str(error).split())) from None

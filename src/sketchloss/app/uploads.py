@@ -13,8 +13,9 @@ from gradio.data_classes import FileData, ImageData, ListFiles
 from PIL import Image
 
 from sketchloss.system.images import UnreadablePicture, open_picture
+from sketchloss.system.optional_readers import HEAD_BYTES, reader_of
 from sketchloss.system.passed_over import say_other_kinds
-from sketchloss.system.picture_files import picture_suffixes
+from sketchloss.system.picture_files import plain_suffixes
 from sketchloss.system.visible_ink import HiddenInk, open_visible
 
 #: Of a zip archive: files, bytes unpacked in all, and bytes of one file.
@@ -132,14 +133,28 @@ def read_upload(path: str | None, name: str | None, *, within: str | Path, trans
     shown = Path(name or "the picture").name
     if not is_upload(path, within):
         raise mistake(f"{shown} {GONE}", title="Gone")
-    if Path(shown).suffix.lower() == ".svg":
-        raise mistake(f"{shown}: SVG cannot be read here; save it as .png", title="Not a picture")
+    with Path(str(path)).open("rb") as file:
+        check_kind(file.read(HEAD_BYTES), shown)
     try:
         return open_picture(str(path), name=shown, paper=None) if transparent else open_visible(str(path), name=shown)
     except HiddenInk:
         raise mistake(f"{shown}: {LOST}; save it on paper", title="Nothing to see") from None
     except UnreadablePicture as error:
         raise mistake(str(error), title="Not a picture") from None
+
+
+def check_kind(head: bytes, shown: str) -> None:
+    """Refuse a picture of a kind that an extra reads, whatever it is called: strangers could keep its reader at work.
+
+    Args:
+        head: the first bytes of the file, `HEAD_BYTES` or all.
+        shown: what it is called in the message.
+
+    Raises:
+        gr.Error: with a line for the visitor.
+    """
+    if reader := reader_of(head):
+        raise mistake(f"{shown}: {reader.kind} cannot be read here; save it as .png", title="Not a picture")
 
 
 class BadArchive(ValueError):  # noqa: N818 (it names what was found)
@@ -172,7 +187,9 @@ def unpack_drawings(archive: Path, folder: Path, *, most: int = MOST_BYTES) -> i
                 place = folder / label if label else folder
                 place.mkdir(exist_ok=True)
                 suffix = PurePosixPath(entry.filename).suffix.lower()
-                left -= _copy(opened, entry, place / f"{number:05}{suffix}", min(left, MOST_BYTES_OF_ONE))
+                file = place / f"{number:05}{suffix}"
+                left -= _copy(opened, entry, file, min(left, MOST_BYTES_OF_ONE))
+                _empty_if_optional(file)
             return len(entries)
     except BadArchive:
         shutil.rmtree(folder, ignore_errors=True)
@@ -183,6 +200,14 @@ def unpack_drawings(archive: Path, folder: Path, *, most: int = MOST_BYTES) -> i
         raise BadArchive(f"the zip archive cannot be read ({reason}): make it again") from None
 
 
+def _empty_if_optional(file: Path) -> None:
+    """Empty a file that an extra would read, as in `check_kind`: it is then one of those that cannot be read."""
+    with file.open("rb") as opened:
+        head = opened.read(HEAD_BYTES)
+    if reader_of(head):
+        file.write_bytes(b"")
+
+
 def not_unpacked(archive: Path) -> list[str]:
     """Say which pictures of an archive that was unpacked are of kinds that cannot be read: no line, or one."""
     with zipfile.ZipFile(archive) as opened:
@@ -191,7 +216,7 @@ def not_unpacked(archive: Path) -> list[str]:
 
 def _other_kinds(opened: zipfile.ZipFile) -> list[str]:
     paths = [PurePosixPath(entry.filename.replace("\\", "/")) for entry in opened.infolist()]
-    return say_other_kinds("the zip archive", (path for path in paths if not _is_hidden(path)))
+    return say_other_kinds("the zip archive", (path for path in paths if not _is_hidden(path)), extra=False)
 
 
 def _pictures_in(opened: zipfile.ZipFile, most: int) -> Iterator[tuple[zipfile.ZipInfo, str]]:
@@ -223,7 +248,7 @@ def _pictures_in(opened: zipfile.ZipFile, most: int) -> Iterator[tuple[zipfile.Z
 
 
 def _is_picture(path: PurePosixPath) -> bool:
-    return path.suffix.lower() in picture_suffixes() and not _is_hidden(path)
+    return path.suffix.lower() in plain_suffixes() and not _is_hidden(path)
 
 
 def _is_hidden(path: PurePosixPath) -> bool:

@@ -34,6 +34,7 @@ from sketchloss.metrics.plain_distance import PlainDistance, load_distance, stru
 from sketchloss.system.control_characters import spelt_out
 from sketchloss.system.images import save_picture
 from sketchloss.system.passed_over import later_pages, other_kinds
+from sketchloss.system.picture_pages import split_page
 
 
 def compare(config: Compare) -> int:
@@ -87,7 +88,7 @@ def compare(config: Compare) -> int:
 
 def _check_inputs(config: Compare) -> None:
     for path in (config.a, config.b, config.pairs):
-        if path and not path.exists():
+        if path and not split_page(path)[0].exists():
             raise FileNotFoundError(f"{path} does not exist: check the path")
     if config.a and config.b and config.a.is_dir() != config.b.is_dir():
         folder, file = (config.a, config.b) if config.a.is_dir() else (config.b, config.a)

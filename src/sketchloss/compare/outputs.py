@@ -6,7 +6,8 @@ from pathlib import Path
 
 from sketchloss.compare.pairing import Pair
 from sketchloss.compare.settings import Compare
-from sketchloss.system.picture_files import picture_suffixes
+from sketchloss.system.picture_files import plain_suffixes
+from sketchloss.system.picture_pages import split_page
 
 
 def check_outputs(config: Compare, *, single: bool) -> None:
@@ -21,7 +22,7 @@ def check_outputs(config: Compare, *, single: bool) -> None:
     """
     given = [path for path in (config.a, config.b, config.pairs) if path]
     for path in (config.map, config.csv):
-        if path and path.exists() and any(path.samefile(one) for one in given):
+        if path and path.exists() and any(path.samefile(split_page(one)[0]) for one in given):
             what = "the list of pairs" if config.pairs else "one of the drawings to compare"
             raise ValueError(f"{path} is {what}: write elsewhere")
         for one in given:
@@ -34,7 +35,7 @@ def check_outputs(config: Compare, *, single: bool) -> None:
     if config.map and single:
         if config.map.is_dir():
             raise ValueError(f"{config.map} is a folder: name a picture for --map, such as {config.map / 'map.png'}")
-        if config.map.suffix.lower() not in picture_suffixes():
+        if config.map.suffix.lower() not in plain_suffixes():
             raise ValueError(f"{config.map} has no picture's suffix: name a picture for --map, such as map.png")
         if config.csv and config.csv.resolve() == config.map.resolve():
             raise ValueError(f"{config.csv} is named for both --csv and --map: give each a name of its own")

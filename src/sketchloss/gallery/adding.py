@@ -27,6 +27,7 @@ from sketchloss.system.files import NoFile, open_input
 from sketchloss.system.images import UnreadablePicture, fit_square, to_tensor
 from sketchloss.system.passed_over import no_pictures, passed_over
 from sketchloss.system.picture_files import find_pictures
+from sketchloss.system.picture_pages import PAGE_BY_PAGE, is_page_gone, pages_of, split_page
 from sketchloss.system.visible_ink import open_visible
 
 #: Whether a bar is shown on stderr, if that is a terminal; or what is told how many drawings of how many are done.
@@ -105,7 +106,7 @@ class Planned:
 
 
 def walk(folders: Sequence[str | Path], labels: Labels) -> Walk:
-    """Find the pictures of folders and their subfolders, as `find_pictures` does.
+    """Find the pictures of folders and their subfolders, as `find_pictures` does. Each page of a PDF is one.
 
     Args:
         folders: at least one. Paths are made absolute, links are kept.
@@ -125,9 +126,9 @@ def walk(folders: Sequence[str | Path], labels: Labels) -> Walk:
         pictures = find_pictures(root)
         if not pictures:
             raise ValueError(no_pictures(folder))
-        unread += passed_over(folder, pictures)
+        unread += passed_over(folder, [picture for picture in pictures if picture.suffix.lower() not in PAGE_BY_PAGE])
         roots.append(os.fsencode(root))
-        for picture in pictures:
+        for picture in (page for file in pictures for page in pages_of(file)):
             parts = picture.relative_to(root).parts
             label = as_text(parts[0]) if labels == "folder" and len(parts) > 1 else None
             path = os.fsencode(picture)
@@ -142,10 +143,9 @@ def as_text(name: str | bytes | Path) -> str:
 
 
 def is_below(path: bytes, roots: Iterable[bytes]) -> bool:
-    """Tell whether a path is one of some files or folders, or lies below one of them."""
-    return any(
-        path == root or path.startswith(root.rstrip(os.fsencode(os.sep)) + os.fsencode(os.sep)) for root in roots
-    )
+    """Tell whether a path is one of some files or folders, or lies below one of them, or is a page of one."""
+    file, separator = path.rpartition(b"#page=")[0], os.fsencode(os.sep)
+    return any(root in (path, file) or path.startswith(root.rstrip(separator) + separator) for root in roots)
 
 
 def is_one_of(path: str | Path, others: Iterable[str | Path | bytes]) -> bool:
@@ -158,14 +158,14 @@ def is_one_of(path: str | Path, others: Iterable[str | Path | bytes]) -> bool:
 
 
 def is_gone(path: bytes) -> bool:
-    """Tell whether there is no such file; False for a file that may not be looked at."""
+    """Tell whether there is no such file, or page of it; False for a file that may not be looked at."""
     try:
-        os.lstat(path)
+        split_page(os.fsdecode(path))[0].lstat()
+        return is_page_gone(os.fsdecode(path))
     except (FileNotFoundError, NotADirectoryError):
         return True
     except OSError:
-        pass
-    return False
+        return False
 
 
 def _stat(path: str | Path | bytes) -> os.stat_result | None:
@@ -215,14 +215,17 @@ def look(
 def look_at(path: bytes, is_known: Callable[[str], bool], image_size: int, *, invert: bool = False) -> Seen:
     """Read, hash and, if its content is not known, decode one file."""
     name = os.fsdecode(path)
+    file_path, page = split_page(name)
     try:
-        with open_input(name, pipes=False) as file:
+        with open_input(file_path, pipes=False) as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
             size = file.tell()
+            if page > 1:
+                found = hashlib.sha256(f"{found}#page={page}".encode()).hexdigest()
             if is_known(found):
                 return Seen(path, found, size)
             file.seek(0)
-            picture = open_visible(file, name=name, invert=invert)
+            picture = open_visible(file if page == 1 else name, name=name, invert=invert)
         return Seen(path, found, size, to_tensor(fit_square(picture, image_size)))
     except UnreadablePicture as error:
         return Seen(path, unreadable=as_text(str(error)))

@@ -23,7 +23,7 @@ from sketchloss.gallery.adding import AddReport, as_text, is_one_of
 from sketchloss.gallery.options import Add, Build, Remove, Search, Show
 from sketchloss.system.images import UnreadablePicture, fit_square, save_picture
 from sketchloss.system.passed_over import later_pages, no_pictures, other_kinds
-from sketchloss.system.picture_files import find_pictures, picture_suffixes
+from sketchloss.system.picture_files import find_pictures, plain_suffixes
 from sketchloss.system.visible_ink import open_to_show, open_visible
 
 LISTED = 20  # lines of a list that is only looked at
@@ -206,7 +206,7 @@ def _check_sheet(sheet: Path, queries: list[Path], gallery: Gallery) -> None:
     """Find out before the work is done, not after."""
     if sheet.is_dir():
         raise ValueError(f"{sheet} is a folder: name a picture for --sheet, such as {sheet / 'sheet.png'}")
-    if sheet.suffix.lower() not in picture_suffixes():
+    if sheet.suffix.lower() not in plain_suffixes():
         raise ValueError(f"{sheet} has no picture's suffix: name a picture for --sheet, such as sheet.png")
     if not sheet.parent.is_dir():
         raise ValueError(f"cannot write {sheet}: the folder {sheet.parent} does not exist; make it first")

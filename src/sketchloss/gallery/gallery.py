@@ -54,14 +54,15 @@ class Match:
     """A picture of the gallery that a search found."""
 
     path: Path
-    """Absolute path of the picture's file at the time when it was added."""
+    """Absolute path of the picture's file at the time when it was added; of a later page, `file.pdf#page=2`, which
+    `open_picture` takes."""
     similarity: float
     """Cosine of the angle between the embeddings, in [-1, 1]; 1 for the same picture."""
     label: str | None
     size: int
     """Size of the file in bytes."""
     hash: str
-    """SHA-256 of the file."""
+    """SHA-256 of the file; of a later page, of that hash and the page's number."""
 
 
 @dataclass(frozen=True)
@@ -284,7 +285,7 @@ class Gallery:
 
         What is there already is known by its content and not embedded again. A picture whose content the gallery has
         under a path that is gone was moved; one whose content is also elsewhere is a copy, with a row of its own.
-        Unreadable files are listed and left out.
+        Unreadable files are listed and left out. Each page of a PDF is a picture.
 
         Args:
             folders: at least one.
@@ -344,7 +345,7 @@ class Gallery:
         """Take pictures out of the gallery; their files stay.
 
         Args:
-            paths: pictures, and folders with all that is below them; the files may be gone.
+            paths: pictures, PDFs with all their pages, and folders with all that is below them; the files may be gone.
             label: take out all pictures with this label, too.
             wait: as for `add`.
 

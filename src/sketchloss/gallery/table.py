@@ -51,9 +51,10 @@ class Known:
     id: str
     """Identifier of the row; it stays the same when a file is moved or changed."""
     path: bytes
-    """Absolute path, as the operating system has it: file names need not be text."""
+    """Absolute path, as the operating system has it: file names need not be text. Of a PDF's later page with `#page=2`
+    after it."""
     hash: str
-    """SHA-256 of the file."""
+    """SHA-256 of the file; of a later page, of that hash and the page's number."""
     size: int
     """Size of the file in bytes."""
     label: str | None

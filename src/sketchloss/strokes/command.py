@@ -22,6 +22,7 @@ from sketchloss.strokes.renderer import render
 from sketchloss.strokes.settings import Strokes
 from sketchloss.system.files import write_atomic
 from sketchloss.system.images import fit_square, to_picture, to_tensor
+from sketchloss.system.picture_pages import split_page
 from sketchloss.system.visible_ink import open_visible
 
 #: Longer side of the GIF in pixels, its greys, and milliseconds that a frame and the last one stay.
@@ -72,7 +73,8 @@ def _check_outputs(config: Strokes) -> None:
             raise FileNotFoundError(f"cannot write {path}: the folder {path.parent} does not exist; make it first")
         if path.is_dir():
             raise ValueError(f"{path} is a folder: name a file")
-        if path.exists() and config.picture.exists() and path.samefile(config.picture):
+        picture, _ = split_page(config.picture)
+        if path.exists() and picture.exists() and path.samefile(picture):
             raise ValueError(f"{path} is the picture itself: write elsewhere")
         if path.exists() and not config.force:
             raise ValueError(f"{path} exists: name another file, or use --force to replace it")

@@ -35,6 +35,7 @@ from sketchloss.stylize.pictures import (
 from sketchloss.stylize.plan import Alpha, Job, Plan, plan_pictures, writable_format
 from sketchloss.system.files import NoFile, open_input, write_atomic
 from sketchloss.system.images import UnreadablePicture
+from sketchloss.system.picture_pages import split_page
 from sketchloss.system.visible_ink import hides_ink
 
 # So many times as large as what it was trained on, a picture's features are not what the network knows.
@@ -194,7 +195,10 @@ def _load(config: Apply) -> AnyStylizer:
 
 def _make(job: Job, stylizer: AnyStylizer, config: Apply, bar: tqdm) -> Image.Image:
     # A path that cannot be read is left to open_picture to explain, as is what the bytes of a file turn out to be.
-    data = sys.stdin.buffer.read() if job.source is None else _read(job.source)
+    if job.source is None:
+        data = sys.stdin.buffer.read()
+    else:
+        data = _read(job.source) if split_page(job.source)[1] == 1 else job.source
     picture, alpha = read_with_alpha(data, name=job.name)
     if alpha is not None and hides_ink(data):
         tqdm.write(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from copy import deepcopy
+from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -120,11 +121,11 @@ def _as_batch(picture: Image.Image) -> Tensor:
     return to_tensor(picture).expand(3, -1, -1)[None]
 
 
-def read_with_alpha(data: bytes, *, name: str) -> tuple[Image.Image, Image.Image | None]:
+def read_with_alpha(data: bytes | Path, *, name: str) -> tuple[Image.Image, Image.Image | None]:
     """Read a picture and, separately, its transparency.
 
     Args:
-        data: bytes of a file.
+        data: bytes of a file, or a path.
         name: its name in an error.
 
     Returns:

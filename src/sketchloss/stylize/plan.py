@@ -9,8 +9,10 @@ from PIL import Image
 
 from sketchloss.stylize.pictures import has_alpha
 from sketchloss.system.images import open_header
+from sketchloss.system.optional_readers import optional_suffixes
 from sketchloss.system.passed_over import later_pages, no_pictures, other_kinds
 from sketchloss.system.picture_files import FORMATS, find_pictures, picture_suffixes
+from sketchloss.system.picture_pages import split_page
 
 Alpha = Literal["flatten", "keep"]
 STANDARD = "-"  # stdin as an input, stdout as an output
@@ -72,7 +74,7 @@ def plan_pictures(
     if not inputs:
         raise ValueError("no picture is given: name files, a folder, or - for standard input")
     for name in inputs:
-        if name != STANDARD and not Path(name).exists():
+        if name != STANDARD and not split_page(name)[0].exists():
             raise FileNotFoundError(f"{name} does not exist: check the path")
     if len(inputs) == 1 and not Path(inputs[0]).is_dir():
         source = None if inputs[0] == STANDARD else Path(inputs[0])
@@ -98,7 +100,7 @@ def _plan_one(source: Path | None, out: str, alpha: Alpha) -> Job:
     if out == STANDARD:
         return Job(source, None)
     path = Path(out)
-    example = f"such as {path / (source.name if source else 'sketch.png')}"
+    example = f"such as {path / (_name_of_sketch(source) if source else 'sketch.png')}"
     if path.is_dir() or out.endswith("/"):
         raise ValueError(f"--out {out} is a folder, and one picture is given: name a file, {example}")
     if path.parent.is_file():
@@ -126,14 +128,22 @@ def _plan_many(inputs: Sequence[str], out: str) -> list[Job]:
     if len(inputs) > 1:
         if within := [name for name in inputs if Path(name).is_dir()]:
             raise ValueError(f"{within[0]} is a folder among other inputs: give only one folder, or files")
-        return _check_distinct(Job(Path(name), folder / Path(name).name) for name in inputs)
+        return _check_distinct(Job(Path(name), folder / _name_of_sketch(Path(name))) for name in inputs)
     root = Path(inputs[0])
     if folder.resolve().is_relative_to(root.resolve()):
         raise ValueError(f"--out {folder} lies in {root}, whose pictures are the inputs: choose another --out")
-    jobs = [Job(path, folder / path.relative_to(root)) for path in find_pictures(root)]
-    if not jobs:
+    pictures = find_pictures(root)
+    if not pictures:
         raise ValueError(no_pictures(root))
-    return jobs
+    places = ((path, path.relative_to(root).with_name(_name_of_sketch(path))) for path in pictures)
+    return _check_distinct(Job(path, folder / place) for path, place in places)
+
+
+def _name_of_sketch(source: Path) -> str:
+    """Return the name of a picture's sketch: the same, with `.png` after it for a page or what cannot be written."""
+    file, page = split_page(source)
+    as_it_is = page == 1 and file.suffix.lower() not in optional_suffixes(installed=True)
+    return source.name if as_it_is else f"{source.name}.png"
 
 
 def _check_distinct(jobs: Iterable[Job]) -> list[Job]:
@@ -166,7 +176,8 @@ def _has_alpha(path: Path) -> bool:
 
 def _check_not_inputs(jobs: Collection[Job]) -> None:
     """Compare files and not names: links may lead from one to the other."""
-    sources = {_identity(job.source): job.name for job in jobs if job.source is not None and job.source.exists()}
+    named = [(split_page(job.source)[0], job.name) for job in jobs if job.source is not None]
+    sources = {_identity(file): name for file, name in named if file.exists()}
     for job in jobs:
         if job.out is not None and job.out.exists() and (name := sources.get(_identity(job.out))):
             raise ValueError(f"{job.out} is an input ({name}): write elsewhere, inputs are never replaced")

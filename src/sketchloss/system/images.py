@@ -12,12 +12,13 @@ from jaxtyping import Float
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from sketchloss.system.drawn_page import CannotRead, check_page
 from sketchloss.system.files import NoFile, open_input, write_atomic
 from sketchloss.system.image_contract import check_images as check_images  # for those who look for it here
 from sketchloss.system.image_contract import check_values
-from sketchloss.system.picture_files import (
-    readable_formats,
-)
+from sketchloss.system.optional_readers import HEAD_BYTES, NoReader, reader_of
+from sketchloss.system.picture_files import readable_formats, readable_kinds
+from sketchloss.system.picture_pages import split_page
 from sketchloss.system.quiet_decoding import quiet
 
 #: What transparency is flattened on.
@@ -52,12 +53,14 @@ def open_picture(
     """Return one picture, however it is held, as people see it: upright, on paper, 8-bit RGB.
 
     EXIF orientation is applied; transparency is flattened on the paper; 16-bit grey is scaled by 1/257; of an animation
-    the first frame is taken. 32-bit integers and floats outside the usual ranges are stretched from their least to
-    their greatest value.
+    the first frame is taken, of a PDF the first page. 32-bit integers and floats outside the usual ranges are stretched
+    from their least to their greatest value. SVG, PDF and HEIF are read if the extra `readers` is installed, in a
+    process beside this one.
 
     Args:
         picture: a path, the bytes of a file, a binary file (which is left open), or a Pillow picture of any mode; an
-            array, as `to_tensor` takes it; or a tensor, as `to_picture` takes it.
+            array, as `to_tensor` takes it; or a tensor, as `to_picture` takes it. A path may name a page, as
+            `drawings.pdf#page=2`.
         name: its name in an error; a path is its own name.
         paper: `black` for light ink, which white would hide; None keeps transparency of files and Pillow pictures.
 
@@ -80,8 +83,9 @@ def open_picture(
         if isinstance(picture, Image.Image):
             return _decode(picture, paper)
         if isinstance(picture, str | Path):
-            with open_input(picture) as file:
-                return _decode(_open(file), paper)
+            path, page = split_page(picture)
+            with open_input(path) as file:
+                return _decode(_open(file, page), paper)
         return _decode(_open(BytesIO(picture) if isinstance(picture, bytes) else picture), paper)
 
 
@@ -89,11 +93,14 @@ def open_picture(
 def open_header(path: str | Path) -> Iterator[Image.Image]:
     """Open a picture file without decoding it; inside, what its header says can be asked.
 
+    What an extra reads is decoded.
+
     Raises:
-        Exception: whatever Pillow raises of a damaged file.
+        Exception: whatever Pillow or a library of the extra raises of a damaged file.
     """
+    path, page = split_page(path)
     with quiet(), open_input(path, pipes=False) as file:  # what is read from a pipe here would be gone
-        yield _open(file)
+        yield _open(file, page)
 
 
 def probe_picture(path: str | Path) -> None:
@@ -105,8 +112,9 @@ def probe_picture(path: str | Path) -> None:
     Raises:
         UnreadablePicture: as `open_picture`.
     """
-    with _unreadable_as(str(path)), quiet(), open_input(path) as file:
-        picture = _open(file)
+    file_path, page = split_page(path)
+    with _unreadable_as(str(path)), quiet(), open_input(file_path) as file:
+        picture = _open(file, page)
         end_mark = {"PNG": b"IEND", "JPEG": b"\xff\xd9"}.get(picture.format or "")
         file.seek(max(0, file.seek(0, 2) - 64))
         if end_mark and end_mark not in file.read():
@@ -114,27 +122,21 @@ def probe_picture(path: str | Path) -> None:
             _decode(_open(file), "white")
 
 
-def has_later_pages(path: str | Path) -> bool:
-    """Tell whether a picture file has further pages or frames, of which `open_picture` takes the first.
-
-    A look at the header, mostly. A damaged file has none: reading it says what is wrong.
-    """
-    try:
-        with open_header(path) as picture:
-            return bool(getattr(picture, "is_animated", False))
-    except Exception:  # noqa: BLE001 (damaged in whatever way)
-        return False
-
-
-def _open(file: BinaryFile) -> Image.Image:
-    if not file.read(1):
+def _open(file: BinaryFile, page: int = 1) -> Image.Image:
+    head = file.read(HEAD_BYTES)
+    if not head:
         raise EOFError("the file is empty")
     file.seek(0)
+    if reader := reader_of(head):
+        return reader.read(file.read(), page)
     picture = Image.open(cast(IO[bytes], file), formats=readable_formats())
     width, height = picture.size
     limit = Image.MAX_IMAGE_PIXELS
     if limit is not None and width * height > limit:
         raise Image.DecompressionBombError(f"{width} by {height} pixels, more than {limit} in all")
+    if page != 1:
+        check_page(page, getattr(picture, "n_frames", 1))
+        picture.seek(page - 1)
     return picture
 
 
@@ -191,7 +193,7 @@ def _reason(error: Exception) -> str:
             return "no such file; check the path"
         case IsADirectoryError():
             return "a folder, not a picture; give the path of a file"
-        case NoFile():
+        case NoFile() | NoReader() | CannotRead():
             return str(error)
         case PermissionError():
             return "no permission to read it; change its permissions"
@@ -202,7 +204,7 @@ def _reason(error: Exception) -> str:
                 f"too large ({_one_line(error)}); make it smaller, or raise PIL.Image.MAX_IMAGE_PIXELS if you trust it"
             )
         case Image.UnidentifiedImageError():
-            return f"not a picture that can be read here ({', '.join(readable_formats())}); convert it or remove it"
+            return f"not a picture that can be read here ({', '.join(readable_kinds())}); convert it or remove it"
         case _:
             return f"damaged or cut off ({_one_line(error)}); fetch it again or remove it"
 

@@ -6,8 +6,9 @@ Each function returns no line if there is nothing to say, else one: how many, wh
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePath
 
-from sketchloss.system.images import has_later_pages
-from sketchloss.system.picture_files import find_files, picture_suffixes
+from sketchloss.system.optional_readers import INSTALL, optional_suffixes
+from sketchloss.system.picture_files import find_files, picture_suffixes, plain_suffixes
+from sketchloss.system.picture_pages import has_later_pages
 
 #: Suffixes of pictures and drawings, whether they can be read here or not.
 DRAWINGS = frozenset(
@@ -19,7 +20,9 @@ DRAWINGS = frozenset(
     """.split()  # noqa: SIM905 (one on a line would fill a page)
 )
 #: Suffixes of kinds that may hold several pictures. Of an animation named .png only the first frame is taken.
-PAGED = frozenset((".apng", ".avif", ".avifs", ".gif", ".tif", ".tiff", ".webp"))
+PAGED = frozenset(
+    ".apng .avif .avifs .gif .heic .heics .heif .heifs .hif .pdf .tif .tiff .webp".split()  # noqa: SIM905 (as above)
+)
 NAMED = 3
 
 
@@ -44,13 +47,31 @@ def other_kinds(folder: str | Path) -> list[str]:
     return lines
 
 
-def say_other_kinds(place: str | Path, paths: Iterable[PurePath]) -> list[str]:
-    """Say which of some files in a place are pictures of kinds that cannot be read."""
-    names = [path.name for path in paths if path.suffix.lower() in DRAWINGS - picture_suffixes()]
-    if not names:
-        return []
-    what, them = ("1 file of a kind", "it") if len(names) == 1 else (f"{len(names):,} files of kinds", "them")
-    return [_plain(f"{place}: {what} that cannot be read: {_list(names)}; save {them} as PNG")]
+def say_other_kinds(place: str | Path, paths: Iterable[PurePath], *, extra: bool = True) -> list[str]:
+    """Say which of some files in a place are pictures of kinds that cannot be read: a line for each way to mend it.
+
+    Args:
+        place: what is said to hold them.
+        paths: paths of files of any kind.
+        extra: whether kinds count as readable that an extra reads.
+    """
+    readable = picture_suffixes() if extra else plain_suffixes()
+    mendable = optional_suffixes(installed=False) if extra else frozenset()
+    unread = [path for path in paths if path.suffix.lower() in DRAWINGS - readable]
+    to_install = [path.name for path in unread if path.suffix.lower() in mendable]
+    to_save = [path.name for path in unread if path.suffix.lower() not in mendable]
+    lines = []
+    if to_install:
+        what, _ = _files_of_kinds(to_install)
+        lines.append(_plain(f"{place}: {what} that a library not installed here reads: {_list(to_install)}; {INSTALL}"))
+    if to_save:
+        what, them = _files_of_kinds(to_save)
+        lines.append(_plain(f"{place}: {what} that cannot be read: {_list(to_save)}; save {them} as PNG"))
+    return lines
+
+
+def _files_of_kinds(names: Sequence[str]) -> tuple[str, str]:
+    return ("1 file of a kind", "it") if len(names) == 1 else (f"{len(names):,} files of kinds", "them")
 
 
 def later_pages(pictures: Iterable[str | Path]) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from PIL import Image
 
 from sketchloss.system.image_contract import check_images as check_images  # for those who look for it here
+from sketchloss.system.optional_readers import READERS, optional_suffixes
 
 # note: a list of our own, because Pillow also opens formats that start other programs (EPS runs Ghostscript).
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
@@ -64,14 +65,24 @@ def _walk(folder: Path, suffixes: Container[str], root: Path, entered: set[Path]
         yield from below
 
 
-@cache
 def picture_suffixes() -> frozenset[str]:
     """Suffixes of the files that can be read here, such as `.png`, in lower case."""
+    return plain_suffixes() | optional_suffixes(installed=True)
+
+
+@cache
+def plain_suffixes() -> frozenset[str]:
+    """Suffixes of the files that can be read here without an extra; no other can be written."""
     return frozenset(suffix for suffix, kind in Image.registered_extensions().items() if kind in readable_formats())
 
 
 @cache
 def readable_formats() -> tuple[str, ...]:
-    """Pillow's names of the formats that can be read here."""
+    """Pillow's names of the formats that can be read here without an extra."""
     Image.init()
     return tuple(kind for kind in FORMATS if kind in Image.OPEN)  # AVIF only where Pillow was built with it
+
+
+def readable_kinds() -> tuple[str, ...]:
+    """Names of all kinds of pictures that can be read here, such as `PNG` and `SVG`."""
+    return (*readable_formats(), *(reader.kind for reader in READERS if reader.is_installed()))
