@@ -114,7 +114,7 @@ def test_two_pictures_can_fail(doodles, weights, capsys):
 def test_strict_loses_nothing(doodles, weights, capsys):
     damaged, animated = doodles / "new" / "tree.png", doodles / "old" / "cat.gif"
     damaged.write_bytes(damaged.read_bytes()[:80])
-    (doodles / "new" / "extra.svg").write_text("<svg/>")
+    (doodles / "new" / "extra.psd").write_text("8BPS")
     outputs = "--csv table.csv --map maps --worst 1"
     line = f"compare old new --weights {weights} --size 32 {outputs}".split()
     assert main(line) == 0
@@ -128,7 +128,7 @@ def test_strict_loses_nothing(doodles, weights, capsys):
     assert (doodles / "maps" / "house.png").is_file()
     assert strict.err.count("\n") == 1
     assert "1 pair left out, first new/tree.png: damaged" in strict.err
-    assert "extra.svg" in strict.err
+    assert "extra.psd" in strict.err
     assert not animated.exists()
 
 
