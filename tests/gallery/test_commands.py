@@ -13,7 +13,7 @@ from sketchloss import Backbone, save_backbone
 from sketchloss.cli import main
 from sketchloss.data.doodles.kinds import doodle
 from sketchloss.figures.contact_sheet import draw_contact_sheet
-from sketchloss.gallery import Gallery, commands
+from sketchloss.gallery import Gallery, search_command
 from sketchloss.system.images import open_picture
 
 NEWLINE, STRAY = "new\nliné.png", os.fsdecode(b"stray \xe9.png")
@@ -116,15 +116,17 @@ def test_a_sheet_holds_its_pictures_small_and_is_refused_before_they_are_read(pl
         held.extend(tile.picture.size for query, found in rows for tile in (query, *found))
         return draw_contact_sheet(rows, **settings)
 
-    monkeypatch.setattr("sketchloss.gallery.commands.draw_contact_sheet", draw)
+    monkeypatch.setattr("sketchloss.gallery.search_command.draw_contact_sheet", draw)
     doodle("cat", 1).sketch(400).save(place / "large.png")
     run(capsys, "search gallery large.png --sheet sheet.png")
     assert len(held) == 9
     assert max(held) <= (112, 112)
 
     for name in ("open_visible", "open_to_show"):
-        opener = getattr(commands, name)
-        monkeypatch.setattr(commands, name, lambda path, opener=opener, **how: read.append(path) or opener(path, **how))
+        opener = getattr(search_command, name)
+        monkeypatch.setattr(
+            search_command, name, lambda path, opener=opener, **how: read.append(path) or opener(path, **how)
+        )
     monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", 400 * 400)
     refuse(capsys, "search gallery large.png --sheet sheet.png", "a sheet of 1 rows with 8 pictures", "draw fewer rows")
     assert read == [Path("large.png")]  # as a query
