@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sketchloss.gallery.adding import Adding, AddReport, Progress, Walk, as_text, is_below, walk
+from sketchloss.gallery.labels import label_condition
 from sketchloss.gallery.options import Labels
 from sketchloss.gallery.searching import SearchableGallery, to_bytes, to_path
 from sketchloss.gallery.settings import (
@@ -280,7 +281,7 @@ class Gallery(SearchableGallery):
 
         Args:
             paths: pictures, and folders with all that is below them; the files may be gone.
-            label: take out all pictures with this label, too.
+            label: take out all pictures with this label, or in this path of folders (as for `search`), too.
             wait: as for `add`.
 
         Returns:
@@ -292,10 +293,10 @@ class Gallery(SearchableGallery):
         if not paths and label is None:
             raise ValueError("nothing is named: give paths or a label to take out of the gallery")
         with writing(self.folder, wait=wait):
-            rows = self.table.known()
+            rows, taken = self.table.known(), {}
             if label is not None:
                 self.table.check_label(label)
-            taken = {row.id: row for row in rows if label is not None and row.label == label}
+                taken = {row.id: row for row in self.table.known(label_condition(label))}
             for path in paths:
                 root = to_bytes(path)
                 below = [row for row in rows if is_below(row.path, (root,))]

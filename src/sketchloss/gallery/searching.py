@@ -1,8 +1,10 @@
 """Searching a gallery: the pictures most like a given one, and what is in the gallery."""
 
+import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 
@@ -12,10 +14,13 @@ from jaxtyping import Float, Float32
 from PIL import Image
 from torch import Tensor
 
-from sketchloss.gallery.adding import is_gone, is_one_of
+from sketchloss.gallery.adding import as_text, is_gone, is_one_of
+from sketchloss.gallery.labels import label_condition
+from sketchloss.gallery.neighbours import nearest_of_all
 from sketchloss.gallery.settings import Device, Settings, Weights, load_matching
 from sketchloss.gallery.table import Known, PictureTable
 from sketchloss.networks.backbone import Backbone
+from sketchloss.system.files import open_input
 from sketchloss.system.images import fit_square, to_tensor
 from sketchloss.system.visible_ink import open_visible
 
@@ -40,6 +45,8 @@ class Match:
     """Size of the file in bytes."""
     hash: str
     """SHA-256 of the file."""
+    copies: tuple[Path, ...] = ()
+    """Other files of the gallery with the same content; empty where a search makes each of them a match of its own."""
 
 
 @dataclass(frozen=True)
@@ -91,49 +98,156 @@ class SearchableGallery:
         label: str | None = None,
         min_similarity: float | int | None = None,
         exact: bool = False,
+        copies: bool = False,
         invert: bool = False,
     ) -> list[list[Match]]:
         """Return for each picture the k most similar of the gallery, the most similar first.
 
+        A file whose content is in the gallery is not embedded: its embedding is there already.
+
         Args:
             pictures: one, or a list of several, of what `open_picture` takes; dark ink on light paper, unless inverted.
             k: number of pictures to find for each, at least 1; there may be fewer.
-            label: find only pictures with this label.
+            label: find only pictures with this label, such as `birds`, or in this path of folders, such as
+                `birds/owl`, where `birds` is a label.
             min_similarity: least similarity of the pictures found, in [-1, 1].
             exact: compare all rows, even if there is an index.
+            copies: make each file a match of its own; otherwise files with the same content are one match, and k
+                matches are k different pictures.
             invert: invert the pictures, which are light on dark.
 
         Raises:
             ValueError: for a k or similarity out of range, an unknown label, a query that is no picture
                 (`UnreadablePicture`), weights that are not the gallery's, an empty or damaged gallery.
         """
+        self.check_search(k, label, min_similarity)
+        queries = [pictures] if isinstance(pictures, Picture) else list(pictures)
+        stored = {} if invert else self.stored([query for query in queries if isinstance(query, str | Path)])
+        vectors = [stored.get(query) if isinstance(query, str | Path) else None for query in queries]
+        new = [place for place, vector in enumerate(vectors) if vector is None]
+        for place, vector in zip(
+            new, self.embed_pictures([queries[place] for place in new], invert=invert), strict=True
+        ):
+            vectors[place] = vector
+        whole = [vector for vector in vectors if vector is not None]
+        return self.search_vectors(whole, k, label=label, min_similarity=min_similarity, exact=exact, copies=copies)
+
+    def search_vectors(
+        self,
+        vectors: Sequence[Float32[np.ndarray, " d"]],
+        k: int = 10,
+        *,
+        label: str | None = None,
+        min_similarity: float | int | None = None,
+        exact: bool = False,
+        copies: bool = False,
+    ) -> list[list[Match]]:
+        """Return what `search` does, for embeddings of this gallery's kind: unit rows of d numbers."""
+        self.check_search(k, label, min_similarity)
+        found = []
+        for vector in vectors:
+            pairs = self.table.nearest(vector, k, label=label, exact=exact, contents=not copies)
+            found.append(make_matches(pairs, k, min_similarity=min_similarity, copies=copies))
+        return found
+
+    def search_like(
+        self,
+        paths: str | Path | Sequence[str | Path],
+        k: int = 10,
+        *,
+        label: str | None = None,
+        min_similarity: float | int | None = None,
+        exact: bool = False,
+        copies: bool = False,
+    ) -> list[list[Match]]:
+        """Return for each of some pictures of the gallery the k others most like it, as `search` does.
+
+        No network is loaded, and the files may be gone. A picture is not in its own results; a copy of it is.
+
+        Args:
+            paths: paths of pictures of the gallery, one or several.
+            k: as for `search`; so are the others.
+
+        Raises:
+            ValueError: as `search`, or for a path that is not in the gallery; names the closest.
+        """
+        self.check_search(k, label, min_similarity)
+        listed = [paths] if isinstance(paths, str | Path) else list(paths)
+        rows = [self.row_of(path) for path in listed]
+        vectors = self.table.embeddings(sorted({row.hash for row in rows}))
+        found = []
+        for row in rows:
+            # One more, because the picture itself is among them.
+            pairs = self.table.nearest(vectors[row.hash], k + 1, label=label, exact=exact, contents=not copies)
+            others = [pair for pair in pairs if pair[0].id != row.id]
+            found.append(make_matches(others, k, min_similarity=min_similarity, copies=copies))
+        return found
+
+    def search_all(
+        self,
+        k: int = 10,
+        *,
+        label: str | None = None,
+        min_similarity: float | int | None = None,
+        copies: bool = False,
+    ) -> list[tuple[Path, list[Match]]]:
+        """Return for every picture of the gallery the k others most like it, as `search_like` does, in one pass.
+
+        All rows are compared, also where there is an index. Every embedding is held in memory.
+
+        Args:
+            k: as for `search`; so are the others. `label` chooses what is found, not what is searched with.
+
+        Returns:
+            Each picture's path with its matches, in the order of the paths.
+
+        Raises:
+            ValueError: as `search`.
+        """
+        self.check_search(k, label, min_similarity)
+        rows, vectors = self.table.vectors()
+        order = sorted(range(len(rows)), key=lambda place: rows[place].path)
+        allowed = None if label is None else {row.id for row in self.table.known(label_condition(label))}
+        pairs = nearest_of_all(
+            [rows[place] for place in order], vectors[order], k, allowed=allowed, contents=not copies
+        )
+        return [
+            (to_path(row), make_matches(found, k, min_similarity=min_similarity, copies=copies)) for row, found in pairs
+        ]
+
+    def check_search(self, k: int, label: str | None, min_similarity: float | int | None) -> None:
+        """Refuse what no search can do; raises as `search`."""
         if k < 1:
             raise ValueError(f"k is {k}: it must be at least 1")
         if min_similarity is not None and not -1 <= min_similarity <= 1:
             raise ValueError(f"min_similarity is {min_similarity}: a cosine is in [-1, 1], 1 for the same picture")
-        if not len(self):
-            raise ValueError(
-                f"the gallery {self.folder} is empty"
-                + (
-                    ": add drawings first"
-                    if self.settings.built
-                    else ", building it was interrupted: run `sketchloss gallery build` again"
-                )
-            )
+        self.check_filled()
         if label is not None:
             self.table.check_label(label)
-        queries = [pictures] if isinstance(pictures, Picture) else list(pictures)
-        batch, found = self._batch(), []
-        for start in range(0, len(queries), batch):
-            images = torch.stack([self._read(query, invert) for query in queries[start : start + batch]])
-            for vector in self.embed(images):
-                pairs = self.table.nearest(vector, k, label=label, exact=exact)
-                matches = [Match(to_path(row), value, row.label, row.size, row.hash) for row, value in pairs]
-                found.append([m for m in matches if min_similarity is None or m.similarity >= min_similarity])
-        return found
 
-    def _read(self, query: Picture, invert: bool) -> Float[Tensor, "3 s s"]:
-        return to_tensor(fit_square(open_visible(query, invert=invert), self.settings.image_size))
+    def check_filled(self) -> None:
+        """Raise ValueError if the gallery is empty."""
+        if not len(self):
+            mend = (
+                ": add drawings first"
+                if self.settings.built
+                else ", building it was interrupted: run `sketchloss gallery build` again"
+            )
+            raise ValueError(f"the gallery {self.folder} is empty{mend}")
+
+    def row_of(self, path: str | Path) -> Known:
+        """Return the row of a picture of the gallery, also where a link gives it another path.
+
+        Raises:
+            ValueError: if it is not in the gallery; names the closest.
+        """
+        rows = self.table.at(to_bytes(path)) or [row for row in self.table.known() if is_one_of(path, [row.path])]
+        if rows:
+            return rows[0]
+        names = {as_text(to_path(row).name): row for row in self.table.known()}
+        near = get_close_matches(as_text(Path(path).name), names, n=1)
+        mend = f"did you mean {as_text(names[near[0]].path)}?" if near else "`sketchloss gallery add` adds drawings"
+        raise ValueError(f"{as_text(path)} is not in the gallery {self.folder}: {mend}")
 
     def info(self) -> Info:
         """Return what is in the gallery; looks for every picture's file, and embeds nothing."""
@@ -170,6 +284,29 @@ class SearchableGallery:
         pixels = BATCH_PIXELS[self.backbone.mean.device.type == "cuda"]
         return max(1, pixels // self.settings.image_size**2)
 
+    def _read(self, query: Picture, invert: bool) -> Float[Tensor, "3 s s"]:
+        return to_tensor(fit_square(open_visible(query, invert=invert), self.settings.image_size))
+
+    def embed_pictures(self, pictures: Sequence[Picture], *, invert: bool = False) -> Float32[np.ndarray, "n d"]:
+        """Return the embeddings of pictures, unit rows; arguments and errors are those of `search`."""
+        if not pictures:
+            return np.zeros((0, self.table.dimension), np.float32)
+        batch = self._batch()
+        parts = [pictures[start : start + batch] for start in range(0, len(pictures), batch)]
+        return np.concatenate([self.embed(torch.stack([self._read(one, invert) for one in part])) for part in parts])
+
+    def stored(self, paths: Sequence[str | Path]) -> dict[str | Path, Float32[np.ndarray, " d"]]:
+        """Return the embeddings that the gallery holds of these files, known by their content; of others none.
+
+        Raises:
+            ValueError: if weights were given to `open` that are not the gallery's.
+        """
+        if self._weights is not None:
+            assert self.backbone is not None  # refused also where it has nothing to do
+        hashes = {path: found for path in paths if (found := _content(path))}
+        vectors = self.table.embeddings(sorted(set(hashes.values())))
+        return {path: vectors[found] for path, found in hashes.items() if found in vectors}
+
     def embed(self, images: Float[Tensor, "n 3 h w"]) -> Float32[np.ndarray, "n d"]:
         """Return the embeddings of pictures that are fitted to the gallery's image size, unit rows.
 
@@ -177,6 +314,21 @@ class SearchableGallery:
             ValueError: if they are not finite, or the weights are not the gallery's.
         """
         return _embed(self.backbone, images, self.settings.layer)
+
+
+def make_matches(
+    pairs: Sequence[tuple[Known, float]], k: int, *, min_similarity: float | int | None, copies: bool
+) -> list[Match]:
+    """Return the first k matches of rows with their similarities, the greatest first; arguments as for `search`."""
+    found: dict[str, list[tuple[Known, float]]] = {}
+    for row, similarity in pairs:
+        if min_similarity is None or similarity >= min_similarity:
+            found.setdefault(row.id if copies else row.hash, []).append((row, similarity))
+    matches = []
+    for (row, similarity), *others in list(found.values())[:k]:
+        paths = tuple(to_path(other) for other, _ in others)
+        matches.append(Match(to_path(row), similarity, row.label, row.size, row.hash, paths))
+    return matches
 
 
 @torch.inference_mode()
@@ -187,6 +339,15 @@ def _embed(backbone: Backbone, images: Tensor, layer: str) -> Float32[np.ndarray
     if not np.isfinite(vectors).all():
         raise ValueError("the embedding of a picture is not finite: are these weights from a diverged run?")
     return vectors
+
+
+def _content(path: str | Path) -> str | None:
+    """Return the SHA-256 of a file; None if it cannot be read, or only once."""
+    try:
+        with open_input(path, pipes=False) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
 
 
 def to_bytes(path: str | Path) -> bytes:
