@@ -169,6 +169,13 @@ COMMANDS = (
                 "search",
                 "Search",
             ),
+            (
+                "gallery clusters",
+                "group the drawings of a gallery that look alike",
+                "clusters_command",
+                "clusters",
+                "Clusters",
+            ),
             ("gallery info", "show what is in a gallery", "commands", "info", "Show"),
         )
     ),
