@@ -88,7 +88,7 @@ def search(config: Search) -> None:
     written = [(name, getattr(config, name)) for name in ("sheet", "html", "csv")]
     ends = [f"{name}: {as_text(path)}" for name, path in written if path]
     if config.copy_to:
-        ends.append(f"copied: {copied:,} files to {as_text(config.copy_to)}")
+        ends.append(f"copied: {copied:,} file{'s' * (copied != 1)} to {as_text(config.copy_to)}")
     print_lines([*lines, *ends] if ends else lines[:-1])
 
 
