@@ -11,6 +11,7 @@ import argparse
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from sklearn.cluster import HDBSCAN, AgglomerativeClustering, KMeans
@@ -23,18 +24,22 @@ from sketchloss.gallery.clusters import find_clusters
 
 def methods(classes: int) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
     """Return what is compared, by name; some are told how many classes there are."""
+
+    def hdbscan(least: int, **settings: Any) -> Callable[[np.ndarray], np.ndarray]:
+        options: dict[str, Any] = {"min_cluster_size": least, "copy": True, **settings}
+        return HDBSCAN(**options).fit_predict
+
+    k_means: dict[str, Any] = {"n_clusters": classes, "n_init": 4, "random_state": 0}
     return {
         "Ward, number by silhouette (ours)": find_clusters,
-        "HDBSCAN, at least 3": lambda rows: HDBSCAN(min_cluster_size=3, copy=True).fit_predict(rows),
-        "HDBSCAN, at least 5": lambda rows: HDBSCAN(min_cluster_size=5, copy=True).fit_predict(rows),
-        "HDBSCAN, at least 5, leaves": lambda rows: HDBSCAN(
-            min_cluster_size=5, min_samples=1, cluster_selection_method="leaf", copy=True
-        ).fit_predict(rows),
+        "HDBSCAN, at least 3": hdbscan(3),
+        "HDBSCAN, at least 5": hdbscan(5),
+        "HDBSCAN, at least 5, leaves": hdbscan(5, min_samples=1, cluster_selection_method="leaf"),
         "Ward, number of classes (ours)": lambda rows: find_clusters(rows, classes),
-        "k-means, number of classes": lambda rows: KMeans(classes, n_init=4, random_state=0).fit_predict(rows),
-        "average linkage, number of classes": lambda rows: AgglomerativeClustering(
+        "k-means, number of classes": KMeans(**k_means).fit_predict,
+        "average linkage, number of classes": AgglomerativeClustering(
             classes, metric="cosine", linkage="average"
-        ).fit_predict(rows),
+        ).fit_predict,
     }
 
 
