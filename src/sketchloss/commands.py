@@ -157,13 +157,26 @@ COMMANDS = (
         "TinyDiffusion",
     ),
     *(
-        Command(name, summary, ".gallery.commands", function, "gallery", ".gallery.options", config)
-        for name, summary, function, config in (
-            ("gallery build", "make a gallery of drawings, which can be searched", "build", "Build"),
-            ("gallery add", "bring a gallery up to date with folders of drawings", "add", "Add"),
-            ("gallery remove", "remove drawings from a gallery", "remove", "Remove"),
-            ("gallery search", "find the drawings of a gallery that look most like a given one", "search", "Search"),
-            ("gallery info", "show what is in a gallery", "info", "Show"),
+        Command(name, summary, f".gallery.{module}", function, "gallery", ".gallery.options", config)
+        for name, summary, module, function, config in (
+            ("gallery build", "make a gallery of drawings, which can be searched", "commands", "build", "Build"),
+            ("gallery add", "bring a gallery up to date with folders of drawings", "commands", "add", "Add"),
+            ("gallery remove", "remove drawings from a gallery", "commands", "remove", "Remove"),
+            (
+                "gallery search",
+                "find the drawings of a gallery that look most like a given one",
+                "search_command",
+                "search",
+                "Search",
+            ),
+            (
+                "gallery clusters",
+                "group the drawings of a gallery that look alike",
+                "clusters_command",
+                "clusters",
+                "Clusters",
+            ),
+            ("gallery info", "show what is in a gallery", "commands", "info", "Show"),
         )
     ),
     Command(

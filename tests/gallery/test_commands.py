@@ -13,7 +13,7 @@ from sketchloss import Backbone, save_backbone
 from sketchloss.cli import main
 from sketchloss.data.doodles.kinds import doodle
 from sketchloss.figures.contact_sheet import draw_contact_sheet
-from sketchloss.gallery import Gallery, commands
+from sketchloss.gallery import Gallery, search_command, small_pictures
 from sketchloss.system.images import open_picture
 
 NEWLINE, STRAY = "new\nliné.png", os.fsdecode(b"stray \xe9.png")
@@ -91,7 +91,7 @@ def test_search_prints_json_and_draws_a_sheet(place, capsys):
     queries = [query["query"] for query in found["queries"]]
     answers = Gallery.open("gallery").search(queries, k=4, min_similarity=0.2)
     for query, matches in zip(found["queries"], answers, strict=True):
-        expected = [{"rank": r, **asdict(m), "path": str(m.path)} for r, m in enumerate(matches, start=1)]
+        expected = [{"rank": r, **asdict(m), "path": str(m.path), "copies": []} for r, m in enumerate(matches, start=1)]
         assert query["matches"] == expected
     names = {os.fsencode(Path(match["path"]).name) for query in found["queries"] for match in query["matches"]}
     assert {os.fsencode(NEWLINE), os.fsencode(STRAY)} <= names
@@ -116,15 +116,15 @@ def test_a_sheet_holds_its_pictures_small_and_is_refused_before_they_are_read(pl
         held.extend(tile.picture.size for query, found in rows for tile in (query, *found))
         return draw_contact_sheet(rows, **settings)
 
-    monkeypatch.setattr("sketchloss.gallery.commands.draw_contact_sheet", draw)
+    monkeypatch.setattr("sketchloss.gallery.search_command.draw_contact_sheet", draw)
     doodle("cat", 1).sketch(400).save(place / "large.png")
     run(capsys, "search gallery large.png --sheet sheet.png")
     assert len(held) == 9
     assert max(held) <= (112, 112)
 
-    for name in ("open_visible", "open_to_show"):
-        opener = getattr(commands, name)
-        monkeypatch.setattr(commands, name, lambda path, opener=opener, **how: read.append(path) or opener(path, **how))
+    for module, name in ((search_command, "open_visible"), (small_pictures, "open_to_show")):
+        opener = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda path, opener=opener, **how: read.append(path) or opener(path, **how))
     monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", 400 * 400)
     refuse(capsys, "search gallery large.png --sheet sheet.png", "a sheet of 1 rows with 8 pictures", "draw fewer rows")
     assert read == [Path("large.png")]  # as a query
@@ -157,8 +157,8 @@ def test_add_tells_of_labels_and_of_an_interrupted_build(place, weights, capsys)
     assert "no labels: the drawings lie directly in the given folders" in out
 
 
-@pytest.mark.parametrize(("command", "name"), [("build", "FOLDERS"), ("add", "FOLDERS"), ("search", "QUERIES")])
-def test_what_must_be_given_does_not_look_optional(command, name, capsys):
+@pytest.mark.parametrize(("command", "name"), [("build", "FOLDERS"), ("add", "FOLDERS"), ("search", "[QUERIES]")])
+def test_only_what_may_be_left_out_looks_optional(command, name, capsys):
     assert main(["gallery", command, "--help"]) == 0
     assert f" GALLERY {name}\n" in capsys.readouterr().out
 
@@ -244,7 +244,7 @@ def test_info_says_what_is_there(place, weights, capsys):
         ("search gallery drawings/dog/1.png --min-similarity 2", ("min_similarity is 2", "[-1, 1]")),
         ("search gallery drawings/dog/1.png --label dgo", ("'dgo'", "did you mean 'dog'?")),
         ("search gallery drawings/dog/1.png --weights imagenet", ("made with the weights", "these are imagenet")),
-        ("search gallery drawings/dog/1.png --sheet sheet.txt", ("sheet.txt has no picture's suffix",)),
+        ("search gallery drawings/dog/1.png --sheet sheet.txt", ("sheet.txt has no suffix that --sheet can write",)),
         ("search gallery drawings/dog/1.png --sheet no/sheet.png", ("the folder no does not exist",)),
         ("search gallery drawings/dog/1.png --sheet empty", ("empty is a folder", "empty/sheet.png")),
         ("search gallery drawings/dog/1.png --sheet drawings/dog/1.png", ("is one of the queries",)),

@@ -22,8 +22,9 @@ from sketchloss import Backbone, load_backbone, save_backbone
 from sketchloss.data.doodles.kinds import KINDS, doodle
 from sketchloss.gallery import Gallery
 from sketchloss.gallery.adding import Adding, AddReport
+from sketchloss.gallery.damage import GalleryError, told
 from sketchloss.gallery.settings import write_settings
-from sketchloss.gallery.table import LOCK, GalleryError, PictureTable, Row, _told, writing
+from sketchloss.gallery.table import LOCK, PictureTable, Row, writing
 from sketchloss.metrics.ranking import nearest
 from sketchloss.system.images import UnreadablePicture, fit_square, open_picture, to_tensor
 
@@ -132,7 +133,7 @@ def test_copies_are_all_found_by_path(weights, tmp_path):
     shutil.copy(original, draw(tmp_path / "a" / "two" / "y.png", 2))
     gallery, report = Gallery.build(tmp_path / "g", [tmp_path / "a"], weights=weights, image_size=SIZE)
     assert counted(report) == {"added": 2, "embedded": 1}
-    (matches,) = gallery.search(original)
+    (matches,) = gallery.search(original, copies=True)
     assert [match.path.name for match in matches] == ["x.png", "y.png"]
     assert matches[0].similarity == matches[1].similarity
 
@@ -498,7 +499,7 @@ def test_paths_and_labels_are_removed(build, drawings):
 
 def test_other_weights_are_refused_by_name(build, drawings, weights, tmp_path):
     build(drawings)
-    query = drawings / "cat" / "0.png"
+    query = drawings / "cat" / "0.png"  # refused also where its embedding is there
     other = Gallery.open(tmp_path / "gallery", weights="imagenet")
     for use in (lambda: other.search(query), lambda: other.add([drawings])):
         with pytest.raises(ValueError, match=rf"made with the weights {weights} .*these are imagenet .*use the former"):
@@ -517,18 +518,19 @@ def test_weights_that_changed_under_their_name_are_refused(drawings, tmp_path):
     with torch.no_grad():
         backbone.features[0].weight[0, 0, 0, 0] += 0.01
     save_backbone(backbone, folder)
+    query = draw(tmp_path / "new.png", 100)
     with pytest.raises(ValueError, match="the weights of that name have changed"):
-        Gallery.open(tmp_path / "g").search(drawings / "cat" / "0.png")
+        Gallery.open(tmp_path / "g").search(query)
     shutil.rmtree(folder)
     with pytest.raises(FileNotFoundError, match="made with weights that are gone"):
-        Gallery.open(tmp_path / "g").search(drawings / "cat" / "0.png")
+        Gallery.open(tmp_path / "g").search(query)
 
 
 def test_a_backbone_in_python_serves_too(drawings, tmp_path):
     backbone = Backbone(width=0.1)
     Gallery.build(tmp_path / "g", [drawings / "cat"], weights=backbone, image_size=SIZE)
     with pytest.raises(ValueError, match=r"made with a backbone given in Python: open it with weights="):
-        Gallery.open(tmp_path / "g").search(drawings / "cat" / "0.png")
+        Gallery.open(tmp_path / "g").search(draw(tmp_path / "new.png", 100))
     gallery = Gallery.open(tmp_path / "g", weights=backbone)
     assert gallery.search(drawings / "cat" / "0.png", k=1)[0][0].path == drawings / "cat" / "0.png"
 
@@ -746,9 +748,9 @@ def test_a_panic_of_the_database_is_one_line(tmp_path):
     class RustPanic(Exception):  # noqa: N818 (its name there)
         """As LanceDB's, of a damaged manifest."""
 
-    with pytest.raises(GalleryError, match=r"the gallery is damaged \(rust future panicked"), _told(tmp_path):
+    with pytest.raises(GalleryError, match=r"the gallery is damaged \(rust future panicked"), told(tmp_path):
         raise RustPanic("rust future panicked: unknown error")
-    with pytest.raises(KeyError), _told(tmp_path):  # a mistake of ours is not hidden
+    with pytest.raises(KeyError), told(tmp_path):  # a mistake of ours is not hidden
         raise KeyError("x")
 
 

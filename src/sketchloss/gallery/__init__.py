@@ -13,10 +13,12 @@ from sketchloss.system.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from sketchloss.gallery.adding import AddReport
-    from sketchloss.gallery.gallery import EXACT_BELOW, Gallery, Info, Match
+    from sketchloss.gallery.gallery import EXACT_BELOW, Gallery
+    from sketchloss.gallery.searching import Info, Match
 
 __all__ = ["EXACT_BELOW", "AddReport", "Gallery", "Info", "Match"]
 
 __getattr__ = lazy_names(
-    __name__, {"AddReport": "adding", **dict.fromkeys(("EXACT_BELOW", "Gallery", "Info", "Match"), "gallery")}
+    __name__,
+    {"AddReport": "adding", "EXACT_BELOW": "gallery", "Gallery": "gallery", "Info": "searching", "Match": "searching"},
 )

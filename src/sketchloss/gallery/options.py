@@ -75,27 +75,48 @@ class Remove:
     paths: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
     """Drawings to take out, and folders with all drawings below them; the files may be gone."""
     label: Annotated[str | None, tyro.conf.DisallowNone] = None
-    """Also take out all drawings with this label."""
+    """Also take out all drawings with this label. `birds/owl` takes out those with the label `birds` that lie in a
+    folder `birds/owl`."""
     json: bool = False
     """Print JSON and nothing else."""
 
 
 @dataclass(frozen=True)
 class Search:
-    """Find the drawings of a gallery that look most like given ones."""
+    """Find the drawings of a gallery that look most like given ones.
+
+    Search with files (QUERIES), with drawings of the gallery (--like), or with every drawing of the gallery (--all).
+    """
 
     gallery: Annotated[Path, tyro.conf.Positional]
     """Gallery folder, as made by `sketchloss gallery build`."""
-    queries: Annotated[tuple[Path, ...], tyro.conf.Positional, _required("QUERIES")]
-    """Drawings to look for, or folders of them."""
+    queries: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[QUERIES]")] = ()
+    """Drawings to look for, or folders of them. A file whose content is in the gallery is not embedded again."""
+    like: tuple[Path, ...] = ()
+    """Paths of drawings of the gallery to look for. Their stored embeddings are used: no network is loaded, and the
+    files may be gone. A drawing is not in its own results."""
+    all: bool = False
+    """Search with every drawing of the gallery, from the stored embeddings. A drawing is not in its own results."""
     k: Annotated[int, tyro.conf.arg(aliases=("-k",))] = 10
     """Number of drawings to find for each query."""
     label: Annotated[str | None, tyro.conf.DisallowNone] = None
-    """Find only drawings with this label."""
+    """Find only drawings with this label. `birds/owl` finds drawings with the label `birds` that lie in a folder
+    `birds/owl`, at any depth below it."""
     min_similarity: Annotated[float | None, tyro.conf.DisallowNone] = None
     """Find only drawings with at least this similarity: a cosine in [-1, 1], 1 for the same drawing."""
+    copies: bool = False
+    """Show every file as a result of its own. Otherwise files with the same content are one result, with the other
+    paths in it."""
     sheet: Annotated[Path | None, tyro.conf.DisallowNone] = None
     """Picture to write, which shows each query with what was found."""
+    html: Annotated[Path | None, tyro.conf.DisallowNone] = None
+    """HTML page to write, with small pictures of the queries and of what was found. It is one file and opens without
+    the network."""
+    csv: Annotated[Path | None, tyro.conf.DisallowNone] = None
+    """CSV file to write, with a row for each drawing found."""
+    copy_to: Annotated[Path | None, tyro.conf.DisallowNone] = None
+    """Folder to copy the drawings found into; the names begin with the rank. With several queries, each gets a folder
+    in it. No file is overwritten."""
     exact: bool = False
     """Compare all drawings even where the gallery has an index."""
     weights: Annotated[str | None, tyro.conf.DisallowNone] = None
@@ -106,6 +127,21 @@ class Search:
     """Print JSON and nothing else."""
     device: Device = "auto"
     """Device to compute on; `auto`: the GPU if there is one."""
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """Group the drawings of a gallery that look alike, from the stored embeddings; no network is loaded."""
+
+    gallery: Annotated[Path, tyro.conf.Positional]
+    """Gallery folder, as made by `sketchloss gallery build`."""
+    count: Annotated[int | None, tyro.conf.DisallowNone] = None
+    """Number of clusters. If it is not given, it is chosen by how well the clusters are apart (silhouette)."""
+    sheets: Annotated[Path | None, tyro.conf.DisallowNone] = None
+    """New folder to write pictures into: `overview.png` with a row for each cluster, and a picture of each cluster's
+    drawings."""
+    json: bool = False
+    """Print JSON and nothing else, with the path of every drawing."""
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from difflib import get_close_matches
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import lancedb
 import numpy as np
@@ -24,6 +23,8 @@ from lancedb.query import LanceVectorQueryBuilder
 from lancedb.table import Table
 from tqdm import tqdm
 
+from sketchloss.gallery.damage import GalleryError, reason_of, told
+from sketchloss.gallery.labels import did_you_mean, folders_below, label_condition, quoted, split_label
 from sketchloss.system.files import clear_left_behind, contents
 
 NAME = "pictures"
@@ -80,7 +81,7 @@ class PictureTable:
 
     def __init__(self, folder: Path, exact_below: int) -> None:
         self.folder, self.exact_below = folder, exact_below
-        with _told(folder):
+        with told(folder):
             # Searches see what other processes have written since.
             database = lancedb.connect(str(folder), read_consistency_interval=timedelta(0))
             self.table: Table = database.open_table(NAME)
@@ -97,7 +98,7 @@ class PictureTable:
             pa.field("label", pa.string()),
             pa.field(VECTOR, pa.list_(pa.float32(), dimension), nullable=False),
         ]
-        with _told(folder):
+        with told(folder):
             database = lancedb.connect(str(folder))
             shutil.rmtree(folder / f"{NAME}.lance", ignore_errors=True)
             database.create_table(NAME, schema=pa.schema(fields))
@@ -124,7 +125,7 @@ class PictureTable:
 
     def count(self) -> int:
         """Return the number of rows."""
-        with _told(self.folder):
+        with told(self.folder):
             return self.table.count_rows()
 
     def known(self, where: str | None = None) -> list[Known]:
@@ -134,7 +135,7 @@ class PictureTable:
 
     def version(self) -> int:
         """Return a number that changes with every commit."""
-        with _told(self.folder):
+        with told(self.folder):
             return self.table.version
 
     def at(self, path: bytes) -> list[Known]:
@@ -146,14 +147,16 @@ class PictureTable:
         return Counter(self._read(["label"], None).column("label").to_pylist())
 
     def check_label(self, label: str) -> None:
-        """Refuse a label that no row has, and name the closest."""
+        """Refuse a label that no row has, and a path of folders that no row with it lies in; name the closest."""
+        first, *below = split_label(label)
         known = sorted(name for name in self.labels() if name is not None)
-        if label in known:
-            return
-        near = get_close_matches(label, known, n=1) or get_close_matches(label.lower(), known, n=1)
-        listed = f"choose from {', '.join(known[:10])}" + (", ..." if len(known) > 10 else "")
-        mend = f"did you mean {near[0]!r}?" if near else listed if known else "its drawings have no labels"
-        raise ValueError(f"no drawing of the gallery {self.folder} has the label {label!r}: {mend}")
+        if first not in known:
+            mend = did_you_mean(first, known) or "its drawings have no labels"
+            raise ValueError(f"no drawing of the gallery {self.folder} has the label {first!r}: {mend}")
+        if below and not self.known(label_condition(label)):
+            folders = folders_below(first, (row.path for row in self.known(label_condition(first))))
+            mend = did_you_mean(label, folders) or f"those with the label {first!r} lie in no folders below it"
+            raise ValueError(f"no drawing of the gallery {self.folder} lies in {label!r}: {mend}")
 
     def embeddings(self, hashes: Sequence[str]) -> dict[str, Float32[np.ndarray, " d"]]:
         """Return the embeddings of these file contents, of those that are in the table."""
@@ -164,22 +167,30 @@ class PictureTable:
             found |= dict(zip(rows.column("hash").to_pylist(), vectors, strict=True))
         return found
 
+    def vectors(self) -> tuple[list[Known], Float32[np.ndarray, "n d"]]:
+        """Return every row and, in the same order, the embeddings; all of them are held in memory."""
+        rows = self._read(["id", "path", "hash", "size", "label", VECTOR], None)
+        return [Known(**row) for row in rows.drop_columns([VECTOR]).to_pylist()], _to_matrix(rows.column(VECTOR))
+
     def rows(self) -> list[Row]:
         """Return every row whole; for small tables."""
-        rows = self._read(["id", "path", "hash", "size", "label", VECTOR], None)
-        vectors = _to_matrix(rows.column(VECTOR))
-        plain = rows.drop_columns([VECTOR]).to_pylist()
-        return [Row(**row, embedding=vector) for row, vector in zip(plain, vectors, strict=True)]
+        return [Row(**vars(row), embedding=vector) for row, vector in zip(*self.vectors(), strict=True)]
 
     def _read(self, columns: Sequence[str], where: str | None) -> pa.Table:
-        with _told(self.folder):
+        with told(self.folder):
             query = self.table.search().select(list(columns)).limit(max(1, self.table.count_rows()))
             return (query.where(where) if where else query).to_arrow()
 
     # Searching -------------------------------------------------------------------------------------------------------
 
     def nearest(
-        self, vector: Float32[np.ndarray, " d"], k: int, *, label: str | None = None, exact: bool = False
+        self,
+        vector: Float32[np.ndarray, " d"],
+        k: int,
+        *,
+        label: str | None = None,
+        exact: bool = False,
+        contents: bool = False,
     ) -> list[tuple[Known, float]]:
         """Return the k rows most similar to a vector and their cosine similarity, the greatest first.
 
@@ -189,32 +200,35 @@ class PictureTable:
         Args:
             vector: vector of unit length.
             k: at least 1; a smaller table gives all its rows.
-            label: only rows with this label. They are always compared one by one.
+            label: only rows with this label, or in this path of folders. They are always compared one by one.
             exact: compare all rows even where there is an index.
+            contents: the k most similar contents of files, and every row of each.
         """
         count = max(1, self.count())
-        k = min(k, count)
-        if label is None and not exact and self.uses_index():
-            found = self._nearest(vector, k, label=None, exact=False)
-        else:
-            # LanceDB cuts in the middle of rows that are equally similar: ask until all of them are there.
-            asked = min(k + SPARE, count)
-            found = self._nearest(vector, asked, label=label, exact=True)
-            while len(found) == asked < count and found[-1]["_distance"] <= found[k - 1]["_distance"]:
-                asked = min(4 * asked, count)
-                found = self._nearest(vector, asked, label=label, exact=True)
+        k, approximate = min(k, count), label is None and not exact and self.uses_index()
+        # LanceDB cuts in the middle of rows that are equally similar: ask until all of them are there.
+        asked = min(k + SPARE, count)
+        found = self._nearest(vector, asked, label=label, exact=not approximate)
+        while len(found) == asked < count and not _are_whole(found, k, contents):
+            asked = min(4 * asked, count)
+            found = self._nearest(vector, asked, label=label, exact=not approximate)
         pairs = [(row, 1.0 - row.pop("_distance")) for row in found]
         pairs.sort(key=lambda pair: (-pair[1], pair[0]["path"]))
-        return [(Known(**row), min(1.0, max(-1.0, similarity))) for row, similarity in pairs[:k]]
+        if contents:
+            kept = set(list(dict.fromkeys(row["hash"] for row, _ in pairs))[:k])
+            pairs = [pair for pair in pairs if pair[0]["hash"] in kept]
+        else:
+            pairs = pairs[:k]
+        return [(Known(**row), min(1.0, max(-1.0, similarity))) for row, similarity in pairs]
 
     def _nearest(self, vector: Float32[np.ndarray, " d"], k: int, *, label: str | None, exact: bool) -> list[dict]:
         columns = ["id", "path", "hash", "size", "label", "_distance"]
-        with _told(self.folder):
+        with told(self.folder):
             query = self.table.search(vector, vector_column_name=VECTOR)
             assert isinstance(query, LanceVectorQueryBuilder)
             query = query.distance_type("cosine").limit(k)
             if label is not None:
-                query = query.where(f"label = {_quoted(label)}", prefilter=True)
+                query = query.where(label_condition(label), prefilter=True)
             if exact:
                 query = query.bypass_vector_index()
             else:
@@ -226,7 +240,7 @@ class PictureTable:
         return self.count() >= self.exact_below and self._indexed() is not None
 
     def _indexed(self) -> int | None:
-        with _told(self.folder):
+        with told(self.folder):
             statistics = self.table.index_stats(INDEX)
         return None if statistics is None else statistics.num_indexed_rows
 
@@ -234,7 +248,7 @@ class PictureTable:
 
     def write(self, new: Sequence[Row], replaced: Sequence[Row] = ()) -> None:
         """Commit rows: new ones, and others in place of those with their id."""
-        with _told(self.folder):
+        with told(self.folder):
             if replaced:
                 self.table.merge_insert("id").when_matched_update_all().execute(self._to_arrow(replaced))
             if new:
@@ -242,7 +256,7 @@ class PictureTable:
 
     def delete(self, ids: Sequence[str]) -> None:
         """Remove the rows with these ids."""
-        with _told(self.folder):
+        with told(self.folder):
             for some in _in_parts(ids):
                 self.table.delete(f"id IN ({_listed(some)})")
 
@@ -254,7 +268,7 @@ class PictureTable:
         """
         count, indexed = self.count(), self._indexed()
         wants_index = count >= self.exact_below
-        with _told(self.folder):
+        with told(self.folder):
             fragments = cast(dict, self.table.stats())["fragment_stats"]["num_fragments"]
             outdated = wants_index and (indexed is None or count - indexed > UNINDEXED * count)
             if fragments <= MOST_FRAGMENTS and not outdated:
@@ -304,7 +318,7 @@ def writing(folder: Path, *, wait: float | int | None, tell: bool = False) -> It
     except Timeout:
         raise ValueError(f"{folder}: another process is writing to this gallery; try again when it is done") from None
     except OSError as error:
-        raise ValueError(f"{folder}: {_reason(error)}") from None
+        raise ValueError(f"{folder}: {reason_of(error)}") from None
     try:
         clear_left_behind(folder)
         yield
@@ -323,6 +337,18 @@ def check_place(folder: Path) -> None:
         raise ValueError(f"{text!r} cannot hold a gallery, because of the characters in its name: choose another")
 
 
+def _are_whole(found: Sequence[Mapping[str, Any]], k: int, contents: bool) -> bool:
+    """Tell whether rows, the nearest first, hold the k nearest (or the k nearest contents) and all that are as near."""
+    if contents:
+        seen: set[str] = set()
+        for row in found:
+            seen.add(row["hash"])
+            if len(seen) == k:
+                return found[-1]["_distance"] > row["_distance"]
+        return False
+    return found[-1]["_distance"] > found[k - 1]["_distance"]
+
+
 def _partitions(count: int) -> int:
     return max(1, round(count**0.5))
 
@@ -338,43 +364,5 @@ def _in_parts(values: Sequence[str]) -> Iterator[Sequence[str]]:
         yield values[start : start + IDS_AT_ONCE]
 
 
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
 def _listed(texts: Sequence[str]) -> str:
-    return ", ".join(map(_quoted, texts))
-
-
-@contextmanager
-def _told(folder: Path) -> Iterator[None]:
-    """Say in one line what LanceDB says in several, or with the place in its own source."""
-    try:
-        yield
-    except GalleryError:
-        raise
-    except Exception as error:
-        # note: what its own code calls a panic, as damaged files may cause, is of a class that cannot be imported
-        if not isinstance(error, RuntimeError | ValueError | OSError) and type(error).__name__ != "RustPanic":
-            raise
-        raise GalleryError(f"{folder}: {_reason(error)}") from error
-
-
-class GalleryError(ValueError):
-    """The table of a gallery that is damaged or out of reach. The text is one line: which, why, and what to do."""
-
-
-def _reason(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    for sign, reason in _REFUSALS.items():
-        if sign in text.lower():
-            return reason
-    detail = text.partition(", /")[0]
-    return f"the gallery is damaged ({detail[:200]}); copy it again, or build it anew in another folder"
-
-
-_REFUSALS = {
-    "permission denied": "no permission for this; change the folder's permissions, or copy the gallery elsewhere",
-    "read-only file system": "the disk is read-only; copy the gallery elsewhere to write to it",
-    "no space left": "no space left on the disk; free some and run this again, what was committed is kept",
-}
+    return ", ".join(map(quoted, texts))

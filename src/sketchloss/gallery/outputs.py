@@ -1,0 +1,56 @@
+"""Where the commands of a gallery may write: never over a drawing, and never into a gallery."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sketchloss.gallery import Gallery
+from sketchloss.gallery.adding import is_below, is_one_of
+from sketchloss.gallery.searching import to_bytes
+
+
+def check_file(file: Path, flag: str, gallery: Gallery, queries: Sequence[Path], *, suffixes: Sequence[str]) -> None:
+    """Refuse a file to write before the work is done, not after.
+
+    Args:
+        file: the file.
+        flag: the option that names it, such as `--sheet`.
+        gallery: gallery that is searched.
+        queries: files to search with.
+        suffixes: suffixes that it may have, the one to suggest first; none: any.
+
+    Raises:
+        ValueError: for a folder, another suffix, a query, a drawing of the gallery, or a place in the gallery.
+    """
+    example = f"{flag[2:]}{suffixes[0]}" if suffixes else "found.csv"
+    if file.is_dir():
+        raise ValueError(f"{file} is a folder: name a file for {flag}, such as {file / example}")
+    if suffixes and file.suffix.lower() not in suffixes:
+        raise ValueError(f"{file} has no suffix that {flag} can write: name a file such as {example}")
+    if not file.parent.is_dir():
+        raise ValueError(f"cannot write {file}: the folder {file.parent} does not exist; make it first")
+    check_outside(file, gallery)
+    if file.exists():
+        if is_one_of(file, queries):
+            raise ValueError(f"{file} is one of the queries: write elsewhere")
+        if gallery.holds(file):
+            raise ValueError(f"{file} is a drawing of the gallery: write elsewhere")
+
+
+def check_folder(folder: Path, flag: str, gallery: Gallery) -> None:
+    """Refuse a folder to write into before the work is done, not after.
+
+    Raises:
+        ValueError: for a file, a folder with drawings of the gallery, or a place in the gallery.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder} is a file: name a folder for {flag}")
+    check_outside(folder, gallery)
+    roots = {to_bytes(folder), to_bytes(folder.resolve())}
+    if any(is_below(row.path, roots) for row in gallery.table.known()):
+        raise ValueError(f"{folder} holds drawings of the gallery: name a new folder for {flag}")
+
+
+def check_outside(path: Path, gallery: Gallery) -> None:
+    """Refuse a path in the folder of a gallery."""
+    if path.resolve().is_relative_to(gallery.folder.resolve()):
+        raise ValueError(f"{path} lies in the gallery {gallery.folder}, whose files are its own: write elsewhere")
