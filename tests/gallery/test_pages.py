@@ -136,4 +136,8 @@ def test_the_commands_take_and_show_pages(weights, book, tmp_path, capsys):
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert min(sheet.size) > 100
     assert main([*search[:-1], str(tmp_path / "sheet.pdf")]) == 2
-    assert "has no picture's suffix: name a picture for --sheet" in capsys.readouterr().err
+    assert "sheet.pdf has no suffix that --sheet can write" in capsys.readouterr().err
+    copied = tmp_path / "copied"
+    assert main([*search[:4], "-k", "1", "--copy-to", str(copied)]) == 0
+    (file,) = copied.iterdir()
+    assert (file.name, file.read_bytes()) == (f"01-{book.name}", book.read_bytes())
