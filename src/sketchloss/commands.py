@@ -167,6 +167,15 @@ COMMANDS = (
         )
     ),
     Command(
+        "gallery duplicates",
+        "find copies among the drawings of a gallery",
+        ".gallery.duplicates_command",
+        "duplicates",
+        "gallery",
+        ".gallery.duplicates_options",
+        "FindDuplicates",
+    ),
+    Command(
         "app",
         "open a page in the browser: compare, search, turn photos into sketches",
         ".app.command",

@@ -163,12 +163,14 @@ class PictureTable:
             found |= dict(zip(rows.column("hash").to_pylist(), vectors, strict=True))
         return found
 
+    def vectors(self) -> tuple[list[Known], Float32[np.ndarray, "n d"]]:
+        """Return every row and, in the same order, the embeddings; all of them are held in memory."""
+        rows = self._read(["id", "path", "hash", "size", "label", VECTOR], None)
+        return [Known(**row) for row in rows.drop_columns([VECTOR]).to_pylist()], _to_matrix(rows.column(VECTOR))
+
     def rows(self) -> list[Row]:
         """Return every row whole; for small tables."""
-        rows = self._read(["id", "path", "hash", "size", "label", VECTOR], None)
-        vectors = _to_matrix(rows.column(VECTOR))
-        plain = rows.drop_columns([VECTOR]).to_pylist()
-        return [Row(**row, embedding=vector) for row, vector in zip(plain, vectors, strict=True)]
+        return [Row(**vars(row), embedding=vector) for row, vector in zip(*self.vectors(), strict=True)]
 
     def _read(self, columns: Sequence[str], where: str | None) -> pa.Table:
         with _told(self.folder):
