@@ -1,7 +1,7 @@
 """Plant copies in a folder of drawings, let `sketchloss gallery duplicates` look for them, and count what it finds.
 
     python scripts/planted_copies.py --data SKETCHY --drawings 100 --out runs/planted
-    python scripts/planted_copies.py --data SKETCHY --drawings 100 --out runs/planted --max-distance 0.02 0.05 0.1
+    python scripts/planted_copies.py --data doodles --drawings 5 --others 20 --out runs/doodles
 
 Each chosen drawing gets an exact copy, a shifted, a re-encoded and a rescaled one, and two that are no copies: one with
 ink erased and one with a stroke more. Other drawings of the same classes lie beside them. The folder stays in `--out`.
@@ -11,12 +11,13 @@ import argparse
 import json
 from collections import Counter
 from collections.abc import Iterator
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageChops
 
+from sketchloss.data.doodles.kinds import KINDS, doodle
 from sketchloss.data.picture_edits import erased, to_ink, to_paper
 from sketchloss.data.quickdraw.painting import draw_strokes
 from sketchloss.figures.tables import markdown_table
@@ -29,6 +30,7 @@ from sketchloss.system.picture_files import find_pictures
 COPIES = ("exact", "shifted", "re-encoded", "rescaled")
 #: What is no copy: the names of files that begin so are of one drawing, but not the same one.
 EDITED = ("erased", "added")
+DOODLES = 4  # of each kind
 #: Greatest shift, in sides of the picture; qualities of JPEG; factors of the size; shares of the ink that is erased.
 SHIFT, QUALITY, SCALE, ERASED = 0.1, (30, 90), (0.5, 2.0), (0.03, 0.15)
 
@@ -36,6 +38,11 @@ SHIFT, QUALITY, SCALE, ERASED = 0.1, (30, 90), (0.5, 2.0), (0.03, 0.15)
 def plant(data: Path, out: Path, *, drawings: int, others: int, seed: int) -> None:
     """Write the folder: in each class folder, files named `KIND-NUMBER`; a number stands for one drawing."""
     rng = np.random.default_rng(seed)
+    if str(data) == "doodles":
+        data = out.parent / "doodles"
+        for kind, number in product(KINDS, range(DOODLES)):
+            (data / kind).mkdir(parents=True, exist_ok=True)
+            doodle(kind, number).sketch(256).save(data / kind / f"{number}.png")
     found = find_pictures(data)
     chosen = [found[place] for place in rng.choice(len(found), min(drawings, len(found)), replace=False)]
     beside = [path for path in found if path not in set(chosen) and path.parent in {one.parent for one in chosen}]
@@ -102,7 +109,7 @@ def recall(found: Duplicates, folder: Path) -> dict[str, tuple[int, int]]:
 def main() -> None:
     """Plant, look, and print a table for each greatest distance."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder of class folders of drawings")
+    parser.add_argument("--data", type=Path, required=True, help="folder of class folders of drawings, or `doodles`")
     parser.add_argument("--out", type=Path, required=True, help="new folder")
     parser.add_argument("--drawings", type=int, default=100, help="drawings that get copies")
     parser.add_argument("--others", type=int, default=400, help="other drawings of the same classes")
