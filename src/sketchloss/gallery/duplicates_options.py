@@ -28,8 +28,7 @@ class FindDuplicates:
     gallery: Annotated[Path, tyro.conf.Positional]
     """Gallery folder, as made by `sketchloss gallery build`."""
     keep: Keep = "largest"
-    """Drawing of a group that is kept. `largest`: the one with the most pixels. `oldest`: the one whose file was
-    changed the longest time ago."""
+    """Drawing of a group to keep. `largest`: the one with the most pixels. `oldest`: the one with the oldest file."""
     max_distance: float = MAX_DISTANCE
     """Greatest distance of a copy by the loss, in [0, 1]; 0 for the same drawing."""
     neighbours: int = NEIGHBOURS
@@ -39,8 +38,7 @@ class FindDuplicates:
     sheet: Annotated[Path | None, tyro.conf.DisallowNone] = None
     """Picture to write, which shows each kept drawing with its copies."""
     list: Annotated[Literal["lines", "zero"] | None, tyro.conf.DisallowNone] = None
-    """Print only the paths of the copies, for programs that remove or move them. `lines`: one path a line. `zero`: a
-    zero byte after each path, as `xargs -0` takes them."""
+    """Print only the paths of the copies. `lines`: one a line. `zero`: a zero byte after each, for `xargs -0`."""
     json: bool = False
     """Print JSON and nothing else."""
     device: Device = "auto"
