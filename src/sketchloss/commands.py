@@ -180,6 +180,15 @@ COMMANDS = (
         )
     ),
     Command(
+        "gallery duplicates",
+        "find copies among the drawings of a gallery",
+        ".gallery.duplicates.command",
+        "duplicates",
+        "gallery",
+        ".gallery.duplicates.options",
+        "FindDuplicates",
+    ),
+    Command(
         "strokes",
         "redraw a picture of a drawing as strokes, and write them as SVG",
         ".strokes.command",

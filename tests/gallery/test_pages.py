@@ -13,6 +13,7 @@ from sketchloss import Backbone, load_backbone, save_backbone
 from sketchloss.cli import main
 from sketchloss.data.doodles.kinds import doodle
 from sketchloss.gallery import Gallery
+from sketchloss.gallery.duplicates import find_duplicates
 from sketchloss.system.images import fit_square, open_picture, to_tensor
 
 pytest.importorskip("pypdfium2")
@@ -141,3 +142,18 @@ def test_the_commands_take_and_show_pages(weights, book, tmp_path, capsys):
     assert main([*search[:4], "-k", "1", "--copy-to", str(copied)]) == 0
     (file,) = copied.iterdir()
     assert (file.name, file.read_bytes()) == (f"01-{book.name}", book.read_bytes())
+
+
+def test_no_page_is_a_copy_that_can_be_removed(weights, book, capsys):
+    folder = book.parents[1]
+    (folder / "single.pdf").write_bytes(paged("cat"))
+    shutil.copy(folder / "single.pdf", folder / "again.pdf")
+    shutil.copy(book, folder / "z.pdf")
+    gallery = build(weights, folder)
+    found = find_duplicates(gallery, min_similarity=-1)
+    assert found.to_remove() == [folder / "single.pdf"] or found.to_remove() == [folder / "again.pdf"]
+    assert {path.name for path in found.left_out.pages} == PAGES | {"z.pdf", "z.pdf#page=2", "z.pdf#page=3"}
+    assert main(["gallery", "duplicates", str(gallery.folder), "--list", "lines"]) == 0
+    said = capsys.readouterr()
+    assert "#page=" not in said.out
+    assert "6 drawings: pages of files with several, left out (a page cannot be removed alone): " in said.err + said.out

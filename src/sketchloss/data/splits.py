@@ -71,7 +71,7 @@ def duplicate_groups(
         return np.empty(0, dtype=np.int64)
     blank = np.flatnonzero(~thumbnails.any(axis=(1, 2))).tolist()  # one group, without comparing each with each
     pairs = [*itertools.pairwise(blank), *_near_pairs(thumbnails, distance)]
-    return _first_of_group(len(thumbnails), pairs)
+    return first_of_group(len(thumbnails), pairs)
 
 
 def merge_groups(*groupings: Sequence[Hashable] | np.ndarray) -> Int64[np.ndarray, " n"]:
@@ -84,11 +84,11 @@ def merge_groups(*groupings: Sequence[Hashable] | np.ndarray) -> Int64[np.ndarra
     for grouping in groupings:
         first_of: dict[Hashable, int] = {}
         pairs += [(first_of.setdefault(name, index), index) for index, name in enumerate(grouping)]
-    return _first_of_group(len(groupings[0]), pairs)
+    return first_of_group(len(groupings[0]), pairs)
 
 
-def _first_of_group(count: int, pairs: Sequence[tuple[int, int]]) -> Int64[np.ndarray, " n"]:
-    """Return of each of so many items the first one that pairs lead to from it."""
+def first_of_group(count: int, pairs: Sequence[tuple[int, int]]) -> Int64[np.ndarray, " n"]:
+    """Return for each of so many items the first one that pairs lead to from it, over any number of others."""
     from scipy.sparse import coo_array  # heavy, and only needed here
     from scipy.sparse.csgraph import connected_components
 

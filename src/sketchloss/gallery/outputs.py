@@ -6,6 +6,12 @@ from pathlib import Path
 from sketchloss.gallery import Gallery
 from sketchloss.gallery.adding import is_below, is_one_of
 from sketchloss.gallery.searching import to_bytes
+from sketchloss.system.picture_files import plain_suffixes
+
+
+def sheet_suffixes() -> tuple[str, ...]:
+    """Return the suffixes of pictures that can be written, PNG first."""
+    return (".png", *sorted(plain_suffixes() - {".png"}))
 
 
 def check_file(file: Path, flag: str, gallery: Gallery, queries: Sequence[Path], *, suffixes: Sequence[str]) -> None:

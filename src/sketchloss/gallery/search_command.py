@@ -19,13 +19,13 @@ from sketchloss.gallery import Gallery, Match
 from sketchloss.gallery.adding import as_text
 from sketchloss.gallery.copying import copy_matches
 from sketchloss.gallery.options import Search
-from sketchloss.gallery.outputs import check_file, check_folder
+from sketchloss.gallery.outputs import check_file, check_folder, sheet_suffixes
 from sketchloss.gallery.printing import count_drawings, print_json, print_lines
 from sketchloss.gallery.result_page import check_page, write_results
 from sketchloss.gallery.small_pictures import no_picture, small_picture
 from sketchloss.system.images import UnreadablePicture, fit_square, save_picture
 from sketchloss.system.passed_over import later_pages, no_pictures, other_kinds
-from sketchloss.system.picture_files import find_pictures, plain_suffixes
+from sketchloss.system.picture_files import find_pictures
 from sketchloss.system.visible_ink import open_visible
 
 READ_AT_ONCE = 256  # queries held in memory
@@ -129,9 +129,8 @@ def _search_files(config: Search, gallery: Gallery, listed: list[Path], how: dic
 
 def _check_outputs(config: Search, gallery: Gallery, queries: Sequence[Path]) -> None:
     """Find out before the work is done, not after."""
-    pictures = (".png", *sorted(plain_suffixes() - {".png"}))
     for flag, file, suffixes in (
-        ("--sheet", config.sheet, pictures),
+        ("--sheet", config.sheet, sheet_suffixes()),
         ("--html", config.html, (".html", ".htm")),
         ("--csv", config.csv, ()),
     ):
