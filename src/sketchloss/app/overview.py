@@ -141,7 +141,8 @@ def _note(count: int, shown: int, classes: int, groups: int) -> str:
         return "A map takes four drawings that are not all alike."
     how_many = f"{shown:,} of {count:,}" if shown < count else f"{count:,}"
     labelled = {0: "without classes", 1: "of one class"}.get(classes, f"of {classes:,} classes")
-    coloured = f" Colours are the {groups:,} groups that look most alike, the largest first." if groups else ""
+    which = f"the {COLOURED} largest of {groups:,} groups" if groups > COLOURED else f"the {groups:,} groups"
+    coloured = f" Colours are {which} of drawings that look alike, the largest first." if groups else ""
     return (
         f"{how_many} drawings {labelled}, laid out by t-SNE: near ones look alike, great distances say little."
         f"{coloured} Choose one to see it large and to search from it."
