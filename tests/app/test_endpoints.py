@@ -68,6 +68,24 @@ def test_search_finds_the_class_among_doodles_it_has_not_seen(client, drawings):
         assert len(pictures) == 5
 
 
+def test_filters_names_and_large_pictures_are_for_programs_too(client, drawings, app_cache):
+    cat = handle_file(drawings / "cat.png")
+    matches, _ = client.predict(cat, "doodles", 30, "house", 0.1, api_name="/search")
+    assert len(matches) == 6
+    assert {match["label"] for match in matches} == {"house"}
+    every, _ = client.predict(cat, "doodles", 30, api_name="/search")
+    least = every[4]["similarity"]
+    similar, _ = client.predict(cat, "doodles", 30, min_similarity=least, api_name="/search")
+    assert similar == [match for match in every if match["similarity"] >= least]
+    assert 5 <= len(similar) < 30
+    first = matches[0]
+    path = Path(first["file_path"])
+    assert path.is_relative_to(app_cache)
+    assert path.name == first["name"]
+    picture = client.predict("doodles", first["content"], api_name="/drawing")
+    assert open_picture(picture).tobytes() == open_picture(path).tobytes()
+
+
 def test_stylize_keeps_the_size(client, drawings):
     (style, *_) = client.predict(api_name="/styles")
     sketch = client.predict(handle_file(drawings / "photo.png"), style, 128, api_name="/stylize")
@@ -88,6 +106,14 @@ def test_a_gallery_of_ones_own_is_nobody_elses(app_url, drawings, tmp_path):
     assert me.predict(api_name="/galleries") == ["doodles", "mine"]
     matches, _ = me.predict(handle_file(drawings / "cat.png"), "mine", 3, api_name="/search")
     assert {match["label"] for match in matches} <= {"cat", "tree"}
+    assert {match["file_path"] for match in matches} < {
+        f"{kind}/{seed}.png" for kind in ("cat", "tree") for seed in range(3)
+    }
+    picture = me.predict("mine", matches[0]["content"], api_name="/drawing")
+    assert open_picture(picture).size == (64, 64)
+    for gallery, said in (("mine", "no gallery 'mine'"), ("doodles", "not in the gallery any more")):
+        with pytest.raises(AppError, match=said):
+            other.predict(gallery, matches[0]["content"], api_name="/drawing")
     assert other.predict(api_name="/galleries") == ["doodles"]
     with pytest.raises(AppError, match="no gallery 'mine': choose from doodles"):
         other.predict(handle_file(drawings / "cat.png"), "mine", 3, api_name="/search")
@@ -105,6 +131,10 @@ def test_a_gallery_of_ones_own_is_nobody_elses(app_url, drawings, tmp_path):
         ("/search", ("cat.png", "doodles", "x"), "k is 'x': it must be a number, 1 to 30"),
         ("/search", ("cat.png", "doodles", "NaN"), "k is 'NaN': it must be a number, 1 to 30"),
         ("/search", ("cat.png", "doodles", [1]), r"k is \[1\]: it must be a number, 1 to 30"),
+        ("/search", ("cat.png", "doodles", 3, "cats"), "has the label 'cats': did you mean 'cat'"),
+        ("/search", ("cat.png", "doodles", 3, "", 2), "min_similarity is 2: it must be a number, -1 to 1"),
+        ("/drawing", ("doodles", "../../etc/passwd"), "this drawing is not in the gallery any more"),
+        ("/drawing", ("none", "0" * 64), "no gallery 'none'"),
         ("/stylize", ("photo.png", "pencil (built in)", "x"), "draw_size is 'x': it must be a number, 64 to 1536"),
         ("/stylize", ("photo.png", "oil", 128), "no style 'oil'"),
         ("/stylize", ("photo.png", "pencil (built in)", 5), "draw_size is 5"),

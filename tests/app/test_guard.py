@@ -287,6 +287,13 @@ def test_a_login_is_asked_for(open_to_others):
     assert PageClient(open_to_others, auth=("me", "secret")).predict(api_name="/galleries")
 
 
+def test_who_comes_from_elsewhere_reads_no_path_of_this_computer(open_to_others, tmp_path):
+    doodle("cat", 1).sketch(64).save(tmp_path / "cat.png")
+    visitor = PageClient(open_to_others, auth=("me", "secret"))
+    matches, _ = visitor.predict(handle_file(tmp_path / "cat.png"), "doodles", 5, api_name="/search")
+    assert [match["file_path"] for match in matches] == [f"{match['label']}/{match['name']}" for match in matches]
+
+
 # Too much ------------------------------------------------------------------------------------------------------------
 
 

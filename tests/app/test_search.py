@@ -8,10 +8,10 @@ from types import SimpleNamespace
 
 import gradio as gr
 import pytest
-from PIL import Image
 
+from sketchloss.app.own_galleries import gallery_of
 from sketchloss.app.private import PrivateFolder
-from sketchloss.app.search import gallery_of, search_tab, small_picture
+from sketchloss.app.search import search_tab
 from sketchloss.app.services import open_services
 from sketchloss.data.doodles.kinds import doodle
 
@@ -29,8 +29,8 @@ def upload(tmp_path, narrow, private, without_type_checks):
     services = open_services(weights=narrow, cache=tmp_path / "cache")
 
     async def make() -> gr.Blocks:  # in a loop, because Gradio makes one where there is none, and closes none
-        with gr.Blocks(analytics_enabled=False) as page:
-            search_tab(services, private, gr.State({}))
+        with gr.Blocks(analytics_enabled=False) as page, gr.Tabs() as tabs, gr.Tab() as tab:
+            search_tab(services, private, gr.State({}), gr.HTML(), tabs, tab)
         return page
 
     with ThreadPoolExecutor(1) as beside:  # the browser of other tests has a loop in this thread
@@ -42,8 +42,9 @@ def upload(tmp_path, narrow, private, without_type_checks):
             for name, data in files.items():
                 archive.writestr(name, data)
         visitor = SimpleNamespace(session_hash="visitor")
-        chosen, mine, told = built(str(tmp_path / "mine.zip"), {}, visitor, lambda *_, **__: None)
+        chosen, labels, turn, mine, told = built(str(tmp_path / "mine.zip"), 7, {}, visitor, lambda *_, **__: None)
         assert list(mine) == [chosen.value] == ["mine"]
+        assert (labels.choices, turn) == ([("any label", ""), ("cat", "cat")], 8)
         return told, [name for _, name in chosen.choices]
 
     return give
@@ -68,13 +69,6 @@ def test_a_gallery_of_ones_own_that_was_deleted_is_forgotten(tmp_path, private, 
     with pytest.raises(ValueError, match="the gallery 'mine' was deleted, as it was not used for a while: upload it"):
         gallery_of(SimpleNamespace(), "mine", mine, private)
     assert mine == {"other": "there"}
-
-
-def test_a_drawing_whose_file_is_gone_is_a_grey_picture(tmp_path):
-    Image.new("L", (200, 100), 0).save(tmp_path / "black.png")
-    assert small_picture(tmp_path / "black.png", "its content").convert("L").getextrema()[0] == 0
-    darkest, palest = small_picture(tmp_path / "gone.png", "its content").getextrema()
-    assert 0 < darkest == palest < 255
 
 
 def test_of_an_archive_it_is_said_what_could_be_read_and_what_not(upload):

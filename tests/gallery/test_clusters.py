@@ -85,3 +85,10 @@ def test_the_most_central_row_is_the_one_nearest_the_mean():
 def test_mistakes(vectors, count, said):
     with pytest.raises(ValueError, match=said):
         find_clusters(vectors, count)
+
+
+def test_no_more_clusters_than_asked_for_are_tried():
+    random = np.random.default_rng(0)
+    clouds = np.repeat(np.eye(6, 8), 10, axis=0) + 0.01 * random.normal(size=(60, 8))
+    assert find_clusters(clouds).max() == 5
+    assert find_clusters(clouds, most=3).max() == 2

@@ -139,7 +139,7 @@ def a_route(random: Random, url: str) -> bytes:
 
 def a_body(random: Random, url: str) -> bytes:
     posted = [path for path, methods in SERVED.items() if "POST" in methods]
-    names = ("compare", "search", "stylize", "build_gallery", "galleries", "predict", "x")
+    names = ("compare", "search", "drawing", "stylize", "build_gallery", "galleries", "predict", "x")
     path = re.sub(r"{[^}]*}", lambda _: random.choice(names), random.choice(posted))
     return raw(url, request(random, url, path=path, method="POST", body=random.choice(BODIES)))
 

@@ -38,6 +38,7 @@ def app(config: App) -> None:
         study=config.study or (DEMO if (DEMO / "report.html").is_file() else None),
         say=lambda line: sys.stdout.write(f"{line}\n"),
     )
+    services.full_paths = config.only_here()
     end = EndOfService()  # so that what follows `finally` happens then, too
     private = PrivateFolder(60 * config.keep_minutes, config.keep_mb)
     page = None

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from PIL import Image
 
 from sketchloss.app.canvas import canvas_input
+from sketchloss.app.messages import settle
 from sketchloss.app.services import COMPARED_AT, Services
 from sketchloss.app.uploads import mistake, picture_input
 from sketchloss.data.doodles.kinds import doodle
@@ -124,7 +125,10 @@ def _notes(first: Image.Image, second: Image.Image, calibration: Calibration | N
 
 def compare_tab(services: Services) -> None:
     """Put the tab together; its endpoint for programs is `/compare`."""
-    pictures, inverts = [], []
+    pictures, inverts, drawn = [], [], []
+    # note: a number that grows when the page itself changes both pictures, so that they are compared once and not
+    # once for each. What the visitor changes is an `input`. Gradio tells of such a change only through its queue.
+    changed = gr.State(0)
     with gr.Row():
         for number, label in enumerate(("First drawing", "Second drawing")):
             with gr.Column(min_width=280):
@@ -138,25 +142,30 @@ def compare_tab(services: Services) -> None:
                 )
                 with gr.Accordion(f"Draw the {label.split()[0].lower()}", open=False):
                     canvas = canvas_input(label=label, elem_id=f"compare-canvas-{number + 1}")
-                canvas.input(
-                    lambda drawn: drawn, canvas, picture, show_progress="hidden", trigger_mode="always_last",
-                    api_visibility="private",
+                drawn.append(
+                    canvas.input(
+                        lambda drawing, count: (drawing, count + 1), [canvas, changed], [picture, changed],
+                        show_progress="hidden", trigger_mode="always_last", api_visibility="private",
+                    )
                 )  # fmt: skip
                 pictures.append(picture)
                 inverts.append(gr.Checkbox(label=INVERT, container=False, elem_id=f"compare-invert-{number + 1}"))
+    both = [*pictures, *inverts]
     with gr.Row(elem_id="compare-acts"):
-        swap = gr.Button("Swap", size="sm", elem_id="compare-swap")
+        swapped = gr.Button("Swap", size="sm", elem_id="compare-swap").click(
+            lambda a, b, c, d, count: (b, a, d, c, count + 1), [*both, changed], [*both, changed],
+            show_progress="hidden", api_visibility="private",
+        )  # fmt: skip
         for name, drawings in EXAMPLES.items():
-            button = gr.Button(f"Try: {name}", size="sm")
-            button.click(
-                _example(*drawings), None, pictures, show_progress="hidden", api_visibility="private", queue=False
-            )
+            gr.Button(f"Try: {name}", size="sm").click(
+                _example(*drawings), changed, [*pictures, changed], show_progress="hidden", api_visibility="private",
+            )  # fmt: skip
     with gr.Row():
         with gr.Column(min_width=280):
             said = gr.Markdown(HINT, elem_id="compare-said")
             place = gr.HTML(elem_id="compare-place")
             bars = gr.BarPlot(
-                x="layer", y="distance", label="Distance at each layer", height=260, x_title=" ",
+                x="layer", y="distance", label="Distance at each layer", height=290, x_title=" ",
                 y_title=" ", visible=False, elem_id="compare-bars", tooltip="all", sort=list(services.loss.layers),
             )  # fmt: skip
         heat = gr.ImageSlider(
@@ -188,9 +197,9 @@ def compare_tab(services: Services) -> None:
 
     shown = [said, place, bars, heat]
     done = gr.on(
-        [one.change for one in (*pictures, *inverts)],
+        [*(one.input for one in both), changed.change],
         show,
-        [*pictures, *inverts],
+        both,
         shown,
         trigger_mode="always_last",
         show_progress_on=heat,
@@ -198,10 +207,9 @@ def compare_tab(services: Services) -> None:
         concurrency_id="model",
         api_visibility="private",
     )
-    # What stands there belongs to other pictures.
-    done.failure(nothing, None, shown, show_progress="hidden", api_visibility="private", queue=False)
-    both = [*pictures, *inverts]
-    swap.click(lambda a, b, c, d: (b, a, d, c), both, both, show_progress="hidden", api_visibility="private")
+    settle(done, nothing, shown)
+    for one in (*drawn, swapped):  # what stands there belongs to other pictures
+        one.failure(nothing, None, shown, show_progress="hidden", api_visibility="private", queue=False)
     _compare_endpoint(services)
 
 
@@ -240,11 +248,12 @@ def _compare_endpoint(services: Services) -> None:
 
 
 def _example(first: tuple[str, int, int], second: tuple[str, int, int]):
-    def give() -> list[Image.Image]:
-        return [
+    def give(count: int) -> list[Image.Image | int]:
+        pictures = [
             doodle(kind, seed, style="ink").redrawn(hand).sketch(384).convert("RGB")
             for kind, seed, hand in (first, second)
         ]
+        return [*pictures, count + 1]
 
     return give
 

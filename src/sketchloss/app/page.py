@@ -12,6 +12,7 @@ from sketchloss.app.photos import photos_tab
 from sketchloss.app.private import PrivateFolder
 from sketchloss.app.search import search_tab
 from sketchloss.app.services import Services
+from sketchloss.app.viewer import opens_drawings, viewer_window
 
 TITLE = "sketchloss"
 #: How many computations run at once, and how many visitors may wait for theirs.
@@ -36,14 +37,17 @@ def build_page(services: Services, private: PrivateFolder) -> gr.Blocks:
         )
         # note: nobody else has this state, so nobody else can name what is in it.
         own = gr.State({})
-        with gr.Tab("Compare", id="compare"):
-            compare_tab(services)
-        with gr.Tab("Search", id="search"):
-            search_tab(services, private, own)
-        with gr.Tab("Photos", id="photo"):
-            photos_tab(services, private)
-        with gr.Tab("Explore", id="explore") as tab:
-            explore_tab(services, private, own, tab)
+        viewer = viewer_window()
+        opens_drawings(viewer, services, private, own)
+        with gr.Tabs() as tabs:
+            with gr.Tab("Compare", id="compare"):
+                compare_tab(services)
+            with gr.Tab("Search", id="search") as search:
+                search_tab(services, private, own, viewer, tabs, search)
+            with gr.Tab("Photos", id="photo"):
+                photos_tab(services, private)
+            with gr.Tab("Explore", id="explore") as explore:
+                explore_tab(services, private, own, explore)
 
         def close(request: gr.Request) -> None:
             private.close(request.session_hash)

@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
+from sketchloss.app.messages import settle
 from sketchloss.app.private import PrivateFolder
 from sketchloss.app.services import Services
 from sketchloss.app.uploads import mistake, number_input, picture_input
@@ -82,8 +83,7 @@ def photos_tab(services: Services, private: PrivateFolder) -> None:
         concurrency_id="model",
         api_visibility="private",
     )
-    # What stands there belongs to another photo.
-    done.failure(nothing, None, [said, slider, download], show_progress="hidden", api_visibility="private", queue=False)
+    settle(done, nothing, [said, slider, download])
     _endpoints(services)
 
 

@@ -1,10 +1,7 @@
 """The second tab: draw, and see the drawings of a gallery that look most like it."""
 
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
-from functools import lru_cache
+import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,61 +9,49 @@ import gradio as gr
 from PIL import Image
 
 from sketchloss.app.canvas import canvas_input
+from sketchloss.app.messages import settle
+from sketchloss.app.originals import large_picture, row_of
+from sketchloss.app.own_galleries import build_own, explained, gallery_of, own_gallery_endpoints, said_of
 from sketchloss.app.private import PrivateFolder
-from sketchloss.app.services import DOODLES, Services, new_name
-from sketchloss.app.uploads import (
-    MOST_BYTES,
-    in_markdown,
-    mistake,
-    not_unpacked,
-    number_input,
-    picture_input,
-    unpack_drawings,
-    zip_input,
-)
-from sketchloss.figures.contact_sheet import fit_tile
-from sketchloss.gallery import Gallery, Match
-from sketchloss.gallery.adding import AddReport, as_text
-from sketchloss.gallery.settings import is_gallery
-from sketchloss.gallery.table import GalleryError
-from sketchloss.system.images import UnreadablePicture
-from sketchloss.system.visible_ink import open_to_show
+from sketchloss.app.results import ANY, MOST, SHOWN, as_cards, find, label_choices, name_of, results_list
+from sketchloss.app.search_endpoints import search_endpoints
+from sketchloss.app.services import Services
+from sketchloss.app.uploads import in_markdown, picture_input, zip_input
+from sketchloss.app.viewer import asked_for
 
-#: Drawings that are shown at first, and at most.
-SHOWN, MOST = 10, 30
 #: Pixels of the last drawing, kept to search again with other settings.
 REMEMBERED = 512
 HINT = "Draw something: the drawings most like it appear here after each stroke."
+TO_RESULTS = "() => { document.querySelector('#search-said').scrollIntoView({block: 'start'}); }"
 
 
-def find(gallery: Gallery, drawing: Image.Image, k: int) -> list[tuple[Match, Image.Image]]:
-    """Return the drawings of a gallery that are most like one, with small pictures of them."""
-    (matches,) = gallery.search([drawing], k)
-    return [(match, small_picture(match.path, match.hash)) for match in matches]
+@dataclass(frozen=True)
+class Query:
+    """What a visitor searches with."""
 
-
-@lru_cache(maxsize=4096)
-def small_picture(path: Path, content: str) -> Image.Image:  # noqa: ARG001 (tells changed files apart)
-    """Return a small picture of a gallery's drawing; grey if its file is gone."""
-    try:
-        return fit_tile(open_to_show(path))
-    except UnreadablePicture:
-        return Image.new("L", (96, 96), 225)
+    drawing: Image.Image
+    name: str
+    """Name of the drawing of a gallery that the search is from; empty for the visitor's own."""
 
 
 # The tab -------------------------------------------------------------------------------------------------------------
 
 
-def search_tab(services: Services, private: PrivateFolder, own: gr.State) -> None:
-    """Put the tab together; its endpoints for programs are `/search`, `/galleries` and `/build_gallery`.
+def search_tab(
+    services: Services, private: PrivateFolder, own: gr.State, viewer: gr.HTML, tabs: gr.Tabs, tab: gr.Tab
+) -> None:
+    """Put the tab together; its endpoints for programs are `/search`, `/drawing`, `/galleries` and `/build_gallery`.
 
     Args:
         services: with the galleries.
         private: for what visitors upload.
         own: each visitor's own galleries, name -> folder.
+        viewer: shows a drawing, and asks for more like it.
+        tabs: in which this tab is.
+        tab: this tab.
     """
-    query = gr.State(None)
-    with gr.Row():
+    query, asked = gr.State(None), gr.State(0)
+    with gr.Row(elem_id="search-parts"):
         with gr.Column(min_width=280):
             canvas = canvas_input(label="Drawing to search with", elem_id="search-canvas")
             with gr.Accordion("Or upload a drawing", open=False):
@@ -75,203 +60,129 @@ def search_tab(services: Services, private: PrivateFolder, own: gr.State) -> Non
                     elem_id="search-upload",
                 )  # fmt: skip
         with gr.Column(min_width=280):
-            found = gr.Gallery(
-                label="Most alike", show_label=False, columns=4, height="auto", object_fit="contain", format="png",
-                buttons=["fullscreen"], interactive=False, visible=False, elem_id="search-found",
-            )  # fmt: skip
             said = gr.Markdown(HINT, elem_id="search-said")
-    with gr.Row():
+            found = results_list(visible=False, elem_id="search-found")
         with gr.Column(min_width=280):
             names = list(services.galleries)
             chosen = gr.Dropdown(
-                names, value=names[0], label="Gallery", allow_custom_value=True,
-                elem_id="search-gallery",
-            )  # fmt: skip
-            count = gr.Slider(1, MOST, value=SHOWN, step=1, label="How many", elem_id="search-count")
-        with gr.Column(min_width=280), gr.Accordion("Your own gallery", open=False):
-            gr.Markdown(
-                "A zip archive of drawings, in folders by class or without. Only you can see it; it is deleted when "
-                "you close the page, or have not used it for an hour."
+                names, value=names[0], label="Gallery", allow_custom_value=True, elem_id="search-gallery"
             )
-            zipped = zip_input(label="Zip archive", height=120, elem_id="search-zip")
-            told = gr.Markdown()
+            with gr.Row():
+                label = gr.Dropdown(
+                    [ANY], value="", label="Label", allow_custom_value=True, min_width=130, elem_id="search-label"
+                )
+                count = gr.Slider(1, MOST, value=SHOWN, step=1, label="How many", min_width=130, elem_id="search-count")
+            least = gr.Slider(
+                0, 1, value=0, step=0.01, label="Least similarity", info="0 shows all; 1 is the same picture",
+                elem_id="search-least",
+            )  # fmt: skip
+            with gr.Accordion("Your own gallery", open=False):
+                gr.Markdown(
+                    "A zip archive of drawings, in folders by class or without. Only you can see it; it is deleted "
+                    "when you close the page, or have not used it for an hour."
+                )
+                zipped = zip_input(label="Zip archive", height=120, elem_id="search-zip")
+                told = gr.Markdown()
 
-    def nothing() -> tuple[gr.Gallery, str]:
-        return gr.Gallery(None, visible=False), HINT
+    def nothing() -> tuple[gr.HTML, str]:
+        return gr.HTML([], visible=False), HINT
 
-    def show(drawing: Image.Image | None, name: str, k: float, mine: dict[str, str]) -> tuple[gr.Gallery, str]:
-        if drawing is None:
+    def show(given: Query | None, name: str, k: float, only: str, limit: float, mine: dict[str, str]) -> Any:
+        if given is None:
             return nothing()
         with explained(name):
             gallery = gallery_of(services, name, mine, private)
-            pairs = find(gallery, drawing, round(k))
-        tiles = [(_with_room(picture), _caption(match)) for match, picture in pairs]
-        return gr.Gallery(tiles, visible=True), f"{len(gallery):,} drawings in {in_markdown(name)}"
+            matches = find(gallery, given.drawing, k, only, limit or None)
+        words = f"Most like **{in_markdown(given.name)}**: " if given.name else ""
+        words += f"{len(gallery):,} drawings in {in_markdown(name)}"
+        if not matches:
+            words += ". None is so similar: choose a smaller least similarity, or another label."
+        return gr.HTML(as_cards(services, matches, name, mine), visible=True), words
 
-    def show_and_remember(drawing: Image.Image | None, *rest: Any) -> tuple[Any, ...]:
-        if drawing is not None:
-            drawing.thumbnail((REMEMBERED, REMEMBERED))
-        return drawing, *show(drawing, *rest)
-
-    for given, event in ((canvas, canvas.input), (upload, upload.change)):
-        done = event(
-            show_and_remember,
-            [given, chosen, count, own],
-            [query, found, said],
-            trigger_mode="always_last",
-            show_progress="hidden",
-            concurrency_id="model",
-            api_visibility="private",
-        )
-        # What stands there belongs to another drawing.
-        done.failure(nothing, None, [found, said], show_progress="hidden", api_visibility="private", queue=False)
-    gr.on(
-        [chosen.change, count.release],
+    # note: one event computes, so that an older answer cannot come after a newer one.
+    done = gr.on(
+        [asked.change, count.change, label.input, least.change],
         show,
-        [query, chosen, count, own],
+        [query, chosen, count, label, least, own],
         [found, said],
         trigger_mode="always_last",
         show_progress="hidden",
         concurrency_id="model",
         api_visibility="private",
     )
+    settle(done, nothing, [found, said])
+
+    def remember(drawing: Image.Image | None, number: int) -> tuple[Query | None, int]:
+        if drawing is None:
+            return None, number + 1
+        drawing.thumbnail((REMEMBERED, REMEMBERED))
+        return Query(drawing, ""), number + 1
+
+    def forget() -> tuple[Any, ...]:
+        return None, *nothing()
+
+    for given, event in ((canvas, canvas.input), (upload, upload.change)):
+        kept = event(
+            remember, [given, asked], [query, asked], trigger_mode="always_last", show_progress="hidden",
+            api_visibility="private",
+        )  # fmt: skip
+        kept.failure(forget, None, [query, found, said], show_progress="hidden", api_visibility="private", queue=False)
+
+    def labels_of(name: str, only: str, mine: dict[str, str]) -> gr.Dropdown:
+        with explained(name):
+            choices = label_choices(gallery_of(services, name, mine, private))
+        return gr.Dropdown(choices, value=only if only in {value for _, value in choices} else "")
+
+    def choose(name: str, only: str, number: int, mine: dict[str, str]) -> tuple[gr.Dropdown, int]:
+        return labels_of(name, only, mine), number + 1
+
+    changed = chosen.input(
+        choose, [chosen, label, asked, own], [label, asked], trigger_mode="always_last", show_progress="hidden",
+        api_visibility="private",
+    )  # fmt: skip
+    settle(changed, nothing, [found, said])
+    opened = tab.select(
+        labels_of, [chosen, label, own], label, trigger_mode="always_last", show_progress="hidden",
+        api_visibility="private",
+    )  # fmt: skip
+    settle(opened, nothing, [found, said])
+
+    def search_from(name: str, only: str, number: int, mine: dict[str, str], event: gr.EventData) -> tuple[Any, ...]:
+        other, content = asked_for(event)
+        with explained(other):
+            row = row_of(gallery_of(services, other, mine, private), content)
+            path = Path(os.fsdecode(row.path))
+            drawing, _ = large_picture(path, content)
+        drawing.thumbnail((REMEMBERED, REMEMBERED))
+        given = Query(drawing, name_of(services, path, row.label, other, mine).name)
+        labels = labels_of(other, only if other == name else "", mine)
+        return given, gr.Dropdown(value=other), labels, number + 1, gr.Tabs(selected="search")
+
+    likes = viewer.like(
+        search_from, [chosen, label, asked, own], [query, chosen, label, asked, tabs], show_progress="hidden",
+        api_visibility="private",
+    )  # fmt: skip
+    settle(likes, forget, [query, found, said]).success(js=TO_RESULTS)
 
     def build(
         archive: str | None,
+        number: int,
         mine: dict[str, str],
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008 (how Gradio hands it in)
     ) -> tuple[Any, ...]:
         if archive is None:
-            return gr.skip(), mine, ""
-        name, report = _build(services, Path(archive), mine, private, request, progress)
+            return gr.skip(), gr.skip(), gr.skip(), mine, ""
+        name, report = build_own(services, Path(archive), mine, private, request, progress)
         choices = [*services.galleries, *mine]
-        said = [f"{report.rows:,} drawings in **{in_markdown(name)}**"]
-        if report.unreadable:
-            said.append(f"{len(report.unreadable):,} could not be read")
-        said += map(in_markdown, report.passed_over)
-        return gr.Dropdown(choices, value=name), mine, "; ".join(said) + "."
+        labels = labels_of(name, "", mine)
+        return gr.Dropdown(choices, value=name), labels, number + 1, mine, said_of(name, report)
 
-    zipped.upload(
-        build, [zipped, own], [chosen, own, told], api_visibility="private", concurrency_id="build",
-        concurrency_limit=1,
-        show_progress_on=told,
+    built = zipped.upload(
+        build, [zipped, asked, own], [chosen, label, asked, own, told], api_visibility="private",
+        concurrency_id="build", concurrency_limit=1, show_progress_on=told,
     )  # fmt: skip
-    _endpoints(services, own, private)
-
-
-def _build(
-    services: Services,
-    archive: Path,
-    mine: dict[str, str],
-    private: PrivateFolder,
-    request: gr.Request,
-    progress: gr.Progress,
-) -> tuple[str, AddReport]:
-    place = private.new_place(request.session_hash)
-    try:
-        progress(0, desc="Unpacking")
-        unpack_drawings(archive, place / "drawings", most=min(MOST_BYTES, max(0, private.room())))
-        _, report = Gallery.build(
-            place / "gallery",
-            [place / "drawings"],
-            weights=services.loss.backbone,
-            progress=lambda done, total: progress((done, total), desc="Looking at the drawings", unit="drawings"),
-        )
-    except (ValueError, OSError) as error:
-        raise mistake(str(error), title="No gallery") from None
-    finally:
-        if not is_gallery(place / "gallery"):
-            shutil.rmtree(place, ignore_errors=True)
-    name = new_name(as_text(archive.stem)[:40] or "yours", {*services.galleries, *mine})
-    mine[name] = str(place / "gallery")
-    return name, replace(report, passed_over=(*not_unpacked(archive), *report.passed_over))
-
-
-@contextmanager
-def explained(name: str) -> Iterator[None]:
-    """Tell the visitor what is wrong with a gallery; if its files are gone or damaged, only that."""
-    try:
-        yield
-    except GalleryError:
-        raise mistake(f"the gallery {name!r} cannot be read any more: choose another one") from None
-    except (ValueError, OSError) as error:
-        raise mistake(str(error)) from None
-
-
-def gallery_of(services: Services, name: str, mine: dict[str, str], private: PrivateFolder) -> Gallery:
-    """Return a gallery by its name; a visitor's gallery that has been deleted is forgotten."""
-    if name in mine:
-        if not is_gallery(Path(mine[name])):
-            del mine[name]
-            raise ValueError(f"the gallery {name!r} was deleted, as it was not used for a while: upload it again")
-        private.use(Path(mine[name]))
-    return services.gallery(name, mine)
-
-
-def _endpoints(services: Services, own: gr.State, private: PrivateFolder) -> None:
-    def search(drawing: Image.Image | None, gallery: str, k: float, mine: dict[str, str]):
-        if drawing is None:
-            raise mistake("a drawing is needed")
-        with explained(gallery):
-            pairs = find(gallery_of(services, gallery, mine, private), drawing, round(k))
-        rows = [
-            {"rank": rank, "similarity": match.similarity, "label": match.label, "name": as_text(match.path.name)}
-            for rank, (match, _) in enumerate(pairs, start=1)
-        ]
-        return rows, [picture for _, picture in pairs]
-
-    def build(
-        archive: str | None,
-        mine: dict[str, str],
-        request: gr.Request,
-        progress: gr.Progress = gr.Progress(),  # noqa: B008 (how Gradio hands it in)
-    ) -> tuple[str, dict[str, str], dict[str, Any]]:
-        if archive is None:
-            raise mistake("a zip archive is needed")
-        name, report = _build(services, Path(archive), mine, private, request, progress)
-        unreadable = [Path(line).name for line in report.unreadable]
-        told = {"rows": report.rows, "unreadable": unreadable, "passed_over": list(report.passed_over)}
-        return name, mine, told
-
-    with gr.Group(visible=False):
-        inputs = [
-            picture_input(label="drawing"),
-            gr.Textbox(DOODLES, label="gallery"),
-            number_input(SHOWN, label="k", least=1, most=MOST),
-        ]
-        gr.Button().click(
-            search,
-            [*inputs, own],
-            [gr.JSON(label="matches"), gr.Gallery(label="pictures", format="png")],
-            api_name="search",
-            api_description="The drawings of a gallery that are most like one: matches, and small pictures of them.",
-            concurrency_id="model",
-        )
-        gr.Button().click(
-            build,
-            [zip_input(label="archive"), own],
-            [gr.Textbox(label="gallery"), own, gr.JSON(label="report")],
-            api_name="build_gallery",
-            api_description="Make a gallery of a zip archive, which only you can see. Returns its name for /search.",
-            concurrency_id="build",
-            concurrency_limit=1,
-        )
-        gr.Button().click(
-            lambda mine: [*services.galleries, *mine],
-            own,
-            gr.JSON(label="names"),
-            api_name="galleries",
-            api_description="Names of the galleries that you can search.",
-        )
-
-
-def _with_room(picture: Image.Image) -> Image.Image:
-    """Return a picture with paper below it, where the page lays the caption."""
-    tile = Image.new("L", (picture.width, picture.height + picture.height // 5), 255)
-    tile.paste(picture)
-    return tile
-
-
-def _caption(match: Match) -> str:
-    return f"{as_text(match.label or match.path.name)} {match.similarity:.2f}"
+    settle(built, lambda: "", told)
+    zipped.clear(lambda: "", None, told, show_progress="hidden", api_visibility="private", queue=False)
+    search_endpoints(services, own, private)
+    own_gallery_endpoints(services, own, private)

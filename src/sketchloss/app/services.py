@@ -57,6 +57,8 @@ class Services:
     """Name -> the folder of a network that turns photos into sketches."""
     report: Path | None
     """A study's `report.html`; None: there is no study to show."""
+    full_paths: bool = False
+    """Whether visitors may read where the shared galleries' drawings lie on this computer."""
     lock: threading.Lock = field(default_factory=threading.Lock)
     stylizers: dict[str, Stylizer] = field(default_factory=dict)
 

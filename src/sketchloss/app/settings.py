@@ -74,6 +74,10 @@ class App:
             raise ValueError("auth must be USER:PASSWORD, both at least one character")
         return user, password
 
+    def only_here(self) -> bool:
+        """Tell whether the page is for this computer alone: a login is for visitors from elsewhere."""
+        return is_loopback(self.host) and self.login() is None
+
     def cannot_answer(self, error: OSError) -> ValueError:
         """Return the error for an address or port that cannot be used."""
         mend = "choose another --port, or leave it out" if self.port else "choose a --port, or another --host"

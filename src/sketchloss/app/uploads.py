@@ -161,7 +161,7 @@ class BadArchive(ValueError):  # noqa: N818 (it names what was found)
     """A zip archive that is not unpacked. The text is one line: why, and what to do."""
 
 
-def unpack_drawings(archive: Path, folder: Path, *, most: int = MOST_BYTES) -> int:
+def unpack_drawings(archive: Path, folder: Path, *, most: int = MOST_BYTES) -> list[str]:
     """Unpack the pictures of a zip archive; the folder that holds one becomes its label.
 
     Nothing is written but below `folder`, under names of our own: what an archive calls its files decides only labels.
@@ -172,7 +172,7 @@ def unpack_drawings(archive: Path, folder: Path, *, most: int = MOST_BYTES) -> i
         most: bytes that it may unpack to.
 
     Returns:
-        How many pictures there are.
+        What the archive calls each picture, in the order of our own names for them, `00000` and so on.
 
     Raises:
         BadArchive: for what is no zip archive, a damaged or encrypted one, one whose names lead out of it, one that
@@ -190,7 +190,7 @@ def unpack_drawings(archive: Path, folder: Path, *, most: int = MOST_BYTES) -> i
                 file = place / f"{number:05}{suffix}"
                 left -= _copy(opened, entry, file, min(left, MOST_BYTES_OF_ONE))
                 _empty_if_optional(file)
-            return len(entries)
+            return [entry.filename for entry, _ in entries]
     except BadArchive:
         shutil.rmtree(folder, ignore_errors=True)
         raise

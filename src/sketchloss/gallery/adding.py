@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 import numpy as np
 import torch
@@ -212,16 +212,19 @@ def look(
             pool.shutdown(wait=False, cancel_futures=True)
 
 
+def content_hash(file: BinaryIO, page: int = 1) -> str:
+    """Return the SHA-256 of what is left of an open file; of a later page, of that hash and the page's number."""
+    found = hashlib.file_digest(file, "sha256").hexdigest()
+    return found if page == 1 else hashlib.sha256(f"{found}#page={page}".encode()).hexdigest()
+
+
 def look_at(path: bytes, is_known: Callable[[str], bool], image_size: int, *, invert: bool = False) -> Seen:
     """Read, hash and, if its content is not known, decode one file."""
     name = os.fsdecode(path)
     file_path, page = split_page(name)
     try:
         with open_input(file_path, pipes=False) as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-            size = file.tell()
-            if page > 1:
-                found = hashlib.sha256(f"{found}#page={page}".encode()).hexdigest()
+            found, size = content_hash(file, page), file.tell()
             if is_known(found):
                 return Seen(path, found, size)
             file.seek(0)

@@ -19,13 +19,16 @@ LARGEST_COUNT, STEP = 500, 1.1
 ALIKE = 1e-6
 
 
-def find_clusters(vectors: Float[np.ndarray, "n d"], count: int | None = None) -> Int[np.ndarray, " n"]:
+def find_clusters(
+    vectors: Float[np.ndarray, "n d"], count: int | None = None, *, most: int = LARGEST_COUNT
+) -> Int[np.ndarray, " n"]:
     """Group rows that are near one another; the same rows always give the same clusters.
 
     Args:
         vectors: n×d, finite and not zero; compared by their directions. At least one row.
-        count: number of clusters, 1 to n; None: the number with the best silhouette, 2 to n/2 (500 at most), or one
-            cluster if there are fewer than four rows, or all are alike.
+        count: number of clusters, 1 to n; None: the number with the best silhouette, 2 to n/2, or one cluster if there
+            are fewer than four rows, or all are alike.
+        most: greatest number of clusters that is tried where `count` is None.
 
     Returns:
         The number of each row's cluster, from 0, the largest cluster first.
@@ -43,7 +46,7 @@ def find_clusters(vectors: Float[np.ndarray, "n d"], count: int | None = None) -
     if count == 1 or (count is None and (rows < 4 or np.ptp(unit, axis=0).max() < ALIKE)):
         return np.zeros(rows, np.int64)
     if rows <= MOST:
-        return _largest_first(_ward(unit, count))
+        return _largest_first(_ward(unit, count, most))
     from sklearn.cluster import MiniBatchKMeans
 
     groups = min(rows, max(GROUPS, 4 * (count or 0)))
@@ -51,7 +54,7 @@ def find_clusters(vectors: Float[np.ndarray, "n d"], count: int | None = None) -
     coarse = MiniBatchKMeans(groups, batch_size=4096, init_size=3 * groups, max_iter=5, random_state=0).fit(unit)
     used, group = np.unique(coarse.labels_, return_inverse=True)
     centres = coarse.cluster_centers_[used]
-    return _largest_first(_ward(centres / np.linalg.norm(centres, axis=1, keepdims=True), count)[group])
+    return _largest_first(_ward(centres / np.linalg.norm(centres, axis=1, keepdims=True), count, most)[group])
 
 
 def central_first(vectors: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n"]) -> list[Int[np.ndarray, " m"]]:
@@ -65,14 +68,14 @@ def central_first(vectors: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n
     return clusters
 
 
-def _ward(unit: Float[np.ndarray, "n d"], count: int | None) -> Int[np.ndarray, " n"]:
+def _ward(unit: Float[np.ndarray, "n d"], count: int | None, most: int) -> Int[np.ndarray, " n"]:
     from scipy.cluster.hierarchy import cut_tree, linkage
 
     tree = linkage(unit, "ward")
     if count is not None:
         return cut_tree(tree, count)[:, 0]
     counts = [2]
-    while (following := max(counts[-1] + 1, round(counts[-1] * STEP))) <= min(len(unit) // 2, LARGEST_COUNT):
+    while (following := max(counts[-1] + 1, round(counts[-1] * STEP))) <= min(len(unit) // 2, most):
         counts.append(following)
     cuts = cut_tree(tree, counts)
     return cuts[:, np.argmax(_silhouettes(unit, cuts))]

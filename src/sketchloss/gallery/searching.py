@@ -1,6 +1,5 @@
 """Searching a gallery: the pictures most like a given one, and what is in the gallery."""
 
-import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from jaxtyping import Float, Float32
 from PIL import Image
 from torch import Tensor
 
-from sketchloss.gallery.adding import as_text, is_gone, is_one_of
+from sketchloss.gallery.adding import as_text, content_hash, is_gone, is_one_of
 from sketchloss.gallery.labels import label_condition
 from sketchloss.gallery.neighbours import nearest_of_all
 from sketchloss.gallery.settings import Device, Settings, Weights, load_matching
@@ -22,6 +21,7 @@ from sketchloss.gallery.table import Known, PictureTable
 from sketchloss.networks.backbone import Backbone
 from sketchloss.system.files import open_input
 from sketchloss.system.images import fit_square, to_tensor
+from sketchloss.system.picture_pages import split_page
 from sketchloss.system.visible_ink import open_visible
 
 #: What `open_picture` takes.
@@ -343,10 +343,11 @@ def _embed(backbone: Backbone, images: Tensor, layer: str) -> Float32[np.ndarray
 
 
 def _content(path: str | Path) -> str | None:
-    """Return the SHA-256 of a file; None if it cannot be read, or only once."""
+    """Return the SHA-256 of a file, or of a page; None if it cannot be read, or only once."""
+    place, page = split_page(path)
     try:
-        with open_input(path, pipes=False) as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        with open_input(place, pipes=False) as file:
+            return content_hash(file, page)
     except OSError:
         return None
 
