@@ -12,8 +12,9 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from io import BufferedReader, BytesIO
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -212,7 +213,7 @@ def look(
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def content_hash(file: BinaryIO, page: int = 1) -> str:
+def content_hash(file: BufferedReader | BytesIO, page: int = 1) -> str:
     """Return the SHA-256 of what is left of an open file; of a later page, of that hash and the page's number."""
     found = hashlib.file_digest(file, "sha256").hexdigest()
     return found if page == 1 else hashlib.sha256(f"{found}#page={page}".encode()).hexdigest()
