@@ -21,7 +21,7 @@ from sketchloss.figures.contact_sheet import Tile, draw_contact_sheet, fit_tile,
 from sketchloss.gallery import Gallery, Match
 from sketchloss.gallery.adding import AddReport, as_text, is_one_of
 from sketchloss.gallery.options import Add, Build, Remove, Search, Show
-from sketchloss.system.images import UnreadablePicture, fit_square, save_picture
+from sketchloss.system.images import UnreadablePicture, save_picture
 from sketchloss.system.passed_over import later_pages, no_pictures, other_kinds
 from sketchloss.system.picture_files import find_pictures, picture_suffixes
 from sketchloss.system.visible_ink import open_to_show, open_visible
@@ -42,6 +42,7 @@ def build(config: Build) -> None:
         image_size=config.image_size,
         labels=config.labels,
         invert=config.invert,
+        clean=config.clean,
         device=config.device,
         progress=True,
     )
@@ -141,19 +142,23 @@ def _find(
 ) -> tuple[list[Path], list[list[Match]], list[str]]:
     """Search; return the queries, what was found for each, and a line for each file of a folder that is no picture."""
     queries, found, unreadable = [], [], []
-    size = gallery.settings.image_size
     for start in range(0, len(listed), READ_AT_ONCE):
         pictures = []
         for path in listed[start : start + READ_AT_ONCE]:
             try:
-                pictures.append(fit_square(open_visible(path, invert=config.invert), size))
+                pictures.append(gallery.read(path, invert=config.invert))
                 queries.append(path)
             except UnreadablePicture as error:
                 if path in given:
                     raise
                 unreadable.append(as_text(str(error)))
         found += gallery.search(
-            pictures, config.k, label=config.label, min_similarity=config.min_similarity, exact=config.exact
+            pictures,
+            config.k,
+            label=config.label,
+            min_similarity=config.min_similarity,
+            exact=config.exact,
+            rotations=config.rotations,
         )
     if not queries:
         raise ValueError(f"none of the {len(listed):,} queries can be read, first: {unreadable[0]}")
@@ -241,6 +246,7 @@ def info(config: Show) -> None:
         f"labels      {len(named):,}" + (f": {most}{', ...' if len(named) > LISTED else ''}" if most else "") + without,
         f"weights     {found.weights} (fingerprint {found.fingerprint[:12]})",
         f"embedding   {found.dimension} numbers from {found.layer} at {found.image_size} pixels",
+        "cleaning    drawings and queries are cleaned" if found.clean else "cleaning    none (`build --clean`)",
         f"search      compares all drawings (an index from {start:,} on)"
         if found.exact
         else f"search      goes by an approximate index (from {start:,} drawings on)",

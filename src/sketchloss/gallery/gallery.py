@@ -22,6 +22,7 @@ from torch import Tensor
 
 from sketchloss.gallery.adding import Adding, AddReport, Progress, Walk, as_text, is_below, is_gone, is_one_of, walk
 from sketchloss.gallery.options import Labels
+from sketchloss.gallery.reading import INVERTS_ITSELF, read
 from sketchloss.gallery.settings import (
     FILE,
     Device,
@@ -37,12 +38,12 @@ from sketchloss.gallery.settings import (
 from sketchloss.gallery.table import LOCK, NAME, Known, PictureTable, check_place, writing
 from sketchloss.networks.backbone import Backbone
 from sketchloss.networks.weights import weights_digest
-from sketchloss.system.images import fit_square, to_tensor
-from sketchloss.system.visible_ink import open_visible
 
 #: What `open_picture` takes.
 Picture = str | Path | bytes | Image.Image | np.ndarray | Tensor
 
+#: How often `search(rotations=True)` turns a query by 90 degrees, among them not at all.
+TURNS = 4
 EXACT_BELOW = 50_000
 LARGEST_SIDE = 2048  # more is a slip of the hand, and takes all memory
 # Pixels embedded at once, on a CPU and on a GPU: 16 pictures at 128, and 256. More are no faster.
@@ -85,6 +86,15 @@ class Info:
     """Pictures whose files are gone."""
     built: bool
     """Whether `Gallery.build` has ended; False if it was interrupted."""
+    clean: bool
+    """Whether pictures and queries are cleaned."""
+
+
+@dataclass(frozen=True, eq=False)
+class Query:
+    """A picture to search with, read once by `Gallery.read`."""
+
+    image: Float[Tensor, "3 s s"]
 
 
 class Gallery:
@@ -121,6 +131,7 @@ class Gallery:
         image_size: int = 128,
         layer: str = "",
         exact_below: int = EXACT_BELOW,
+        clean: bool = False,
         device: Device = "auto",
     ) -> "Gallery":
         """Make an empty gallery.
@@ -131,6 +142,7 @@ class Gallery:
             image_size: side in pixels of the square that pictures are fitted into.
             layer: layer whose features, averaged over positions, are the embedding; empty: the `embedding_layer`.
             exact_below: number of rows from which on an approximate index is made and used.
+            clean: clean every picture that is added, and every query, as `clean_page` does: for scans and photographs.
             device: device to compute on; `auto`: the GPU if there is one.
 
         Raises:
@@ -146,7 +158,8 @@ class Gallery:
         layer = layer or backbone.embedding_layer
         _check_range(backbone, image_size=image_size, layer=layer, exact_below=exact_below)
         dimension = backbone.channels(layer)
-        settings = Settings(name_weights(weights), weights_digest(backbone), image_size, layer, exact_below, built=True)
+        digest = weights_digest(backbone)
+        settings = Settings(name_weights(weights), digest, image_size, layer, exact_below, built=True, clean=clean)
         folder.mkdir(parents=True, exist_ok=True)
         with writing(folder, wait=None):
             if is_gallery(folder):
@@ -236,6 +249,7 @@ class Gallery:
         wanted = {name: settings.get(name, getattr(begun, name)) for name in ("image_size", "layer", "exact_below")}
         wanted["layer"] = wanted["layer"] or begun.layer
         _check_range(load_weights(settings["weights"], device) if "weights" in settings else gallery.backbone, **wanted)
+        wanted["clean"] = settings.get("clean", begun.clean)
         with writing(gallery.folder, wait=None, tell=progress is True):
             is_empty = not len(gallery)
             if is_empty:
@@ -293,6 +307,7 @@ class Gallery:
                 there is none.
             prune: take out pictures below these folders whose files are gone; otherwise they are only reported.
             invert: invert the new pictures, which are light on dark; pictures that are there already stay as they are.
+                Refused by a gallery that cleans its pictures: it inverts them by itself.
             wait: seconds to wait for another process that is writing; None: as long as it takes.
             progress: show a bar on stderr, if that is a terminal; or a function that gets how many drawings
                 of how many are done.
@@ -330,9 +345,12 @@ class Gallery:
         builds: bool = False,
         invert: bool = False,
     ) -> AddReport:
+        if invert and self.settings.clean:
+            raise ValueError(INVERTS_ITSELF)
         assert self.backbone is not None  # refused here, before anybody waits
         with writing(self.folder, wait=wait, tell=progress is True):
-            adding = Adding(self.table, self.embed, self.settings.image_size, self._batch(), commit_rows, invert)
+            size, clean = self.settings.image_size, self.settings.clean
+            adding = Adding(self.table, self.embed, size, self._batch(), commit_rows, invert, clean)
             report = adding.run(found, prune=prune, progress=progress, workers=workers)
             if builds and report.rows:
                 self._mark(built=True)
@@ -375,13 +393,14 @@ class Gallery:
 
     def search(
         self,
-        pictures: Picture | Sequence[Picture],
+        pictures: Picture | Query | Sequence[Picture | Query],
         k: int = 10,
         *,
         label: str | None = None,
         min_similarity: float | int | None = None,
         exact: bool = False,
         invert: bool = False,
+        rotations: bool = False,
     ) -> list[list[Match]]:
         """Return for each picture the k most similar of the gallery, the most similar first.
 
@@ -391,7 +410,9 @@ class Gallery:
             label: find only pictures with this label.
             min_similarity: least similarity of the pictures found, in [-1, 1].
             exact: compare all rows, even if there is an index.
-            invert: invert the pictures, which are light on dark.
+            invert: invert the pictures, which are light on dark. Refused by a gallery that cleans its pictures.
+            rotations: search with each picture as it is and turned by 90, 180 and 270 degrees; the similarity is the
+                greatest of the four. Four times the work.
 
         Raises:
             ValueError: for a k or similarity out of range, an unknown label, a query that is no picture
@@ -412,18 +433,31 @@ class Gallery:
             )
         if label is not None:
             self.table.check_label(label)
-        queries = [pictures] if isinstance(pictures, Picture) else list(pictures)
+        queries = [pictures] if isinstance(pictures, Picture | Query) else list(pictures)
         batch, found = self._batch(), []
         for start in range(0, len(queries), batch):
-            images = torch.stack([self._read(query, invert) for query in queries[start : start + batch]])
-            for vector in self.embed(images):
-                pairs = self.table.nearest(vector, k, label=label, exact=exact)
+            images = torch.stack([self.read(query, invert=invert).image for query in queries[start : start + batch]])
+            turned = [self.embed(images.rot90(turn, (2, 3))) for turn in range(TURNS if rotations else 1)]
+            for vectors in zip(*turned, strict=True):
+                pairs = _best([self.table.nearest(vector, k, label=label, exact=exact) for vector in vectors], k)
                 matches = [Match(_to_path(row), value, row.label, row.size, row.hash) for row, value in pairs]
                 found.append([m for m in matches if min_similarity is None or m.similarity >= min_similarity])
         return found
 
-    def _read(self, query: Picture, invert: bool) -> Float[Tensor, "3 s s"]:
-        return to_tensor(fit_square(open_visible(query, invert=invert), self.settings.image_size))
+    def read(self, picture: Picture | Query, *, invert: bool = False) -> Query:
+        """Read a picture as the gallery embeds it, to search with it later; one that is read already stays as it is.
+
+        Args:
+            picture: as for `search`.
+            invert: as for `search`.
+
+        Raises:
+            UnreadablePicture: if it is no picture or, in a gallery that cleans, no drawing is to be seen on it.
+            ValueError: as `search`.
+        """
+        if isinstance(picture, Query):
+            return picture
+        return Query(read(picture, self.settings.image_size, invert=invert, clean=self.settings.clean))
 
     def info(self) -> Info:
         """Return what is in the gallery; looks for every picture's file, and embeds nothing."""
@@ -439,6 +473,7 @@ class Gallery:
             image_size=settings.image_size,
             layer=settings.layer,
             built=settings.built,
+            clean=settings.clean,
             dimension=self.table.dimension,
             exact=not self.table.uses_index(),
             disk_bytes=sum(file.stat().st_size for file in self.folder.rglob("*") if file.is_file()),
@@ -488,6 +523,15 @@ def _embed(backbone: Backbone, images: Tensor, layer: str) -> Float32[np.ndarray
     if not np.isfinite(vectors).all():
         raise ValueError("the embedding of a picture is not finite: are these weights from a diverged run?")
     return vectors
+
+
+def _best(found: Sequence[list[tuple[Known, float]]], k: int) -> list[tuple[Known, float]]:
+    """Return the k rows that are nearest in any of some searches, each once."""
+    best: dict[str, tuple[Known, float]] = {}
+    for row, value in (pair for pairs in found for pair in pairs):
+        if row.id not in best or value > best[row.id][1]:
+            best[row.id] = (row, value)
+    return sorted(best.values(), key=lambda pair: -pair[1])[:k]
 
 
 def _to_bytes(path: str | Path) -> bytes:
