@@ -1,10 +1,12 @@
 """How well does a gallery search with pictures from a scanner and a phone? A table, with and without cleaning.
 
     SKETCHLOSS_DATA=FOLDER python scripts/mixed_folder.py --data tuberlin --out mixed.json
+    python scripts/mixed_folder.py --draw docs/images/clean_page.png
 
 Clean drawings are made into pictures of several kinds: inverted, on grey paper, in a corner of a scanned sheet, and so
 on (`KINDS`). They are queries to a gallery of clean drawings, and to one whose drawings are of all kinds in turn. A
-query is right if the nearest drawing has its class. No query is a drawing of the gallery.
+query is right if the nearest drawing has its class. No query is a drawing of the gallery. The second command draws a
+doodle as each kind, and what cleaning makes of it.
 """
 
 import argparse
@@ -18,14 +20,17 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float
+from matplotlib.figure import Figure
 from PIL import Image, ImageFilter, ImageOps
 
+from sketchloss.data.doodles.kinds import doodle
 from sketchloss.experiments.probe.measures import wilson
 from sketchloss.figures.tables import markdown_table
 from sketchloss.gallery import Gallery
 from sketchloss.gallery.gallery import TURNS
+from sketchloss.system.clean_page import NoDrawing, clean_page
 from sketchloss.system.files import write_json
-from sketchloss.system.images import UnreadablePicture, fit_square, open_picture
+from sketchloss.system.images import fit_square, open_picture
 from sketchloss.system.picture_files import find_pictures
 
 Random = np.random.Generator
@@ -33,13 +38,15 @@ Random = np.random.Generator
 A4 = (8.27, 11.69)
 #: Side in pixels of the clean drawings.
 SIDE = 256
-COLUMNS = ("clean gallery", "mixed gallery")
+AS_IT_CAME, CLEANED = "as it came", "cleaned"
 
 
 def main() -> None:
     """Print the table, and write its numbers."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--data", required=True, help="class folders of drawings, below $SKETCHLOSS_DATA or a path")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--draw", type=Path, help="only draw the kinds, into this picture")
+    what.add_argument("--data", help="class folders of drawings, below $SKETCHLOSS_DATA or a path")
     parser.add_argument("--classes", type=int, default=20)
     parser.add_argument("--gallery", type=int, default=10, help="drawings of each class in the gallery")
     parser.add_argument("--queries", type=int, default=5, help="drawings of each class to search with")
@@ -50,13 +57,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="also write the numbers here, as JSON")
     options = parser.parse_args()
     try:
+        if options.draw:
+            draw(options.draw, options.seed)
+            return
         kept, asked = choose(options)
-        found = {}
-        for clean in (False, True):
-            found["cleaned" if clean else "as it came"] = measure(kept, asked, options, clean=clean)
-        if options.out:
-            settings = {key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items()}
-            write_json(options.out, {"settings": settings, "queries": len(asked), "top-1": found})
+        found = measure(kept, asked, options)
         print(table(found, len(asked)))
     except (ValueError, FileNotFoundError) as error:
         print(f"mixed_folder: {error}", file=sys.stderr)
@@ -89,53 +94,85 @@ def choose(options: argparse.Namespace) -> tuple[Drawings, Drawings]:
     return kept, asked
 
 
-def measure(
-    kept: Drawings, asked: Drawings, options: argparse.Namespace, *, clean: bool
-) -> dict[str, dict[str, float]]:
-    """Return the shares of right queries: kind, and kind with rotations -> gallery -> share, in [0, 1]."""
-    names, labels = list(KINDS), np.array([label for label, _ in kept])
-    truth = np.array([label for label, _ in asked])
-    with tempfile.TemporaryDirectory() as place:  # an empty gallery: it reads and embeds, and the search is done here
-        settings = {"weights": options.weights, "image_size": options.image_size, "clean": clean}
-        gallery = Gallery.create(Path(place) / "gallery", **settings)
-
-        def embed(drawings: Drawings, kind_of: Callable[[int], str], seed: int, turn: int = 0) -> np.ndarray:
-            images = []
-            for number, (_, drawing) in enumerate(drawings):
-                picture = KINDS[kind_of(number)](drawing, np.random.default_rng((options.seed, seed, number)))
-                try:
-                    images.append(gallery.read(picture).image.rot90(turn, (1, 2)))
-                except UnreadablePicture:  # is like nothing
-                    images.append(torch.ones(3, options.image_size, options.image_size))
-            return np.concatenate([gallery.embed(torch.stack(images[i : i + 16])) for i in range(0, len(images), 16)])
-
-        rows = [embed(kept, lambda _: "clean", 0), embed(kept, lambda number: names[number % len(names)], 1)]
-        found = {}
+def measure(kept: Drawings, asked: Drawings, options: argparse.Namespace) -> dict[str, dict[str, list[bool]]]:
+    """Return which queries are right: the kind, then the gallery and whether it cleans."""
+    names, truth = list(KINDS), np.array([label for label, _ in asked])
+    labels = np.array([label for label, _ in kept])
+    found: dict[str, dict[str, list[bool]]] = {}
+    with tempfile.TemporaryDirectory() as place:  # empty galleries: they read and embed, and the search is done here
+        settings = {"weights": options.weights, "image_size": options.image_size}
+        galleries = {
+            how: Gallery.create(Path(place) / how, clean=how == CLEANED, **settings) for how in (AS_IT_CAME, CLEANED)
+        }
+        clean = embed([("clean", drawing) for _, drawing in kept], galleries, options.seed)
+        mixed = embed(
+            [(names[place % len(names)], drawing) for place, (_, drawing) in enumerate(kept)], galleries, options.seed
+        )
         for kind in options.kinds:
-            vectors = [embed(asked, lambda _, kind=kind: kind, 2)]
-            found[kind] = {
-                c: float((labels[(vectors[0] @ r.T).argmax(1)] == truth).mean())
-                for c, r in zip(COLUMNS, rows, strict=True)
-            }
-            if kind in TURNED:
-                vectors += [embed(asked, lambda _, kind=kind: kind, 2, turn) for turn in range(1, TURNS)]
-                found[f"{kind}, --rotations"] = {
-                    c: float((labels[np.max([v @ r.T for v in vectors], 0).argmax(1)] == truth).mean())
-                    for c, r in zip(COLUMNS, rows, strict=True)
-                }
-            print(f"{'cleaned' if clean else 'as it came'}, {kind}: {found[kind]}", file=sys.stderr, flush=True)
+            queries = embed([(kind, drawing) for _, drawing in asked], galleries, options.seed + 1, kind in TURNED)
+            for title, turns in ((kind, 1), (f"{kind}, rotations", TURNS))[: 1 + (kind in TURNED)]:
+                found[title] = {}
+                for column, rows in (("clean gallery", clean), ("mixed gallery", mixed)):
+                    for how in galleries:
+                        similarity = np.max([vectors @ rows[how][0].T for vectors in queries[how][:turns]], axis=0)
+                        found[title][f"{column}, {how}"] = (labels[similarity.argmax(1)] == truth).tolist()
+                shares = {column: f"{np.mean(right):.3f}" for column, right in found[title].items()}
+                print(f"{title}: {shares}", file=sys.stderr, flush=True)
+            if options.out:  # after every kind: a long run that is stopped leaves what it found
+                values = {key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items()}
+                write_json(options.out, {"settings": values, "right": found})
     return found
 
 
-def table(found: dict[str, dict[str, dict[str, float]]], queries: int) -> str:
-    """Write the table: a row for each kind, and its share of the clean drawings' share."""
-    header = ["queries", *(f"{column}, {how}" for column in COLUMNS for how in found), "95 %"]
+def embed(
+    drawings: Drawings, galleries: dict[str, Gallery], seed: int, turned: bool = False
+) -> dict[str, list[Float[np.ndarray, "n d"]]]:
+    """Return the embeddings of drawings, each made into a picture of its kind: for each gallery, and each turn.
+
+    A page on which cleaning finds no drawing counts as a white one.
+    """
+    read: dict[str, list[torch.Tensor]] = {how: [] for how in galleries}
+    for number, (kind, drawing) in enumerate(drawings):
+        picture = KINDS[kind](drawing, np.random.default_rng((seed, number)))
+        for how, gallery in galleries.items():
+            try:
+                read[how].append(gallery.read(picture).image)
+            except NoDrawing as error:
+                print(f"{kind} {number}: {error}", file=sys.stderr, flush=True)
+                read[how].append(torch.ones(3, *[gallery.settings.image_size] * 2))
+    vectors: dict[str, list[Float[np.ndarray, "n d"]]] = {}
+    for how, images in read.items():
+        batches = torch.stack(images).split(16)
+        vectors[how] = [
+            np.concatenate([galleries[how].embed(batch.rot90(turn, (2, 3))) for batch in batches])
+            for turn in range(TURNS if turned else 1)
+        ]
+    return vectors
+
+
+def table(found: dict[str, dict[str, list[bool]]], queries: int) -> str:
+    """Write the table: a row for each kind, in percent, with the interval of the second share."""
+    columns = list(next(iter(found.values())))
     rows = []
-    for kind in found["cleaned"]:
-        shares = [found[how][kind][column] for column in COLUMNS for how in found]
-        low, high = wilson(found["cleaned"][kind][COLUMNS[0]], queries)
-        rows.append([kind, *(f"{100 * share:.0f}" for share in shares), f"{100 * low:.0f} to {100 * high:.0f}"])
-    return markdown_table(header, rows)
+    for kind, right in found.items():
+        low, high = wilson(float(np.mean(right[columns[1]])), queries)
+        shares = [f"{100 * np.mean(right[column]):.0f}" for column in columns]
+        rows.append([kind, *shares, f"{100 * low:.0f} to {100 * high:.0f}"])
+    return markdown_table(["queries", *columns, f"95 %, {columns[1]}"], rows)
+
+
+def draw(path: Path, seed: int) -> None:
+    """Draw a doodle as each kind but those that are only turned or moved, and what cleaning makes of it."""
+    shown = list(KINDS)[1:6]
+    drawing = doodle("bicycle", 3, style="ink").sketch(SIDE)
+    figure = Figure(figsize=(1.5 * len(shown), 2.6), layout="constrained", facecolor="0.93")
+    for column, (kind, axes) in enumerate(zip(shown, figure.subplots(2, len(shown)).T, strict=True)):
+        picture = KINDS[kind](drawing, np.random.default_rng((seed, column)))
+        axes[0].set_title(kind, fontsize=8)
+        for place, page in zip(axes, (picture, clean_page(picture)), strict=True):
+            place.imshow(fit_square(page.convert("L"), SIDE), cmap="gray", vmin=0, vmax=255)
+            place.set_axis_off()
+    figure.savefig(path, dpi=110)
 
 
 # The kinds -----------------------------------------------------------------------------------------------------------

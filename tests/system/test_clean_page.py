@@ -97,6 +97,14 @@ def test_a_large_black_area_stays_filled():
     assert cleaned[0].min() == 255
 
 
+def test_a_large_black_area_at_the_edge_stays():
+    page = Image.new("RGB", (300, 300), "white")
+    ImageDraw.Draw(page).rectangle((0, 200, 299, 299), fill="black")
+    ImageDraw.Draw(page).line((150, 40, 150, 210), fill="black", width=6)
+    height = round(260 / 300 * 336)
+    assert clean_page(page).size == pytest.approx((336, height + 5), abs=2)
+
+
 def test_ink_that_touches_the_edges_stays():
     page = Image.new("RGB", (200, 200), "white")
     ImageDraw.Draw(page).line((0, 0, 199, 199), fill="black", width=5)

@@ -8,7 +8,7 @@ It needs SciPy, which the extra `gallery` brings.
 from typing import cast
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int32
+from jaxtyping import Bool, Float32, Int32
 from PIL import Image, ImageOps
 from scipy import ndimage
 
@@ -25,9 +25,13 @@ STEEP = 0.18
 #: Least share of the picture that is taken for a table beside the sheet; what is smaller is ink.
 TABLE = 0.01
 #: Deviation of the paper's darkness, in [0, 1], from which on the page comes from a camera or a scanner.
-TEXTURE = 0.004
+TEXTURE = 0.001
+#: What is so much fainter than the ink, on paper with texture, is the rest of a shadow, or a trace of JPEG.
+FAINT = 0.25
 #: Least area of a piece of ink on paper with texture, in pixels of a page of `SIDE` by `SIDE`; smaller is a speck.
 SPECK = 26
+#: Least skewness of the brightness of a page that is light on dark: without ink it is near 0.
+SKEWNESS = 0.3
 #: White margin around the ink, as a share of the longer side of the ink.
 MARGIN = 0.06
 
@@ -42,10 +46,10 @@ def clean_page(picture: Image.Image, *, name: str = "picture") -> Image.Image:
     The steps:
 
     1. The page is reduced to `SIDE` pixels, and inverted if it is light on dark.
-    2. It is divided by the brightness of its paper, which whitens grey paper and removes shadows. What lies beyond the
-       edges of the sheet, such as a table, becomes white.
-    3. Ink is what is clearly darker than the paper's texture. Specks are dropped; on paper with texture, so is what
-       touches the edges of the picture. The darkness is stretched, so that pencil becomes as dark as ink.
+    2. It is divided by the brightness of its paper, which whitens grey paper and removes shadows.
+    3. Ink is what is clearly darker than the paper. Paper with texture comes from a scanner or a camera: there, specks
+       are dropped, and what touches the edges of the picture or lies beyond the sheet, such as a table. The darkness is
+       stretched, so that pencil becomes as dark as ink.
     4. The page is cropped to the ink, with a margin. If the ink fills little of the page, it is cut out of the picture
        as it came, and steps 2 to 4 are done again, to have its lines in full.
 
@@ -90,7 +94,8 @@ def is_light_on_dark(page: Image.Image) -> bool:
     darkest, lightest = np.percentile(ndimage.uniform_filter(grey, 3), (0.1, 99.9))
     paper = np.median(grey)
     from_around = grey - ndimage.gaussian_filter(grey, 0.08 * max(grey.shape), mode="nearest")
-    return bool(paper - darkest < lightest - paper and (from_around**3).mean() > 0)
+    skewness = (from_around**3).mean() / max(from_around.std() ** 3, 1e-6)
+    return bool(paper - darkest < lightest - paper and skewness > SKEWNESS)
 
 
 def _reduced(page: Image.Image, side: int) -> Image.Image:
@@ -118,22 +123,24 @@ def _find_ink(page: Image.Image) -> Image.Image:
     """Return the ink of a page: `L`, 255 where it is darkest, 0 on the paper."""
     paper, outside = _find_paper(page)
     darkness = 1 - (np.asarray(page, np.float32) + 1) / paper
-    darkness[outside] = 0
-    darkness -= np.median(darkness)
-    texture = _deviation(darkness)
-    if texture > TEXTURE:
-        darkness = ndimage.gaussian_filter(darkness, 1)
+    inside = np.logical_not(outside)
+    darkness -= np.median(darkness[inside])
+    has_texture = _deviation(darkness[inside]) > TEXTURE
+    if has_texture:
+        darkness[outside] = 0
+        darkness = ndimage.gaussian_filter(darkness, max(darkness.shape) / SIDE)
     least = max(0.04, 3 * _deviation(darkness))
-    kept = _without_specks(darkness, least, has_texture=texture > TEXTURE)
+    kept = _without_specks(darkness, least, has_texture=has_texture)
     if not kept.any():
         return Image.new("L", page.size)
     usual = np.percentile(darkness[kept], 75)
-    ink = ((darkness - least / 2) / (usual - least / 2)).clip(0, 1)
+    start = FAINT * usual if has_texture else least / 2
+    ink = ((darkness - start) / (usual - start)).clip(0, 1)
     ink[np.logical_not(ndimage.binary_dilation(kept))] = 0
     return Image.fromarray((255 * ink).round().astype(np.uint8))
 
 
-def _deviation(darkness: Float32[np.ndarray, "h w"]) -> float:
+def _deviation(darkness: Float32[np.ndarray, "..."]) -> float:
     """Return the standard deviation of what is mostly paper, whatever ink there is."""
     return 1.48 * float(np.median(abs(darkness)))
 
@@ -143,30 +150,35 @@ def _without_specks(
 ) -> Bool[np.ndarray, "h w"]:
     """Return where ink is: connected pieces that are dark somewhere and, on paper with texture, no specks."""
     mask = darkness > least
+    if has_texture:
+        inside = _without_edges(mask)
+        mask = inside if inside.sum() >= SPECK else mask  # a drawing that fills the picture touches its edges, too
     if not mask.any():
         return mask
     usual = np.percentile(darkness[mask], 90)
-    if has_texture:  # what is so much fainter than the ink is the rest of a shadow
-        mask &= darkness > 0.25 * usual
-    pieces, count = _label(mask, np.ones((3, 3)))
+    if has_texture:
+        mask &= darkness > FAINT * usual
+    pieces, count = _label(mask)
     darkest = np.asarray(ndimage.maximum(darkness, pieces, np.arange(count + 1)))
     kept = darkest > (max(0.12, 1.5 * least, 0.4 * usual) if has_texture else max(0.05, 0.2 * usual))
     kept[0] = False
     if has_texture:
-        area = np.bincount(pieces.ravel(), minlength=count + 1)
-        kept &= area >= SPECK * (max(darkness.shape) / SIDE) ** 2
-        at_edge = np.zeros(count + 1, bool)
-        at_edge[np.concatenate([pieces[0], pieces[-1], pieces[:, 0], pieces[:, -1]])] = True
-        if area[kept & ~at_edge].sum() >= SPECK:  # a drawing that fills the picture touches its edges, too
-            kept &= ~at_edge
+        speck = max(4, SPECK * (max(darkness.shape) / SIDE) ** 2)
+        kept &= np.bincount(pieces.ravel(), minlength=count + 1) >= speck
     return kept[pieces]
 
 
-def _label(
-    mask: Bool[np.ndarray, "h w"], neighbours: Float[np.ndarray, "3 3"] | None = None
-) -> tuple[Int32[np.ndarray, "h w"], int]:
-    """Number the connected pieces of a mask from 1 on."""
-    return cast("tuple[np.ndarray, int]", ndimage.label(mask, neighbours))
+def _without_edges(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    """Return a mask without the pieces that touch the edges of the picture."""
+    pieces, count = _label(mask)
+    is_inside = np.ones(count + 1, bool)
+    is_inside[np.concatenate([pieces[0], pieces[-1], pieces[:, 0], pieces[:, -1]])] = False
+    return is_inside[pieces] & mask
+
+
+def _label(mask: Bool[np.ndarray, "h w"]) -> tuple[Int32[np.ndarray, "h w"], int]:
+    """Number the connected pieces of a mask from 1 on; pieces may touch at corners."""
+    return cast("tuple[np.ndarray, int]", ndimage.label(mask, np.ones((3, 3))))
 
 
 def _find_paper(page: Image.Image) -> tuple[Float32[np.ndarray, "h w"], Bool[np.ndarray, "h w"]]:
