@@ -125,6 +125,14 @@ def test_a_sheet_holds_its_pictures_small_and_is_refused_before_they_are_read(pl
     for name in ("open_visible", "open_to_show"):
         opener = getattr(commands, name)
         monkeypatch.setattr(commands, name, lambda path, opener=opener, **how: read.append(path) or opener(path, **how))
+
+    def read_query(gallery, picture, **how):
+        if isinstance(picture, Path):
+            read.append(picture)
+        return opened(gallery, picture, **how)
+
+    opened = Gallery.read
+    monkeypatch.setattr(Gallery, "read", read_query)
     monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", 400 * 400)
     refuse(capsys, "search gallery large.png --sheet sheet.png", "a sheet of 1 rows with 8 pictures", "draw fewer rows")
     assert read == [Path("large.png")]  # as a query
