@@ -74,6 +74,8 @@ Drawings = list[tuple[str, Image.Image]]
 def choose(options: argparse.Namespace) -> tuple[Drawings, Drawings]:
     """Choose the gallery's drawings and the queries, each with its class."""
     folder = Path(os.environ.get("SKETCHLOSS_DATA", "")) / options.data
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder} is no folder: check --data and SKETCHLOSS_DATA")
     random = np.random.default_rng(options.seed)
     enough = {}
     for place in sorted(path for path in folder.iterdir() if path.is_dir()):

@@ -62,7 +62,7 @@ class Add:
     """Weights that the gallery was made with, if they are at another place now."""
     invert: bool = False
     """Invert the new drawings: they are light on dark. Drawings that are there already stay as they are; to invert
-    them, remove them first."""
+    them, remove them first. A gallery that cleans its drawings inverts by itself, and refuses this."""
     json: bool = False
     """Print JSON and nothing else."""
     device: Device = "auto"

@@ -5,7 +5,6 @@ from pathlib import Path
 from jaxtyping import Float
 from torch import Tensor
 
-from sketchloss.system.clean_page import clean_page
 from sketchloss.system.images import fit_square, to_tensor
 from sketchloss.system.visible_ink import Picture, open_to_show, open_visible
 
@@ -34,5 +33,7 @@ def read(
         return to_tensor(fit_square(open_visible(picture, name=name, invert=invert), image_size))
     if invert:
         raise ValueError(INVERTS_ITSELF)
+    from sketchloss.system.clean_page import clean_page  # here: only galleries that clean wait for SciPy
+
     label = name or (str(picture) if isinstance(picture, str | Path) else "picture")
     return to_tensor(fit_square(clean_page(open_to_show(picture, name=name), name=label), image_size))
