@@ -111,6 +111,18 @@ def test_ink_that_touches_the_edges_stays():
     assert clean_page(page).size == (224, 224)
 
 
+def test_a_scanned_drawing_that_reaches_the_edges_stays():
+    random = np.random.default_rng(0)
+    page = Image.new("L", (256, 200), "white")
+    for _ in range(40):
+        start, end = random.integers(-40, 300, (2, 2))
+        ImageDraw.Draw(page).line((*start, *end), fill=0, width=2)
+    ImageDraw.Draw(page).rectangle((100, 80, 140, 120), fill=255)
+    ImageDraw.Draw(page).ellipse((115, 95, 125, 105), fill=0)  # the only ink that does not hang together with the edges
+    scan = (0.9 * np.asarray(page) + 2 * random.standard_normal((200, 256))).clip(0, 255).astype(np.uint8)
+    assert clean_page(Image.fromarray(scan)).size == pytest.approx((287, 231), abs=2)
+
+
 def test_a_page_is_reduced_but_a_small_drawing_on_it_is_not(drawing):
     assert max(clean_page(drawing.resize((2000, 2000))).size) <= 1.12 * SIDE + 2
     box = ink_box(drawing)
