@@ -8,12 +8,15 @@ from types import SimpleNamespace
 
 import gradio as gr
 import pytest
+from PIL import ImageOps
 
 from sketchloss.app.own_galleries import gallery_of
 from sketchloss.app.private import PrivateFolder
+from sketchloss.app.results import find
 from sketchloss.app.search import search_tab
 from sketchloss.app.services import open_services
 from sketchloss.data.doodles.kinds import doodle
+from sketchloss.gallery import Gallery
 
 
 @pytest.fixture
@@ -81,3 +84,13 @@ def test_of_an_archive_it_is_said_what_could_be_read_and_what_not(upload):
     told, _ = upload(good | bad | {"cat/plan.svg": b"<svg/>"})
     kind = "the zip archive: 1 file of a kind that cannot be read: plan.svg; save it as PNG"
     assert told.replace("\\", "") == f"3 drawings in **mine**; 2 could not be read; {kind}."
+
+
+def test_a_gallery_that_cleans_cleans_the_visitors_drawing(narrow, tmp_path):
+    for kind in ("cat", "house", "fish"):
+        (tmp_path / "drawings" / kind).mkdir(parents=True)
+        doodle(kind, 1).sketch(64).save(tmp_path / "drawings" / kind / "1.png")
+    gallery, _ = Gallery.build(tmp_path / "g", [tmp_path / "drawings"], weights=narrow, image_size=32, clean=True)
+    (match,) = find(gallery, ImageOps.invert(doodle("house", 1).sketch(64).convert("RGB")), 1.0, None, None)
+    assert match.label == "house"
+    assert match.similarity == pytest.approx(1, abs=1e-4)

@@ -122,9 +122,18 @@ def test_a_sheet_holds_its_pictures_small_and_is_refused_before_they_are_read(pl
     assert len(held) == 9
     assert max(held) <= (112, 112)
 
-    for module, name in ((search_command, "open_visible"), (small_pictures, "open_to_show")):
-        opener = getattr(module, name)
-        monkeypatch.setattr(module, name, lambda path, opener=opener, **how: read.append(path) or opener(path, **how))
+    opener = small_pictures.open_to_show
+    monkeypatch.setattr(small_pictures, "open_to_show", lambda path, **how: read.append(path) or opener(path, **how))
+    shown = search_command.open_visible
+    monkeypatch.setattr(search_command, "open_visible", lambda path, **how: read.append(path) or shown(path, **how))
+
+    def read_query(gallery, picture, **how):
+        if isinstance(picture, Path):
+            read.append(picture)
+        return opened(gallery, picture, **how)
+
+    opened = Gallery.read
+    monkeypatch.setattr(Gallery, "read", read_query)
     monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", 400 * 400)
     refuse(capsys, "search gallery large.png --sheet sheet.png", "a sheet of 1 rows with 8 pictures", "draw fewer rows")
     assert read == [Path("large.png")]  # as a query

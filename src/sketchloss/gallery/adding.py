@@ -23,13 +23,13 @@ from torch import Tensor
 from tqdm import tqdm
 
 from sketchloss.gallery.options import Labels
+from sketchloss.gallery.reading import read
 from sketchloss.gallery.table import Known, PictureTable, Row
 from sketchloss.system.files import NoFile, open_input
-from sketchloss.system.images import UnreadablePicture, fit_square, to_tensor
+from sketchloss.system.images import UnreadablePicture
 from sketchloss.system.passed_over import no_pictures, passed_over
 from sketchloss.system.picture_files import find_pictures
 from sketchloss.system.picture_pages import PAGE_BY_PAGE, is_page_gone, pages_of, split_page
-from sketchloss.system.visible_ink import open_visible
 
 #: Whether a bar is shown on stderr, if that is a terminal; or what is told how many drawings of how many are done.
 Progress = bool | Callable[[int, int], object]
@@ -187,6 +187,7 @@ def look(
     ahead: int,
     workers: int | None = None,
     invert: bool = False,
+    clean: bool = False,
 ) -> Iterator[Seen]:
     """Read, hash and decode files in threads, in their order.
 
@@ -197,6 +198,7 @@ def look(
         ahead: at most this many are held decoded.
         workers: threads; None: one for each core, 8 at most.
         invert: the drawings are light on dark.
+        clean: clean the drawings, as `read` does.
     """
     if workers is None:
         workers = min(8, os.cpu_count() or 1)
@@ -204,7 +206,7 @@ def look(
     with ThreadPoolExecutor(workers) as pool:
         try:
             for path in paths:
-                waiting.append(pool.submit(look_at, path, is_known, image_size, invert=invert))
+                waiting.append(pool.submit(look_at, path, is_known, image_size, invert=invert, clean=clean))
                 if len(waiting) >= ahead:
                     yield waiting.popleft().result()
             while waiting:
@@ -219,7 +221,9 @@ def content_hash(file: BufferedReader | BytesIO, page: int = 1) -> str:
     return found if page == 1 else hashlib.sha256(f"{found}#page={page}".encode()).hexdigest()
 
 
-def look_at(path: bytes, is_known: Callable[[str], bool], image_size: int, *, invert: bool = False) -> Seen:
+def look_at(
+    path: bytes, is_known: Callable[[str], bool], image_size: int, *, invert: bool = False, clean: bool = False
+) -> Seen:
     """Read, hash and, if its content is not known, decode one file."""
     name = os.fsdecode(path)
     file_path, page = split_page(name)
@@ -229,8 +233,8 @@ def look_at(path: bytes, is_known: Callable[[str], bool], image_size: int, *, in
             if is_known(found):
                 return Seen(path, found, size)
             file.seek(0)
-            picture = open_visible(file if page == 1 else name, name=name, invert=invert)
-        return Seen(path, found, size, to_tensor(fit_square(picture, image_size)))
+            picture = file if page == 1 else name
+            return Seen(path, found, size, read(picture, image_size, name=name, invert=invert, clean=clean))
     except UnreadablePicture as error:
         return Seen(path, unreadable=as_text(str(error)))
     except NoFile as error:
@@ -256,6 +260,8 @@ class Adding:
     commit_rows: int
     invert: bool = False
     """Whether the drawings are light on dark."""
+    clean: bool = False
+    """Whether the drawings are cleaned."""
     by_path: dict[bytes, Known] = field(default_factory=dict)
     rows_with: Counter[str] = field(default_factory=Counter)
     """Content -> how many rows have it."""
@@ -285,6 +291,7 @@ class Adding:
             ahead=2 * self.batch,
             workers=workers,
             invert=self.invert,
+            clean=self.clean,
         )
         bar = tqdm(looked, "adding", len(found.labels), unit=" drawings", disable=None if progress is True else True)
         for number, seen in enumerate(bar):
@@ -380,7 +387,7 @@ class Adding:
     def _embedding_of(self, row: Known) -> Float32[np.ndarray, " d"] | None:
         if row.hash not in self.embeddings:
             # It was known when it was looked at, and the last row that had it has been overwritten since.
-            seen = look_at(row.path, lambda _: False, self.image_size, invert=self.invert)
+            seen = look_at(row.path, lambda _: False, self.image_size, invert=self.invert, clean=self.clean)
             if seen.image is None or seen.hash != row.hash:
                 self.unreadable.append(
                     seen.unreadable or f"{as_text(row.path)}: changed while it was read; add it again"

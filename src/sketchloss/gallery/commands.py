@@ -28,6 +28,7 @@ def build(config: Build) -> None:
         image_size=config.image_size,
         labels=config.labels,
         invert=config.invert,
+        clean=config.clean,
         device=config.device,
         progress=True,
     )
@@ -115,6 +116,7 @@ def info(config: Show) -> None:
         f"labels      {len(named):,}" + (f": {most}{', ...' if len(named) > LISTED else ''}" if most else "") + without,
         f"weights     {found.weights} (fingerprint {found.fingerprint[:12]})",
         f"embedding   {found.dimension} numbers from {found.layer} at {found.image_size} pixels",
+        "cleaning    drawings and queries are cleaned" if found.clean else "cleaning    none (`build --clean`)",
         f"search      compares all drawings (an index from {start:,} on)"
         if found.exact
         else f"search      goes by an approximate index (from {start:,} drawings on)",

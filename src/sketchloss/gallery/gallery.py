@@ -16,6 +16,7 @@ from pathlib import Path
 from sketchloss.gallery.adding import Adding, AddReport, Progress, Walk, as_text, is_below, walk
 from sketchloss.gallery.labels import label_condition
 from sketchloss.gallery.options import Labels
+from sketchloss.gallery.reading import INVERTS_ITSELF
 from sketchloss.gallery.searching import SearchableGallery, to_bytes, to_path
 from sketchloss.gallery.settings import (
     FILE,
@@ -57,6 +58,7 @@ class Gallery(SearchableGallery):
         image_size: int = 128,
         layer: str = "",
         exact_below: int = EXACT_BELOW,
+        clean: bool = False,
         device: Device = "auto",
     ) -> "Gallery":
         """Make an empty gallery.
@@ -67,6 +69,7 @@ class Gallery(SearchableGallery):
             image_size: side in pixels of the square that pictures are fitted into.
             layer: layer whose features, averaged over positions, are the embedding; empty: the `embedding_layer`.
             exact_below: number of rows from which on an approximate index is made and used.
+            clean: clean every picture that is added, and every query, as `clean_page` does: for scans and photographs.
             device: device to compute on; `auto`: the GPU if there is one.
 
         Raises:
@@ -82,7 +85,8 @@ class Gallery(SearchableGallery):
         layer = layer or backbone.embedding_layer
         _check_range(backbone, image_size=image_size, layer=layer, exact_below=exact_below)
         dimension = backbone.channels(layer)
-        settings = Settings(name_weights(weights), weights_digest(backbone), image_size, layer, exact_below, built=True)
+        digest = weights_digest(backbone)
+        settings = Settings(name_weights(weights), digest, image_size, layer, exact_below, built=True, clean=clean)
         folder.mkdir(parents=True, exist_ok=True)
         with writing(folder, wait=None):
             if is_gallery(folder):
@@ -172,6 +176,7 @@ class Gallery(SearchableGallery):
         wanted = {name: settings.get(name, getattr(begun, name)) for name in ("image_size", "layer", "exact_below")}
         wanted["layer"] = wanted["layer"] or begun.layer
         _check_range(load_weights(settings["weights"], device) if "weights" in settings else gallery.backbone, **wanted)
+        wanted["clean"] = settings.get("clean", begun.clean)
         with writing(gallery.folder, wait=None, tell=progress is True):
             is_empty = not len(gallery)
             if is_empty:
@@ -229,6 +234,7 @@ class Gallery(SearchableGallery):
                 there is none.
             prune: take out pictures below these folders whose files are gone; otherwise they are only reported.
             invert: invert the new pictures, which are light on dark; pictures that are there already stay as they are.
+                Refused by a gallery that cleans its pictures: it inverts them by itself.
             wait: seconds to wait for another process that is writing; None: as long as it takes.
             progress: show a bar on stderr, if that is a terminal; or a function that gets how many drawings
                 of how many are done.
@@ -266,9 +272,12 @@ class Gallery(SearchableGallery):
         builds: bool = False,
         invert: bool = False,
     ) -> AddReport:
+        if invert and self.settings.clean:
+            raise ValueError(INVERTS_ITSELF)
         assert self.backbone is not None  # refused here, before anybody waits
         with writing(self.folder, wait=wait, tell=progress is True):
-            adding = Adding(self.table, self.embed, self.settings.image_size, self._batch(), commit_rows, invert)
+            size, clean = self.settings.image_size, self.settings.clean
+            adding = Adding(self.table, self.embed, size, self._batch(), commit_rows, invert, clean)
             report = adding.run(found, prune=prune, progress=progress, workers=workers)
             if builds and report.rows:
                 self._mark(built=True)

@@ -36,6 +36,9 @@ class Build:
     `none`: no labels."""
     invert: bool = False
     """Invert the drawings: they are light on dark, or light on a transparent ground."""
+    clean: bool = False
+    """Clean the drawings and, later, the queries: for scans and photographs. Light on dark is inverted by itself, grey
+    paper, shadows and the table become white, and the page is cropped to the ink. Not together with --invert."""
     json: bool = False
     """Print JSON and nothing else."""
     device: Device = "auto"
@@ -59,7 +62,7 @@ class Add:
     """Weights that the gallery was made with, if they are at another place now."""
     invert: bool = False
     """Invert the new drawings: they are light on dark. Drawings that are there already stay as they are; to invert
-    them, remove them first."""
+    them, remove them first. A gallery that cleans its drawings inverts by itself, and refuses this."""
     json: bool = False
     """Print JSON and nothing else."""
     device: Device = "auto"
@@ -122,7 +125,11 @@ class Search:
     weights: Annotated[str | None, tyro.conf.DisallowNone] = None
     """Weights that the gallery was made with, if they are at another place now."""
     invert: bool = False
-    """Invert the queries: they are light on dark, or light on a transparent ground."""
+    """Invert the queries: they are light on dark, or light on a transparent ground. A gallery that cleans its drawings
+    inverts by itself, and refuses this."""
+    rotations: bool = False
+    """Search with each query as it is and turned by 90, 180 and 270 degrees, and keep the greatest similarity. It is
+    four times the work."""
     json: bool = False
     """Print JSON and nothing else."""
     device: Device = "auto"

@@ -23,7 +23,7 @@ from sketchloss.gallery.outputs import check_file, check_folder, sheet_suffixes
 from sketchloss.gallery.printing import count_drawings, print_json, print_lines
 from sketchloss.gallery.result_page import check_page, write_results
 from sketchloss.gallery.small_pictures import no_picture, small_picture
-from sketchloss.system.images import UnreadablePicture, fit_square, save_picture
+from sketchloss.system.images import UnreadablePicture, save_picture
 from sketchloss.system.passed_over import later_pages, no_pictures, other_kinds
 from sketchloss.system.picture_files import find_pictures
 from sketchloss.system.visible_ink import open_visible
@@ -55,8 +55,9 @@ def search(config: Search) -> None:
         raise ValueError("no query is given: name a drawing to look for, or a folder of them; or use --like or --all")
     if len(given) > 1:
         raise ValueError(f"{given[0]} and {given[1]} are given: a search is for one of QUERIES, --like and --all")
-    if config.invert and not config.queries:
-        raise ValueError(f"--invert is for QUERIES: {given[0]} uses the embeddings that the gallery has")
+    for flag, is_given in (("--invert", config.invert), ("--rotations", config.rotations)):
+        if is_given and not config.queries:
+            raise ValueError(f"{flag} is for QUERIES: {given[0]} uses the embeddings that the gallery has")
     listed = [path for some in config.queries for path in (find_pictures(some) if some.is_dir() else [some])]
     if config.queries and not listed:
         raise ValueError(no_pictures(config.queries[0]))
@@ -100,20 +101,21 @@ def _search_files(config: Search, gallery: Gallery, listed: list[Path], how: dic
     gallery.check_search(config.k, config.label, config.min_similarity)
     named = {path for path in config.queries if not path.is_dir()}
     passed_over = [line for some in config.queries if some.is_dir() for line in other_kinds(some)] + later_pages(listed)
-    results, size = Results([], [], [], passed_over), gallery.settings.image_size
+    results = Results([], [], [], passed_over)
     for start in range(0, len(listed), READ_AT_ONCE):
         paths = listed[start : start + READ_AT_ONCE]
-        vectors = {} if config.invert else gallery.stored(paths)
+        vectors = {} if config.invert or config.rotations else gallery.stored(paths)
         pictures = {}
         for path in paths:
             if path not in vectors:
                 try:
-                    pictures[path] = fit_square(open_visible(path, invert=config.invert), size)
+                    pictures[path] = gallery.read(path, invert=config.invert)
                 except UnreadablePicture as error:
                     if path in named:
                         raise
                     results.unreadable.append(as_text(str(error)))
-        vectors |= dict(zip(pictures, gallery.embed_pictures(list(pictures.values())), strict=True))
+        embedded = gallery.embed_pictures(list(pictures.values()), rotations=config.rotations)
+        vectors |= dict(zip(pictures, embedded, strict=True))
         read = [path for path in paths if path in vectors]
         results.queries.extend(read)
         results.found.extend(

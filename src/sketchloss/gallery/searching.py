@@ -16,17 +16,17 @@ from torch import Tensor
 from sketchloss.gallery.adding import as_text, content_hash, is_gone, is_one_of
 from sketchloss.gallery.labels import label_condition
 from sketchloss.gallery.neighbours import nearest_of_all
+from sketchloss.gallery.reading import read
 from sketchloss.gallery.settings import Device, Settings, Weights, load_matching
 from sketchloss.gallery.table import Known, PictureTable
 from sketchloss.networks.backbone import Backbone
 from sketchloss.system.files import open_input
-from sketchloss.system.images import fit_square, to_tensor
 from sketchloss.system.picture_pages import split_page
-from sketchloss.system.visible_ink import open_visible
 
 #: What `open_picture` takes.
 Picture = str | Path | bytes | Image.Image | np.ndarray | Tensor
-
+#: How often `search(rotations=True)` turns a query by 90 degrees, among them not at all.
+TURNS = 4
 
 # Pixels embedded at once, on a CPU and on a GPU: 16 pictures at 128, and 256. More are no faster.
 BATCH_PIXELS = (16 * 128**2, 256 * 128**2)
@@ -71,6 +71,15 @@ class Info:
     """Pictures whose files are gone."""
     built: bool
     """Whether `Gallery.build` has ended; False if it was interrupted."""
+    clean: bool
+    """Whether pictures and queries are cleaned."""
+
+
+@dataclass(frozen=True, eq=False)
+class Query:
+    """A picture to search with, read once by `Gallery.read`."""
+
+    image: Float[Tensor, "3 s s"]
 
 
 class SearchableGallery:
@@ -93,7 +102,7 @@ class SearchableGallery:
 
     def search(
         self,
-        pictures: Picture | Sequence[Picture],
+        pictures: Picture | Query | Sequence[Picture | Query],
         k: int = 10,
         *,
         label: str | None = None,
@@ -101,13 +110,15 @@ class SearchableGallery:
         exact: bool = False,
         copies: bool = False,
         invert: bool = False,
+        rotations: bool = False,
     ) -> list[list[Match]]:
         """Return for each picture the k most similar of the gallery, the most similar first.
 
         A file whose content is in the gallery is not embedded: its embedding is there already.
 
         Args:
-            pictures: one, or a list of several, of what `open_picture` takes; dark ink on light paper, unless inverted.
+            pictures: one, or a list of several, of what `open_picture` takes or `read` returns; dark ink on light
+                paper, unless inverted.
             k: number of pictures to find for each, at least 1; there may be fewer.
             label: find only pictures with this label, such as `birds`, or in this path of folders, such as
                 `birds/owl`, where `birds` is a label.
@@ -115,27 +126,29 @@ class SearchableGallery:
             exact: compare all rows, even if there is an index.
             copies: make each file a match of its own; otherwise files with the same content are one match, and k
                 matches are k different pictures.
-            invert: invert the pictures, which are light on dark.
+            invert: invert the pictures, which are light on dark. Refused by a gallery that cleans its pictures.
+            rotations: search with each picture as it is and turned by 90, 180 and 270 degrees; the similarity is the
+                greatest of the four. Four times the work.
 
         Raises:
             ValueError: for a k or similarity out of range, an unknown label, a query that is no picture
                 (`UnreadablePicture`), weights that are not the gallery's, an empty or damaged gallery.
         """
         self.check_search(k, label, min_similarity)
-        queries = [pictures] if isinstance(pictures, Picture) else list(pictures)
-        stored = {} if invert else self.stored([query for query in queries if isinstance(query, str | Path)])
-        vectors = [stored.get(query) if isinstance(query, str | Path) else None for query in queries]
-        new = [place for place, vector in enumerate(vectors) if vector is None]
-        for place, vector in zip(
-            new, self.embed_pictures([queries[place] for place in new], invert=invert), strict=True
-        ):
-            vectors[place] = vector
-        whole = [vector for vector in vectors if vector is not None]
+        queries = [pictures] if isinstance(pictures, Picture | Query) else list(pictures)
+        files = [] if invert or rotations else [query for query in queries if isinstance(query, str | Path)]
+        stored = self.stored(files)
+        turned = [stored.get(query) if isinstance(query, str | Path) else None for query in queries]
+        new = [place for place, vectors in enumerate(turned) if vectors is None]
+        embedded = self.embed_pictures([queries[place] for place in new], invert=invert, rotations=rotations)
+        for place, vectors in zip(new, embedded, strict=True):
+            turned[place] = vectors
+        whole = [vectors for vectors in turned if vectors is not None]
         return self.search_vectors(whole, k, label=label, min_similarity=min_similarity, exact=exact, copies=copies)
 
     def search_vectors(
         self,
-        vectors: Sequence[Float32[np.ndarray, " d"]],
+        turned: Sequence[Float32[np.ndarray, "t d"]],
         k: int = 10,
         *,
         label: str | None = None,
@@ -143,11 +156,24 @@ class SearchableGallery:
         exact: bool = False,
         copies: bool = False,
     ) -> list[list[Match]]:
-        """Return what `search` does, for embeddings of this gallery's kind: unit rows of d numbers."""
+        """Return what `search` does, for embeddings of this gallery's kind, unit rows of d numbers.
+
+        Args:
+            turned: for each query one embedding, or one for each way it is turned: the greatest similarity counts.
+            k: as for `search`; so are the others.
+
+        Raises:
+            ValueError: as `search`.
+        """
         self.check_search(k, label, min_similarity)
         found = []
-        for vector in vectors:
-            pairs = self.table.nearest(vector, k, label=label, exact=exact, contents=not copies)
+        for vectors in turned:
+            best: dict[str, tuple[Known, float]] = {}
+            for vector in vectors:
+                for row, similarity in self.table.nearest(vector, k, label=label, exact=exact, contents=not copies):
+                    if row.id not in best or similarity > best[row.id][1]:
+                        best[row.id] = (row, similarity)
+            pairs = sorted(best.values(), key=lambda pair: (-pair[1], pair[0].path))
             found.append(make_matches(pairs, k, min_similarity=min_similarity, copies=copies))
         return found
 
@@ -264,6 +290,7 @@ class SearchableGallery:
             image_size=settings.image_size,
             layer=settings.layer,
             built=settings.built,
+            clean=settings.clean,
             dimension=self.table.dimension,
             exact=not self.table.uses_index(),
             disk_bytes=sum(file.stat().st_size for file in self.folder.rglob("*") if file.is_file()),
@@ -285,18 +312,37 @@ class SearchableGallery:
         pixels = BATCH_PIXELS[self.backbone.mean.device.type == "cuda"]
         return max(1, pixels // self.settings.image_size**2)
 
-    def _read(self, query: Picture, invert: bool) -> Float[Tensor, "3 s s"]:
-        return to_tensor(fit_square(open_visible(query, invert=invert), self.settings.image_size))
+    def read(self, picture: Picture | Query, *, invert: bool = False) -> Query:
+        """Read a picture as the gallery embeds it, to search with it later; one that is read already stays as it is.
 
-    def embed_pictures(self, pictures: Sequence[Picture], *, invert: bool = False) -> Float32[np.ndarray, "n d"]:
-        """Return the embeddings of pictures, unit rows; arguments and errors are those of `search`."""
-        if not pictures:
-            return np.zeros((0, self.table.dimension), np.float32)
-        batch = self._batch()
-        parts = [pictures[start : start + batch] for start in range(0, len(pictures), batch)]
-        return np.concatenate([self.embed(torch.stack([self._read(one, invert) for one in part])) for part in parts])
+        Args:
+            picture: as for `search`.
+            invert: as for `search`.
 
-    def stored(self, paths: Sequence[str | Path]) -> dict[str | Path, Float32[np.ndarray, " d"]]:
+        Raises:
+            UnreadablePicture: if it is no picture or, in a gallery that cleans, no drawing is to be seen on it.
+            ValueError: as `search`.
+        """
+        if isinstance(picture, Query):
+            return picture
+        return Query(read(picture, self.settings.image_size, invert=invert, clean=self.settings.clean))
+
+    def embed_pictures(
+        self, pictures: Sequence[Picture | Query], *, invert: bool = False, rotations: bool = False
+    ) -> Float32[np.ndarray, "n t d"]:
+        """Return the embeddings of pictures: one for each, or one for each way it is turned.
+
+        Arguments and errors are those of `search`.
+        """
+        turns = range(TURNS if rotations else 1)
+        found = [np.zeros((0, len(turns), self.table.dimension), np.float32)]
+        batch = self._batch() if pictures else 1
+        for start in range(0, len(pictures), batch):
+            images = torch.stack([self.read(one, invert=invert).image for one in pictures[start : start + batch]])
+            found.append(np.stack([self.embed(images.rot90(turn, (2, 3))) for turn in turns], axis=1))
+        return np.concatenate(found)
+
+    def stored(self, paths: Sequence[str | Path]) -> dict[str | Path, Float32[np.ndarray, "1 d"]]:
         """Return the embeddings that the gallery holds of these files, known by their content; of others none.
 
         Raises:
@@ -306,7 +352,7 @@ class SearchableGallery:
             assert self.backbone is not None  # refused also where it has nothing to do
         hashes = {path: found for path in paths if (found := _content(path))}
         vectors = self.table.embeddings(sorted(set(hashes.values())))
-        return {path: vectors[found] for path, found in hashes.items() if found in vectors}
+        return {path: vectors[found][None] for path, found in hashes.items() if found in vectors}
 
     def embed(self, images: Float[Tensor, "n 3 h w"]) -> Float32[np.ndarray, "n d"]:
         """Return the embeddings of pictures that are fitted to the gallery's image size, unit rows.

@@ -43,6 +43,8 @@ class Settings:
     """Number of rows from which on an index is made and used."""
     built: bool
     """Whether `Gallery.build` has ended; False while it runs, or if it was interrupted."""
+    clean: bool = False
+    """Whether pictures and queries are cleaned, as `clean_page` does. Older galleries do not say it: no."""
 
     def __post_init__(self) -> None:
         check_range(self, ("image_size",), 1, LARGEST_SIDE)
