@@ -1,4 +1,5 @@
-# make demo    train and compare the four arms on built-in doodles (minutes)
+# make demo    what the package does, on one page (minutes)
+# make study   the whole paper on built-in doodles: tune and compare the four arms, train what draws (more minutes)
 # make test    the test suite
 # make check   lint, format and types
 # make storm   kills, bad files, wrong tensors, attacks on the page, in full (docs/reliability.md)
@@ -10,10 +11,13 @@ PYTHON ?= python3
 VENV := .venv
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test check storm audit docs clean
+.PHONY: demo study test check storm audit docs clean
 
 demo: $(INSTALLED)
-	$(VENV)/bin/sketchloss study --preset demo --workers 2 --out demo --again
+	$(VENV)/bin/sketchloss demo --out demo --again
+
+study: $(INSTALLED)
+	$(VENV)/bin/sketchloss study --preset doodles --workers 2 --out study --again
 
 test: $(INSTALLED)
 	$(VENV)/bin/pytest
@@ -37,7 +41,7 @@ docs: $(INSTALLED)
 	@echo "open $(CURDIR)/site/index.html"
 
 clean:
-	rm -rf $(VENV) .audit demo site build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .audit demo study site build dist .pytest_cache .ruff_cache .hypothesis
 
 # One environment, built once, and again when what it is made from changes.
 $(INSTALLED): pyproject.toml constraints.txt
