@@ -79,17 +79,16 @@ def draw_photos(name: str) -> tuple[Image.Image, Image.Image]:
     true = [scene.sketch(2 * SIDE) for scene in scenes]
     return (
         draw_grid(few, side=142, column_names=("photo", "sketch"), title=title),
-        draw_grid([photos, sketches, true], side=SIDE, row_names=("photo", name, "by the hand that made it")),
+        draw_grid([photos, sketches, true], side=SIDE, row_names=("photo", name, "true sketch")),
     )
 
 
 def draw_prompts(base: str, *, steps: int, seed: int) -> tuple[list[str], Image.Image]:
-    """Draw each kind as a photo and as a sketch with a text-to-image model; return the prompts and the sheet."""
-    templates = ("a photo of a {}", "a sketch of a {}")
-    prompts = [prompt for template in templates for prompt in make_prompts(KINDS, template)]
+    """Draw a prompt of each kind twice with a text-to-image model; return the prompts and the sheet."""
+    prompts = make_prompts(KINDS, "a photo of a {}")
     pipeline = load_text_to_image(base)
-    drawn = draw_with(pipeline, prompts, (seed,), steps=steps, guidance=4.0, batch_size=len(prompts))
+    drawn = draw_with(pipeline, prompts, (seed, seed + 1), steps=steps, guidance=4.0, batch_size=2 * len(prompts))
     pictures = [drawing.picture for drawing in drawn]
-    rows = [pictures[: len(KINDS)], pictures[len(KINDS) :]]
-    names = ("a photo of a ...", "a sketch of a ...")
+    rows = [pictures[0::2], pictures[1::2]]
+    names = ("a photo of a ...", "another seed")
     return prompts, draw_grid(rows, side=96, row_names=names, column_names=[readable(kind) for kind in KINDS])

@@ -87,15 +87,14 @@ def _opening(seconds: float) -> Iterator[str]:
 
 
 def _questions(found: Mapping[str, Any]) -> Section:
-    questions = (*steps.QUESTIONS, steps.REDRAWN)
     table = Table(
-        [Measure(question, question, **_SHARE) for question in questions],
-        {name: {question: {0: value} for question, value in of.items()} for name, of in found["right"].items()},
+        [Measure(statement, statement, **_SHARE) for statement in steps.STATEMENTS],
+        {name: {statement: {0: value} for statement, value in of.items()} for name, of in found["right"].items()},
         corner="distance",
     )
     return Section(
         table,
-        caption=f"**How often is each statement true?** In percent of {found['drawings']} drawings that were asked:",
+        caption=f"**How often is each statement true?** Of {found['drawings']} drawings, with four distances:",
     )
 
 
@@ -159,13 +158,17 @@ def _photos(config: Demo, run: Path) -> Section:
 
 
 def _prompts(config: Demo, run: Path) -> Section:
-    figure = Figure(f"What `{config.base}` draws of twelve prompts", partial(shutil.copyfile, run / steps.PROMPTS))
+    figure = Figure(
+        f"What the network {config.base} draws of six prompts, each twice",
+        partial(shutil.copyfile, run / steps.PROMPTS),
+    )
     return Section(
         None,
         caption=(
             f"`sketchloss lora sample --base {config.base} --prompts 'a photo of a cat' --out drawn` draws your "
-            "prompts. Table 2 is left out: it compares LoRAs that were each trained with another loss, and after a "
-            f"minute of training nobody can see a difference. {STUDY} trains them."
+            "prompts. The model `tiny` draws photos; `sketchloss lora train` teaches it to sketch. Table 2 is left "
+            "out: it compares LoRAs that were each trained with another loss, and after a minute of training nobody "
+            f"can see a difference. {STUDY} trains them."
         ),
         figures={steps.PROMPTS: figure},
     )

@@ -42,15 +42,14 @@ DIFFERENCES, PHOTOS, MORE_PHOTOS, PROMPTS, NEAREST = (
     "prompts.png",
     "nearest_three.png",
 )
-#: A question whose right answer is known, a heading of the first table -> the trick that asks it.
-QUESTIONS = {
-    "An empty page is farther than another drawing": "blank page",
-    "Half of a drawing is farther than the whole, redrawn": "half gone",
-    "The same drawing with thicker lines is nearer than another": "thicker",
-    "The same drawing moved by 2 pixels is nearer than another": "shift 2 px",
+#: A statement on a drawing, a heading of the first table -> the trick that does not fool a distance where it is true.
+STATEMENTS = {
+    "an empty page is farther than another drawing": "blank page",
+    "one stroke of it is farther than another of its kind": "one stroke",
+    "half of it is farther than all of it, redrawn": "half gone",
+    "moved by 3 pixels, it is nearer than another of its kind": "shift 3 px",
+    "moved far, it is farther than redrawn, nearer than another kind": "quarter shift",
 }
-#: The last question, which is none of a trick.
-REDRAWN = "The same drawing redrawn is nearer than another"
 OURS = "SketchLoss"
 
 Needs = Mapping[str, Path]
@@ -93,27 +92,23 @@ def distances(config: Demo) -> dict[str, Distance]:
 
 
 def ask(config: Demo, run: Path, _: Needs) -> dict[str, Any]:
-    """Ask each distance the questions, and draw what ours sees."""
-    _, drawings = open_halves(DATA, seed=config.seed)
+    """Ask how often the statements are true of each distance, and draw what ours sees."""
+    drawings = open_halves(DATA, seed=config.seed)[1]
     tricked = make_tricks(drawings, config.image_size, count=config.asked, seed=config.seed)
     asked = distances(config)
     right: dict[str, dict[str, float]] = {}
     for name, measured in measure_tricks(asked, tricked).items():
-        found = summarise(judge(measured))
-        right[name] = {
-            **{question: 1 - _value(found.shares[trick]) for question, trick in QUESTIONS.items()},
-            REDRAWN: _value(found.order["redrawn before same kind"]),
-        }
+        shares = summarise(judge(measured)).shares
+        right[name] = {}
+        for statement, trick in STATEMENTS.items():
+            share = shares[trick]
+            assert share is not None  # of doodles everything can be asked
+            right[name][statement] = 1 - share.value
     run.mkdir(exist_ok=True)
     ours = asked[OURS]
     assert isinstance(ours, SketchLoss)
     save_picture(draw_differences(ours), run / DIFFERENCES)
     return {"drawings": len(tricked), "right": right}
-
-
-def _value(share: Any) -> float:
-    assert share is not None  # of doodles every question can be asked
-    return share.value
 
 
 # What is drawn -------------------------------------------------------------------------------------------------------
@@ -174,7 +169,7 @@ def tune(config: Demo, run: Path, _: Needs) -> dict[str, Any]:
         backbone = load_backbone(weights, classes=())
         queries, gallery = (embed_sketches(backbone, part, workers=0) for part in held)
         result[name] = top_k_accuracy(queries, labels[0], gallery, labels[1], k=(1,))[1]
-        _, places = nearest(queries, gallery, 3)
+        places = nearest(queries, gallery, 3)[1]  # at last those of the tuned network, for the picture
     save_picture(draw_nearest(asked, learnt, places.numpy()), run / NEAREST)
     return result
 
