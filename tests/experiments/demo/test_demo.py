@@ -19,6 +19,7 @@ from sketchloss.data.sources import open_sketches
 from sketchloss.experiments.cells import RESULT, CellStore
 from sketchloss.experiments.demo import demo, steps
 from sketchloss.experiments.demo.demo import MADE, command
+from sketchloss.experiments.demo.report import STATEMENTS
 from sketchloss.experiments.demo.settings import Demo
 from sketchloss.experiments.probe.fooled import fooled, open_halves
 from sketchloss.experiments.probe.trick_drawings import make_tricks
@@ -39,7 +40,7 @@ def config(tmp_path_factory, narrow, untrained_base) -> Demo:
     return Demo(
         **{"out": place / "out", "photo": narrow, "tuning": (narrow,), "attention_tuning": (str(place / "gated"),)},
         **{"stylizer": str(place / "stylizer"), "base": untrained_base, "drawing_steps": 2, "image_size": 32},
-        **{"per_class": 3, "held_out": 0.34, "epochs": 1, "heads": 1, "asked": 2},
+        **{"per_class": 4, "held_out": 0.5, "epochs": 1, "heads": 1, "asked": 2},
     )
 
 
@@ -61,20 +62,19 @@ def test_the_first_table_says_what_the_distances_answer(config, results):
     tricked = make_tricks(open_halves("doodles", seed=0)[1], 32, count=2, seed=0)
     for name, distance in steps.distances(config).items():
         found = fooled(distance, tricked)
-        row = values(results, "Questions")[name]
-        for statement, trick in steps.STATEMENTS.items():
+        for trick, statement in STATEMENTS.items():
             share = found.shares[trick]
             assert share
-            assert row[statement] == pytest.approx(1 - share.value), (name, statement)
+            assert values(results, "Questions")[statement][name] == pytest.approx(1 - share.value), (name, statement)
     assert isinstance(steps.distances(config)[steps.OURS], SketchLoss)
 
 
 def test_pixels_prefer_the_empty_page(results):
-    assert values(results, "Questions")["pixels (mean difference)"][next(iter(steps.STATEMENTS))] == 0
+    assert values(results, "Questions")[STATEMENTS["blank page"]]["pixels"] == 0
 
 
 def test_before_and_after_are_of_drawings_that_were_held_out(config, results):
-    learnt, asked = open_sketches("doodles", 32, per_class=3, seed=0).split(0.34, seed=0)
+    learnt, asked = open_sketches("doodles", 32, per_class=4, seed=0).split(0.5, seed=0)
     run = next((config.out / "cells").glob("tuning-*/run"))
     for row, weights in ((f"before: {config.photo}", config.photo), ("after", run)):
         backbone = load_backbone(weights, classes=())
@@ -147,7 +147,8 @@ def test_what_fails_is_said_with_its_reason_and_done_again(config, results, tmp_
         (["--heads", "-1"], "heads is -1"),
         (["--asked", "0"], "asked is 0"),
         (["--drawing-steps", "0"], "drawing_steps is 0"),
-        (["--per-class", "1"], "per_class is 1"),
+        (["--per-class", "1"], "per_class is 1 and held_out 0.3"),
+        (["--per-class", "3"], "per_class is 3 and held_out 0.3"),
         (["--held-out", "nan"], "held_out is nan"),
         (["--held-out", "1"], "held_out is 1"),
         (["--image-size", "8"], "image_size is 8"),

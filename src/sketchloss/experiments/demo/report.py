@@ -32,6 +32,14 @@ FIRST = (
     ("tuning", steps.NEAREST, "Drawings, each with the three nearest; a green frame marks the right kind"),
     ("pictures", steps.PHOTOS, "Photos, and the sketches made of them"),
 )
+#: A trick -> what is true where it does not fool a distance. "It" is a drawing.
+STATEMENTS = {
+    "blank page": "An empty page is farther from it than another drawing.",
+    "one stroke": "One stroke of it is farther than another drawing of its kind.",
+    "half gone": "Half of it is farther than all of it, drawn again.",
+    "shift 3 px": "Moved by 3 pixels, it is nearer than another drawing of its kind.",
+    "quarter shift": "Moved by a quarter of the page, it is farther than drawn again, but nearer than another kind.",
+}
 STUDY = "`sketchloss study --preset doodles --out study` (in the repository: `make study`)"
 RESULTS_PAGE = Path("docs", "results.md")
 _SHARE: dict[str, Any] = {"percent": True, "digits": 0, "share": True}
@@ -54,16 +62,16 @@ def write_report(config: Demo, store: CellStore) -> dict[str, Any]:
         shutil.copyfile(runs[step] / name, figures / name)
     questions = _questions(found["questions"])
     sections = {
-        "Tuning: a minute on drawings": _tuning(config, found["tuning"], runs["tuning"]),
-        "Search by drawing (Table 3)": _search(found["search"], runs["search"]),
-        "Kinds of drawings (Table 4)": _kinds(found["classes"], runs["classes"]),
-        "Photo to sketch (Table 1)": _photos(config, runs["pictures"]),
-        "Prompt to sketch (Table 2)": _prompts(config, runs["pictures"]),
+        "Tuning": _tuning(config, found["tuning"], runs["tuning"]),
+        "Search (Table 3)": _search(found["search"], runs["search"]),
+        "Kinds (Table 4)": _kinds(found["classes"], runs["classes"]),
+        "Photos (Table 1)": _photos(config, runs["pictures"]),
+        "Prompts (Table 2)": _prompts(config, runs["pictures"]),
     }
     texts = [f"# {TITLE}", *_opening(seconds), questions.markdown()]
     for title, section in sections.items():
         texts += [f"## {title}", section.markdown(), section.draw(config.out, FIGURES)]
-    texts += ["## Where to read on", *_closing(config)]
+    texts += ["## Read on", *_closing(config)]
     text = "\n\n".join(texts) + "\n"
     with write_atomic(config.out / TEXT) as temporary:
         temporary.write_text(text, encoding="utf-8")
@@ -87,14 +95,20 @@ def _opening(seconds: float) -> Iterator[str]:
 
 
 def _questions(found: Mapping[str, Any]) -> Section:
-    table = Table(
-        [Measure(statement, statement, **_SHARE) for statement in steps.STATEMENTS],
-        {name: {statement: {0: value} for statement, value in of.items()} for name, of in found["right"].items()},
-        corner="distance",
-    )
+    distances = found["right"]
+    values = {
+        statement: {name: {0: right[trick]} for name, right in distances.items()}
+        for trick, statement in STATEMENTS.items()
+    }
     return Section(
-        table,
-        caption=f"**How often is each statement true?** Of {found['drawings']} drawings, with four distances:",
+        # Nothing is ranked: a column is a distance, and its statements are not better or worse than each other.
+        Table([Measure(name, name, **_SHARE, ranked=False) for name in distances], values, corner="statement"),
+        caption=f"**How often is a statement true?** Asked of {found['drawings']} drawings, with four distances:",
+        after=(
+            "A network that draws, and is trained with a distance to which an empty page is near, learns to draw too "
+            "little. *VGG loss*: the usual loss of a network that was trained on photos. *Drawn again*: by another "
+            "hand, with another pen."
+        ),
     )
 
 

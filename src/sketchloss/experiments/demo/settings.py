@@ -50,10 +50,13 @@ class Demo(WeightsPerArm):
             raise ValueError(f"seed is {self.seed}: it must be 0 to {2**32 - 1}")
         if not SMALLEST <= self.image_size <= LARGEST_SIDE:
             raise ValueError(f"image_size is {self.image_size}: it must be {SMALLEST} to {LARGEST_SIDE} pixels")
-        if self.per_class < 2:
-            raise ValueError(f"per_class is {self.per_class}: one drawing of a kind is held out, so give 2 or more")
         if not 0 < self.held_out < 1:
             raise ValueError(f"held_out is {self.held_out}: it must lie between 0 and 1")
+        if self.per_class < 3 or round(self.held_out * self.per_class) < 2:  # distances within a kind need two
+            raise ValueError(
+                f"per_class is {self.per_class} and held_out {self.held_out:g}: two drawings of each kind are held out "
+                "at least, so give more"
+            )
         for arm in (PROPOSED, REFERENCE):
             self._check_has_weights("the demo compares", self.entries()[arm])
         self.check_counts(1)
