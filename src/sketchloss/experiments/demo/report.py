@@ -103,7 +103,7 @@ def _questions(found: Mapping[str, Any]) -> Section:
     return Section(
         # Nothing is ranked: a column is a distance, and its statements are not better or worse than each other.
         Table([Measure(name, name, **_SHARE, ranked=False) for name in distances], values, corner="statement"),
-        caption=f"**How often is a statement true?** Asked of {found['drawings']} drawings, with four distances:",
+        caption=f"**How often is a statement true, by four distances?** *It* is one of {found['drawings']} drawings.",
         after=(
             "A network that draws, and is trained with a distance to which an empty page is near, learns to draw too "
             "little. *VGG loss*: the usual loss of a network that was trained on photos. *Drawn again*: by another "

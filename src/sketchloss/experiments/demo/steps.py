@@ -146,6 +146,7 @@ def tune(config: Demo, run: Path, _: Needs) -> dict[str, Any]:
     """Tune a network on drawings (Algorithm 1), and let held-out drawings look for their kind before and after."""
     recipe = {**PRESETS["demo"], "image_sizes": (config.image_size,), "epochs": config.epochs, **_drawings(config)}
     resume = (run / "config.json").is_file()
+    recipe["log_every"] = 2  # of so few steps the curves show most
     found = finetune(Finetune(**recipe, out=run, arm="tuning", weights=config.photo, workers=0, resume=resume))
     sketches = open_sketches(DATA, config.image_size, per_class=config.per_class, seed=config.seed)
     learnt, asked = sketches.split(config.held_out, seed=config.seed)  # as in the training
