@@ -164,8 +164,8 @@ def _photos(config: Demo, run: Path) -> Section:
         None,
         caption=(
             f"`sketchloss style apply {config.stylizer} photo.jpg --out sketch.png` does this with your photos. Table "
-            "1 is left out: it compares networks that were each trained with another loss, and after a minute of "
-            f"training they draw only scribbles. {STUDY} trains them."
+            "1 is left out: it compares networks that were each trained with another loss, and these trainings take "
+            f"longer than the demo. {STUDY} trains them."
         ),
         figures={steps.MORE_PHOTOS: figure},
     )
@@ -181,8 +181,8 @@ def _prompts(config: Demo, run: Path) -> Section:
         caption=(
             f"`sketchloss lora sample --base {config.base} --prompts 'a photo of a cat' --out drawn` draws your "
             "prompts. The model `tiny` draws photos; `sketchloss lora train` teaches it to sketch. Table 2 is left "
-            "out: it compares LoRAs that were each trained with another loss, and after a minute of training nobody "
-            f"can see a difference. {STUDY} trains them."
+            "out: it compares LoRAs that were each trained with another loss, and these trainings take longer than the "
+            "demo. `sketchloss lora table --preset small --out prompts` trains them."
         ),
         figures={steps.PROMPTS: figure},
     )
