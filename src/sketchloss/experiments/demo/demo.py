@@ -1,6 +1,6 @@
 """What the package does, in a few minutes and without other files: `make demo`.
 
-    sketchloss demo --out demo                                   a minute and a half or so on two cores
+    sketchloss demo --out demo                                   two minutes or so on two cores
     sketchloss demo --out demo --epochs 1 --heads 1 --asked 10   about half of it
 
 The network that is tuned here is trained for a minute. The tables of the paper compare networks that were tuned for
