@@ -1,4 +1,5 @@
-# make demo    train and compare the four arms on built-in doodles (minutes)
+# make demo    what the package does, on one page (minutes)
+# make study   the whole paper on built-in doodles: tune and compare the four arms, train what draws (more minutes)
 # make test    the test suite
 # make check   lint, format and types
 # make storm   kills, bad files, wrong tensors, attacks on the page, in full (docs/reliability.md)
@@ -11,10 +12,13 @@ VENV := .venv
 # Python compiles a module when it is first imported; pip would compile thousands that nobody imports.
 PIP := $(VENV)/bin/pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
 
-.PHONY: demo test check storm audit docs clean
+.PHONY: demo study test check storm audit docs clean
 
 demo: $(VENV)/.demo
-	$(VENV)/bin/sketchloss study --preset demo --workers 2 --out demo --again
+	$(VENV)/bin/sketchloss demo --out demo --again
+
+study: $(VENV)/.demo
+	$(VENV)/bin/sketchloss study --preset doodles --workers 2 --out study --again
 
 test: $(VENV)/.test
 	$(VENV)/bin/pytest
@@ -38,7 +42,7 @@ docs: $(VENV)/.docs
 	@echo "open $(CURDIR)/site/index.html"
 
 clean:
-	rm -rf $(VENV) .audit demo site build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .audit demo study site build dist .pytest_cache .ruff_cache .hypothesis
 
 # One environment, in which each command installs what it needs and is not there yet; again when the lists change.
 # The file .NAME says that NAME's part is there. Parts are installed one after the other, also with `make --jobs`.

@@ -25,6 +25,15 @@ class Command(NamedTuple):
 
 COMMANDS = (
     Command(
+        "demo",
+        "show in a few minutes what the package does, on one page",
+        ".experiments.demo.demo",
+        "command",
+        "eval,diffusion",
+        ".experiments.demo.settings",
+        "Demo",
+    ),
+    Command(
         "compare",
         "measure how different two drawings look, or the drawings of two folders",
         ".compare.command",

@@ -52,6 +52,19 @@ class Section:
         notes = "\n".join(f"- {note}" for note in [*noted, *self.notes])
         return "\n\n".join(text for text in (self.caption, table, notes, self.after) if text)
 
+    def draw(self, out: Path, folder: str) -> str:
+        """Draw the pictures into a folder of a report; return them as Markdown, each with its caption.
+
+        Args:
+            out: folder of the report.
+            folder: name of the folder of pictures in it, which exists.
+        """
+        for name, figure in self.figures.items():
+            figure.draw(out / folder / name)
+        return "\n\n".join(
+            f"![{figure.caption}]({folder}/{name})\n\n*{figure.caption}.*" for name, figure in self.figures.items()
+        )
+
 
 def write_results(out: Path, results: dict[str, Any], sections: Sequence[Section]) -> None:
     """Write results, the numbers first: a table or picture that cannot be made costs no measurement. Print the tables.

@@ -1,6 +1,6 @@
 """The whole paper in one command: four arms, seeds, every table and figure, and a report.
 
-    sketchloss study --preset demo --out demo                      some minutes on two cores, on doodles
+    sketchloss study --preset doodles --out study                  some minutes on two cores, on doodles
     SKETCHLOSS_DATA=FOLDER sketchloss study --preset real --out runs/study
     sketchloss study --preset weekend --out runs/weekend           the paper's data and sizes, one GPU and a weekend
     sketchloss study --preset paper --out runs/paper --dry-run     what the paper's protocol takes

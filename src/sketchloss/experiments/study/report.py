@@ -177,9 +177,8 @@ def _part(config: Study, experiment: Experiment, sections: list[Section]) -> Ite
         if section.source:
             yield f"### {short_name(section.source)}"
         yield section.markdown()
-        for name, figure in section.figures.items():
-            figure.draw(config.out / FIGURES / name)
-            yield f"![{figure.caption}]({FIGURES}/{name})\n\n*{figure.caption}.*"
+        if section.figures:
+            yield section.draw(config.out, FIGURES)
 
 
 # After the tables ----------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Settings of a study: those of its experiments and its own, and four presets."""
+"""Settings of a study: those of its experiments and its own, and its presets."""
 
 from collections import ChainMap
 from dataclasses import dataclass
@@ -26,8 +26,9 @@ def _in_words(entries: tuple[Entry, ...]) -> str:
 class Study(*_OPTIONS):
     """Compare the paper's four arms (loss networks) and others, over seeds: every table and figure in one report.
 
-    Presets: `demo`, on doodles, minutes on a laptop; `real`, on people's drawings in `$SKETCHLOSS_DATA`, an afternoon
-    on two cores; `weekend`, the paper's data and sizes, one GPU and a weekend; `paper`, its whole protocol.
+    Presets: `doodles` (its old name is `demo`), on built-in drawings, minutes on a laptop; `real`, on people's drawings
+    in `$SKETCHLOSS_DATA`, an afternoon on two cores; `weekend`, the paper's data and sizes, one GPU and a weekend;
+    `paper`, its whole protocol.
 
     Raises:
         ValueError: for a setting outside its range, naming it.

@@ -213,7 +213,8 @@ NEVER_TUNED_ON = (
 _REAL = tuple(map(in_data_folder, ("quickdraw", "sketchy", "pacs_sketch")))
 #: What each preset of a study changes of the defaults above.
 PRESETS: dict[str, dict[str, Any]] = {
-    "demo": {},
+    "doodles": {},
+    "demo": {},  # what `doodles` was called before there was `sketchloss demo`
     # Real drawings, at what two cores can do in an afternoon.
     "real": {
         "data": ",".join(_REAL),
