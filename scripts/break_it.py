@@ -22,6 +22,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 PACKAGE = Path("src", "sketchloss")
+#: Rooms of tests that take long.
+SLOW = ("app", "experiments", "storms")
 #: Holds for every file.
 OF_ALL = "test_dataclasses"
 #: Seconds after which a run of tests counts as failed: an endless loop is noticed.
@@ -136,6 +138,8 @@ def tests_of(place: Path, file: Path) -> list[str]:
         sources = [one for one in files(place) if module in imported(place / one)]
         behind = {".".join(one.with_suffix("").parts[1:]).removesuffix(".__init__") for one in sources}
         importing = [test for test in tests if behind & imported(test)]
+    # The nearest rooms first; a browser, and what trains for long, last.
+    importing.sort(key=lambda test: (test.parts[len(place.parts) + 1] in SLOW, test.parent != room))
     found = [*named, *(test for test in importing if test not in named)]
     found = [*found, *(test for test in tests if test.stem == OF_ALL and test not in found)] if found else tests
     return [str(test.relative_to(place)) for test in found]
