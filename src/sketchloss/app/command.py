@@ -19,7 +19,8 @@ from sketchloss.app.settings import App
 from sketchloss.system.interrupts import EndOfService
 from sketchloss.system.memory import share_freed_memory
 
-DEMO = Path("demo")
+#: Folders of `make study` and `make demo`, whose report is shown if none is named.
+MADE = (Path("study"), Path("demo"))
 
 
 def app(config: App) -> None:
@@ -35,7 +36,7 @@ def app(config: App) -> None:
         weights=config.weights,
         galleries=config.galleries,
         styles=config.styles,
-        study=config.study or (DEMO if (DEMO / "report.html").is_file() else None),
+        study=config.study or next((folder for folder in MADE if (folder / "report.html").is_file()), None),
         say=lambda line: sys.stdout.write(f"{line}\n"),
     )
     services.full_paths = config.only_here()

@@ -31,7 +31,7 @@ class App:
     train`, or folders that hold some."""
     study: Annotated[Path | None, tyro.conf.DisallowNone] = None
     """Folder of `sketchloss study` or `sketchloss demo`, whose report is shown and whose networks are offered; by
-    default `demo`, if `make demo` has made it in the current folder."""
+    default `study` or `demo`, if `make study` or `make demo` has made it in the current folder."""
     weights: str = "sketch"
     """Network weights for comparing drawings: `sketch`, `imagenet`, a weights folder or file, or a hub repo."""
     host: str = "127.0.0.1"
