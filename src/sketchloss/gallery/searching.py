@@ -17,9 +17,10 @@ from sketchloss.gallery.adding import as_text, content_hash, is_gone, is_one_of
 from sketchloss.gallery.labels import label_condition
 from sketchloss.gallery.neighbours import nearest_of_all
 from sketchloss.gallery.reading import read
-from sketchloss.gallery.settings import Device, Settings, Weights, load_matching
+from sketchloss.gallery.settings import Settings, Weights, load_matching
 from sketchloss.gallery.table import Known, PictureTable
 from sketchloss.networks.backbone import Backbone
+from sketchloss.system.device import Device
 from sketchloss.system.files import open_input
 from sketchloss.system.picture_pages import split_page
 

@@ -34,9 +34,9 @@ from sketchloss.gallery.duplicates.drawing_files import (
 from sketchloss.gallery.duplicates.options import KEPT, MAX_DISTANCE, MIN_SIMILARITY, NEIGHBOURS, Keep
 from sketchloss.gallery.duplicates.stars import Star, find_stars
 from sketchloss.gallery.gallery import Gallery
-from sketchloss.gallery.settings import Device
 from sketchloss.gallery.table import Known
 from sketchloss.metrics.ranking import nearest
+from sketchloss.system.device import Device
 
 #: Suffixes of formats that may lose something of a picture, such as JPEG.
 LOSSY = frozenset((".jpg", ".jpeg", ".jpe", ".jfif", ".jp2", ".j2k", ".webp", ".avif"))
