@@ -30,7 +30,7 @@ from sketchloss.compare.settings import SSIM, Compare
 from sketchloss.compare.table import write_table
 from sketchloss.compare.verdict import judge
 from sketchloss.loss.loss import SketchLoss
-from sketchloss.metrics.plain_distance import PlainDistance, load_distance, structure
+from sketchloss.metrics.plain_distance import PlainDistance, load_distance, one_minus_ssim
 from sketchloss.system.control_characters import spelt_out
 from sketchloss.system.device import pick_device
 from sketchloss.system.images import save_picture
@@ -111,7 +111,7 @@ def _find_pairs(config: Compare) -> tuple[list[Pair], list[str], list[str]]:
 
 
 def _other_distances(specs: Sequence[str], device: torch.device) -> list[PlainDistance]:
-    return [structure("1-ssim") if spec == SSIM else load_distance(spec, device) for spec in specs]
+    return [one_minus_ssim("1-ssim") if spec == SSIM else load_distance(spec, device) for spec in specs]
 
 
 def _write_maps(config: Compare, loss: SketchLoss, drawn: Sequence[PairDistance], *, single: bool) -> list[Path]:

@@ -73,11 +73,11 @@ def cells(config: Demo) -> list[Cell]:
 
 def distances(config: Demo) -> dict[str, Distance]:
     """Return what is asked, from the plainest to ours."""
-    pixels, _, structure = baselines()
+    pixels, _, ssim = baselines()
     ours = config.weights_of(PROPOSED)
     return {
         "pixels": pixels.function,
-        "SSIM": structure.function,
+        "SSIM": ssim.function,
         "VGG loss": SketchLoss(config.photo, metric="l1", layers=PAPER_LAYERS, reduction="none"),
         OURS: SketchLoss(ours, reduction="none"),
     }
