@@ -20,6 +20,7 @@ from sketchloss.gallery.reading import INVERTS_ITSELF
 from sketchloss.gallery.searching import SearchableGallery, to_bytes, to_path
 from sketchloss.gallery.settings import (
     FILE,
+    Device,
     Settings,
     Weights,
     is_gallery,
@@ -31,7 +32,6 @@ from sketchloss.gallery.settings import (
 from sketchloss.gallery.table import LOCK, NAME, PictureTable, check_place, writing
 from sketchloss.networks.backbone import Backbone
 from sketchloss.networks.weights import weights_digest
-from sketchloss.system.device import Device
 
 EXACT_BELOW = 50_000
 LARGEST_SIDE = 2048  # more is a slip of the hand, and takes all memory

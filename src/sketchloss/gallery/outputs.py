@@ -6,7 +6,6 @@ from pathlib import Path
 from sketchloss.gallery import Gallery
 from sketchloss.gallery.adding import is_below, is_one_of
 from sketchloss.gallery.searching import to_bytes
-from sketchloss.system.files import check_replaceable
 from sketchloss.system.picture_files import plain_suffixes
 
 
@@ -26,8 +25,7 @@ def check_file(file: Path, flag: str, gallery: Gallery, queries: Sequence[Path],
         suffixes: suffixes that it may have, the one to suggest first; none: any.
 
     Raises:
-        ValueError: for a folder, another suffix, a query, a drawing of the gallery, a place in the gallery, or
-            what is no regular file.
+        ValueError: for a folder, another suffix, a query, a drawing of the gallery, or a place in the gallery.
     """
     example = f"{flag[2:]}{suffixes[0]}" if suffixes else "found.csv"
     if file.is_dir():
@@ -36,7 +34,6 @@ def check_file(file: Path, flag: str, gallery: Gallery, queries: Sequence[Path],
         raise ValueError(f"{file} has no suffix that {flag} can write: name a file such as {example}")
     if not file.parent.is_dir():
         raise ValueError(f"cannot write {file}: the folder {file.parent} does not exist; make it first")
-    check_replaceable(file)
     check_outside(file, gallery)
     if file.exists():
         if is_one_of(file, queries):
