@@ -1,5 +1,5 @@
 # make demo    what the package does, on one page (minutes)
-# make study   the whole paper on built-in doodles: tune and compare the four arms, train what draws (more minutes)
+# make study   the whole paper on built-in doodles: tune and compare the four arms, train what draws (takes longer)
 # make test    the test suite
 # make check   lint, format and types
 # make storm   kills, bad files, wrong tensors, attacks on the page, in full (docs/reliability.md)

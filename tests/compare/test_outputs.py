@@ -8,7 +8,7 @@ from sketchloss.cli import main
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("old new --csv /dev/null", "/dev/null is no regular file: name a file for --csv"),
+        ("old new --csv /dev/null", "/dev/null is no regular file, and would be replaced by one"),
         ("old/cat.png new/cat.png --csv out.png --map out.png", "out.png is named for both --csv and --map"),
         ("old new --map .", "inner/cat.png is one of the drawings to compare: write elsewhere"),
         ("old new --csv new/table.csv", "new/table.csv lies in new"),

@@ -171,6 +171,7 @@ def test_a_page_of_too_many_pictures_is_refused(place, capsys, monkeypatch):
         ("--all --min-similarity 1.5", ("min_similarity is 1.5", "[-1, 1]")),
         ("--all --min-similarity nan", ("min_similarity is nan",)),
         ("--all --label birds/owx", ("lies in 'birds/owx'", "did you mean 'birds/owl'?")),
+        ("--all --csv /dev/null", ("/dev/null is no regular file",)),
         ("--all --html found.png", ("found.png has no suffix that --html can write",)),
         ("--all --html drawings", ("drawings is a folder", "drawings/html.html")),
         ("--all --html no/found.html", ("the folder no does not exist",)),

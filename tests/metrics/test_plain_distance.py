@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from sketchloss.metrics.plain_distance import PlainDistance, baselines, load_distance, structure
+from sketchloss.metrics.plain_distance import PlainDistance, baselines, load_distance, one_minus_ssim
 from sketchloss.metrics.ssim import ssim
 
 OWN = """
@@ -43,9 +43,9 @@ def images():
 
 def test_structure_is_one_minus_ssim(images):
     expected = (1 - ssim(*images)).double()
-    torch.testing.assert_close(structure()(*images), expected)
-    assert structure("1-ssim").name == "1-ssim"
-    assert structure()(images[0], images[0]).tolist() == [0.0] * 5
+    torch.testing.assert_close(one_minus_ssim()(*images), expected)
+    assert one_minus_ssim("1-ssim").name == "1-ssim"
+    assert one_minus_ssim()(images[0], images[0]).tolist() == [0.0] * 5
 
 
 def test_one_target_serves_all(images):

@@ -49,12 +49,12 @@ def test_gradients_reach_every_control_point():
 
 def test_svg_has_the_same_curves():
     batch = some_strokes()
-    root = ElementTree.fromstring(to_svg(batch, 128, 96, scale=2))
+    root = ElementTree.fromstring(to_svg(batch, 128, 96))
     assert (root.get("width"), root.get("height"), root.get("viewBox")) == ("128", "96", "0 0 128 96")
     paths = list(root.iter(f"{SVG}path"))
-    assert [float(path.get("stroke-width", "")) for path in paths] == pytest.approx([2, 3, 4])
+    assert [float(path.get("stroke-width", "")) for path in paths] == pytest.approx([1, 1.5, 2])
     t = np.arange(1, PIECES + 1)[:, None] / PIECES
-    for path, curve in zip(paths, 2 * smooth(batch).points.view(3, -1, 2).numpy(), strict=True):
+    for path, curve in zip(paths, smooth(batch).points.view(3, -1, 2).numpy(), strict=True):
         numbers = np.array(re.findall(r"-?[\d.]+", path.get("d", "")), dtype=float).reshape(-1, 2)
         drawn, here = [numbers[0]], numbers[0]
         for out, into, end in numbers[1:].reshape(-1, 3, 2):

@@ -68,6 +68,17 @@ def test_missing_folder_is_named(tmp_path):
     assert names(tmp_path) == []
 
 
+def test_devices_pipes_and_what_lies_in_dev_are_never_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "out.csv").symlink_to(tmp_path / "pipe")
+    # /dev/stdout is a link, to a regular file where the output goes into one
+    for path in (tmp_path / "pipe", tmp_path / "out.csv", "/dev/null", "/dev/stdout", "/dev/of-no-such-name"):
+        with pytest.raises(ValueError, match="is no regular file"), write_atomic(path):
+            pytest.fail("the block must not run")
+    assert names(tmp_path) == ["out.csv", "pipe"]
+    assert (tmp_path / "pipe").is_fifo()
+
+
 @pytest.mark.parametrize("mask", [0o022, 0o077, 0o002])
 def test_permissions_are_those_of_any_new_file(tmp_path, mask):
     before = os.umask(mask)

@@ -143,7 +143,7 @@ def test_an_archive_names_what_is_not_unpacked(tmp_path):
         archive.writestr("cat/1.arw", b"of a phone")
         archive.writestr("__MACOSX/cat/._2.arw", b"x")
         archive.writestr("cat/notes.txt", b"x")
-    assert unpack_drawings(tmp_path / "mixed.zip", tmp_path / "unpacked") == 1
+    assert unpack_drawings(tmp_path / "mixed.zip", tmp_path / "unpacked") == ["cat/0.png"]
     assert not_unpacked(tmp_path / "mixed.zip") == [
         "the zip archive: 1 file of a kind that cannot be read: 1.arw; save it as PNG"
     ]

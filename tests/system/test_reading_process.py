@@ -160,6 +160,19 @@ if len(sys.argv) > 2:
         assert_gone(there)
 
 
+def test_no_program_of_the_current_folder_runs(tmp_path):
+    # Where `python -m` would find it before the standard library's, as a folder that somebody sent may hold it.
+    (tmp_path / "json.py").write_text("open('ran', 'w')")
+    (tmp_path / "drawing.svg").write_bytes(svg())
+    code = "import sys; from sketchloss.system.images import open_picture; print(open_picture(sys.argv[1]).size)"
+    script = tmp_path / "elsewhere" / "script.py"  # its folder, not the current one, is the first on the path
+    script.parent.mkdir()
+    script.write_text(code)
+    done = finished([sys.executable, script, "drawing.svg"], cwd=tmp_path, check=True)
+    assert done.stdout == "(512, 256)\n"
+    assert not (tmp_path / "ran").exists()
+
+
 def assert_gone(number: int) -> None:
     late = time.monotonic() + 60
     while time.monotonic() < late:

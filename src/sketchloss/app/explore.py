@@ -79,7 +79,7 @@ def explore_tab(services: Services, private: PrivateFolder, own: gr.State, tab: 
 
 
 def _class_map() -> gr.HTML:
-    """Make a map of drawings; `class_map.js` draws it, and speaks to the viewer."""
+    """Make a map of drawings; `class_map.js` draws it, and asks the viewer to open a drawing."""
     files = resources.files("sketchloss.app")
     return gr.HTML(
         value=EMPTY,

@@ -1,6 +1,5 @@
 """A gallery from above: where each drawing lies, the classes that are hardest to tell apart, or nameless groups."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from sketchloss.app.originals import as_address, small_picture
 from sketchloss.gallery import Gallery
 from sketchloss.gallery.adding import as_text
 from sketchloss.gallery.clusters import find_clusters
+from sketchloss.gallery.searching import to_path
 from sketchloss.metrics.embedding_map import choose_sample, map_to_plane
 from sketchloss.metrics.separation import separation
 
@@ -72,7 +72,7 @@ def overview(gallery: Gallery, name_of: Callable[[Path, str | None], Called]) ->
         unit = (places - places.min(0) + (spans.max() - spans) / 2) / spans.max()
         for (x, y), number, kind in zip(unit.round(4).tolist(), sample.rows, kinds.tolist(), strict=True):
             row = known[number]
-            path = Path(os.fsdecode(row.path))
+            path = to_path(row)
             called = name_of(path, row.label)
             points.append(
                 {

@@ -1,6 +1,5 @@
 """The second tab: draw, and see the drawings of a gallery that look most like it."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from sketchloss.app.search_endpoints import search_endpoints
 from sketchloss.app.services import Services
 from sketchloss.app.uploads import in_markdown, picture_input, zip_input
 from sketchloss.app.viewer import asked_for
+from sketchloss.gallery.searching import to_path
 
 #: Pixels of the last drawing, kept to search again with other settings.
 REMEMBERED = 512
@@ -151,7 +151,7 @@ def search_tab(
         other, content = asked_for(event)
         with explained(other):
             row = row_of(gallery_of(services, other, mine, private), content)
-            path = Path(os.fsdecode(row.path))
+            path = to_path(row)
             drawing, _ = large_picture(path, content)
         drawing.thumbnail((REMEMBERED, REMEMBERED))
         given = Query(drawing, name_of(services, path, row.label, other, mine).name)

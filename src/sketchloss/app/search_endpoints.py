@@ -1,7 +1,5 @@
 """What programs can ask of the galleries: `/search`, and `/drawing` for the large picture of what it found."""
 
-import os
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -13,6 +11,7 @@ from sketchloss.app.private import PrivateFolder
 from sketchloss.app.results import MOST, SHOWN, as_rows, find
 from sketchloss.app.services import DOODLES, Services
 from sketchloss.app.uploads import mistake, number_input, picture_input
+from sketchloss.gallery.searching import to_path
 
 
 def search_endpoints(services: Services, own: gr.State, private: PrivateFolder) -> None:
@@ -42,7 +41,7 @@ def search_endpoints(services: Services, own: gr.State, private: PrivateFolder) 
     def drawing(gallery: str, content: str, mine: dict[str, str]) -> Image.Image:
         with explained(gallery):
             row = row_of(gallery_of(services, gallery, mine, private), content)
-            picture, _ = large_picture(Path(os.fsdecode(row.path)), content)
+            picture, _ = large_picture(to_path(row), content)
         return picture
 
     with gr.Group(visible=False):

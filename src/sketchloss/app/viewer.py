@@ -3,9 +3,7 @@
 The lists and maps of drawings ask for it in the browser (`viewer.js`); the server gives the large picture.
 """
 
-import os
 from importlib import resources
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -17,6 +15,7 @@ from sketchloss.app.own_galleries import explained, gallery_of
 from sketchloss.app.private import PrivateFolder
 from sketchloss.app.services import Services
 from sketchloss.app.uploads import mistake
+from sketchloss.gallery.searching import to_path
 
 
 def viewer_window() -> gr.HTML:
@@ -59,7 +58,7 @@ def opens_drawings(viewer: gr.HTML, services: Services, private: PrivateFolder, 
         name, content = asked_for(event)
         with explained(name):
             row = row_of(gallery_of(services, name, mine, private), content)
-            picture, size = large_picture(Path(os.fsdecode(row.path)), content)
+            picture, size = large_picture(to_path(row), content)
         words = "{} x {} pixels".format(*size)
         if picture.size != size:
             words += f", shown at {LARGEST:,} at most"

@@ -30,8 +30,9 @@ from sketchloss.compare.settings import SSIM, Compare
 from sketchloss.compare.table import write_table
 from sketchloss.compare.verdict import judge
 from sketchloss.loss.loss import SketchLoss
-from sketchloss.metrics.plain_distance import PlainDistance, load_distance, structure
+from sketchloss.metrics.plain_distance import PlainDistance, load_distance, one_minus_ssim
 from sketchloss.system.control_characters import spelt_out
+from sketchloss.system.device import pick_device
 from sketchloss.system.images import save_picture
 from sketchloss.system.passed_over import later_pages, other_kinds
 from sketchloss.system.picture_pages import split_page
@@ -53,7 +54,7 @@ def compare(config: Compare) -> int:
     check_outputs(config, single=single)
     pairs, only_a, only_b = _find_pairs(config)
     check_pairs_stay(config, [] if single else pairs)
-    device = _pick_device(config.device)
+    device = pick_device(config.device)
     others = _other_distances(config.distance, device)
     loss = SketchLoss(config.weights, layers=config.layers or None, metric=config.metric, check=False).to(device)
     if config.map and not single:
@@ -110,7 +111,7 @@ def _find_pairs(config: Compare) -> tuple[list[Pair], list[str], list[str]]:
 
 
 def _other_distances(specs: Sequence[str], device: torch.device) -> list[PlainDistance]:
-    return [structure("1-ssim") if spec == SSIM else load_distance(spec, device) for spec in specs]
+    return [one_minus_ssim("1-ssim") if spec == SSIM else load_distance(spec, device) for spec in specs]
 
 
 def _write_maps(config: Compare, loss: SketchLoss, drawn: Sequence[PairDistance], *, single: bool) -> list[Path]:
@@ -123,11 +124,3 @@ def _write_maps(config: Compare, loss: SketchLoss, drawn: Sequence[PairDistance]
         save_picture(picture, path)
         paths.append(path)
     return paths
-
-
-def _pick_device(name: str) -> torch.device:
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device is cuda: torch finds no GPU here; use --device cpu")
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)

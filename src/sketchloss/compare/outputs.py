@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sketchloss.compare.pairing import Pair
 from sketchloss.compare.settings import Compare
+from sketchloss.system.files import check_replaceable
 from sketchloss.system.picture_files import plain_suffixes
 from sketchloss.system.picture_pages import split_page
 
@@ -30,8 +31,8 @@ def check_outputs(config: Compare, *, single: bool) -> None:
                 raise ValueError(f"{path} lies in {one}, whose pictures are compared: write elsewhere")
     if config.csv and config.csv.is_dir():
         raise ValueError(f"{config.csv} is a folder: name a file for --csv")
-    if config.csv and config.csv.exists() and not config.csv.is_file():  # it would be replaced by a file
-        raise ValueError(f"{config.csv} is no regular file: name a file for --csv")
+    if config.csv:
+        check_replaceable(config.csv)
     if config.map and single:
         if config.map.is_dir():
             raise ValueError(f"{config.map} is a folder: name a picture for --map, such as {config.map / 'map.png'}")

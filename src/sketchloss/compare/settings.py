@@ -9,6 +9,7 @@ import tyro
 
 from sketchloss.loss.loss import DEFAULT_METRIC
 from sketchloss.loss.tap_distance import Metric
+from sketchloss.system.device import Device
 from sketchloss.system.images import LARGEST_SIDE
 
 #: Name of the distance that `--distance` knows by itself.
@@ -66,7 +67,7 @@ class Compare:
     """Number of the farthest pairs to name and, with --map, to draw."""
     invert: bool = False
     """Invert both pictures: they are light on dark, or light on a transparent ground."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Device = "auto"
     """Device to compute on; `auto`: the GPU if there is one."""
 
     def __post_init__(self) -> None:

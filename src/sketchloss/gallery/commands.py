@@ -1,12 +1,11 @@
-"""The commands of a gallery of drawings: make one, keep it up to date, search it.
+"""The commands that make a gallery of drawings, keep it up to date, and show what is in it.
 
     sketchloss gallery build my-gallery drawings/
-    sketchloss gallery search my-gallery query.png --sheet found.png
     sketchloss gallery add my-gallery drawings/ more/ --prune
     sketchloss gallery remove my-gallery drawings/old --label cat
     sketchloss gallery info my-gallery
 
-In Python, see `sketchloss.gallery`.
+`search_command`, `clusters_command` and `duplicates` hold the others. In Python, see `sketchloss.gallery`.
 """
 
 from dataclasses import asdict

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-Device = Literal["auto", "cpu", "cuda"]
+from sketchloss.system.device import Device
+
 Labels = Literal["folder", "none"]
 
 

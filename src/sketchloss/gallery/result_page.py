@@ -16,7 +16,7 @@ from sketchloss.system.templates import render
 MOST = 5000  # pictures in a page: about 50 MB, since 290 of clip art were 2.9 MB
 
 
-def check_page(found: Sequence[Sequence[Match]]) -> None:
+def check_count(found: Sequence[Sequence[Match]]) -> None:
     """Refuse more pictures than a browser shows well, before any is read.
 
     Raises:
@@ -27,7 +27,7 @@ def check_page(found: Sequence[Sequence[Match]]) -> None:
         raise ValueError(f"a page of {count:,} pictures is too large, {MOST:,} at most: use a smaller --k, or --csv")
 
 
-def write_results(
+def write_result_page(
     queries: Sequence[tuple[Path, Image.Image]], found: Sequence[Sequence[Match]], path: Path, *, title: str
 ) -> None:
     """Write the page, whole or not at all.
@@ -39,10 +39,10 @@ def write_results(
         title: title of the page.
 
     Raises:
-        ValueError: as `check_page`.
+        ValueError: as `check_count`.
         FileNotFoundError: if the folder does not exist.
     """
-    check_page(found)
+    check_count(found)
     sections = [
         {"name": as_text(query), "picture": _in_page(picture), "matches": [_in_words(match) for match in matches]}
         for (query, picture), matches in zip(queries, found, strict=True)

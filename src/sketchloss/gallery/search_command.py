@@ -21,7 +21,7 @@ from sketchloss.gallery.copying import copy_matches
 from sketchloss.gallery.options import Search
 from sketchloss.gallery.outputs import check_file, check_folder, sheet_suffixes
 from sketchloss.gallery.printing import count_drawings, print_json, print_lines
-from sketchloss.gallery.result_page import check_page, write_results
+from sketchloss.gallery.result_page import check_count, write_result_page
 from sketchloss.gallery.small_pictures import no_picture, small_picture
 from sketchloss.system.images import UnreadablePicture, save_picture
 from sketchloss.system.passed_over import later_pages, no_pictures, other_kinds
@@ -149,7 +149,7 @@ def _write_outputs(config: Search, gallery: Gallery, results: Results) -> int:
     if config.sheet:
         sheet_size([len(matches) for matches in results.found], title=title)
     if config.html:
-        check_page(results.found)
+        check_count(results.found)
     shown = [_query_picture(query, config) for query in results.queries if config.sheet or config.html]
     if config.sheet:
         rows = [
@@ -158,7 +158,7 @@ def _write_outputs(config: Search, gallery: Gallery, results: Results) -> int:
         ]
         save_picture(draw_contact_sheet(rows, title=title), config.sheet)
     if config.html:
-        write_results(list(zip(results.queries, shown, strict=True)), results.found, config.html, title=title)
+        write_result_page(list(zip(results.queries, shown, strict=True)), results.found, config.html, title=title)
     if config.csv:
         write_csv(config.csv, CSV_HEADER, list(_csv_rows(results)))
     if not config.copy_to:

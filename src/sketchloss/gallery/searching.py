@@ -10,21 +10,20 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float, Float32
-from PIL import Image
 from torch import Tensor
 
 from sketchloss.gallery.adding import as_text, content_hash, is_gone, is_one_of
 from sketchloss.gallery.labels import label_condition
 from sketchloss.gallery.neighbours import nearest_of_all
 from sketchloss.gallery.reading import read
-from sketchloss.gallery.settings import Device, Settings, Weights, load_matching
+from sketchloss.gallery.settings import Settings, Weights, load_matching
 from sketchloss.gallery.table import Known, PictureTable
 from sketchloss.networks.backbone import Backbone
+from sketchloss.system.device import Device
 from sketchloss.system.files import open_input
 from sketchloss.system.picture_pages import split_page
+from sketchloss.system.visible_ink import Picture
 
-#: What `open_picture` takes.
-Picture = str | Path | bytes | Image.Image | np.ndarray | Tensor
 #: How often `search(rotations=True)` turns a query by 90 degrees, among them not at all.
 TURNS = 4
 

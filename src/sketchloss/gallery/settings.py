@@ -3,18 +3,15 @@
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
-
-import torch
 
 from sketchloss.networks.backbone import Backbone
 from sketchloss.networks.weights import NAMES, TRANSFORMERS, load_backbone, weights_digest
+from sketchloss.system.device import Device, pick_device
 from sketchloss.system.files import read_json, write_json
 from sketchloss.system.images import LARGEST_SIDE
 from sketchloss.system.stored import build_config, check_range, show
 
 Weights = str | Path | Backbone
-Device = Literal["auto", "cpu", "cuda"]
 
 FILE = "gallery.json"
 # The settings file's first key: tells a gallery from another program's folder.
@@ -98,12 +95,10 @@ def load_weights(weights: Weights, device: Device) -> Backbone:
     Raises:
         ValueError: as `load_backbone`, or if there is no such device.
     """
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device is cuda: torch finds no GPU here; use --device cpu")
+    place = pick_device(device)
     if isinstance(weights, Backbone):
         return weights  # as it is, where it is
-    backbone = load_backbone(weights, classes=())
-    return backbone.to("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
+    return load_backbone(weights, classes=()).to(place)
 
 
 def load_matching(settings: Settings, given: Weights | None, device: Device, folder: Path) -> Backbone:

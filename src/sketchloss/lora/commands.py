@@ -28,6 +28,7 @@ from sketchloss.figures.grid import draw_grid
 from sketchloss.lora.adapters import load_lora, merge_lora, read_about
 from sketchloss.lora.options import LoraMerge, LoraSample
 from sketchloss.lora.sampling import Drawing, draw, find_cut
+from sketchloss.system.device import pick_device
 from sketchloss.system.files import claim_folder, contents, read_json, write_atomic, write_json
 from sketchloss.system.images import LARGEST_SIDE, fit_square, save_picture
 from sketchloss.system.stored import show
@@ -157,9 +158,7 @@ def _read_lines(path: Path) -> list[str]:
 
 
 def _choose_device(config: LoraSample) -> str:
-    if config.device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device is cuda: torch finds no GPU here; use --device cpu")
-    device = "cuda" if config.device != "cpu" and torch.cuda.is_available() else "cpu"
+    device = pick_device(config.device).type
     if config.precision == "fp16" and device == "cpu":
         raise ValueError("precision is fp16, which needs a GPU: use bf16 or no")
     return device

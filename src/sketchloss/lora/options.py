@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 import tyro
 
 from sketchloss.data.captions.prompts import check_template
+from sketchloss.system.device import Device
 
-Device = Literal["auto", "cpu", "cuda"]
 SEEDS = 2**63  # what torch's generators take
 
 

@@ -79,7 +79,7 @@ def checked(found: object, count: int, name: str) -> Float[Tensor, " n"]:
     return found
 
 
-def structure(name: str = "ssim") -> PlainDistance:
+def one_minus_ssim(name: str = "ssim") -> PlainDistance:
     """Make 1 - SSIM: 0 for equal pictures, at most 2.
 
     Raises:
@@ -95,7 +95,7 @@ def baselines() -> list[PlainDistance]:
     return [
         PlainDistance("pixel l1", lambda pred, target: (pred - target).abs().mean((1, 2, 3)), symmetric=True),
         PlainDistance("pixel l2", lambda pred, target: (pred - target).square().mean((1, 2, 3)), symmetric=True),
-        structure(),
+        one_minus_ssim(),
     ]
 
 

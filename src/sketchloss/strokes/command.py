@@ -20,6 +20,7 @@ from sketchloss.strokes.curves import THINNEST, smooth, to_svg
 from sketchloss.strokes.redrawing import RedrawLoss, redraw
 from sketchloss.strokes.renderer import render
 from sketchloss.strokes.settings import Strokes
+from sketchloss.system.device import pick_device
 from sketchloss.system.files import write_atomic
 from sketchloss.system.images import fit_square, to_picture, to_tensor
 from sketchloss.system.picture_pages import split_page
@@ -39,9 +40,7 @@ def strokes(config: Strokes) -> None:
     _check_outputs(config)
     page = open_visible(config.picture, invert=config.invert).convert("L")
     picture = to_tensor(fit_square(page, config.size))[None]
-    device = "cuda" if config.device == "auto" and torch.cuda.is_available() else config.device.replace("auto", "cpu")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device is cuda: torch finds no GPU here; use --device cpu")
+    device = pick_device(config.device)
     loss = RedrawLoss(SketchLoss(config.weights, check=False).to(device))
     with tqdm(total=config.steps, unit="step", disable=None, leave=False) as bar:
 

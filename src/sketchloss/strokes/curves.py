@@ -42,14 +42,13 @@ def smooth(strokes: StrokeBatch, pieces: int = PIECES) -> StrokeBatch:
     )
 
 
-def to_svg(strokes: StrokeBatch, width: float | int, height: float | int, *, scale: float | int = 1) -> str:
+def to_svg(strokes: StrokeBatch, width: float | int, height: float | int) -> str:
     """Return the curves through the control points of one drawing as an SVG file: a path of cubic Béziers each.
 
     Args:
         strokes: strokes of one drawing, all with the same number of control points, in pixels.
-        width: width of the page in units of the file.
-        height: height of the page in units of the file.
-        scale: units of the file in a pixel of the strokes.
+        width: width of the page in pixels.
+        height: height of the page in pixels.
 
     Returns:
         Text of a whole file. Strokes thinner than `THINNEST` are left out.
@@ -64,9 +63,9 @@ def to_svg(strokes: StrokeBatch, width: float | int, height: float | int, *, sca
         '<rect width="100%" height="100%" fill="white"/>',
         '<g fill="none" stroke="black" stroke-linecap="round" stroke-linejoin="round">',
     ]
-    for points, pen in zip(_each_as_many(strokes) * scale, strokes.widths.tolist(), strict=True):
+    for points, pen in zip(_each_as_many(strokes), strokes.widths.tolist(), strict=True):
         if pen >= THINNEST:
-            lines.append(f'<path stroke-width="{pen * scale:.2f}" d="{_path(points.tolist())}"/>')
+            lines.append(f'<path stroke-width="{pen:.2f}" d="{_path(points.tolist())}"/>')
     return "\n".join([*lines, "</g>", "</svg>", ""])
 
 

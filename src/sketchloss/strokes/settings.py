@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 
+from sketchloss.system.device import Device
 from sketchloss.system.images import LARGEST_SIDE
 
 
@@ -39,7 +40,7 @@ class Strokes:
     """Random seed of the places where strokes start."""
     force: bool = False
     """Replace files that are there."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Device = "auto"
     """Device to compute on; `auto`: the GPU if there is one."""
 
     def __post_init__(self) -> None:

@@ -26,13 +26,13 @@ from sketchloss.networks.stylizer import load_stylizer
 from sketchloss.stylize.pictures import (
     MAX_PIXELS,
     AnyStylizer,
-    Device,
     Precision,
     prepare_stylizer,
     read_with_alpha,
     stylize,
 )
 from sketchloss.stylize.plan import Alpha, Job, Plan, plan_pictures, writable_format
+from sketchloss.system.device import Device
 from sketchloss.system.files import NoFile, open_input, write_atomic
 from sketchloss.system.images import UnreadablePicture
 from sketchloss.system.picture_pages import split_page

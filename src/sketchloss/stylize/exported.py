@@ -1,7 +1,7 @@
 """A stylizer in an ONNX file, run by ONNX Runtime: no PyTorch model, no folder, one file that describes itself."""
 
 from pathlib import Path
-from typing import Literal, cast, overload
+from typing import cast, overload
 
 import numpy as np
 import onnxruntime
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from sketchloss.networks.stylizer import FORMAT, SMALLEST, StylizerConfig
+from sketchloss.system.device import Device
 from sketchloss.system.files import parse_json
 from sketchloss.system.stored import build_config, check_version, show
 
@@ -61,7 +62,7 @@ class ExportedStylizer:
         return torch.from_numpy(sketches).to(images.device) if isinstance(images, Tensor) else sketches
 
 
-def load_exported(path: str | Path, *, device: Literal["auto", "cpu", "cuda"] = "auto") -> ExportedStylizer:
+def load_exported(path: str | Path, *, device: Device = "auto") -> ExportedStylizer:
     """Open a stylizer that `sketchloss style export` wrote.
 
     Args:

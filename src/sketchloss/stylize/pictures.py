@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from sketchloss.networks.stylizer import Layer, Stylizer, StylizerConfig
 from sketchloss.stylize.tiles import TILE, check_tile, stylize_tiled
+from sketchloss.system.device import Device, pick_device
 from sketchloss.system.images import check_mode, open_picture, to_picture, to_tensor
 
-Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "no", "bf16"]
 # In one piece the network takes about 800 bytes a pixel at full width in float32: 1.6 GB for so many.
 MAX_PIXELS = 2_000_000
@@ -41,10 +41,8 @@ def prepare_stylizer(stylizer: Stylizer, *, device: Device = "auto", precision: 
     Raises:
         ValueError: if there is no such device.
     """
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device is cuda: torch finds no GPU here; use --device cpu")
-    on_gpu = device != "cpu" and torch.cuda.is_available()
-    halve = precision == "bf16" or (precision == "auto" and on_gpu and torch.cuda.is_bf16_supported())
+    place = pick_device(device)
+    halve = precision == "bf16" or (precision == "auto" and place.type == "cuda" and torch.cuda.is_bf16_supported())
     copy = deepcopy(stylizer).eval().requires_grad_(False)
     for layer in [module for module in copy.modules() if isinstance(module, Layer)]:
         # The same arithmetic on kernels that keep the channels_last layout; in use up to three times as fast in all.
@@ -52,7 +50,7 @@ def prepare_stylizer(stylizer: Stylizer, *, device: Device = "auto", precision: 
         norm = nn.GroupNorm(channels := layer.convolution.out_channels, channels, eps=layer.norm.eps)
         norm.load_state_dict(layer.norm.state_dict())
         layer.norm = norm.requires_grad_(False)  # pyright: ignore[reportAttributeAccessIssue]
-    copy = copy.to("cuda" if on_gpu else "cpu", torch.bfloat16 if halve else torch.float32)
+    copy = copy.to(place, torch.bfloat16 if halve else torch.float32)
     return copy.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 

@@ -95,6 +95,19 @@ def _read_pipe(descriptor: int) -> bytes:
     raise NoFile(f"a pipe with more than {MOST_PIPED // 2**20} MB; write it to a file first")
 
 
+def check_replaceable(path: str | Path) -> None:
+    """Refuse a path that a file must not be put in the place of: a device, a pipe, a socket, or a link in `/dev`.
+
+    Whoever may write there, such as root, would lose the device.
+
+    Raises:
+        ValueError: naming the path.
+    """
+    path = Path(path)
+    if (path.exists() and not path.is_file() and not path.is_dir()) or path.parent.resolve() == Path("/dev"):
+        raise ValueError(f"{path} is no regular file, and would be replaced by one: name another file")
+
+
 @contextmanager
 def write_atomic(path: str | Path) -> Iterator[Path]:
     """Give a temporary path to write to; it becomes `path` when the block ends well, and is removed otherwise.
@@ -104,8 +117,10 @@ def write_atomic(path: str | Path) -> Iterator[Path]:
 
     Raises:
         FileNotFoundError: if the folder does not exist.
+        ValueError: as `check_replaceable`.
     """
     path = Path(path)
+    check_replaceable(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(f"folder {path.parent} does not exist: make it first, or write elsewhere")
     # A name of its own for each writer; the suffix stays last, because Pillow and others go by it.

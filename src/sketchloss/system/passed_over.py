@@ -48,7 +48,7 @@ def other_kinds(folder: str | Path) -> list[str]:
 
 
 def say_other_kinds(place: str | Path, paths: Iterable[PurePath], *, extra: bool = True) -> list[str]:
-    """Say which of some files in a place are pictures of kinds that cannot be read: a line for each way to mend it.
+    """Say which of some files in a place are pictures of kinds that cannot be read: a line for each way to fix it.
 
     Args:
         place: what is said to hold them.

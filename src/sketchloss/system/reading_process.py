@@ -119,10 +119,11 @@ class ReadingProcess:
 
 
 def _start() -> "subprocess.Popen[bytes]":
-    # note: it must find the same packages, wherever this process has found them
-    paths = os.pathsep.join(path for path in sys.path if path)
+    # note: it must find the same packages, wherever this process has found them, and no others: without -P the current
+    # folder would come first, where a file named json.py may have come with the drawings
+    paths = os.pathsep.join(path or os.getcwd() for path in sys.path)  # noqa: PTH109 (text)
     return subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-m", "sketchloss.system.reading_child"],
+        [sys.executable, "-P", "-W", "ignore", "-m", "sketchloss.system.reading_child"],
         bufsize=0,  # so that a fork can close its copies of the pipes, whatever a thread was writing
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

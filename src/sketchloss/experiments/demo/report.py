@@ -197,7 +197,7 @@ def _closing(config: Demo) -> Iterator[str]:
         [
             f"- {place}: every table of the paper on drawings by people, beside the paper's numbers, and what is still "
             "undecided.",
-            f"- {STUDY}: all tables of the paper on built-in drawings, in more minutes. It tunes each network itself.",
+            f"- {STUDY}: all tables of the paper on built-in drawings. It tunes each network itself, and takes longer.",
             "- `sketchloss compare a.png b.png --map map.png` compares two drawings of yours. `sketchloss --help` "
             "lists all commands.",
             f"- `{RESULTS}` beside this page: every number. `{steps.FEATURES}` and `cells` hold what the page was made "

@@ -13,7 +13,7 @@ from typing import Any
 
 from PIL import Image
 
-from sketchloss.figures.contact_sheet import Tile, draw_contact_sheet, fit_tile
+from sketchloss.figures.contact_sheet import Tile, draw_contact_sheet
 from sketchloss.gallery import Gallery
 from sketchloss.gallery.adding import as_text
 from sketchloss.gallery.duplicates.drawing_files import DrawingFile, LeftOut
@@ -21,8 +21,8 @@ from sketchloss.gallery.duplicates.finding import Copy, Duplicates, Group, find_
 from sketchloss.gallery.duplicates.options import FindDuplicates
 from sketchloss.gallery.outputs import check_file, sheet_suffixes
 from sketchloss.gallery.printing import count_drawings, print_json, print_lines
-from sketchloss.system.images import UnreadablePicture, save_picture
-from sketchloss.system.visible_ink import open_to_show
+from sketchloss.gallery.small_pictures import no_picture, small_picture
+from sketchloss.system.images import save_picture
 
 NAMED = 5  # paths in a note
 # Rows of a sheet, and copies in a row: more than anybody looks at.
@@ -150,7 +150,5 @@ def _draw_sheet(groups: Sequence[Group], gallery: Gallery) -> Image.Image:
 
 
 def _tile(file: DrawingFile, caption: str) -> Tile:
-    try:
-        return Tile(fit_tile(open_to_show(file.path)), caption)
-    except UnreadablePicture:  # changed a moment ago
-        return Tile(Image.new("L", (8, 8), 225), f"{caption} (file gone)")
+    picture = small_picture(file.path)  # none if it was changed a moment ago
+    return Tile(no_picture(), f"{caption} (file gone)") if picture is None else Tile(picture, caption)

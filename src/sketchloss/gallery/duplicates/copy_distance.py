@@ -12,8 +12,9 @@ from tqdm import tqdm
 
 from sketchloss.gallery.duplicates.drawing_files import Seen
 from sketchloss.gallery.duplicates.ink_frame import InkFrame, bring_together, find_frame, local_differences, open_page
-from sketchloss.gallery.settings import Device, load_weights
+from sketchloss.gallery.settings import load_weights
 from sketchloss.loss.loss import SketchLoss
+from sketchloss.system.device import Device
 from sketchloss.system.images import UnreadablePicture, to_tensor
 
 #: Greatest difference of two copies at one place, as `local_differences` gives it: scripts/planted_copies.py shows what

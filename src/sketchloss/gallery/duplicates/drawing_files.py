@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from sketchloss.gallery.adding import as_text, look_at
 from sketchloss.gallery.duplicates.ink_frame import InkMap, find_frame, map_ink, open_page
+from sketchloss.gallery.searching import to_path
 from sketchloss.gallery.table import Known
 from sketchloss.system.images import UnreadablePicture
 from sketchloss.system.picture_pages import split_page
@@ -62,14 +63,9 @@ class LeftOut:
     """A line for each file that cannot be read: which, why, and what to do."""
 
 
-def path_of(row: Known) -> Path:
-    """Return the path of a row's file."""
-    return Path(os.fsdecode(row.path))
-
-
 def find_pages(rows: Sequence[Known]) -> list[int]:
     """Return the places of the rows that are pages of files with several pages, the first page among them."""
-    files = [split_page(path_of(row)) for row in rows]
+    files = [split_page(to_path(row)) for row in rows]
     several = {file for file, page in files if page > 1}
     return [place for place, (file, _) in enumerate(files) if file in several]
 
@@ -83,7 +79,7 @@ def as_they_are(rows: Iterable[Known]) -> tuple[list[int], list[Path], list[Path
     """
     there, gone, changed = [], [], []
     for place, row in enumerate(rows):
-        path = path_of(row)
+        path = to_path(row)
         try:
             size = path.stat().st_size
         except (FileNotFoundError, NotADirectoryError):
@@ -118,7 +114,7 @@ def look_all(rows: Sequence[Known], *, progress: bool) -> tuple[list[Seen], list
                 pool.map(_look, rows), "reading", len(rows), unit=" drawings", disable=None if progress else True
             )
             for row, one in zip(rows, found, strict=True):
-                path = path_of(row)
+                path = to_path(row)
                 if one is None:
                     changed.append(path)
                 elif isinstance(one, str):
@@ -132,7 +128,7 @@ def look_all(rows: Sequence[Known], *, progress: bool) -> tuple[list[Seen], list
 
 def _look(row: Known) -> Seen | str | None:
     """Read a file: a line if it cannot be read, None if it is not what it was."""
-    path = path_of(row)
+    path = to_path(row)
     found = look_at(row.path, lambda _: True, 1)
     if found.unreadable:
         return found.unreadable

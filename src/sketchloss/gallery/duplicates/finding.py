@@ -28,15 +28,15 @@ from sketchloss.gallery.duplicates.drawing_files import (
     as_they_are,
     find_pages,
     look_all,
-    path_of,
     without_links,
 )
 from sketchloss.gallery.duplicates.options import KEPT, MAX_DISTANCE, MIN_SIMILARITY, NEIGHBOURS, Keep
 from sketchloss.gallery.duplicates.stars import Star, find_stars
 from sketchloss.gallery.gallery import Gallery
-from sketchloss.gallery.settings import Device
+from sketchloss.gallery.searching import to_path
 from sketchloss.gallery.table import Known
 from sketchloss.metrics.ranking import nearest
+from sketchloss.system.device import Device
 
 #: Suffixes of formats that may lose something of a picture, such as JPEG.
 LOSSY = frozenset((".jpg", ".jpeg", ".jpe", ".jfif", ".jp2", ".j2k", ".webp", ".avif"))
@@ -123,11 +123,10 @@ def find_duplicates(
         raise ValueError(f"neighbours is {neighbours}: it must be at least 1")
     if not -1 <= min_similarity <= 1:
         raise ValueError(f"min_similarity is {min_similarity}: a cosine is in [-1, 1], 1 for the same drawing")
+    gallery.check_filled()
     rows, vectors = gallery.table.vectors()
-    if not rows:
-        raise ValueError(f"the gallery {gallery.folder} is empty: add drawings first")
     pages = set(find_pages(rows))
-    left = [path_of(rows[place]) for place in sorted(pages)]
+    left = [to_path(rows[place]) for place in sorted(pages)]
     alone = [place for place in range(len(rows)) if place not in pages]
     rows, vectors = [rows[place] for place in alone], vectors[alone]
     there, gone, changed = as_they_are(rows)
@@ -157,7 +156,7 @@ def find_duplicates(
         unreadable=tuple(unreadable.values()),
     )
     not_compared = {*since, *links, *unreadable}
-    compared = sorted(path for path in map(path_of, rows) if path not in not_compared)
+    compared = sorted(path for path in map(to_path, rows) if path not in not_compared)
     return Duplicates(_groups(files, stars), tuple(compared), left_out)
 
 

@@ -2,7 +2,7 @@
 
 A drawing that was moved on its page differs from its original at every line, and one that was scaled does, too. In this
 frame they are the same again. Centre and spread are sums over all ink, so that neither the pale edge of a scaled line
-nor the noise of a JPEG file moves them much; a box around the ink hangs on its outermost pixels, and jumps.
+nor the noise of a JPEG file moves them much; a box around the ink depends on the outermost pixels alone.
 """
 
 import math

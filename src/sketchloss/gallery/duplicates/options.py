@@ -6,7 +6,7 @@ from typing import Annotated, Literal, get_args
 
 import tyro
 
-from sketchloss.gallery.options import Device
+from sketchloss.system.device import Device
 
 Keep = Literal["largest", "oldest"]
 KEPT: tuple[str, ...] = get_args(Keep)
