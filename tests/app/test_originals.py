@@ -4,6 +4,7 @@ import base64
 import hashlib
 import io
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,17 @@ import pytest
 from PIL import Image
 
 from foreign_files import pdf
-from sketchloss.app.originals import GONE, LARGEST, as_address, large_picture, read_original, row_of, small_picture
+from sketchloss.app.originals import (
+    GONE,
+    LARGEST,
+    as_address,
+    forget_pictures,
+    large_picture,
+    read_original,
+    row_of,
+    small_picture,
+)
+from sketchloss.app.private import GALLERIES_KEPT, PrivateFolder
 from sketchloss.data.doodles.kinds import doodle
 from sketchloss.gallery import Gallery
 
@@ -81,3 +92,19 @@ def test_a_page_of_a_pdf_is_shown(tmp_path, narrow):
         path = Path(os.fsdecode(row.path))
         ink[path.name] = 1 - np.asarray(read_original(path, row.hash).convert("L")).mean() / 255
     assert ink == pytest.approx({"book.pdf": 0.5, "book.pdf#page=2": 1.0}, abs=0.02)
+
+
+def test_what_was_read_of_a_deleted_gallery_is_forgotten(tmp_path, drawing):
+    content, before = _digest(drawing), drawing.read_bytes()
+    private = PrivateFolder(3600, 10, forget=forget_pictures)
+    place = private.new_place("somebody")
+    (place / "cat.png").write_bytes(before)
+    assert small_picture(place / "cat.png", content, 8).convert("L").getextrema() != (225, 225)
+    (place / "cat.png").unlink()
+    assert small_picture(place / "cat.png", content, 8).convert("L").getextrema() != (225, 225)  # remembered
+    private.sweep(now=time.time() + 10 * GALLERIES_KEPT)
+    assert small_picture(place / "cat.png", content, 8).convert("L").getextrema() == (225, 225)
+    place.mkdir(parents=True)
+    (place / "cat.png").write_bytes(before)
+    assert small_picture(place / "cat.png", content, 8).convert("L").getextrema() != (225, 225)  # grey is not kept
+    private.remove()

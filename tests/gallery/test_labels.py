@@ -16,6 +16,8 @@ PATHS = {
     b"/r/it's/a \xc3\xa9/6.png": "it's",
     b"/r/fish/birds/owl/7.png": "fish",
     b"/r/8.png": None,
+    b"/keys/car/r/keys/9.png": "keys",
+    b"/keys/car/r/keys/car/0.png": "keys",
 }
 
 
@@ -38,13 +40,17 @@ def table(tmp_path_factory) -> PictureTable:
         ("birds/deep/owl", {"5"}),
         ("it's/a é", {"6"}),
         ("fish/birds", {"7"}),
+        ("keys", {"9", "0"}),
+        ("keys/car", {"0"}),  # and not by the folders above the one that was added
     ],
 )
 def test_a_path_of_folders_begins_at_the_label(table, label, names):
     table.check_label(label)
     found = {row.path for row in table.known(label_condition(label))}
-    inside = ("/" + "/".join(split_label(label)) + "/").encode()
-    assert found == {path for path, own in PATHS.items() if own == split_label(label)[0] and inside in path}
+    first, *below = split_label(label)
+    inside = "".join(f"{name}/" for name in below).encode()
+    own = {path: path.rpartition(f"/{first}/".encode())[2] for path, label in PATHS.items() if label == first}
+    assert found == {path for path, rest in own.items() if rest.startswith(inside)}
     assert {path.split(b"/")[-1][:1].decode() for path in found} == names
     nearest = table.nearest(np.float32([1, 0, 0, 0]), 9, label=label)
     assert {row.path for row, _ in nearest} == found

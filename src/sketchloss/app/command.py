@@ -13,6 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from sketchloss.app.originals import forget_pictures
 from sketchloss.app.private import PrivateFolder
 from sketchloss.app.services import open_services
 from sketchloss.app.settings import App
@@ -41,7 +42,7 @@ def app(config: App) -> None:
     )
     services.full_paths = config.only_here()
     end = EndOfService()  # so that what follows `finally` happens then, too
-    private = PrivateFolder(60 * config.keep_minutes, config.keep_mb)
+    private = PrivateFolder(60 * config.keep_minutes, config.keep_mb, forget=forget_pictures)
     page = None
     try:
         set_up_gradio(private.root)

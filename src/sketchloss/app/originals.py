@@ -27,6 +27,8 @@ LARGEST = 2048
 MOST_BYTES = 2**20
 #: Pixels of a small picture's square.
 SMALL = 106
+#: Small pictures that are held in memory: 100 MB at most.
+REMEMBERED = 1024
 GONE = "the file of this drawing is gone or has changed: choose another drawing, or bring the gallery up to date"
 
 
@@ -78,13 +80,22 @@ def large_picture(path: Path, content: str) -> tuple[Image.Image, tuple[int, int
     return picture, size
 
 
-@lru_cache(maxsize=4096)
 def small_picture(path: Path, content: str, side: int = SMALL) -> Image.Image:
     """Return a square picture of a gallery's drawing, so many pixels wide; grey if its file is gone or has changed."""
     try:
-        return fit_square(read_original(path, content), side)
+        return _reduced(path, content, side)
     except ValueError:
         return Image.new("L", (side, side), 225)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _reduced(path: Path, content: str, side: int) -> Image.Image:
+    return fit_square(read_original(path, content), side)
+
+
+def forget_pictures() -> None:
+    """Forget all small pictures: those of a gallery that was deleted among them."""
+    _reduced.cache_clear()
 
 
 def as_address(picture: Image.Image, *, colours: int | None = None) -> str:

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
@@ -29,9 +29,11 @@ class PrivateFolder:
     Args:
         keep_seconds: files are deleted when they are so old.
         keep_mb: mebibytes that are kept at one time; who brings more is asked to wait.
+        forget: called when a visitor's galleries were deleted, to forget what was read of them.
     """
 
-    def __init__(self, keep_seconds: float | int, keep_mb: int) -> None:
+    def __init__(self, keep_seconds: float | int, keep_mb: int, *, forget: Callable[[], object] = lambda: None) -> None:
+        self._forget = forget
         self.root = Path(tempfile.mkdtemp(prefix="sketchloss-"))
         self.keep_seconds = keep_seconds
         self.keep_mb = keep_mb
@@ -94,6 +96,7 @@ class PrivateFolder:
             with suppress(OSError):
                 if now - visit.stat().st_mtime > GALLERIES_KEPT:
                     shutil.rmtree(visit, ignore_errors=True)
+                    self._forget()
         for entry in _entries(self.root):
             if entry.name != GALLERIES:
                 self._sweep_below(entry, now)

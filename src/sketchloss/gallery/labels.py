@@ -23,8 +23,9 @@ def label_condition(label: str) -> str:
     condition = f"label = {quoted(first)}"
     if below:
         # In hexadecimal, where nothing needs a quote; pairs of digits, so that no match begins in the middle of a byte.
-        inside = os.fsencode("/" + "/".join((first, *below)) + "/").hex()
-        condition += f" AND regexp_like(encode(path, 'hex'), '^(..)*{inside}')"
+        # The last folder of the label's name counts: one above the folder that was added may have it, too.
+        start, inside = (os.fsencode(text).hex() for text in (f"/{first}/", "/".join([*below, ""])))
+        condition += f" AND starts_with(regexp_replace(encode(path, 'hex'), '^(..)*{start}', ''), '{inside}')"
     return condition
 
 
@@ -39,7 +40,7 @@ def folders_below(label: str, paths: Iterable[bytes]) -> list[str]:
     for path in paths:
         folders = os.fsdecode(path).split("/")[:-1]
         if label in folders:
-            start = folders.index(label)
+            start = len(folders) - 1 - folders[::-1].index(label)  # as in `label_condition`
             found |= {"/".join(folders[start:end]) for end in range(start + 2, len(folders) + 1)}
     return sorted(found)
 
