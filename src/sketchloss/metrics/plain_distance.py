@@ -14,6 +14,8 @@ from torch import Tensor, nn
 
 #: From two batches of images, float n×3×h×w in [0, 1], to n distances: the greater, the more different.
 Distance: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+#: A distance is at most this: means of more overflow.
+LARGEST = torch.finfo(torch.float32).max
 
 
 class PlainDistance:
@@ -74,10 +76,13 @@ def checked(found: object, count: int, name: str) -> Float[Tensor, " n"]:
             f"distance {name} returned shape {tuple(found.shape)} for {count} pairs: it must return ({count},), one "
             "number for each pair"
         )
+    if found.is_meta or found.layout != torch.strided or found.is_complex():
+        raise ValueError(f"distance {name} returned a sparse, meta or complex tensor: it must hold plain real numbers")
     found = found.detach().double()
-    if not found.isfinite().all():
-        bad = found[~found.isfinite()][0].item()
-        raise ValueError(f"distance {name} returned {bad} for a pair: every distance must be finite")
+    bad = ~(found.abs() <= LARGEST)  # nan is no such number either
+    if bad.any():
+        first = found[bad][0].item()
+        raise ValueError(f"distance {name} returned {first} for a pair: every distance must be finite, and fit float32")
     return found
 
 
