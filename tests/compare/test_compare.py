@@ -341,7 +341,7 @@ def test_names_that_are_written_otherwise_pair(tmp_path):
 
 
 def test_a_files_name_cannot_steer_the_terminal(folders, weights, capsys, tmp_path):
-    name = "bad\x1b[31m\r.png"
+    name = "bad\x1b[31m\r\ndistance 0.png"
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         doodle("cat", 1).sketch(64).save(tmp_path / folder / name)
@@ -351,6 +351,7 @@ def test_a_files_name_cannot_steer_the_terminal(folders, weights, capsys, tmp_pa
     out, _ = capsys.readouterr()
     assert "bad\\x1b[31m" in out
     assert not set(out) & set("\x1b\r")
+    assert not [line for line in out.splitlines() if line.startswith("distance 0 ")]
     assert main(["compare", str(tmp_path / "a" / name), str(tmp_path / "nowhere\x1b.png")]) == 2
     err = capsys.readouterr().err
     assert "nowhere\\x1b.png does not exist" in err

@@ -86,11 +86,13 @@ def test_a_user_s_module_is_put_into_eval_mode(own, images):
         "my_own_losses:Loss": "Loss is a class: name a function, or an instance",
         "broken.py:f": r"cannot import broken.py \(SyntaxError",
         "failing.py:f": r"cannot import failing.py \(ZeroDivisionError: division by zero\)",
+        "script.py:f": r"cannot import script.py \(SystemExit: 0\)",
     }.items(),
 )
 def test_mistakes_in_naming_a_function(own, spec, words):
     own.with_name("broken.py").write_text("def f(:\n")
     own.with_name("failing.py").write_text("1 / 0\n")
+    own.with_name("script.py").write_text("import sys\nsys.exit(0)\n")
     with pytest.raises(ValueError, match=words) as caught:
         load_distance(spec)
     assert "\n" not in str(caught.value)
@@ -105,11 +107,23 @@ def test_mistakes_in_naming_a_function(own, spec, words):
         (lambda pred, target: [0.0] * len(pred), "returned list: it must return a tensor"),
         (lambda pred, target: pred.mean((1, 2, 3)) / 0 - pred.mean((1, 2, 3)) / 0, "returned nan for a pair"),
         (lambda pred, target: pred.mean((1, 2, 3)) / 0, "returned inf for a pair"),
+        (lambda pred, target: torch.full((5,), -1e300, dtype=torch.float64), r"returned -1e\+300 for a pair"),
+        (lambda pred, target: torch.zeros(5).to_sparse(), "returned a sparse, meta or complex tensor"),
+        (lambda pred, target: torch.zeros(5, device="meta"), "returned a sparse, meta or complex tensor"),
+        (lambda pred, target: torch.zeros(5, dtype=torch.complex64), "returned a sparse, meta or complex tensor"),
         (lambda pred: pred, r"failed on two batches of shape \(5, 3, 32, 32\): TypeError"),
         (lambda pred, target: 1 / 0, "ZeroDivisionError: division by zero"),
+        (lambda pred, target: sys.exit(0), "SystemExit: 0"),
     ],
 )  # fmt: skip
 def test_mistakes_in_what_a_function_returns(images, function, words):
     with pytest.raises(ValueError, match=f"distance mine .*{words}") as caught:
         PlainDistance("mine", function)(*images)
     assert "\n" not in str(caught.value)
+
+
+def test_what_a_user_s_distance_prints_is_no_output_of_the_command(tmp_path, images, capsys):
+    file = tmp_path / "printing.py"
+    file.write_text("print('module')\n\ndef f(pred, target):\n    print('call')\n    return pred.mean((1, 2, 3))\n")
+    load_distance(f"{file}:f")(*images)
+    assert capsys.readouterr() == ("", "module\ncall\n")

@@ -121,3 +121,13 @@ def test_a_long_strip_and_force(narrow, tmp_path):
         run(narrow, tmp_path / "strip.png", "--out", tmp_path / "out.svg", "--force", "--count", 2, "--steps", 1) == 0
     )
     assert 'viewBox="0 0 2000 12"' in (tmp_path / "out.svg").read_text()
+
+
+def test_only_the_first_frame_is_drawn_and_that_is_said(narrow, drawing, tmp_path, capsys):
+    with Image.open(drawing) as picture:
+        picture.save(tmp_path / "two.gif", save_all=True, append_images=[Image.new("L", picture.size, 255)])
+    for source, lines in ((drawing, 1), (tmp_path / "two.gif", 2)):
+        assert run(narrow, source, "--out", tmp_path / f"{lines}.svg", "--count", 2, "--steps", 1) == 0
+        said = capsys.readouterr().out.splitlines()
+        assert len(said) == lines
+    assert said[1].startswith("1 file has more pages or frames: two.gif; its first was read")

@@ -35,6 +35,15 @@ def test_file_appears_whole_when_the_block_ends(tmp_path):
     assert names(tmp_path) == ["drawing.png"]
 
 
+@pytest.mark.parametrize("name", ["n" * 251 + ".png", "é" * 125 + ".png", "n" * 255])
+def test_a_name_as_long_as_they_may_be(tmp_path, name):
+    with write_atomic(tmp_path / name) as temporary:
+        assert temporary.name.endswith(Path(name).suffix)  # Pillow goes by it
+        temporary.write_bytes(b"all")
+    assert names(tmp_path) == [name]
+    assert (tmp_path / name).read_bytes() == b"all"
+
+
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit])
 def test_error_keeps_the_earlier_file_and_leaves_nothing_else(tmp_path, error):
     path = tmp_path / "notes.txt"

@@ -45,7 +45,7 @@ def as_text(config: Compare, loss: SketchLoss, found: Comparison) -> str:
             lines.append(f"{len(names):,} only in {folder}: {_listed(names)}")
     if found.left_out:
         lines += [f"{len(found.left_out):,} left out:", *(f"  {left.reason}" for left in found.left_out)]
-    return "\n".join([*lines, *found.unread])
+    return _as_lines([*lines, *found.unread])
 
 
 def _text_of_two(config: Compare, found: Comparison, calibration: Calibration | None) -> str:
@@ -57,7 +57,12 @@ def _text_of_two(config: Compare, found: Comparison, calibration: Calibration | 
         lines.append(f"{'':{width}}  {words}")
     lines += [f"{name:{width}}  {value:#.4g}" for name, value in {**parts, **distance.others}.items()]
     lines += [f"{'map':{width}}  {path}" for path in found.maps]
-    return "\n".join([*lines, *found.unread])
+    return _as_lines([*lines, *found.unread])
+
+
+def _as_lines(lines: Sequence[str]) -> str:
+    # A file's name may have a new line in it, and the rest of it would pass for a line of the report.
+    return "\n".join(line.replace("\n", "\\n") for line in lines)
 
 
 def _align(distances: Sequence[PairDistance]) -> list[str]:

@@ -1,10 +1,11 @@
 """Distances that are any function of two batches of images: raw pixels, SSIM, and a user's own, found by its name."""
 
+import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from sys import path as import_path
 from typing import TypeAlias, cast
 
 import torch
@@ -13,6 +14,8 @@ from torch import Tensor, nn
 
 #: From two batches of images, float n×3×h×w in [0, 1], to n distances: the greater, the more different.
 Distance: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+#: A distance is at most this: means of more overflow.
+LARGEST = torch.finfo(torch.float32).max
 
 
 class PlainDistance:
@@ -30,7 +33,7 @@ class PlainDistance:
         self.function = function
 
     def __call__(self, pred: Float[Tensor, "n 3 h w"], target: Float[Tensor, "m 3 h w"]) -> Float[Tensor, " n"]:
-        """Call the function, on copies of its own.
+        """Call the function, on copies of its own. What it prints goes to stderr.
 
         Args:
             pred: images in [0, 1].
@@ -45,8 +48,9 @@ class PlainDistance:
         pred = pred.clone(memory_format=torch.contiguous_format)
         target = target.expand(len(pred), -1, -1, -1).clone(memory_format=torch.contiguous_format)
         try:
-            found = self.function(pred, target)
-        except Exception as error:
+            with redirect_stdout(sys.stderr):  # stdout may be JSON
+                found = self.function(pred, target)
+        except (Exception, SystemExit) as error:  # exit code 0 would say that all is well
             reason = " ".join(str(error).split()) or "no reason given"
             raise ValueError(
                 f"distance {self.name} failed on two batches of shape {tuple(pred.shape)}: "
@@ -72,10 +76,13 @@ def checked(found: object, count: int, name: str) -> Float[Tensor, " n"]:
             f"distance {name} returned shape {tuple(found.shape)} for {count} pairs: it must return ({count},), one "
             "number for each pair"
         )
+    if found.is_meta or found.layout != torch.strided or found.is_complex():
+        raise ValueError(f"distance {name} returned a sparse, meta or complex tensor: it must hold plain real numbers")
     found = found.detach().double()
-    if not found.isfinite().all():
-        bad = found[~found.isfinite()][0].item()
-        raise ValueError(f"distance {name} returned {bad} for a pair: every distance must be finite")
+    bad = ~(found.abs() <= LARGEST)  # nan is no such number either
+    if bad.any():
+        first = found[bad][0].item()
+        raise ValueError(f"distance {name} returned {first} for a pair: every distance must be finite, and fit float32")
     return found
 
 
@@ -100,7 +107,7 @@ def baselines() -> list[PlainDistance]:
 
 
 def load_distance(spec: str, device: str | torch.device = "cpu") -> PlainDistance:
-    """Find a user's distance.
+    """Find a user's distance. What its module prints goes to stderr.
 
     Args:
         spec: `module:function`, where the module may lie in the current folder, or `path/to/file.py:function`. The
@@ -114,8 +121,9 @@ def load_distance(spec: str, device: str | torch.device = "cpu") -> PlainDistanc
     if not place or not name:
         raise ValueError(f"distance {spec!r} is not module:function, such as my_losses:lpips or my_losses.py:lpips")
     try:
-        module = _load_file(Path(place)) if place.endswith(".py") else _import_from_here(place)
-    except Exception as error:
+        with redirect_stdout(sys.stderr):
+            module = _load_file(Path(place)) if place.endswith(".py") else _import_from_here(place)
+    except (Exception, SystemExit) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"distance {spec}: cannot import {place} ({type(error).__name__}: {reason})") from error
     function = getattr(module, name, None)
@@ -142,8 +150,8 @@ def _load_file(path: Path) -> object:
 
 def _import_from_here(name: str) -> object:
     here = str(Path.cwd())
-    import_path.insert(0, here)  # the command's own first place is where it was installed
+    sys.path.insert(0, here)  # the command's own first place is where it was installed
     try:
         return import_module(name)
     finally:
-        import_path.remove(here)
+        sys.path.remove(here)

@@ -23,6 +23,7 @@ from sketchloss.strokes.settings import Strokes
 from sketchloss.system.device import pick_device
 from sketchloss.system.files import write_atomic
 from sketchloss.system.images import fit_square, to_picture, to_tensor
+from sketchloss.system.passed_over import later_pages
 from sketchloss.system.picture_pages import split_page
 from sketchloss.system.visible_ink import open_visible
 
@@ -57,12 +58,14 @@ def strokes(config: Strokes) -> None:
             raise ValueError(f"{config.picture}: {error}") from None
     own = [_on_page(record, page.size, config.size) for record in way]
     _write(config, own, page.size)
-    kept = int((way[-1].widths >= THINNEST).sum())
+    kept = int((own[-1].widths >= THINNEST).sum())
     with torch.no_grad():
         distance = loss.loss(render(smooth(way[-1]), config.size), picture.to(device)).item()
     sys.stdout.write(f"{config.out}  {kept} strokes, distance {distance:.3f} from the picture\n")
     if config.gif:
         sys.stdout.write(f"{config.gif}  {len(own)} frames\n")
+    for line in later_pages([config.picture]):
+        sys.stdout.write(f"{line}\n")
 
 
 def _check_outputs(config: Strokes) -> None:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 LOCK = ".lock"
 #: Names of files that `write_atomic` has begun.
 _LEFT_BEHIND = re.compile(r"\.(.+)\.[0-9a-f]{16}(\.\w+)?")
+#: Bytes of a file's name that usual file systems allow.
+LONGEST_NAME = 255
 #: Bytes that are taken from a pipe, and seconds without any of them.
 MOST_PIPED, PATIENCE = 2**29, 60.0
 #: Bytes of a JSON file that is read: far more than any of settings or results has.
@@ -124,7 +126,10 @@ def write_atomic(path: str | Path) -> Iterator[Path]:
     if not path.parent.is_dir():
         raise FileNotFoundError(f"folder {path.parent} does not exist: make it first, or write elsewhere")
     # A name of its own for each writer; the suffix stays last, because Pillow and others go by it.
-    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(8)}{path.suffix}")
+    # A name that is nearly as long as a file system allows is cut, so that there is room for what is added to it.
+    room = LONGEST_NAME - len(os.fsencode(path.suffix)) - 18
+    stem = path.stem.encode("utf-8", "ignore")[:room].decode("utf-8", "ignore")
+    temporary = path.with_name(f".{stem}.{secrets.token_hex(8)}{path.suffix}")
     # note: not tempfile, whose files only their owner may read; these have the permissions of any new file.
     try:
         temporary.open("xb").close()
