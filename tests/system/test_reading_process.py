@@ -191,9 +191,13 @@ def test_ctrl_c_leaves_no_answer_to_another_question():
     one = ReadingProcess()
     one.read("SVG", svg())
     main_thread = threading.get_ident()
-    threading.Timer(0.5, lambda: signal.pthread_kill(main_thread, signal.SIGINT)).start()
-    with pytest.raises(KeyboardInterrupt):
-        one.read("SVG", svg(SLOW.format(9000)))
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a script runs in the background
+    try:
+        threading.Timer(0.5, lambda: signal.pthread_kill(main_thread, signal.SIGINT)).start()
+        with pytest.raises(KeyboardInterrupt):
+            one.read("SVG", svg(SLOW.format(9000)))
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert one.read("SVG", svg(attributes='width="700" height="600"')).size == (700, 600)
     one.end()
     assert reading_process is not one

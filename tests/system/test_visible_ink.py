@@ -167,8 +167,11 @@ def test_galleries(tmp_path, capsys):
     assert (report["added"], report["unchanged"], report["unreadable"]) == (6, 1, [])
 
     query = str(folder / "house" / "1.png")
-    assert main(["gallery", "search", gallery, query]) == 2
+    transparent(on_paper("house", 7)).save(tmp_path / "new.png")
+    assert main(["gallery", "search", gallery, str(tmp_path / "new.png")]) == 2
     assert LIGHT in capsys.readouterr().err
+    assert main(["gallery", "search", gallery, query, "-k", "1"]) == 0  # its embedding is there already
+    assert query in capsys.readouterr().out
     sheet = ["--sheet", str(tmp_path / "sheet.png")]
     assert main(["gallery", "search", gallery, query, "--invert", "-k", "3", "--json", *sheet]) == 0
     (found,) = json.loads(capsys.readouterr().out)["queries"]
