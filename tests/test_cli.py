@@ -35,7 +35,7 @@ COMPARE, FINETUNE = "compare a.png b.png", "finetune --data doodles --out run"
 MISTAKES = {
     "compere a b": ("unknown command 'compere'", "did you mean compare?", "finetune"),
     "Doctor": ("'Doctor'", "did you mean doctor?"),
-    "paint": ("'paint'", "choose from compare, finetune"),
+    "paint": ("'paint'", "choose from demo, compare"),
     "--verbose compare a b": ("unknown option --verbose", "sketchloss --help"),
     "compare": ("missing A and B", "sketchloss compare --help"),
     "compare a.png": ("missing B",),

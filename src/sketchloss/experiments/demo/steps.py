@@ -14,7 +14,6 @@ from sketchloss.data.sources import open_sketches
 from sketchloss.experiments.cells import Cell
 from sketchloss.experiments.demo.pictures import draw_differences, draw_nearest, draw_photos, draw_prompts
 from sketchloss.experiments.demo.settings import Demo
-from sketchloss.experiments.probe.distances import Distance, baselines
 from sketchloss.experiments.probe.fooled import judge, measure_tricks, open_halves, summarise
 from sketchloss.experiments.probe.trick_drawings import make_tricks
 from sketchloss.experiments.retrieval.heads import retrieval
@@ -25,6 +24,7 @@ from sketchloss.experiments.tuning.finetune import finetune
 from sketchloss.experiments.tuning.settings import PRESETS, Finetune
 from sketchloss.loss.loss import PAPER_LAYERS, SketchLoss
 from sketchloss.metrics.features import embed_sketches
+from sketchloss.metrics.plain_distance import Distance, baselines
 from sketchloss.metrics.ranking import nearest, top_k_accuracy
 from sketchloss.networks.arms import PROPOSED, WeightsPerArm
 from sketchloss.networks.weights import load_backbone
