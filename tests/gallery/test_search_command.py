@@ -18,9 +18,10 @@ from child_process import finished
 from sketchloss import Backbone, save_backbone
 from sketchloss.cli import main
 from sketchloss.data.doodles.kinds import doodle
-from sketchloss.gallery import Gallery, result_page
+from sketchloss.gallery import Gallery, copying, result_page
 from sketchloss.gallery.adding import as_text
 from sketchloss.gallery.copying import safe_name
+from sketchloss.system.files import open_input
 
 ODD = "<img src=x onerror=alert(1)>&\n\x1b[31m.png"
 
@@ -143,6 +144,24 @@ def test_what_was_found_is_copied_with_its_rank_and_never_over_a_file(place, bui
         "2-3/01-3.png",
         "3-6/01-6.png",
     ]
+
+
+def test_a_file_that_another_process_copies_meanwhile_is_not_overwritten(place, built, capsys, monkeypatch):
+    def open_late(path, **how):
+        Path("found").mkdir(exist_ok=True)
+        count.append(path)
+        if len(count) == 2:
+            for file in planned[1:]:
+                (Path("found") / file).write_text("theirs")
+        return open_input(path, **how)
+
+    run(capsys, "search gallery --like drawings/fish/5.png -k 3 --copy-to before")
+    planned, count = sorted(file.name for file in Path("before").iterdir()), []
+    monkeypatch.setattr(copying, "open_input", open_late)
+    assert main(shlex.split("gallery search gallery --like drawings/fish/5.png -k 3 --copy-to found")) == 2
+    assert f"found/{planned[1]} is there already, and nothing is overwritten" in capsys.readouterr().err
+    assert [(Path("found") / file).read_bytes() == b"theirs" for file in planned] == [False, True, True]
+    assert sorted(file.name for file in Path("found").iterdir()) == planned
 
 
 def test_names_are_cut_where_a_file_system_would_refuse_them():
