@@ -3,12 +3,14 @@
 import ast
 import importlib
 import os
+import re
 import shlex
 import signal
 import sys
 import threading
 from collections.abc import Collection
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from pathlib import Path
 from subprocess import CompletedProcess
 from types import SimpleNamespace
@@ -33,7 +35,7 @@ COMPARE, FINETUNE = "compare a.png b.png", "finetune --data doodles --out run"
 MISTAKES = {
     "compere a b": ("unknown command 'compere'", "did you mean compare?", "finetune"),
     "Doctor": ("'Doctor'", "did you mean doctor?"),
-    "paint": ("'paint'", "choose from compare, finetune"),
+    "paint": ("'paint'", "choose from demo, compare"),
     "--verbose compare a b": ("unknown option --verbose", "sketchloss --help"),
     "compare": ("missing A and B", "sketchloss compare --help"),
     "compare a.png": ("missing B",),
@@ -61,6 +63,10 @@ MISTAKES = {
     f"{FINETUNE} --epochs three": ("--epochs takes a whole number, not 'three'",),
     f"{FINETUNE} --batch_size=8x": ("--batch-size takes a whole number, not '8x'",),
     f"{FINETUNE} --lr 1e-4e": ("--lr takes a number, not '1e-4e'",),
+    "gallery search g a.png -k many": ("--k takes a whole number, not 'many'",),
+    "gallery search g a.png -k=1.5 --all": ("--k takes a whole number, not '1.5'",),
+    "gallery search g a.png -kx": ("--k takes a whole number, not 'x'",),
+    "gallery search g a.png -k": ("--k needs a value",),
     f"{FINETUNE} --epochs -1": ("epochs is -1", "must be positive"),
     f"{FINETUNE} --held-out 1.5": ("held_out is 1.5", "between 0 and 1"),
     f"{FINETUNE} --per-class many": ("--per-class takes a whole number, not 'many'",),
@@ -365,6 +371,17 @@ def test_the_help_of_a_command_shows_every_field_of_its_config(entry, capsys):
         assert any(word in out for word in shown), item.name
     for choice in ("--no-json", "--no-resume"):
         assert choice not in out
+
+
+@pytest.mark.parametrize("entry", COMMANDS, ids=lambda entry: entry.name)
+def test_a_text_in_the_help_has_no_line_break_of_the_source(entry, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "4000")
+    assert main([*entry.name.split(), "--help"]) == 0
+    rows = [line[1:].rstrip("│ ") for line in capsys.readouterr().out.splitlines()[4:]]
+    for row, after in pairwise(rows):
+        # A text stands beside its option, or all of it in the row below a long one.
+        if after.startswith(" " * 8):
+            assert re.fullmatch(r" [-\[A-Z]\S*( \S+)*", row), f"{row.strip()} | {after.strip()}"
 
 
 def loaded(lines: Collection[str], names: Collection[str], folder: Path) -> list[list[str]]:

@@ -75,6 +75,7 @@ def test_clusters_are_printed_with_their_labels_and_the_most_central_drawings(pl
         label = cluster.rows[0].label
         assert named == [f"{label}/{Path(row.path.decode()).name}".replace("\n", "\\n") for row in cluster.rows[:4]]
     assert "\nline.png" not in out
+    assert run(capsys, "gallery --count 1").startswith("20 drawings in 1 cluster\n")
 
 
 def test_json_names_every_drawing_once(place, built, capsys):
@@ -97,6 +98,8 @@ def test_sheets_show_each_cluster_also_where_files_are_gone(place, built, capsys
     assert 3 * 112 < overview.height < 4 * 150
     first, third = (open_picture(f"deep/sheets/cluster-{number}.png") for number in (1, 3))
     assert first.width > 3 * third.width / 2
+    run(capsys, "gallery --count 18 --sheets single")
+    assert open_picture("single/cluster-18.png").width > 4 * 96  # one drawing, and room for its title
     (built / "drawings").rename(built / "away")
     try:
         run(capsys, "gallery --sheets gone")
@@ -107,6 +110,9 @@ def test_sheets_show_each_cluster_also_where_files_are_gone(place, built, capsys
 
 def test_an_interruption_leaves_no_sheets(place, monkeypatch):
     def stop(*_, **__):
+        if Path("shared").exists():
+            Path("shared/mine").write_text("mine")
+            Path("shared/folder").mkdir()
         raise KeyboardInterrupt
 
     monkeypatch.setattr("sketchloss.gallery.clusters_command.draw_contact_sheet", stop)
@@ -115,6 +121,9 @@ def test_an_interruption_leaves_no_sheets(place, monkeypatch):
         assert main(shlex.split(f"gallery clusters gallery --sheets {folder}")) == 130
     assert not Path("new").exists()
     assert list(Path("empty").iterdir()) == []
+    Path("shared").mkdir()
+    assert main(shlex.split("gallery clusters gallery --sheets shared")) == 130
+    assert sorted(file.name for file in Path("shared").iterdir()) == ["folder", "mine"]
 
 
 @pytest.mark.parametrize(

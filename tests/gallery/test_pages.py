@@ -116,6 +116,28 @@ def test_a_file_is_taken_out_with_all_its_pages_or_a_page_alone(weights, book):
     assert names(gallery) == {"a.png", "c.svg"}
 
 
+def test_the_first_page_can_be_named_by_its_number(weights, book):
+    gallery = build(weights, book.parents[1])
+    assert gallery.search_like(f"{book}#page=1") == gallery.search_like(book)
+    assert [path.name for path in gallery.remove([f"{book}#page=1"])] == ["b#1.pdf"]
+    assert names(gallery) == PAGES - {"b#1.pdf"} | {"a.png", "c.svg"}
+    with pytest.raises(ValueError, match="not in the gallery"):
+        gallery.remove([f"{book}#page=1"])
+
+
+def test_no_list_is_written_over_a_file_that_has_pages(weights, book, tmp_path, capsys):
+    gallery = build(weights, book.parents[1])
+    gallery.remove([f"{book}#page=1"])
+    assert gallery.holds(book)
+    before = book.read_bytes()
+    for query in (["--all"], [f"{book}#page=3"]):
+        assert main(["gallery", "search", str(gallery.folder), *query, "--csv", str(book)]) == 2
+        assert (
+            "is one of the queries" if query != ["--all"] else "is a drawing of the gallery"
+        ) in capsys.readouterr().err
+    assert book.read_bytes() == before
+
+
 def test_a_file_of_such_a_name_is_itself(weights, book):
     named = book.with_name("b#1.pdf#page=2.png")
     doodle("sun", 1).sketch(SIZE).save(named)

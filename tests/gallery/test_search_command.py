@@ -7,17 +7,21 @@ import os
 import re
 import shlex
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
+from child_process import finished
 from sketchloss import Backbone, save_backbone
 from sketchloss.cli import main
 from sketchloss.data.doodles.kinds import doodle
-from sketchloss.gallery import Gallery, result_page
+from sketchloss.gallery import Gallery, copying, result_page
 from sketchloss.gallery.adding import as_text
 from sketchloss.gallery.copying import safe_name
+from sketchloss.system.files import open_input
 
 ODD = "<img src=x onerror=alert(1)>&\n\x1b[31m.png"
 
@@ -142,6 +146,24 @@ def test_what_was_found_is_copied_with_its_rank_and_never_over_a_file(place, bui
     ]
 
 
+def test_a_file_that_another_process_copies_meanwhile_is_not_overwritten(place, built, capsys, monkeypatch):
+    def open_late(path, **how):
+        Path("found").mkdir(exist_ok=True)
+        count.append(path)
+        if len(count) == 2:
+            for file in planned[1:]:
+                (Path("found") / file).write_text("theirs")
+        return open_input(path, **how)
+
+    run(capsys, "search gallery --like drawings/fish/5.png -k 3 --copy-to before")
+    planned, count = sorted(file.name for file in Path("before").iterdir()), []
+    monkeypatch.setattr(copying, "open_input", open_late)
+    assert main(shlex.split("gallery search gallery --like drawings/fish/5.png -k 3 --copy-to found")) == 2
+    assert f"found/{planned[1]} is there already, and nothing is overwritten" in capsys.readouterr().err
+    assert [(Path("found") / file).read_bytes() == b"theirs" for file in planned] == [False, True, True]
+    assert sorted(file.name for file in Path("found").iterdir()) == planned
+
+
 def test_names_are_cut_where_a_file_system_would_refuse_them():
     assert safe_name("01", "a.png") == "01-a.png"
     assert safe_name("01", "a\nb.png") == "01-a\\nb.png"
@@ -156,6 +178,35 @@ def test_a_page_of_too_many_pictures_is_refused(place, capsys, monkeypatch):
     assert main(shlex.split("gallery search gallery --all -k 5 --html found.html")) == 2
     assert "a page of 54 pictures is too large, 20 at most" in capsys.readouterr().err
     assert not Path("found.html").exists()
+
+
+def test_a_query_with_light_ink_is_shown_as_it_was_found(place, capsys):
+    ink = doodle("cat", 1).sketch(40).convert("L").point(lambda grey: 255 - grey)
+    light = Image.new("RGBA", ink.size, "white")
+    light.putalpha(ink)
+    Path("light").mkdir()
+    light.save("light/cat.png")
+    Gallery.build(
+        "cleaning", ["light"], weights=Path("gallery").resolve().parent / "weights", image_size=32, clean=True
+    )
+    run(capsys, "search cleaning light/cat.png --sheet cleaned.png --html cleaned.html")
+    Gallery.build(
+        "inverting", ["light"], weights=Path("gallery").resolve().parent / "weights", image_size=32, invert=True
+    )
+    run(capsys, "search inverting light/cat.png --sheet known.png")
+    run(capsys, "search inverting light/cat.png --invert --sheet inverted.png")
+    for name in ("cleaned.png", "known.png", "inverted.png"):
+        sheet = Image.open(name).convert("L")
+        query, match = sheet.crop((18, 30, 126, 160)), sheet.crop((160, 30, 268, 160))
+        assert query.getextrema() == match.getextrema(), name
+
+
+def test_a_query_from_a_pipe_is_in_the_sheet_as_a_grey_square(place, built):
+    line = f"gallery search gallery <(cat {built}/drawings/fish/2.png) -k 2 --sheet found.png --html found.html"
+    done = finished(["bash", "-c", f"{shlex.quote(sys.executable)} -m sketchloss {line}"], check=True, seconds=300)
+    assert done.stderr == ""
+    assert Path("found.png").is_file()
+    assert Path("found.html").read_text(encoding="utf-8").count("data:image/png") == 3
 
 
 @pytest.mark.parametrize(
@@ -178,7 +229,13 @@ def test_a_page_of_too_many_pictures_is_refused(place, capsys, monkeypatch):
         ("--all --html gallery/found.html", ("lies in the gallery",)),
         ("--all --sheet gallery/found.png", ("lies in the gallery",)),
         ("--all --csv drawings/fish/2.png", ("is a drawing of the gallery",)),
-        ("new.png --csv new.png", ("new.png is one of the queries",)),
+        ("--all --csv new.png", ("new.png has the suffix of a picture", "such as found.csv")),
+        ("--all --csv new.PDF", ("new.PDF has the suffix of a picture",)),
+        ("--all --csv pipe", ("pipe is no regular file", "such as found.csv")),
+        ("new.png --sheet new.png", ("new.png is one of the queries",)),
+        ("two.tif#page=2 --sheet two.tif", ("two.tif is one of the queries",)),
+        ("--all --html a.html --csv ./a.html", ("a.html is named for both --html and --csv",)),
+        ("--all --csv found --copy-to found", ("found is named for both --csv and --copy-to",)),
         ("--all --copy-to new.png", ("new.png is a file: name a folder for --copy-to",)),
         ("--all --copy-to gallery", ("lies in the gallery",)),
         ("--all --copy-to gallery/found", ("lies in the gallery",)),
@@ -187,7 +244,10 @@ def test_a_page_of_too_many_pictures_is_refused(place, capsys, monkeypatch):
     ],
 )
 def test_mistakes(line, said, place, built, capsys):
-    doodle("cat", 1).sketch(40).save("new.png")
+    cats = [doodle("cat", seed).sketch(40) for seed in (1, 2)]
+    cats[0].save("new.png")
+    cats[0].save("two.tif", save_all=True, append_images=cats[1:])
+    os.mkfifo("pipe")
     before = sorted([*place.rglob("*"), *built.rglob("*")])
     assert main(["gallery", "search", "gallery", *shlex.split(line)]) == 2
     out, err = capsys.readouterr()

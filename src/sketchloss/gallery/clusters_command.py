@@ -6,6 +6,7 @@ sketchloss gallery clusters my-gallery --sheets clusters/
 import os
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from sketchloss.system.images import save_picture
 LABELS, NAMES = 3, 4
 #: Drawings in a row of the overview, and of a cluster's own picture: columns, and at most.
 OVERVIEW, COLUMNS, SHOWN = 9, 10, 100
+LEAST_COLUMNS = 5  # a narrower picture would cut its title
 OVERVIEW_FILE = "overview.png"
 SIDE = 96
 
@@ -84,7 +86,7 @@ def clusters(config: Clusters) -> None:
             }
         )
         return
-    lines = [f"{count_drawings(sum(cluster.size for cluster in found))} in {len(found):,} clusters"]
+    lines = [f"{count_drawings(sum(cluster.size for cluster in found))} in {_count_clusters(found)}"]
     root = os.path.commonpath([os.path.dirname(row.path) for cluster in found for row in cluster.rows])  # noqa: PTH120 (bytes)
     for number, cluster in enumerate(found, start=1):
         # Below the folder that holds all of them: names alone are often the same in each class.
@@ -120,6 +122,10 @@ def cluster_gallery(gallery: Gallery, count: int | None = None) -> list[Cluster]
     return found
 
 
+def _count_clusters(found: Sequence[Cluster]) -> str:
+    return f"{len(found):,} cluster{'s' * (len(found) != 1)}"
+
+
 def _in_words(cluster: Cluster) -> str:
     named = [(as_text(label), count) for label, count in cluster.labels() if label is not None]
     more = ", ..." if len(named) > LABELS else ""
@@ -127,23 +133,26 @@ def _in_words(cluster: Cluster) -> str:
 
 
 def _write_sheets(found: Sequence[Cluster], folder: Path, gallery: Gallery) -> None:
-    title = f"{gallery.folder.name}: {len(found):,} clusters"
+    title = f"{gallery.folder.name}: {_count_clusters(found)}"
     sheet_size([min(len(cluster.rows), OVERVIEW) - 1 for cluster in found], title=title)  # refused before anything
     made = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
+    written: list[Path] = []
     try:
         overview = []
         for number, cluster in enumerate(found, start=1):
             central, *others = (_tile(row) for row in cluster.rows[:OVERVIEW])
             overview.append((central, others))
-            save_picture(_draw_cluster(number, cluster), folder / f"cluster-{number:0{len(str(len(found)))}}.png")
+            written.append(folder / f"cluster-{number:0{len(str(len(found)))}}.png")
+            save_picture(_draw_cluster(number, cluster), written[-1])
         save_picture(draw_contact_sheet(overview, title=title), folder / OVERVIEW_FILE)
     except BaseException:
-        # All of them or none: the folder was new or empty, so what is in it is ours.
-        for file in folder.iterdir():
-            file.unlink()
+        # All of them or none; what others have put there meanwhile stays.
+        for file in written:
+            file.unlink(missing_ok=True)
         if made:
-            folder.rmdir()
+            with suppress(OSError):
+                folder.rmdir()
         raise
 
 
@@ -154,7 +163,7 @@ def _tile(row: Known) -> Tile:
 
 def _draw_cluster(number: int, cluster: Cluster) -> Image.Image:
     shown = [small_picture(to_path(row)) or no_picture() for row in cluster.rows[:SHOWN]]
-    columns = min(COLUMNS, len(shown))
+    columns = min(COLUMNS, max(LEAST_COLUMNS, len(shown)))
     shown += [Image.new("L", (8, 8), 255)] * (-len(shown) % columns)
     rows = [shown[start : start + columns] for start in range(0, len(shown), columns)]
     part = f", the {SHOWN} most central" if len(cluster.rows) > SHOWN else ""

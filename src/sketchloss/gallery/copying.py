@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Sequence
+from io import BufferedReader, BytesIO
 from pathlib import Path
 
 from sketchloss.gallery.adding import as_text
@@ -25,7 +26,7 @@ def copy_matches(names: Sequence[str], found: Sequence[Sequence[Match]], folder:
         How many files were copied, and a line for each that could not be read.
 
     Raises:
-        ValueError: if a file would be overwritten, in which case nothing is copied.
+        ValueError: if a file would be overwritten. Nothing is copied then, unless it has come while others were copied.
     """
     planned: list[tuple[Path, Path]] = []
     digits = len(str(len(names)))
@@ -37,7 +38,7 @@ def copy_matches(names: Sequence[str], found: Sequence[Sequence[Match]], folder:
             planned.append((file, place / safe_name(f"{rank:0{width}}", file.name)))
     for _, target in planned:
         if os.path.lexists(target):
-            raise ValueError(f"{as_text(target)} is there already, and nothing is overwritten: name another --copy-to")
+            raise ValueError(_is_there(target))
     unread = []
     for source, target in planned:
         try:
@@ -46,9 +47,27 @@ def copy_matches(names: Sequence[str], found: Sequence[Sequence[Match]], folder:
             unread.append(f"{as_text(source)}: {(error.strerror or str(error)).lower()}")
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
-        with file, write_atomic(target) as temporary, temporary.open("wb") as copy:
-            shutil.copyfileobj(file, copy)
+        with file:
+            _copy_new(file, target)
     return len(planned) - len(unread), unread
+
+
+def _copy_new(file: BufferedReader | BytesIO, target: Path) -> None:
+    """Write a file that is not there yet, whole or not at all, also where another process writes it just now."""
+    try:
+        target.open("xb").close()  # from here on the name is ours
+    except FileExistsError:
+        raise ValueError(_is_there(target)) from None
+    try:
+        with write_atomic(target) as temporary, temporary.open("wb") as copy:
+            shutil.copyfileobj(file, copy)
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+
+
+def _is_there(target: Path) -> str:
+    return f"{as_text(target)} is there already, and nothing is overwritten: name another --copy-to"
 
 
 def safe_name(number: str, name: str) -> str:

@@ -32,6 +32,7 @@ from sketchloss.gallery.settings import (
 from sketchloss.gallery.table import LOCK, NAME, PictureTable, check_place, writing
 from sketchloss.networks.backbone import Backbone
 from sketchloss.networks.weights import weights_digest
+from sketchloss.system.picture_pages import split_page, with_page
 
 EXACT_BELOW = 50_000
 LARGEST_SIDE = 2048  # more is a slip of the hand, and takes all memory
@@ -308,7 +309,8 @@ class Gallery(SearchableGallery):
                 taken = {row.id: row for row in self.table.known(label_condition(label))}
             for path in paths:
                 root = to_bytes(path)
-                below = [row for row in rows if is_below(row.path, (root,))]
+                first = to_bytes(with_page(*split_page(path)))  # `scan.pdf#page=1` is known by the file's own path
+                below = [row for row in rows if is_below(row.path, (root,))] or self.table.at(first)
                 if not below:
                     raise ValueError(f"{as_text(root)} is not in the gallery {self.folder}: check the path")
                 taken |= {row.id: row for row in below}

@@ -19,7 +19,7 @@ from sketchloss.gallery import Gallery, Match
 from sketchloss.gallery.adding import as_text
 from sketchloss.gallery.copying import copy_matches
 from sketchloss.gallery.options import Search
-from sketchloss.gallery.outputs import check_file, check_folder, sheet_suffixes
+from sketchloss.gallery.outputs import check_distinct, check_file, check_folder, sheet_suffixes
 from sketchloss.gallery.printing import count_drawings, print_json, print_lines
 from sketchloss.gallery.result_page import check_count, write_result_page
 from sketchloss.gallery.small_pictures import no_picture, small_picture
@@ -131,6 +131,8 @@ def _search_files(config: Search, gallery: Gallery, listed: list[Path], how: dic
 
 def _check_outputs(config: Search, gallery: Gallery, queries: Sequence[Path]) -> None:
     """Find out before the work is done, not after."""
+    named = {"--sheet": config.sheet, "--html": config.html, "--csv": config.csv, "--copy-to": config.copy_to}
+    check_distinct(named)
     for flag, file, suffixes in (
         ("--sheet", config.sheet, sheet_suffixes()),
         ("--html", config.html, (".html", ".htm")),
@@ -179,9 +181,12 @@ def _csv_rows(results: Results) -> Any:
 
 
 def _query_picture(path: Path, config: Search) -> Image.Image:
-    """Return a small picture of a query, which may be a picture of the gallery whose file is gone."""
-    if config.queries:
-        return fit_tile(open_visible(path, invert=config.invert))
+    """Return a small picture of a query, whose file may be gone: a pipe can be read only once."""
+    if config.invert:
+        try:
+            return fit_tile(open_visible(path, invert=True))
+        except UnreadablePicture:  # moved since it was searched with
+            return no_picture()
     return small_picture(path) or no_picture()
 
 

@@ -21,7 +21,7 @@ from sketchloss.gallery.table import Known, PictureTable
 from sketchloss.networks.backbone import Backbone
 from sketchloss.system.device import Device
 from sketchloss.system.files import open_input
-from sketchloss.system.picture_pages import split_page
+from sketchloss.system.picture_pages import split_page, with_page
 from sketchloss.system.visible_ink import Picture
 
 #: How often `search(rotations=True)` turns a query by 90 degrees, among them not at all.
@@ -94,8 +94,9 @@ class SearchableGallery:
         return self.table.count()
 
     def holds(self, path: str | Path) -> bool:
-        """Tell whether a file is one of the gallery's pictures, also where a link gives it another path."""
-        return bool(self.table.at(to_bytes(path))) or is_one_of(path, (row.path for row in self.table.known()))
+        """Tell whether a file is a picture of the gallery, or holds one, also where a link gives it another path."""
+        files = {split_page(to_path(row))[0] for row in self.table.known()}
+        return bool(self.table.at(to_bytes(path))) or is_one_of(path, files)
 
     # Searching -------------------------------------------------------------------------------------------------------
 
@@ -267,7 +268,8 @@ class SearchableGallery:
         Raises:
             ValueError: if it is not in the gallery; names the closest.
         """
-        rows = self.table.at(to_bytes(path)) or [row for row in self.table.known() if is_one_of(path, [row.path])]
+        place = with_page(*split_page(path))  # the first page of a file is known by the file's own path
+        rows = self.table.at(to_bytes(place)) or [row for row in self.table.known() if is_one_of(place, [row.path])]
         if rows:
             return rows[0]
         names = {as_text(to_path(row).name): row for row in self.table.known()}

@@ -23,7 +23,7 @@ class Strokes:
     out: Path
     """SVG file to write: a path for each stroke."""
     count: int = 32
-    """Number of strokes. Strokes that are not needed grow too thin to be seen, and are left out."""
+    """Number of strokes. One that grows too thin to be seen is left out."""
     points: int = 6
     """Control points of each stroke; a smooth curve leads through them."""
     size: int = 128

@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 import tyro
+from docstring_parser import parse_from_object
 
 
 class HelpShown(Exception):  # noqa: N818 (nothing went wrong)
@@ -37,10 +38,15 @@ def parse(
     if presets:
         parsed_type = _with_preset(config_type, presets)
         default = _defaults(parsed_type, presets[(chosen := _find_preset(arguments, presets))] | {"preset": chosen})
+    wants_help = bool({"-h", "--help"} & set(arguments))
+    if wants_help:
+        parsed_type = _with_whole_texts(parsed_type)
+        if default is not None:
+            default = _defaults(parsed_type, vars(default))
     said = StringIO()
     try:
         # Wide, because a line that tyro breaks would have to be put together again; help is read by people.
-        with redirect_stderr(said), _columns(None if {"-h", "--help"} & set(arguments) else 10_000):
+        with redirect_stderr(said), _columns(None if wants_help else 10_000):
             config = tyro.cli(
                 parsed_type,
                 prog=program,
@@ -74,6 +80,21 @@ def _with_preset(config_type: type, presets: dict[str, dict[str, Any]]) -> type:
     return dataclasses.make_dataclass(
         config_type.__name__, [("preset", preset, next(iter(presets)))], bases=(config_type,), frozen=frozen
     )
+
+
+def _with_whole_texts(config_type: type) -> type:
+    """Return the dataclass with each field's docstring in one line: tyro would keep its line breaks in the help."""
+    texts = {}
+    for base in reversed(config_type.__mro__[:-1]):
+        texts |= {said.arg_name: said.description for said in parse_from_object(base).params if said.description}
+    items: list[tuple[str, Any, Any]] = []
+    for item in dataclasses.fields(config_type):
+        kind: Any = item.type
+        if text := texts.get(item.name):
+            kind = Annotated[kind, tyro.conf.arg(help=" ".join(text.split()))]
+        value = dataclasses.field(default=item.default, default_factory=item.default_factory, kw_only=item.kw_only)
+        items.append((item.name, kind, value))
+    return dataclasses.make_dataclass(config_type.__name__, items)
 
 
 def _find_preset(arguments: Sequence[str], presets: dict[str, dict[str, Any]]) -> str:
@@ -149,11 +170,12 @@ def _condense(box: str, config_type: type, arguments: Sequence[str], see_help: s
         if "None" in choices:  # it stands for leaving the option out; the others come in no order then
             choices = sorted(set(choices) - {"None"})
         return f"{flag} {value!r} is unknown: {suggest(value, choices)}choose from {', '.join(choices)}"
-    if found := re.match(r"Error parsing (\S+): (.*?) Argument helptext: \1 (\S.*)$", " ".join(body.split())):
-        flag, reason, _ = found.groups()
-        # The row under "Argument helptext:" is the flag and its placeholders.
-        placeholder = rows[rows.index("Argument helptext:") + 1].strip().removeprefix(flag).strip()
-        given = _given(flag, arguments)
+    if found := re.match(r"Error parsing (?:(-\w)/)?(\S+): (.*?) Argument helptext:", " ".join(body.split())):
+        short, flag, reason = found.groups()
+        # The row under "Argument helptext:" is the flag and its placeholders, after a short flag and its own.
+        row = rows[rows.index("Argument helptext:") + 1]
+        placeholder = row.strip().rpartition(", ")[2].removeprefix(flag).strip()
+        given = _given(flag, arguments, short)
         return f"{flag} takes {_in_words(placeholder)}, not {given!r}" if given else f"{flag}: {reason}"
     return re.sub(r"^Error parsing \w+: ", "", body)
 
@@ -167,13 +189,16 @@ def _is_known(argument: str, flags: Sequence[str]) -> bool:
     return flag in flags or re.fullmatch(r"-\d.*", argument) is not None
 
 
-def _given(flag: str, arguments: Sequence[str]) -> str:
-    """Return what was given for a flag, up to the next one."""
+def _given(flag: str, arguments: Sequence[str], short: str | None = None) -> str:
+    """Return what was given for a flag, up to the next one; `short` is its name of one letter, such as `-k`."""
     values: list[str] = []
     taking = False
     for argument in arguments:
         name, equals, value = argument.partition("=")
-        if argument.startswith("--"):
+        if short and argument.startswith(short):  # -k 3, -k=3, -k3
+            taking, value = True, argument.removeprefix(short).removeprefix("=")
+            values = [value] if value else []
+        elif argument.startswith("--"):
             taking = name.replace("_", "-") == flag
             values = ([value] if equals else []) if taking else values
         elif taking:

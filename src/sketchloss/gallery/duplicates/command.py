@@ -1,7 +1,7 @@
 """The command that finds copies in a gallery: as text, JSON, a list of paths, and a contact sheet.
 
 sketchloss gallery duplicates my-gallery --sheet copies.png
-sketchloss gallery duplicates my-gallery --list zero | xargs -0 mv --target-directory=copies/
+sketchloss gallery duplicates my-gallery --list zero | xargs -0 -r mv --backup=numbered -t copies/ --
 """
 
 import os
