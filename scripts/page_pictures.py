@@ -1,4 +1,4 @@
-"""The pictures of the page in docs/guide/page.md: it starts the page, uses it in Chromium, and takes them.
+"""The pictures of the page in docs/guide/page.md and README.md: it starts the page, uses it, and takes them.
 
     python scripts/page_pictures.py docs/images
 
@@ -14,6 +14,7 @@ import tempfile
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 from playwright.sync_api import Locator, Page, sync_playwright
 
@@ -22,6 +23,8 @@ from sketchloss.system.files import write_atomic
 
 USER, PASSWORD = "visitor", "password"
 SIZE = {"width": 1280, "height": 1000}
+#: Size of the moving picture in pixels, and what is drawn in it.
+FRAME, DRAWN = (900, 703), ("fish", "umbrella")
 WAIT = 300_000  # milliseconds: the doodles are drawn at the first start
 
 
@@ -63,10 +66,41 @@ def visit(page: Page, out: Path, query: Path) -> None:
     take(page, out / "page_explore.png", full_page=True)
 
 
+def record(page: Page, path: Path) -> None:
+    """Write a moving picture: drawings grow, and the page finds drawings like them."""
+    frames, stays = [], []
+    page.get_by_role("tab", name="Search").click()
+    for kind in DRAWN:
+        for stroke in doodle(kind, 77, style="ink").strokes:  # no drawing of the gallery has this number
+            draw(page, stroke)
+            page.wait_for_timeout(1200)  # for the answer
+            with Image.open(BytesIO(page.screenshot())) as picture:
+                frames.append(picture.convert("RGB").resize(FRAME, Image.Resampling.LANCZOS))
+            stays.append(350)
+        stays[-1] = 2500
+        page.get_by_role("button", name="Clear").click()
+    palette = frames[-1].quantize(32)
+    first, *rest = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+    with write_atomic(path) as place:
+        first.save(place, format="GIF", save_all=True, append_images=rest, duration=stays, loop=0, optimize=True)
+
+
+def draw(page: Page, stroke: np.ndarray) -> None:
+    """Draw a stroke, points in the unit square, with the mouse."""
+    box = page.locator("#search-canvas canvas").bounding_box()
+    assert box is not None
+    (x, y), *rest = (stroke * [box["width"], box["height"]] + [box["x"], box["y"]])[::3].tolist()
+    page.mouse.move(x, y)
+    page.mouse.down()
+    for x, y in rest:
+        page.mouse.move(x, y)
+    page.mouse.up()
+
+
 def main() -> None:
     """Start the page, take its pictures, and stop it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", type=Path, help="folder for page.png, page_search.png and page_explore.png")
+    parser.add_argument("out", type=Path, help="folder for page.png, page_search.png, page_explore.png and search.gif")
     out = parser.parse_args().out
     found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if found is None:
@@ -84,6 +118,8 @@ def main() -> None:
                 page = browser.new_page(viewport=SIZE, color_scheme="light")
                 page.goto(address)
                 visit(page, out, query)
+                page.reload()
+                record(page, out / "search.gif")
                 browser.close()
             finally:
                 server.terminate()
