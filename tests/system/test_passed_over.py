@@ -19,7 +19,10 @@ from sketchloss.system.passed_over import DRAWINGS, NAMED, PAGED, no_pictures, o
 from sketchloss.system.picture_files import find_pictures, picture_suffixes, plain_suffixes
 
 KINDS = "3 files of kinds that cannot be read: a.ai, b.ARW, c.psd; save them as PNG"
-PAGES = "2 files have more pages or frames: moving.gif, scan.tif; the first of each was read, so save the others as PNG"
+PAGES = (
+    "2 files have more pages or frames: moving.gif, scan.tif; the first of each was read; "
+    "name another one as moving.gif#page=2, or save it as PNG"
+)
 
 
 def drawings(folder: Path, count: int = 4) -> Path:
@@ -165,7 +168,10 @@ def test_comparing_says_it(mixed, tmp_path, capsys):
     clean = drawings(tmp_path / "clean")
     doodle("cat", 8).sketch(64).save(clean / "cat" / "scan.png")
     assert main(["compare", str(mixed), str(clean), "--size", "32"]) == 0
-    page = "1 file has more pages or frames: scan.tif; its first was read, so save the others as PNG"
+    page = (
+        "1 file has more pages or frames: scan.tif; its first was read; name another one as scan.tif#page=2, or save "
+        "it as PNG"
+    )
     assert capsys.readouterr().out.endswith(f"\n{mixed}: {KINDS}\n{page}\n")
     assert main(["compare", str(mixed), str(clean), "--size", "32", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["passed_over"] == [f"{mixed}: {KINDS}", page]

@@ -84,7 +84,8 @@ def later_pages(pictures: Iterable[str | Path]) -> list[str]:
     what, first = "1 file has", "its first"
     if len(names) > 1:
         what, first = f"{len(names):,} files have", "the first of each"
-    return [_plain(f"{what} more pages or frames: {_list(names)}; {first} was read, so save the others as PNG")]
+    another = f"name another one as {names[0]}#page=2, or save it as PNG"
+    return [_plain(f"{what} more pages or frames: {_list(names)}; {first} was read; {another}")]
 
 
 def no_pictures(folder: str | Path) -> str:
