@@ -23,8 +23,8 @@ from torch import Tensor
 from sketchloss import load_backbone
 from sketchloss.data.quickdraw.drawings import open_drawings
 from sketchloss.experiments.probe import probe_distance
-from sketchloss.experiments.probe.fooled import fooled, open_halves
 from sketchloss.experiments.probe.trials import make_trials
+from sketchloss.experiments.probe.trick_verdicts import fooled, open_halves
 from sketchloss.figures.tables import markdown_table
 from sketchloss.loss.blank_paper import BlankPaper, Paper
 from sketchloss.loss.feature_distance import feature_distance

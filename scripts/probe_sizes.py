@@ -16,8 +16,8 @@ from torch import Tensor
 
 from sketchloss import SketchLoss
 from sketchloss.experiments.probe import Measures, probe_distance
-from sketchloss.experiments.probe.fooled import open_halves
 from sketchloss.experiments.probe.trials import RIVALS, make_trials
+from sketchloss.experiments.probe.trick_verdicts import open_halves
 from sketchloss.figures.tables import markdown_table
 from sketchloss.system.files import write_json
 

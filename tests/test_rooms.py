@@ -1,5 +1,6 @@
 """The order of the rooms. Oracle: the imports in the source, against the list in docs/rooms.py."""
 
+import ast
 import sys
 from pathlib import Path
 
@@ -57,3 +58,14 @@ def test_the_picture_has_every_room(rooms, tmp_path):
     pairs = rooms.between_rooms()
     assert pairs["loss", "networks"] > 0
     assert pairs["networks", "loss"] == 0
+
+
+def test_no_package_has_a_name_that_is_also_a_module_of_it(rooms):
+    # Whichever is imported first would be found under that name.
+    for file in sorted(rooms.PACKAGE.rglob("__init__.py")):
+        inside = {path.stem for path in file.parent.iterdir()}
+        nodes = list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
+        names = {
+            alias.asname or alias.name for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names
+        }
+        assert not names & inside, f"{file}: {names & inside}"

@@ -21,8 +21,8 @@ from sketchloss.experiments.demo import demo, steps
 from sketchloss.experiments.demo.demo import MADE, command
 from sketchloss.experiments.demo.report import STATEMENTS
 from sketchloss.experiments.demo.settings import Demo
-from sketchloss.experiments.probe.fooled import fooled, open_halves
 from sketchloss.experiments.probe.trick_drawings import make_tricks
+from sketchloss.experiments.probe.trick_verdicts import fooled, open_halves
 from sketchloss.metrics.features import embed_sketches
 from sketchloss.metrics.ranking import top_k_accuracy
 from sketchloss.networks.stylizer import Stylizer, StylizerConfig, save_stylizer

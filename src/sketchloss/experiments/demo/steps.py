@@ -14,8 +14,8 @@ from sketchloss.data.sources import open_sketches
 from sketchloss.experiments.cells import Cell
 from sketchloss.experiments.demo.pictures import draw_differences, draw_nearest, draw_photos, draw_prompts
 from sketchloss.experiments.demo.settings import Demo
-from sketchloss.experiments.probe.fooled import judge, measure_tricks, open_halves, summarise
 from sketchloss.experiments.probe.trick_drawings import make_tricks
+from sketchloss.experiments.probe.trick_verdicts import judge, measure_tricks, open_halves, summarise
 from sketchloss.experiments.retrieval.heads import retrieval
 from sketchloss.experiments.retrieval.settings import Retrieval
 from sketchloss.experiments.separation.distances import class_separation

@@ -15,9 +15,9 @@ from typing import Any
 import torch
 
 from sketchloss.data.left_out import say_left_out
-from sketchloss.experiments.probe.fooled import Verdicts, judge, measure_tricks, open_halves, summarise
 from sketchloss.experiments.probe.sharing import share_backbone
 from sketchloss.experiments.probe.trick_drawings import Tricked, make_tricks
+from sketchloss.experiments.probe.trick_verdicts import Verdicts, judge, measure_tricks, open_halves, summarise
 from sketchloss.experiments.probe.tricks_figure import draw_tricks
 from sketchloss.experiments.probe.tricks_settings import Taps, Tricks
 from sketchloss.experiments.probe.tricks_sheet import draw_tricked

@@ -8,9 +8,16 @@ from sketchloss import Backbone, SketchLoss
 from sketchloss.data.quickdraw.drawings import open_drawings
 from sketchloss.data.sources import open_sketches
 from sketchloss.experiments.probe import fooled, make_tricks, open_halves
-from sketchloss.experiments.probe.fooled import ORDER, TrickDistances, Verdicts, judge, measure_tricks, summarise
 from sketchloss.experiments.probe.sharing import share_backbone
 from sketchloss.experiments.probe.trick_drawings import GREY, GREY_PAPER, QUARTER, REFERENCES, TRICKS, Tricked
+from sketchloss.experiments.probe.trick_verdicts import (
+    ORDER,
+    TrickDistances,
+    Verdicts,
+    judge,
+    measure_tricks,
+    summarise,
+)
 from sketchloss.networks.vgg import VGG
 
 #: Distances that are right.
