@@ -26,7 +26,7 @@ class Demo(WeightsPerArm):
     """Number of drawings of each of the 35 kinds."""
     held_out: float = 0.3
     """Share of the drawings of each kind that no network is trained on and that ask the questions."""
-    epochs: int = 6
+    epochs: int = 10
     """Number of passes over the drawings, to tune the network of `photo`."""
     heads: int = 5
     """Number of search heads trained for each network; the tables show their mean."""
