@@ -3,7 +3,7 @@
     sketchloss demo --out demo                                   two minutes or so on two cores
     sketchloss demo --out demo --epochs 1 --heads 1 --asked 10   about half of it
 
-The network that is tuned here is trained for less than a minute. The tables of the paper compare networks that were
+The network that is tuned here is trained for about a minute. The tables of the paper compare networks that were
 tuned for longer: the weights in the package. `sketchloss study` tunes all of them itself, and trains what draws.
 """
 
