@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import nn
+from transformers import ResNetConfig, ResNetModel
 
-from sketchloss.metrics.extractors import Extractor, backbone_extractor, embed_images
+from sketchloss.metrics.extractors import Extractor, backbone_extractor, embed_images, shared_layer
 from sketchloss.networks.backbone import Backbone
 
 
@@ -61,3 +62,10 @@ def test_batches_come_back_in_order_as_one_matrix():
 def test_batches_that_break_the_contract_are_refused(batches, message):
     with pytest.raises(ValueError, match=message):
         embed_images(Extractor("mean", lambda images: images.mean((2, 3))), batches)
+
+
+def test_backbones_of_one_kind_share_their_layer_and_others_none(narrow, tmp_path):
+    settings = ResNetConfig(embedding_size=8, hidden_sizes=[8, 16, 24, 32], depths=[1, 1, 1, 1], layer_type="basic")
+    ResNetModel(settings).save_pretrained(tmp_path)
+    assert shared_layer([narrow]) == shared_layer([narrow, narrow]) == "relu5_3"
+    assert shared_layer([narrow, f"transformers:{tmp_path}"]) == ""
