@@ -18,6 +18,7 @@ from child_process import finished, started
 from foreign_files import heic, pdf, svg
 from sketchloss.data.doodles.kinds import doodle
 from sketchloss.system import reading_process as module
+from sketchloss.system.drawn_page import CannotRead
 from sketchloss.system.images import UnreadablePicture, open_picture
 from sketchloss.system.reading_process import ReadingProcess, reading_process
 
@@ -109,6 +110,7 @@ def test_a_fork_asks_a_process_of_its_own():
     code = f"""
 import os, sys, threading
 from sketchloss.system.images import open_picture
+from sketchloss.system.drawn_page import CannotRead
 from sketchloss.system.reading_process import reading_process
 data = {drawing_of("pdf")!r}
 sizes = [open_picture(data).size]
@@ -131,7 +133,8 @@ for _ in range(5):
 assert [os.waitpid(fork, 0)[1] for fork in forks] == 5 * [0]
 stop.set()
 for thread in threads:
-    thread.join()
+    thread.join(60)
+    assert not thread.is_alive()
 assert open_picture(data).size == sizes[0] and reading_process._process.pid == mine
 """
     done = finished([sys.executable, "-W", "ignore", "-W", "error::ResourceWarning", "-c", code], check=True)
@@ -141,6 +144,7 @@ assert open_picture(data).size == sizes[0] and reading_process._process.pid == m
 def test_it_ends_with_the_process_that_asks():
     code = """
 import sys
+from sketchloss.system.drawn_page import CannotRead
 from sketchloss.system.reading_process import reading_process
 reading_process.read("SVG", sys.argv[1].encode())
 print(reading_process._process.pid, flush=True)
@@ -182,6 +186,22 @@ def assert_gone(number: int) -> None:
             return
         time.sleep(0.05)
     raise AssertionError(f"process {number} is still there")
+
+
+def test_a_process_that_answers_nothing_is_not_waited_for(monkeypatch):
+    if not hasattr(signal, "SIGSTOP"):
+        pytest.skip("no such signals here")
+    one = ReadingProcess()
+    one.read("SVG", svg())
+    monkeypatch.setattr(module, "MOST_SECONDS", 0.5)
+    monkeypatch.setattr(module, "GRACE", 0.5)
+    assert one._process is not None
+    one._process.send_signal(signal.SIGSTOP)  # nor does it end itself when its time is up
+    with pytest.raises(CannotRead, match="to read it takes longer than"):
+        one.read("SVG", svg())
+    monkeypatch.undo()
+    assert one.read("SVG", svg(attributes='width="700" height="600"')).size == (700, 600)
+    one.end()
 
 
 def test_ctrl_c_leaves_no_answer_to_another_question():

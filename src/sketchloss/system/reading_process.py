@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from typing import IO, Any
 
 from PIL import Image
@@ -22,6 +23,8 @@ from sketchloss.system.drawn_page import CannotRead
 MOST_BYTES = 2**28
 #: Seconds that reading one file may take.
 MOST_SECONDS = 30
+#: Seconds beyond these, for its start; a process that then has not even ended itself is killed.
+GRACE = 60
 
 
 class ReadingProcess:
@@ -63,7 +66,8 @@ class ReadingProcess:
         process, self._process = self._process, None
         if process is not None:
             process.kill()
-            process.communicate()
+            with suppress(subprocess.TimeoutExpired):  # what the system cannot end keeps nobody waiting
+                process.communicate(timeout=GRACE)
 
     def _ask(self, kind: str, data: bytes, page: int, *, count_only: bool) -> tuple[dict[str, Any], bytes]:
         if len(data) > MOST_BYTES:
@@ -83,6 +87,9 @@ class ReadingProcess:
             assert process.stdin is not None
             assert process.stdout is not None
             start = time.monotonic()
+            guard = threading.Timer(MOST_SECONDS + GRACE, process.kill)
+            guard.daemon = True
+            guard.start()
             try:
                 _write(process.stdin, json.dumps(request).encode() + b"\n" + data)
                 found = json.loads(_read(process.stdout, int.from_bytes(_read(process.stdout, 8))))
@@ -92,6 +99,8 @@ class ReadingProcess:
             except BaseException:  # Ctrl+C: what it would answer now belongs to no question
                 self.end()
                 raise
+            finally:
+                guard.cancel()
             if found is None:
                 self.end()
                 raise CannotRead(
