@@ -181,7 +181,7 @@ COMMANDS = (
             (
                 "gallery clusters",
                 "group the drawings of a gallery that look alike",
-                "clusters_command",
+                "clusters.command",
                 "clusters",
                 "Clusters",
             ),

@@ -19,8 +19,8 @@ from sketchloss import Backbone, save_backbone
 from sketchloss.cli import main
 from sketchloss.data.doodles.kinds import doodle
 from sketchloss.gallery import Gallery, copying, result_page
-from sketchloss.gallery.adding import as_text
 from sketchloss.gallery.copying import safe_name
+from sketchloss.gallery.paths import as_text
 from sketchloss.system.files import open_input
 
 ODD = "<img src=x onerror=alert(1)>&\n\x1b[31m.png"

@@ -10,7 +10,7 @@ All of it is text in one line, without control characters.
 from dataclasses import dataclass
 from pathlib import Path
 
-from sketchloss.gallery.adding import as_text
+from sketchloss.gallery.paths import as_text
 from sketchloss.system.files import write_atomic
 
 #: Beside a visitor's gallery: the names in the archive, a line for each number that a drawing was unpacked under.

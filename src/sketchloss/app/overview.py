@@ -10,9 +10,8 @@ import numpy as np
 from sketchloss.app.naming import Called
 from sketchloss.app.originals import as_address, small_picture
 from sketchloss.gallery import Gallery
-from sketchloss.gallery.adding import as_text
 from sketchloss.gallery.clusters import find_clusters
-from sketchloss.gallery.searching import to_path
+from sketchloss.gallery.paths import as_text, to_path
 from sketchloss.metrics.embedding_map import choose_sample, map_to_plane
 from sketchloss.metrics.separation import separation
 

@@ -14,7 +14,8 @@ from sketchloss.app.private import PrivateFolder
 from sketchloss.app.services import Services, new_name
 from sketchloss.app.uploads import MOST_BYTES, in_markdown, mistake, not_unpacked, unpack_drawings, zip_input
 from sketchloss.gallery import Gallery
-from sketchloss.gallery.adding import AddReport, as_text
+from sketchloss.gallery.adding import AddReport
+from sketchloss.gallery.paths import as_text
 from sketchloss.gallery.settings import is_gallery
 from sketchloss.gallery.table import GalleryError
 

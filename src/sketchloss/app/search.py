@@ -17,7 +17,7 @@ from sketchloss.app.search_endpoints import search_endpoints
 from sketchloss.app.services import Services
 from sketchloss.app.uploads import in_markdown, picture_input, zip_input
 from sketchloss.app.viewer import asked_for
-from sketchloss.gallery.searching import to_path
+from sketchloss.gallery.paths import to_path
 
 #: Pixels of the last drawing, kept to search again with other settings.
 REMEMBERED = 512

@@ -11,7 +11,7 @@ from sketchloss.app.private import PrivateFolder
 from sketchloss.app.results import MOST, SHOWN, as_rows, find
 from sketchloss.app.services import DOODLES, Services
 from sketchloss.app.uploads import mistake, number_input, picture_input
-from sketchloss.gallery.searching import to_path
+from sketchloss.gallery.paths import to_path
 
 
 def search_endpoints(services: Services, own: gr.State, private: PrivateFolder) -> None:

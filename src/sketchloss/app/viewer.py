@@ -15,7 +15,7 @@ from sketchloss.app.own_galleries import explained, gallery_of
 from sketchloss.app.private import PrivateFolder
 from sketchloss.app.services import Services
 from sketchloss.app.uploads import mistake
-from sketchloss.gallery.searching import to_path
+from sketchloss.gallery.paths import to_path
 
 
 def viewer_window() -> gr.HTML:

@@ -23,13 +23,14 @@ from torch import Tensor
 from tqdm import tqdm
 
 from sketchloss.gallery.options import Labels
+from sketchloss.gallery.paths import as_text, is_below, is_gone
 from sketchloss.gallery.reading import read
 from sketchloss.gallery.table import Known, PictureTable, Row
 from sketchloss.system.files import NoFile, open_input
 from sketchloss.system.images import UnreadablePicture
 from sketchloss.system.passed_over import no_pictures, passed_over
 from sketchloss.system.picture_files import find_pictures
-from sketchloss.system.picture_pages import PAGE_BY_PAGE, is_page_gone, pages_of, split_page
+from sketchloss.system.picture_pages import PAGE_BY_PAGE, pages_of, split_page
 
 #: Whether a bar is shown on stderr, if that is a terminal; or what is told how many drawings of how many are done.
 Progress = bool | Callable[[int, int], object]
@@ -135,45 +136,6 @@ def walk(folders: Sequence[str | Path], labels: Labels) -> Walk:
             path = os.fsencode(picture)
             found[path] = found.get(path) if label is None else label  # where folders overlap, no label takes none away
     return Walk(tuple(roots), found, tuple(dict.fromkeys(unread)))
-
-
-def as_text(name: str | bytes | Path) -> str:
-    r"""Return a file's name as text in one line: bytes that are no UTF-8 as `\xe9`, a newline as `\n`."""
-    text = os.fsencode(name).decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def is_below(path: bytes, roots: Iterable[bytes]) -> bool:
-    """Tell whether a path is one of some files or folders, or lies below one of them, or is a page of one."""
-    file, separator = path.rpartition(b"#page=")[0], os.fsencode(os.sep)
-    return any(root in (path, file) or path.startswith(root.rstrip(separator) + separator) for root in roots)
-
-
-def is_one_of(path: str | Path, others: Iterable[str | Path | bytes]) -> bool:
-    """Tell whether a file is one of others, also through links; a file that is not there is none of them."""
-    here = _stat(path)
-    if here is None:
-        return False
-    found = (_stat(other) for other in others)
-    return any(there is not None and os.path.samestat(here, there) for there in found)
-
-
-def is_gone(path: bytes) -> bool:
-    """Tell whether there is no such file, or page of it; False for a file that may not be looked at."""
-    try:
-        split_page(os.fsdecode(path))[0].lstat()
-        return is_page_gone(os.fsdecode(path))
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except OSError:
-        return False
-
-
-def _stat(path: str | Path | bytes) -> os.stat_result | None:
-    try:
-        return Path(os.fsdecode(path)).stat()
-    except OSError:
-        return None
 
 
 # Reading -------------------------------------------------------------------------------------------------------------

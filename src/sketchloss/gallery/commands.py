@@ -5,14 +5,15 @@
     sketchloss gallery remove my-gallery drawings/old --label cat
     sketchloss gallery info my-gallery
 
-`search_command`, `clusters_command` and `duplicates` hold the others. In Python, see `sketchloss.gallery`.
+`search_command`, `clusters` and `duplicates` hold the others. In Python, see `sketchloss.gallery`.
 """
 
 from dataclasses import asdict
 
 from sketchloss.gallery import Gallery
-from sketchloss.gallery.adding import AddReport, as_text
+from sketchloss.gallery.adding import AddReport
 from sketchloss.gallery.options import Add, Build, Remove, Show
+from sketchloss.gallery.paths import as_text
 from sketchloss.gallery.printing import LISTED, count_drawings, listed, print_json, print_lines
 
 # Build, add, remove --------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from io import BufferedReader, BytesIO
 from pathlib import Path
 
-from sketchloss.gallery.adding import as_text
+from sketchloss.gallery.paths import as_text
 from sketchloss.gallery.searching import Match
 from sketchloss.system.files import open_input, write_atomic
 from sketchloss.system.picture_pages import split_page

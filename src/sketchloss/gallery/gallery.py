@@ -13,11 +13,12 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from sketchloss.gallery.adding import Adding, AddReport, Progress, Walk, as_text, is_below, walk
+from sketchloss.gallery.adding import Adding, AddReport, Progress, Walk, walk
 from sketchloss.gallery.labels import label_condition
 from sketchloss.gallery.options import Labels
+from sketchloss.gallery.paths import as_text, is_below, to_bytes, to_path
 from sketchloss.gallery.reading import INVERTS_ITSELF
-from sketchloss.gallery.searching import SearchableGallery, to_bytes, to_path
+from sketchloss.gallery.searching import SearchableGallery
 from sketchloss.gallery.settings import (
     FILE,
     Device,

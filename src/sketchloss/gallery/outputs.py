@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sketchloss.gallery import Gallery
-from sketchloss.gallery.adding import is_below, is_one_of
-from sketchloss.gallery.searching import to_bytes
+from sketchloss.gallery.paths import is_below, is_one_of, to_bytes
 from sketchloss.system.optional_readers import optional_suffixes
 from sketchloss.system.picture_files import picture_suffixes, plain_suffixes
 from sketchloss.system.picture_pages import split_page

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from sketchloss.gallery.adding import as_text
+from sketchloss.gallery.paths import as_text
 from sketchloss.gallery.searching import Match
 from sketchloss.gallery.small_pictures import no_picture, small_picture
 from sketchloss.system.files import write_atomic

@@ -16,10 +16,10 @@ from PIL import Image
 from sketchloss.figures.contact_sheet import Tile, draw_contact_sheet, fit_tile, sheet_size
 from sketchloss.figures.tables import write_csv
 from sketchloss.gallery import Gallery, Match
-from sketchloss.gallery.adding import as_text
 from sketchloss.gallery.copying import copy_matches
 from sketchloss.gallery.options import Search
 from sketchloss.gallery.outputs import check_distinct, check_file, check_folder, sheet_suffixes
+from sketchloss.gallery.paths import as_text
 from sketchloss.gallery.printing import count_drawings, print_json, print_lines
 from sketchloss.gallery.result_page import check_count, write_result_page
 from sketchloss.gallery.small_pictures import no_picture, small_picture

@@ -1,6 +1,5 @@
 """Searching a gallery: the pictures most like a given one, and what is in the gallery."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -12,9 +11,10 @@ import torch
 from jaxtyping import Float, Float32
 from torch import Tensor
 
-from sketchloss.gallery.adding import as_text, content_hash, is_gone, is_one_of
+from sketchloss.gallery.adding import content_hash
 from sketchloss.gallery.labels import label_condition
 from sketchloss.gallery.neighbours import nearest_of_all
+from sketchloss.gallery.paths import as_text, is_gone, is_one_of, to_bytes, to_path
 from sketchloss.gallery.reading import read
 from sketchloss.gallery.settings import Settings, Weights, load_matching
 from sketchloss.gallery.table import Known, PictureTable
@@ -397,13 +397,3 @@ def _content(path: str | Path) -> str | None:
             return content_hash(file, page)
     except OSError:
         return None
-
-
-def to_bytes(path: str | Path) -> bytes:
-    """Return the absolute path of a file as a gallery keeps it: as the operating system has it."""
-    return os.fsencode(os.path.abspath(path))  # noqa: PTH100 (not resolved: links keep their names)
-
-
-def to_path(row: Known) -> Path:
-    """Return the path of a row's file."""
-    return Path(os.fsdecode(row.path))

@@ -15,11 +15,11 @@ from PIL import Image
 
 from sketchloss.figures.contact_sheet import Tile, draw_contact_sheet
 from sketchloss.gallery import Gallery
-from sketchloss.gallery.adding import as_text
 from sketchloss.gallery.duplicates.drawing_files import DrawingFile, LeftOut
 from sketchloss.gallery.duplicates.finding import Copy, Duplicates, Group, find_duplicates
 from sketchloss.gallery.duplicates.options import FindDuplicates
 from sketchloss.gallery.outputs import check_file, sheet_suffixes
+from sketchloss.gallery.paths import as_text
 from sketchloss.gallery.printing import count_drawings, print_json, print_lines
 from sketchloss.gallery.small_pictures import no_picture, small_picture
 from sketchloss.system.images import save_picture

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from sketchloss.gallery.adding import as_text, look_at
+from sketchloss.gallery.adding import look_at
 from sketchloss.gallery.duplicates.ink_frame import InkMap, find_frame, map_ink, open_page
-from sketchloss.gallery.searching import to_path
+from sketchloss.gallery.paths import as_text, to_path
 from sketchloss.gallery.table import Known
 from sketchloss.system.images import UnreadablePicture
 from sketchloss.system.picture_pages import split_page

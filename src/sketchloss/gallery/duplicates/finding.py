@@ -33,7 +33,7 @@ from sketchloss.gallery.duplicates.drawing_files import (
 from sketchloss.gallery.duplicates.options import KEPT, MAX_DISTANCE, MIN_SIMILARITY, NEIGHBOURS, Keep
 from sketchloss.gallery.duplicates.stars import Star, find_stars
 from sketchloss.gallery.gallery import Gallery
-from sketchloss.gallery.searching import to_path
+from sketchloss.gallery.paths import to_path
 from sketchloss.gallery.table import Known
 from sketchloss.metrics.ranking import nearest
 from sketchloss.system.device import Device

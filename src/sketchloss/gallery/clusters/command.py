@@ -16,12 +16,11 @@ from PIL import Image
 from sketchloss.figures.contact_sheet import Tile, draw_contact_sheet, sheet_size
 from sketchloss.figures.grid import draw_grid
 from sketchloss.gallery import Gallery
-from sketchloss.gallery.adding import as_text
-from sketchloss.gallery.clusters import central_first, find_clusters
+from sketchloss.gallery.clusters.finding import central_first, find_clusters
 from sketchloss.gallery.options import Clusters
 from sketchloss.gallery.outputs import check_folder
+from sketchloss.gallery.paths import as_text, to_path
 from sketchloss.gallery.printing import count_drawings, print_json, print_lines
-from sketchloss.gallery.searching import to_path
 from sketchloss.gallery.small_pictures import no_picture, small_picture
 from sketchloss.gallery.table import Known
 from sketchloss.system.images import save_picture

@@ -13,7 +13,7 @@ from sketchloss import Backbone
 from sketchloss.cli import main
 from sketchloss.data.doodles.kinds import doodle
 from sketchloss.gallery import Gallery
-from sketchloss.gallery.clusters_command import cluster_gallery
+from sketchloss.gallery.clusters.command import cluster_gallery
 from sketchloss.gallery.table import Row
 from sketchloss.system.images import open_picture
 
@@ -115,7 +115,7 @@ def test_an_interruption_leaves_no_sheets(place, monkeypatch):
             Path("shared/folder").mkdir()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("sketchloss.gallery.clusters_command.draw_contact_sheet", stop)
+    monkeypatch.setattr("sketchloss.gallery.clusters.command.draw_contact_sheet", stop)
     Path("empty").mkdir()
     for folder in ("new", "empty"):
         assert main(shlex.split(f"gallery clusters gallery --sheets {folder}")) == 130

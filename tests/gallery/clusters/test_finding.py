@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import adjusted_mutual_info_score, silhouette_score
 
-from sketchloss.gallery import clusters
-from sketchloss.gallery.clusters import central_first, find_clusters
+from sketchloss.gallery.clusters import finding as clusters
+from sketchloss.gallery.clusters.finding import central_first, find_clusters
 
 
 def blobs(sizes: tuple[int, ...], *, noise: float = 0.05, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
