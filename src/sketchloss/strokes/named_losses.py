@@ -15,7 +15,7 @@ from sketchloss.loss.loss import Features, Metric, SketchLoss
 from sketchloss.strokes.recovery import Loss
 
 #: Losses of pixels that `named_loss` knows.
-PIXEL_LOSSES = ("pixels-l1", "pixels-l2-blurred")
+PIXEL_LOSSES = ("pixels-l1", "pixels-l2-blurred", "ssim")
 #: Standard deviation of `pixels-l2-blurred`'s Gaussian, as a share of the side: 2 pixels at 64.
 BLUR = 1 / 32
 
@@ -25,7 +25,7 @@ def named_loss(name: str, *, bfloat16: bool = False) -> Loss:
 
     Args:
         name: `pixels-l1` (mean absolute difference); `pixels-l2-blurred` (mean squared difference of blurred pictures);
-            `WEIGHTS:METRIC` or `WEIGHTS:METRIC:LAYER,LAYER` (a `SketchLoss`, such as `sketch:l1` or
+            `ssim` (1 minus structural similarity); `WEIGHTS:METRIC` or `WEIGHTS:METRIC:LAYER,LAYER` (a `SketchLoss`, such as `sketch:l1` or
             `runs/mine:cosine:relu3_3,relu4_3`); `MODULE:FUNCTION` or `FILE.py:FUNCTION`, a function of your own.
         bfloat16: compute a `SketchLoss` under autocast.
 
@@ -37,6 +37,8 @@ def named_loss(name: str, *, bfloat16: bool = False) -> Loss:
         return pixels_l1
     if name == "pixels-l2-blurred":
         return pixels_l2_blurred
+    if name == "ssim":
+        return ssim_loss
     first, _, rest = name.partition(":")
     metrics = "|".join(get_args(Metric))
     if found := re.fullmatch(rf"(.+):({metrics})(?::([\w.,]+))?", name):
@@ -69,6 +71,15 @@ def pixels_l2_blurred(pred: Float[Tensor, "n c h w"], target: Float[Tensor, "n c
     difference = F.pad(pred - target, [radius] * 4)
     blurred = gaussian_blur2d(difference, 2 * radius + 1, (deviation, deviation))
     return blurred.square().sum((1, 2, 3)) / pred[0].numel()
+
+
+def ssim_loss(pred: Float[Tensor, "n c h w"], target: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
+    """Return 1 minus the structural similarity of pictures, window and constants as in `metrics.ssim`."""
+    from kornia.metrics import ssim  # in an extra
+
+    # note: kornia's own eps is in the denominator of what is 0 / 0 on flat black paper alone; its constants do for it
+    values = ssim(pred.float(), target.float(), 11, max_val=1.0, padding="same")
+    return 1 - values.mean((1, 2, 3))
 
 
 class _InBfloat16:

@@ -1,4 +1,4 @@
-"""Recovery of displaced, erased or missing strokes: gradient descent by a loss, through the stroke renderer.
+"""Recovery of displaced, deformed or missing strokes: gradient descent by a loss, through the stroke renderer.
 
     drawings = open_drawings("doodles", per_class=2, classes=8)
     result = recover(loss, drawings, start="displaced", amount=10.0)
@@ -10,6 +10,7 @@ Truth and strokes are drawn by the same renderer, so the truth is where every lo
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from sketchloss.data.quickdraw.drawings import StrokeDrawing
 from sketchloss.strokes.batch import StrokeBatch
 from sketchloss.strokes.chamfer import mean_distance, points_along
 from sketchloss.strokes.renderer import SHARP, render
-from sketchloss.strokes.starts import Start, begin, check_start
+from sketchloss.strokes.starts import Start, begin, check_start, usual_amount
 
 #: `loss(pred, target)`: both n×1×h×w in [0, 1]; returns (n,), or a scalar.
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -98,8 +99,8 @@ def recover(
             summed, or a scalar. If it has a method `extract`, as `SketchLoss` has, it is given
             `loss.extract(target)`, computed once, in place of the target.
         drawings: drawings to recover.
-        start: `displaced`, `half-erased` or `blank`; see `starts.begin`.
-        amount: number of pixels that strokes are moved by; None: 10 of 64 pixels if `displaced`, 0 otherwise.
+        start: one of `starts.STARTS`; see `starts.begin`.
+        amount: number of pixels that strokes are moved by, or degrees; None: `starts.usual_amount`.
         size: side of the pictures in pixels.
         steps: number of steps of Adam, 1 or more.
         seed: random seed of directions, turns, and which strokes are gone. A drawing has numbers of its own, whatever
@@ -111,26 +112,11 @@ def recover(
     Raises:
         ValueError: for bad arguments, or a loss that returns another shape, or is not finite, or its gradient is not.
     """
-    amount = (10 / 64 * size if start == "displaced" else 0.0) if amount is None else amount
-    check_start(start, amount)
-    for name, value, least in (("size", size, 1), ("steps", steps, 1), ("record_every", record_every, 1)):
-        if value < least:
-            raise ValueError(f"{name} is {value}: give at least {least}")
+    check_numbers(size=size, steps=steps, record_every=record_every)
     learning_rate = POINT_RATE * size if learning_rate is None else learning_rate
     if not 0 < learning_rate < math.inf:
         raise ValueError(f"learning_rate is {learning_rate}: it must be above 0 pixels a step")
-    if not len(drawings):
-        raise ValueError("there are no drawings: give at least one")
-    true_strokes = [[part for stroke in drawing.strokes for part in _cut(stroke * size, size)] for drawing in drawings]
-    pens = [drawing.pen(size) for drawing in drawings]
-    truth = StrokeBatch.of(true_strokes, pens)
-    begun = [
-        begin(strokes, start, amount, size, drawing.generator(start, seed))
-        for strokes, drawing in zip(true_strokes, drawings, strict=True)
-    ]
-    gone = torch.tensor([gone for one in begun for gone in one.gone])
-    strokes = StrokeBatch.of([one.strokes for one in begun], pens)
-    strokes = strokes.moved(strokes.points, strokes.widths.masked_fill(gone, 0))
+    truth, strokes, changed, gone = begin_strokes(drawings, start, amount, size, seed)
     target = render(truth, size, softness=softness)
     way, recorded = descend(
         loss,
@@ -142,9 +128,63 @@ def recover(
         softness=softness,
         record_every=record_every,
     )
-    changed = torch.tensor([changed for one in begun for changed in one.changed])
     far = _distances(truth, changed, way).clamp_max(size * math.sqrt(2))
     return Recovery(truth, way, torch.tensor(recorded), far, PEN * size)
+
+
+class Beginning(NamedTuple):
+    """Drawings at the start of a recovery."""
+
+    truth: StrokeBatch
+    strokes: StrokeBatch
+    """The same strokes as the start has made them; those that are gone have no width."""
+    changed: Bool[Tensor, " strokes"]
+    """Whether the start has moved or taken away each stroke."""
+    gone: Bool[Tensor, " strokes"]
+    """Whether the start has taken away each stroke."""
+
+
+def begin_strokes(
+    drawings: Sequence[StrokeDrawing], start: Start, amount: float | int | None, size: int, seed: int
+) -> Beginning:
+    """Return the strokes of drawings, long ones cut, and what a start makes of them.
+
+    Args:
+        drawings: one or more.
+        start: as for `starts.begin`.
+        amount: as for `starts.begin`; None: `starts.usual_amount`.
+        size: side of the pictures in pixels.
+        seed: as for `recover`.
+
+    Raises:
+        ValueError: for no drawings, or as `starts.begin`.
+    """
+    amount = usual_amount(start, size) if amount is None else amount
+    check_start(start, amount)
+    if not len(drawings):
+        raise ValueError("there are no drawings: give at least one")
+    true_strokes = [[part for stroke in drawing.strokes for part in _cut(stroke * size, size)] for drawing in drawings]
+    pens = [drawing.pen(size) for drawing in drawings]
+    begun = [
+        begin(strokes, start, amount, size, drawing.generator(start, seed))
+        for strokes, drawing in zip(true_strokes, drawings, strict=True)
+    ]
+    changed = torch.tensor([changed for one in begun for changed in one.changed])
+    gone = torch.tensor([gone for one in begun for gone in one.gone])
+    strokes = StrokeBatch.of([one.strokes for one in begun], pens)
+    strokes = strokes.moved(strokes.points, strokes.widths.masked_fill(gone, 0))
+    return Beginning(StrokeBatch.of(true_strokes, pens), strokes, changed, gone)
+
+
+def check_numbers(**numbers: int) -> None:
+    """Refuse numbers below 1.
+
+    Raises:
+        ValueError: naming the first.
+    """
+    for name, value in numbers.items():
+        if value < 1:
+            raise ValueError(f"{name} is {value}: give at least 1")
 
 
 def descend(
@@ -195,7 +235,7 @@ def descend(
     for step in range(1, steps + 1):
         optimiser.zero_grad()
         picture = render(shape(strokes.moved(points, widths * unit)), (height, width), softness=softness)
-        _total(loss(picture, given), len(target), step).backward()
+        total_of(loss(picture, given), len(target), step).backward()
         for leaf in (points, widths):
             if leaf.grad is not None and not leaf.grad.isfinite().all():
                 raise ValueError(f"the loss's gradient is not finite at step {step}: look for a square root or 0 / 0")
@@ -209,7 +249,12 @@ def descend(
     return way, recorded
 
 
-def _total(value: object, drawings: int, step: int) -> Tensor:
+def total_of(value: object, drawings: int, step: int) -> Float[Tensor, ""]:
+    """Return the sum of what a loss returned, checked.
+
+    Raises:
+        ValueError: for another shape than (drawings,) or (), a value without gradient, or one that is not finite.
+    """
     if not isinstance(value, Tensor) or tuple(value.shape) not in ((), (drawings,)):
         found = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
         raise ValueError(f"the loss returned {found}: it must return one value for each of {drawings} drawings, or one")

@@ -1,0 +1,54 @@
+"""A term beside the mean absolute difference of pixels, whose pull is a multiple of theirs."""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sketchloss.strokes.named_losses import pixels_l1
+from sketchloss.strokes.recovery import Loss
+
+
+class WithPixels:
+    """Mean absolute difference of pixels plus a term, weighed by the gradients that both send to the picture.
+
+    At the first picture that differs from its target the term's gradient has `pull` times the norm of the pixels'
+    gradient, for each picture alone; the weight is kept from then on. So losses of any scale can be compared.
+
+    Args:
+        term: a loss as for `recover` that returns a value for each picture.
+        pull: norm of the term's gradient as a multiple of the pixels', above 0.
+
+    Raises:
+        ValueError: for a pull that is not above 0.
+    """
+
+    def __init__(self, term: Loss, *, pull: float | int = 1.0) -> None:
+        if not 0 < pull < float("inf"):
+            raise ValueError(f"pull is {pull}: it must be above 0")
+        self.term, self.pull = term, pull
+
+    def extract(self, target: Float[Tensor, "n c h w"]) -> tuple[Tensor, Any, dict[str, Tensor]]:
+        """Return what is computed of targets once, with the weights, which are not known yet."""
+        extract = getattr(self.term, "extract", None)
+        return target, target if extract is None else extract(target), {}
+
+    def __call__(self, pred: Float[Tensor, "n c h w"], given: tuple[Tensor, Any, dict[str, Tensor]]) -> Tensor:
+        """Return the loss of each picture.
+
+        Args:
+            pred: pictures.
+            given: what `extract` returned of their targets.
+        """
+        target, extracted, weights = given
+        pixels, term = pixels_l1(pred, target), self.term(pred, extracted)
+        if "term" not in weights:
+            weights["term"] = self.pull * _norms(pixels, pred) / _norms(term, pred).clamp_min(1e-30)
+        return pixels + weights["term"] * term
+
+
+def _norms(values: Float[Tensor, " n"], pictures: Tensor) -> Float[Tensor, " n"]:
+    """Return the norm of each picture's gradient."""
+    (gradient,) = torch.autograd.grad(values.sum(), pictures, retain_graph=True)
+    return torch.linalg.vector_norm(gradient.flatten(1).float(), dim=1)
