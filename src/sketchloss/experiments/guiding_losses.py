@@ -3,9 +3,10 @@
 Weights and formula are two causes, so each of two weights stands with each of two formulas.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 from sketchloss.networks.paper_layers import PAPER_LAYERS
-from sketchloss.strokes.named_losses import named_loss
-from sketchloss.strokes.recovery import Loss
 
 #: The name of no term.
 NONE = "none"
@@ -16,8 +17,8 @@ TERMS = (NONE, "ssim", f"imagenet:{_PAPER}", f"sketch:{_PAPER}", "imagenet:ink",
 PERCEPTUAL = TERMS[2:]
 
 
-def open_term(name: str, *, bfloat16: bool = True) -> Loss | None:
-    """Return a term, or None for none.
+def open_term(name: str, *, bfloat16: bool = True) -> Callable[..., Any] | None:
+    """Return a term, a loss as for `strokes.recovery.recover`, or None for none.
 
     Args:
         name: `none`, or as for `named_loss`.
@@ -27,6 +28,8 @@ def open_term(name: str, *, bfloat16: bool = True) -> Loss | None:
         ValueError: as `named_loss`.
         FileNotFoundError: as `named_loss`.
     """
+    from sketchloss.strokes.named_losses import named_loss  # torch; the names alone are wanted for a help page
+
     return None if name == NONE else named_loss(name, bfloat16=bfloat16)
 
 

@@ -25,8 +25,9 @@ def named_loss(name: str, *, bfloat16: bool = False) -> Loss:
 
     Args:
         name: `pixels-l1` (mean absolute difference); `pixels-l2-blurred` (mean squared difference of blurred pictures);
-            `ssim` (1 minus structural similarity); `WEIGHTS:METRIC` or `WEIGHTS:METRIC:LAYER,LAYER` (a `SketchLoss`, such as `sketch:l1` or
-            `runs/mine:cosine:relu3_3,relu4_3`); `MODULE:FUNCTION` or `FILE.py:FUNCTION`, a function of your own.
+            `ssim` (1 minus structural similarity); `WEIGHTS:METRIC` or `WEIGHTS:METRIC:LAYER,LAYER` (a `SketchLoss`,
+            such as `sketch:l1` or `runs/mine:cosine:relu3_3,relu4_3`); `MODULE:FUNCTION` or `FILE.py:FUNCTION`, a
+            function of your own.
         bfloat16: compute a `SketchLoss` under autocast.
 
     Raises:
