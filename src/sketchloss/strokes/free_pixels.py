@@ -18,7 +18,7 @@ from sketchloss.strokes.renderer import render
 from sketchloss.strokes.starts import PIXEL_STARTS, PixelStart
 
 #: Standard deviation of the blur as a share of the side, that of the noise, and pixels of 64 that strokes are moved by.
-BLUR, NOISE, MOVED = 2 / 64, 0.3, 4.0
+BLUR, NOISE, MOVED = 3 / 64, 0.3, 4.0
 #: Adam's step of a pixel.
 RATE = 0.02
 

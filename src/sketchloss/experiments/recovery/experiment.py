@@ -38,7 +38,7 @@ def cells(plan: RecoveryPlan) -> Iterator[Cell]:
             def computing(run: Path, _: object, settings: Mapping[str, Any] = settings) -> dict[str, Any]:
                 return compute(Recover(**settings, out=run))
 
-            known = {**decisive(Recover, settings), "network": _network(loss), "metrics": VERSIONS}
+            known = {**decisive(Recover, settings), "network": _network(loss), "metrics": VERSIONS, "version": 1}
             yield Cell(
                 f"recovery/{start}/{loss}",
                 "recovery",

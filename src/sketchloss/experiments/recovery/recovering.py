@@ -13,7 +13,7 @@ from sketchloss.experiments.guiding_losses import open_term
 from sketchloss.experiments.recovery.plan import BESIDE, PIXELS, read_start
 from sketchloss.strokes.free_pixels import recover_pixels
 from sketchloss.strokes.named_losses import pixels_l1
-from sketchloss.strokes.recovery import Loss, recover
+from sketchloss.strokes.recovery import Loss, recover, settled
 from sketchloss.strokes.renderer import render
 from sketchloss.strokes.starts import PIXEL_STARTS, PixelStart, Start
 from sketchloss.strokes.with_pixels import WithPixels
@@ -69,15 +69,14 @@ def compute(config: Recover) -> dict[str, Any]:
         pictures, truth = [render(strokes, start.size) for strokes in found.way], render(found.truth, start.size)
     if config.out is not None:
         _keep_ways(config.out, pictures, truth)
-    outside = (found.chamfer >= found.pen).flip(0).cummax(0).values.flip(0)
-    first = outside.sum(0).clamp_max(len(found.recorded) - 1)
     recovered = found.chamfer[-1] < found.pen
+    steps = settled(found.chamfer, found.recorded, found.pen)[recovered]
     return {
         "names": [f"{drawing.label}/{drawing.number}" for drawing in drawings],
         "before": found.chamfer[0].tolist(),
         "after": found.chamfer[-1].tolist(),
         "recovered": recovered.tolist(),
-        "steps": found.recorded[first][recovered].tolist(),
+        "steps": steps.tolist(),
         "recorded": found.recorded.tolist(),
         "share": (found.chamfer < found.pen).double().mean(1).tolist(),
         "chamfer": found.chamfer.double().mean(1).tolist(),
