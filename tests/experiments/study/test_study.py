@@ -79,6 +79,9 @@ def config(tmp_path, narrow, untrained_base, few_classes, monkeypatch) -> Study:
         seeds=2,
         ablation_per_class=3,
         ablation_epochs=1,
+        recovery_drawings=2,
+        recovery_steps=2,
+        recovery_losses=("pixels", f"{narrow}:ink"),
     )
 
 

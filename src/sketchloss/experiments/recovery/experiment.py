@@ -121,7 +121,7 @@ _IN_PIXELS = "distances of the starts are in pixels of 64, and blurred, noisy an
 
 
 def _figures(store: CellStore, found: table.Found, starts: list[str], size: int) -> dict[str, Figure]:
-    figures = {f"curves-{size}.png": Figure("Share led back over the steps", partial(draw_curves, found, starts))}
+    figures = {f"recovery-{size}.png": Figure("Share led back over the steps", partial(draw_curves, found, starts))}
     for start in starts:
         ways = {
             loss: file

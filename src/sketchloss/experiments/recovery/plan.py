@@ -56,12 +56,12 @@ class RecoveryPlan(Plan):
     """Number of drawings for each start."""
     recovery_classes: tuple[str, ...] = ()
     """Classes to take drawings of; by default any."""
-    recovery_steps: int = 120
+    recovery_steps: int = 60
     """Number of steps of gradient descent."""
-    recovery_losses: tuple[str, ...] = LOSSES
+    recovery_losses: tuple[str, ...] = (PIXELS, *PERCEPTUAL)
     """Losses that lead drawings back: `pixels` (mean absolute difference), `WEIGHTS:METRIC[:LAYER,...]`,
     `FILE.py:FUNCTION`, or one of these after `pixels+`, as in `pixels+ssim`, to add it to the pixels at equal pull."""
-    recovery_starts: tuple[str, ...] = ("displaced:10", "half-erased", "blurred")
+    recovery_starts: tuple[str, ...] = ("displaced:6",)
     """Starts: `displaced:PIXELS`, `rotated:DEGREES`, `bent:PIXELS`, `dots`, `half-erased`, `blank` of strokes, and
     `blurred`, `noisy`, `displaced-pixels` of free pixels. PIXELS are of a picture of 64. `@SIZE` after it is another
     size than 64, as in `displaced:10@128`."""
@@ -128,16 +128,20 @@ UNSEEN = (
     *("camera", "dragon", "lighthouse", "octopus", "panda", "roller coaster", "sandwich", "skateboard", "skull"),
     *("snowman", "stethoscope", "submarine", "tractor", "washing machine", "watermelon", "whale"),
 )
+_WHOLE: dict[str, Any] = {
+    "recovery_drawings": 100,
+    "recovery_steps": 120,
+    "recovery_losses": LOSSES,
+    "recovery_starts": (*_DISPLACED, *_OTHERS, *(f"{start}@128" for start in _DISPLACED)),
+}
 #: What each preset of a study changes of the defaults above.
 PRESETS: dict[str, dict[str, Any]] = {
     "real": {
         "recovered": in_data_folder("quickdraw"),
         "recovery_classes": UNSEEN,
-        "recovery_drawings": 100,
+        **_WHOLE,
         "recovery_starts": (*_DISPLACED, *_OTHERS, "displaced:10@128", "displaced:14@128"),
     },
-}
-PRESETS["weekend"] = PRESETS["paper"] = {
-    "recovery_drawings": 100,
-    "recovery_starts": (*_DISPLACED, *_OTHERS, *(f"{start}@128" for start in _DISPLACED)),
+    "weekend": _WHOLE,
+    "paper": _WHOLE,
 }
