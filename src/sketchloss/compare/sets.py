@@ -35,7 +35,7 @@ class FolderFeatures:
     """Features of the pictures of a folder."""
 
     rows: list[Tensor]
-    """For each extractor float32 n×d, on the CPU; a row for each picture that could be read."""
+    """For each extractor float32 (n, d), on the CPU; a row for each picture that could be read."""
     left_out: list[str]
     """A line for each picture that could not be read."""
     passed_over: list[str]
