@@ -278,6 +278,15 @@ def test_the_card_says_what_is_not_known(tmp_path):
     assert "## The training" not in card
 
 
+def test_a_licence_that_the_hub_does_not_know_is_another_one_with_its_name(tmp_path):
+    backbone = Backbone(width=1 / 16)
+    backbone.origin = Origin(licence="Our terms: ask us")
+    SketchLoss(backbone).save_pretrained(tmp_path)
+    card = (tmp_path / "README.md").read_text()
+    assert "\nlicense: other\nlicense_name: our-terms-ask-us\ntags:" in card
+    assert "- Licence: Our terms: ask us." in card
+
+
 # The hub -------------------------------------------------------------------------------------------------------------
 
 

@@ -1,6 +1,7 @@
 """The model card of a loss, the `README.md` of its repo: what it is, what its weights are, how they were tuned."""
 
 import json
+import re
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,11 @@ from sketchloss.system.files import parse_json, read_json
 if TYPE_CHECKING:
     from sketchloss.loss.loss import SketchLoss
 
+#: Licences of weights that the hub knows by these names.
+LICENCES = frozenset(
+    ("apache-2.0", "bsd-2-clause", "bsd-3-clause", "cc-by-4.0", "cc-by-nc-4.0", "cc-by-sa-4.0", "cc0-1.0", "gpl-3.0")
+    + ("mit", "unknown")
+)
 #: Settings of a run that say how it was tuned; paths of the machine that it ran on are no part of a card.
 TOLD = (
     "arm",
@@ -45,7 +51,9 @@ def model_card(title: str, source: str, loss: "SketchLoss", weights: str) -> str
         ValueError: if the settings of the run are no JSON.
     """
     origin = loss.backbone.origin
-    licence = origin.licence.lower() if origin.licence and " " not in origin.licence else "unknown"
+    licence = (origin.licence or "unknown").lower()
+    # The hub refuses a licence that is not on its list.
+    named_licence = [] if licence in LICENCES else [f"license_name: {re.sub('[^a-z0-9.]+', '-', licence).strip('-')}"]
     gates = ", with attention" if loss.backbone.gates else ""
     weighted = ", ".join(f"{name} ({weight:g})" for name, weight in loss.layers.items())
     what = [f"- Network: {loss.backbone.label}{gates}."]
@@ -62,7 +70,8 @@ def model_card(title: str, source: str, loss: "SketchLoss", weights: str) -> str
         [
             "---",
             "library_name: sketchloss",
-            f"license: {licence}",
+            f"license: {licence if licence in LICENCES else 'other'}",
+            *named_licence,
             "tags: [perceptual-loss, sketch, drawing]",
             "---",
             "",

@@ -21,11 +21,9 @@ import torch
 
 from sketchloss.loss.model_card import model_card
 from sketchloss.loss.tap_distance import VERSIONS, Metric
-from sketchloss.networks.auto import TransformersBackbone
 from sketchloss.networks.backbone import Backbone, thaw
 from sketchloss.networks.hub import NoSuchFile, check_repo, fetch_file, one_line
-from sketchloss.networks.vgg import VGG
-from sketchloss.networks.weights import CONFIG, FORMAT, TENSORS, load_backbone, save_backbone
+from sketchloss.networks.weights import CONFIG, FORMAT, TENSORS, is_loadable, load_backbone, save_backbone
 from sketchloss.system.files import read_json, write_atomic
 from sketchloss.system.stored import build_config, check_version, show
 
@@ -197,7 +195,7 @@ class Shareable:
 
 def _whole(frozen: Backbone) -> Backbone:
     """Return the backbone of a loss as one that can be saved, in float32."""
-    if type(frozen) not in (VGG, TransformersBackbone):
+    if not is_loadable(frozen):
         raise ValueError(
             f"the loss is on a network of your own, {type(frozen).__name__}, which nobody else could load: only VGG-16 "
             "and networks of transformers can be saved"

@@ -200,6 +200,11 @@ def _is_plain(tensor: Tensor) -> bool:
     return tensor.numel() <= 2**30 or tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
 
 
+def is_loadable(backbone: Backbone) -> bool:
+    """Tell whether `load_backbone` builds networks of this kind, and not only the program that defines it."""
+    return type(backbone) in (VGG, TransformersBackbone)
+
+
 def _kind_of(stored: Config | None) -> tuple[Any, type[Config]]:
     if isinstance(stored, TransformersConfig):
         return TransformersBackbone, TransformersConfig
