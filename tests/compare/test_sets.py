@@ -150,6 +150,10 @@ def test_progress_is_shown_unless_it_is_to_be_quiet(doodles, weights, capsys, mo
     assert capsys.readouterr().err == "".join(
         f"sets {folder}: {done} of 3 pictures\n" for folder in ("old", "new") for done in (1, 2)
     )
+    (doodles / "old").rename(doodles / "a\033[2J\nb")
+    line[1] = "a\033[2J\nb"
+    assert main(line) == 0
+    assert capsys.readouterr().err.splitlines()[0] == "sets a\\x1b[2J b: 1 of 3 pictures"
 
 
 def test_no_library_of_an_extra_is_needed(doodles, weights):

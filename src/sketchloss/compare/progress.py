@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import TypeVar
 
+from sketchloss.system.control_characters import spelt_out
+
 Item = TypeVar("Item")
 #: Seconds between two lines.
 EVERY = 30.0
@@ -36,6 +38,6 @@ def _with_lines(items: Sequence[Item], units: str, command: str, every: float) -
         if done and now - last >= every:
             last = now
             with suppress(OSError):  # a log that is full or has gone ends no comparison
-                sys.stderr.write(f"{command}: {done:,} of {len(items):,} {units}\n")
+                sys.stderr.write(spelt_out(f"{command}: {done:,} of {len(items):,} {units}") + "\n")
                 sys.stderr.flush()
         yield item

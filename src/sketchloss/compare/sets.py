@@ -129,7 +129,9 @@ def embed_folder(
                 kept.append(embed_images(extractor, [batch]))
             waiting.clear()
 
-    shown: Iterable[Path] = with_progress(paths, unit="picture", command=f"sets {folder}") if progress else paths
+    shown: Iterable[Path] = paths
+    if progress:
+        shown = with_progress(paths, unit="picture", command=f"sets {' '.join(str(folder).split())}")
     for path in shown:
         if len(read) == count:
             break

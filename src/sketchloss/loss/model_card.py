@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 
 #: Licences of weights that the hub knows by these names.
 LICENCES = frozenset(
-    ("apache-2.0", "bsd-2-clause", "bsd-3-clause", "cc-by-4.0", "cc-by-nc-4.0", "cc-by-sa-4.0", "cc0-1.0", "gpl-3.0")
-    + ("mit", "unknown")
+    "apache-2.0 bsd-2-clause bsd-3-clause cc-by-4.0 cc-by-nc-4.0 cc-by-sa-4.0 cc0-1.0 gpl-3.0 mit unknown".split()  # noqa: SIM905
 )
 #: Settings of a run that say how it was tuned; paths of the machine that it ran on are no part of a card.
 TOLD = (
