@@ -104,12 +104,15 @@ class AttentionGate(nn.Module):
         self.spatial = SpatialGate(kernel_size=kernel_size)
         self.pool = new_pool(pooling) if downsample == "max" else nn.Identity()
         if init in START_BIASES:
-            for last in (self.channel.expand, self.spatial.conv):
+            # Eq. 1 adds the average's and the maximum's paths, and the bias with them: half of it each.
+            for last, bias in (
+                (self.channel.expand, START_BIASES[init] / 2),
+                (self.spatial.conv, START_BIASES[init]),
+            ):
                 nn.init.zeros_(last.weight)
                 assert last.bias is not None
-                nn.init.constant_(last.bias, START_BIASES[init])
-            # Eq. 1 adds the average's and the maximum's paths, and the bias with them: half of it each.
-            self.channel.expand.bias.data.div_(2)
+                # note: filled, not computed: arithmetic without memory (`meta`) makes torch load its compiler
+                nn.init.constant_(last.bias, bias)
 
     def forward(self, features: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h2 w2"]:
         """Weight the features; their size halves with `downsample="max"`."""

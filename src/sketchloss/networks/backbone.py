@@ -1,7 +1,7 @@
 """The definition of a backbone: a network that looks at drawings and gives the features of layers by name."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, TypeVar
 
 import torch
@@ -288,3 +288,21 @@ def freeze(backbone: Backbone) -> Backbone:
             delattr(module, name)
             module.register_buffer(name, tensor.detach(), persistent=False)
     return backbone.eval()
+
+
+def thaw(backbone: Backbone) -> Backbone:
+    """Return a backbone whose weights are parameters again, on the CPU, from the frozen one, which stays frozen.
+
+    A classifier is left out. Tensors that are on the CPU are shared and not copied.
+
+    Args:
+        backbone: what `freeze` made.
+    """
+    tensors = dict(backbone.named_buffers())
+    with torch.device("meta"):  # without memory, which the tensors bring
+        thawed = type(backbone)(replace(backbone.config, classes=()))
+    thawed.load_state_dict({name: tensors[name].cpu() for name in thawed.state_dict()}, assign=True)
+    with torch.device("cpu"):
+        thawed._set_normalisation()
+    thawed.origin = backbone.origin
+    return thawed.eval()

@@ -152,7 +152,8 @@ class VGG(Backbone):
 
         So one whose weights all come from a file is built without a draw from the random generator.
         """
-        self.to_empty(device="cpu")
+        # note: not `to_empty`, whose `empty_like` of a tensor without memory makes torch load its compiler
+        self._apply(lambda tensor: torch.empty(tensor.shape, dtype=tensor.dtype))
         self._set_normalisation()
 
     def _build_classifier(self, channels: int) -> nn.Sequential:
