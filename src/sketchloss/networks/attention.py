@@ -12,7 +12,7 @@ from sketchloss.networks.pooling import Pooling, new_pool
 from sketchloss.system.func_transforms import inside_transform
 
 GateOrder = Literal["channel_spatial", "spatial_channel", "parallel"]
-GateInit = Literal["default", "half", "ajar", "open"]
+GateInit = Literal["default", "half", "random", "ajar", "open"]
 
 # A gate's output at the start is sigmoid(bias). At 5, two gates in a row scale by 0.987; but the sigmoid is so flat
 # there that training hardly moves them. At 2 they scale by 0.776, and the slope is sixteen times as steep. At 0 it is
@@ -21,6 +21,8 @@ START_BIASES: dict[GateInit, float] = {"half": 0.0, "ajar": 2.0, "open": 5.0}
 LARGEST_KERNEL, LARGEST_REDUCTION = 63, 4096
 #: What two gates that start at 1/2 scale features by.
 HALF_TWICE = 0.25
+#: Starts of gates after which the network makes up for that scale.
+MADE_UP: tuple[GateInit, ...] = ("half", "random")
 
 
 class ChannelGate(nn.Module):
@@ -77,8 +79,9 @@ class AttentionGate(nn.Module):
             `parallel` (both see the input, both weights multiply it).
         reduction: r of the channel gate.
         kernel_size: side of the spatial gate's convolution, odd.
-        init: `default` (PyTorch's; each gate starts near 0.5, so together they scale by about 0.25), `half` (each at
-            exactly 1/2), `ajar` (both start at sigmoid(2), about 0.88) or `open` (at sigmoid(5), about 0.99).
+        init: `default` and `random` (PyTorch's; each gate starts near 0.5, so together they scale by about 0.25),
+            `half` (each at exactly 1/2), `ajar` (both start at sigmoid(2), about 0.88) or `open` (at sigmoid(5), about
+            0.99).
         downsample: `none` (the paper's text: the pool is replaced) or `max` (2×2 max-pool after the gate, VGG's cost).
         pooling: kind of that pool.
 

@@ -27,6 +27,7 @@ from sketchloss.experiments.tuning.plan import (
     arm_paths,
     arm_settings,
     feature_cache,
+    image_size_of,
     start_of,
     weights_in_words,
     weights_needed,
@@ -53,8 +54,9 @@ def _cell(plan: RetrievalPlan, source: str, arm: Arm, seed: int) -> Cell:
     settings: dict[str, Any] = {
         **PRESETS[plan.retrieval_preset],
         "data": source,
-        "image_size": plan.image_size,
+        "image_size": image_size_of(plan, arm),
         "per_class": plan.per_class,
+        "grid": plan.retrieval_grid,
         "seeds": 1,
         "held_out": plan.held_out,
         **arm_settings(plan, arm, seed),

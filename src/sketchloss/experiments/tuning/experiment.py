@@ -20,7 +20,7 @@ from sketchloss.experiments.section import Figure, Section
 from sketchloss.experiments.table import Measure, Table, Values, merge
 from sketchloss.experiments.tuning.counted import Network, count_forward, count_pictures, tuning_memory
 from sketchloss.experiments.tuning.finetune import finetune, load_start
-from sketchloss.experiments.tuning.plan import Plan, is_tuned, start_of, tuning_cell, whose
+from sketchloss.experiments.tuning.plan import Plan, image_size_of, is_tuned, start_of, tuning_cell, whose
 from sketchloss.experiments.tuning.settings import PRESETS as FINETUNE_PRESETS
 from sketchloss.experiments.tuning.settings import Finetune
 from sketchloss.metrics.features import embed_sketches
@@ -123,7 +123,8 @@ def load(_: Plan, cell: Cell) -> Load:
     # At least one of a class is held out, and no class wholly.
     train = count - classes * min(max(1, round(count / classes * settings["held_out"])), max(1, count // classes - 1))
     steps = settings["epochs"] * math.ceil(train / settings["batch_size"])
-    network = Network(settings["weights"], ARMS[settings["arm"]].gates != "none", settings["downsample"])
+    attention = ARMS[settings["arm"]].gates != "none"
+    network = Network(settings["weights"], attention, settings["downsample"], settings["slots"])
     sizes = StepSizes(tuple(settings["image_sizes"]), settings["size_shares"] and tuple(settings["size_shares"]))
     an_image = math.fsum(
         share * count_forward(network, size) for size, share in zip(sizes.sizes, sizes.shares, strict=True)
@@ -164,10 +165,12 @@ def check_image_size(plan: Plan, layer: Callable[[Backbone], str]) -> None:
     Raises:
         ValueError: naming the pixels that are needed.
     """
-    networks = [network_of(start_of(plan, arm)) for arm in plan.entries().values()]
-    least = max(network.minimum_size((layer(network),)) for network in networks)
-    if plan.image_size < least:
-        raise ValueError(f"image_size is {plan.image_size}: it must be {least} pixels or more")
+    for arm in plan.entries().values():
+        network, size = network_of(start_of(plan, arm)), image_size_of(plan, arm)
+        least = network.minimum_size((layer(network),))
+        if size < least:
+            of_arm = f"arm {arm.name}: " if size != plan.image_size else ""
+            raise ValueError(f"{of_arm}image_size is {size}: it must be {least} pixels or more")
 
 
 def open_data(plan: Plan, say: Any) -> None:

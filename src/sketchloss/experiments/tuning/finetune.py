@@ -276,6 +276,7 @@ def load_start(config: Finetune, classes: Sequence[str]) -> Backbone:
         config.weights,
         attention=ARMS[config.arm].gates != "none",
         downsample=config.downsample,
+        slots=config.slots,
         gate_init=config.gate_init,
         head=config.head,
         classes=tuple(classes),

@@ -43,9 +43,9 @@ class Plan:
     """Further arms, after the paper's. `NAME=WEIGHTS` gives weights: one, or one for each seed, separated by commas.
     `NAME=finetune:SETTING=VALUE,...` is tuned for each seed as the arm `tuning` is, with these settings of `sketchloss
     finetune` changed, as in `contrast=finetune:contrast=0.1`; `arm=attention+tuning` among them adds gates. Several
-    values of a setting are separated by spaces."""
+    values of a setting are separated by spaces. An arm with an `image_size` is also measured at that size."""
     image_size: int = 64
-    """Side of the images in pixels, for tuning, retrieval and separation."""
+    """Side of the images in pixels, for tuning, retrieval and separation, of arms that set no other."""
     per_class: Annotated[int | None, tyro.conf.DisallowNone] = 14
     """Use at most this many sketches of a class of each source."""
     held_out: float = 0.2
@@ -167,6 +167,11 @@ def tuning_cell(arm: str, seed: int) -> str:
 def weights_needed(arm: Arm, seed: int) -> tuple[str, ...]:
     """Return the names of the cells that make an arm's weights."""
     return (tuning_cell(arm.name, seed),) if is_tuned(arm) else ()
+
+
+def image_size_of(plan: Plan, arm: Arm) -> int:
+    """Return the side of the images in pixels that an arm is tuned at, and looks at in retrieval and separation."""
+    return (arm.tuning or {}).get("image_size", plan.image_size)
 
 
 def arm_settings(plan: Plan, arm: Arm, seed: int) -> dict[str, Any]:
