@@ -56,7 +56,9 @@ def check_slots(*, attention: bool, slots: str, downsample: str) -> None:
         if value not in get_args(kind):
             raise ValueError(f"{name} {value!r} is unknown: use {', '.join(get_args(kind))}")
     if attention and slots != "pools":
-        raise ValueError(f"slots is {slots}, but there are attention gates in these slots: take one of the two")
+        raise ValueError(
+            f"slots is {slots}, but there are attention gates in these slots: leave one out; --arm tuning has no gates"
+        )
     if slots == "nothing" and downsample == "max":
         raise ValueError("slots is nothing and downsample is max, which is VGG itself: take downsample none or dilated")
     if not attention and slots == "pools" and downsample == "dilated":
