@@ -4,25 +4,32 @@
 
 On the classes that the study's arms were never tuned on: nearest-neighbour top-1 by each layer's averaged features, of
 every tuned arm and seed, and of those that have gates with their gates taken away (held open). Then the gates: their
-mean weight, how far it differs between channels or positions of one drawing, and between drawings.
+mean weight, how far it differs between channels or positions of one drawing, and between drawings. Runs from before
+`sketchloss finetune` wrote `gates.json` and `gates.png` get theirs.
 """
 
 import argparse
 import copy
 import json
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from statistics import mean, stdev
+from typing import Any
 
 import torch
+from accelerate.utils import set_seed
 from torch import Tensor, nn
 
 from sketchloss import Backbone, load_backbone, top_k_accuracy
 from sketchloss.data.loading import hold_if_small, load_batches, to_unit_range
 from sketchloss.data.sources import open_sketches
+from sketchloss.experiments.tuning.finetune import load_start
+from sketchloss.experiments.tuning.gates import MEASURED, NUMBERS, as_on_disk, report_gates, weigh
+from sketchloss.experiments.tuning.settings import Finetune
 from sketchloss.figures.tables import markdown_table
 from sketchloss.metrics.features import embed_sketches
-from sketchloss.networks.attention import AttentionGate, ChannelGate, SpatialGate
+from sketchloss.networks.attention import AttentionGate
 
 LAYERS = ("relu2_2", "relu3_3", "relu4_3", "relu5_3")
 WITHOUT = "gates taken away"
@@ -48,24 +55,19 @@ def without_gates(backbone: Backbone) -> Backbone:
     return opened
 
 
-@torch.no_grad()
-def gate_weights(backbone: Backbone, images: Tensor) -> dict[str, Tensor]:
-    """Return the weights of each gate: drawings x channels, or drawings x positions."""
-    found, hooks = {}, []
-    for name, module in backbone.named_modules():
-        if isinstance(module, ChannelGate | SpatialGate):
-            weigh = module.weigh
-
-            def noted(mean: Tensor, maximum: Tensor, weigh=weigh, name=name) -> Tensor:
-                found[name] = weigh(mean, maximum).flatten(1)
-                return weigh(mean, maximum)
-
-            module.weigh = noted
-            hooks.append((module, weigh))
-    backbone(images, (LAYERS[-1],))
-    for module, weigh in hooks:
-        module.weigh = weigh
-    return found
+def add_missing_report(run: Path, config: dict[str, Any], tuned: Backbone) -> None:
+    """Write what the gates do into the folder of a run from before `sketchloss finetune` did so."""
+    if (run / NUMBERS).is_file():
+        return
+    known = {item.name for item in fields(Finetune)}
+    settings = {name: tuple(value) if isinstance(value, list) else value for name, value in config.items()}
+    finetune = Finetune(**{name: value for name, value in settings.items() if name in known})
+    sketches = open_sketches(finetune.data, finetune.image_size, per_class=finetune.per_class, seed=finetune.seed)
+    if finetune.leave_out:
+        sketches = sketches.select_classes(finetune.leave_out, leave_out=True)
+    _, held_out = sketches.split(finetune.held_out, seed=finetune.seed, duplicates=finetune.duplicates == "together")
+    set_seed(finetune.seed)  # as the run did before it drew new gates
+    print(report_gates(as_on_disk(load_start(finetune, sketches.classes)), tuned, held_out, run))
 
 
 def main() -> None:
@@ -83,9 +85,11 @@ def main() -> None:
         variants = {arm: backbone}
         if backbone.gates:
             variants[f"{arm}, {WITHOUT}"] = without_gates(backbone)
-            images = to_unit_range(next(iter(load_batches(held, batch_size=64)))["image"])
-            for name, weights in gate_weights(backbone, images).items():
-                gates.setdefault(f"{arm}: {name}", []).append(weights)
+            images = to_unit_range(next(iter(load_batches(held, batch_size=MEASURED)))["image"])
+            for name, weights in weigh(backbone, images).items():
+                for part, rows in weights._asdict().items():
+                    gates.setdefault(f"{arm}: {name}.{part}", []).append(rows.flatten(1))
+            add_missing_report(run, config, load_backbone(run))
         for name, variant in variants.items():
             for layer in LAYERS:
                 rows = embed_sketches(variant, held, layer=layer)

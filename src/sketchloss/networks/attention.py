@@ -126,6 +126,11 @@ class AttentionGate(nn.Module):
             gated = features * (self.channel(features) * self.spatial(features))
         return self.pool(gated)
 
+    def weights(self, features: Float[Tensor, "n c h w"]) -> tuple[Float[Tensor, "n c 1 1"], Float[Tensor, "n 1 h w"]]:
+        """Return what `forward` multiplies the features by: the weight of each channel, and of each position."""
+        channel = self.channel(self.pooled_features(features))
+        return channel, self.spatial(features * channel if self.order == "channel_spatial" else features)
+
     def pooled_features(self, features: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
         """Return what the channel gate pools from."""
         return features * self.spatial(features) if self.order == "spatial_channel" else features
