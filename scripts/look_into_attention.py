@@ -60,7 +60,9 @@ def add_missing_report(run: Path, config: dict[str, Any], tuned: Backbone) -> No
     if (run / NUMBERS).is_file():
         return
     known = {item.name for item in fields(Finetune)}
-    settings = {name: tuple(value) if isinstance(value, list) else value for name, value in config.items()}
+    settings: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in config.items()
+    }
     finetune = Finetune(**{name: value for name, value in settings.items() if name in known})
     sketches = open_sketches(finetune.data, finetune.image_size, per_class=finetune.per_class, seed=finetune.seed)
     if finetune.leave_out:

@@ -19,7 +19,7 @@ import torch
 from child_process import PIPE, Child, finished, started
 from sketchloss import ARMS, cli
 from sketchloss.experiments import keys as cell_keys
-from sketchloss.experiments.cells import LOG, RESULT, Cell, CellStore
+from sketchloss.experiments.cells import LOG, RESULT, RUN, Cell, CellStore
 from sketchloss.experiments.experiment import Load
 from sketchloss.experiments.probe.settings import PRESETS as PROBE_PRESETS
 from sketchloss.experiments.prompts import experiment as prompts
@@ -39,6 +39,7 @@ from sketchloss.experiments.tuning.experiment import measure_left_out
 from sketchloss.metrics.comparison import FEWEST_SEEDS
 
 pytestmark = pytest.mark.usefixtures("fresh_accelerate")
+PARTS_OF_GATES = ("channel", "spatial")
 PARTS = {entry.name for entry in EXPERIMENTS}
 
 
@@ -116,6 +117,14 @@ def test_a_study_makes_every_table_and_figure_once_and_a_change_redoes_what_depe
     tuned = store.result("tuning/tuning/1")
     assert values(tables["tuning"][""]["tuning"], "left_out_top_1")["1"] == tuned["left_out_top_1"]
     assert tuned["left_out_classes"] == 2
+    of_gates = tables["tuning"]["gates"]
+    assert list(of_gates) == [
+        f"attention+tuning, gate {number}, {part}" for number in (1, 2) for part in PARTS_OF_GATES
+    ]
+    run = store.place("tuning/attention+tuning/1") / RUN
+    said = json.loads((run / "gates.json").read_text())["gates"]["gate 2, spatial"]
+    assert values(of_gates["attention+tuning, gate 2, spatial"], "within")["1"] == said["end"]["within"]
+    assert (config.out / "figures" / "gates-attention+tuning.png").is_file()
 
     # the report
     text = (config.out / "report.md").read_text()

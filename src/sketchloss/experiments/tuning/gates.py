@@ -129,7 +129,7 @@ def measure_gates(
 
 
 def draw_gates(
-    drawings: list[Image.Image], names: list[str], maps: Iterable[Float[np.ndarray, "n h w"]]
+    drawings: list[Image.Image], names: list[str], maps: Iterable[Float[np.ndarray, "n _ _"]]
 ) -> Image.Image:
     """Draw a row for each drawing: it, and under its ink the weight that each spatial gate gives to each place.
 
