@@ -39,7 +39,6 @@ from sketchloss.experiments.tuning.experiment import measure_left_out
 from sketchloss.metrics.comparison import FEWEST_SEEDS
 
 pytestmark = pytest.mark.usefixtures("fresh_accelerate")
-PARTS_OF_GATES = ("channel", "spatial")
 PARTS = {entry.name for entry in EXPERIMENTS}
 
 

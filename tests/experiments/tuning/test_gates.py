@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 from torch import nn
+from transformers import ResNetConfig, ResNetModel
 
 from sketchloss.data.doodles.kinds import doodle
 from sketchloss.data.sources import Sketches, open_sketches
@@ -25,6 +26,7 @@ from sketchloss.experiments.tuning.gates import (
 )
 from sketchloss.experiments.tuning.settings import Finetune
 from sketchloss.networks.backbone import Backbone
+from sketchloss.networks.weights import load_backbone
 
 pytestmark = pytest.mark.usefixtures("fresh_accelerate")
 
@@ -66,6 +68,15 @@ def test_weights_are_what_features_are_multiplied_by(order, downsample):
         weights = found[name].channel[:, :, None, None] * found[name].spatial[:, None]
         torch.testing.assert_close(taps[before] * weights, taps[behind])
     assert not any(gate._forward_pre_hooks for gate in backbone.gates.values()), "nothing is left behind"
+
+
+def test_gates_of_a_network_of_transformers_are_measured(tmp_path):
+    settings = ResNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic")
+    ResNetModel(settings).save_pretrained(tmp_path / "resnet")
+    backbone = load_backbone(f"transformers:{tmp_path / 'resnet'}", attention=True, gate_init="half")
+    found = list(weigh(backbone, torch.rand(3, 3, 32, 32)).values())
+    assert [weights.channel.shape for weights in found] == [(3, 8), (3, 16)]
+    assert all((part == 0.5).all() for weights in found for part in weights)
 
 
 def test_numbers_of_gates_that_are_set_by_hand():
