@@ -117,9 +117,8 @@ def test_a_study_makes_every_table_and_figure_once_and_a_change_redoes_what_depe
     assert values(tables["tuning"][""]["tuning"], "left_out_top_1")["1"] == tuned["left_out_top_1"]
     assert tuned["left_out_classes"] == 2
     of_gates = tables["tuning"]["gates"]
-    assert list(of_gates) == [
-        f"attention+tuning, gate {number}, {part}" for number in (1, 2) for part in PARTS_OF_GATES
-    ]
+    gates = [f"gate {number}, {part}" for number in (1, 2) for part in ("channel", "spatial")]
+    assert list(of_gates) == [f"attention+tuning, {gate}" for gate in gates]
     run = store.place("tuning/attention+tuning/1") / RUN
     said = json.loads((run / "gates.json").read_text())["gates"]["gate 2, spatial"]
     assert values(of_gates["attention+tuning, gate 2, spatial"], "within")["1"] == said["end"]["within"]
