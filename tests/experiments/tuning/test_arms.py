@@ -6,7 +6,7 @@ from sketchloss.experiments.retrieval.experiment import cells
 from sketchloss.experiments.retrieval.plan import RetrievalPlan
 from sketchloss.experiments.tuning.arms import describe, read_tuning
 from sketchloss.experiments.tuning.experiment import further_tunings
-from sketchloss.experiments.tuning.plan import Plan, weights_in_words
+from sketchloss.experiments.tuning.plan import Plan, other_sizes, weights_in_words
 from sketchloss.networks.arms import ARMS, REFERENCE, Arm
 
 
@@ -43,6 +43,7 @@ def test_an_arm_is_measured_at_the_size_that_it_is_tuned_at(tmp_path):
     plan = RetrievalPlan(out=tmp_path, arm=("large=finetune:image_size=96",), per_class=4, seeds=1)
     sizes = {cell.arm: cell.settings["image_size"] for cell in cells(plan)}
     assert sizes == {**dict.fromkeys(ARMS, 64), "large": 96}
+    assert other_sizes(plan) == ("large: measured at 96 pixels.",)
 
 
 def test_weights_of_each_seed_are_said_to_be_taken_by_turns(tmp_path):

@@ -3,6 +3,7 @@
 import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from sketchloss.experiments.tuning.plan import (
     arm_settings,
     feature_cache,
     image_size_of,
+    other_sizes,
     start_of,
     weights_in_words,
     weights_needed,
@@ -113,6 +115,7 @@ def sections(plan: Plan, store: CellStore) -> Iterator[Section]:
             nearest = store.place(cell.name) / RUN / "nearest.png"
             caption = f"Held-out sketches of {short_name(source)} and their five nearest: {cell.arm}"
             made = section([result for _, result in found], weights_in_words(plan))
+            made = replace(made, notes=(*made.notes, *other_sizes(plan)))
             yield made.with_figures({f"nearest-{number}.png": Figure(caption, partial(shutil.copyfile, nearest))})
 
 

@@ -174,6 +174,12 @@ def image_size_of(plan: Plan, arm: Arm) -> int:
     return (arm.tuning or {}).get("image_size", plan.image_size)
 
 
+def other_sizes(plan: Plan) -> tuple[str, ...]:
+    """Return a note for each arm that looks at images of another size than the rest."""
+    sizes = {name: image_size_of(plan, arm) for name, arm in plan.entries().items()}
+    return tuple(f"{name}: measured at {size} pixels." for name, size in sizes.items() if size != plan.image_size)
+
+
 def arm_settings(plan: Plan, arm: Arm, seed: int) -> dict[str, Any]:
     """Return the settings of `ArmWeights` for one arm, except the folder of its tuned weights."""
     given = {} if is_tuned(arm) else arm.settings(start_of(plan, arm, seed))
