@@ -17,7 +17,10 @@ GateInit = Literal["default", "half", "random", "ajar", "open"]
 # A gate's output at the start is sigmoid(bias). At 5, two gates in a row scale by 0.987; but the sigmoid is so flat
 # there that training hardly moves them. At 2 they scale by 0.776, and the slope is sixteen times as steep. At 0 it is
 # steepest, and they scale by exactly 1/4, in every order.
-START_BIASES: dict[GateInit, float] = {"half": 0.0, "ajar": 2.0, "open": 5.0}
+START_BIASES: dict[GateInit, float] = {"half": 0.0, "random": 0.0, "ajar": 2.0, "open": 5.0}
+#: Part of PyTorch's random weights that the last layer of each gate starts with, by `random`. On VGG's features of
+#: drawings the whole of them would close some gates and open others fully, which leaves little of the features.
+RANDOM_PART = 0.1
 LARGEST_KERNEL, LARGEST_REDUCTION = 63, 4096
 #: What two gates that start at 1/2 scale features by.
 HALF_TWICE = 0.25
@@ -79,9 +82,9 @@ class AttentionGate(nn.Module):
             `parallel` (both see the input, both weights multiply it).
         reduction: r of the channel gate.
         kernel_size: side of the spatial gate's convolution, odd.
-        init: `default` and `random` (PyTorch's; each gate starts near 0.5, so together they scale by about 0.25),
-            `half` (each at exactly 1/2), `ajar` (both start at sigmoid(2), about 0.88) or `open` (at sigmoid(5), about
-            0.99).
+        init: `default` (PyTorch's; each gate starts near 0.5, so together they scale by about 0.25), `half` (each at
+            exactly 1/2), `random` (each around 1/2, a tenth as uneven as PyTorch's), `ajar` (both start at sigmoid(2),
+            about 0.88) or `open` (at sigmoid(5), about 0.99).
         downsample: `none` (the paper's text: the pool is replaced) or `max` (2×2 max-pool after the gate, VGG's cost).
         pooling: kind of that pool.
 
@@ -108,7 +111,10 @@ class AttentionGate(nn.Module):
         self.pool = new_pool(pooling) if downsample == "max" else nn.Identity()
         if init in START_BIASES:
             for last in (self.channel.expand, self.spatial.conv):
-                nn.init.zeros_(last.weight)
+                if init == "random":
+                    last.weight.data.mul_(RANDOM_PART)
+                else:
+                    nn.init.zeros_(last.weight)
                 assert last.bias is not None
                 nn.init.constant_(last.bias, START_BIASES[init])
             # Eq. 1 adds the average's and the maximum's paths, and the bias with them: half of it each.

@@ -46,9 +46,9 @@ class TransformersConfig:
     gate_kernel: int = 7
     """Side of the spatial gate's convolution, odd, 63 at most."""
     gate_init: GateInit = "default"
-    """Start of the gates: `default`, near 0.5, at random; `half`, at 1/2, and their output is multiplied by 4, so that
-    the network starts as it is without gates; `random`, as `default`, multiplied by 4 as well; `ajar`, at 0.88; `open`,
-    near 1."""
+    """Start of the gates: `default`, PyTorch's, at random; `half`, at 1/2, and their output is multiplied by 4, so that
+    the network starts as it is without gates; `random`, as `half` with small random differences; `ajar`, at 0.88;
+    `open`, near 1."""
     classes: tuple[str, ...] = ()
     """Class names of the classifier, a linear layer on pooled features; none: no classifier."""
     mean: tuple[float, float, float] = IMAGENET_MEAN

@@ -67,9 +67,9 @@ class BackboneConfig:
     gate_kernel: int = 7
     """Side of the spatial gate's convolution, odd, 63 at most."""
     gate_init: GateInit = "default"
-    """Start of the gates: `default`, near 0.5, at random; `half`, at 1/2, made up for in the next convolution when
-    weights without gates are loaded, which keeps the network's function; `random`, as `default`, made up for as `half`;
-    `ajar`, at 0.88; `open`, near 1."""
+    """Start of the gates: `default`, PyTorch's, at random; `half`, at 1/2, made up for in the next convolution when
+    weights without gates are loaded, which keeps the network's function; `random`, as `half` with small random
+    differences; `ajar`, at 0.88; `open`, near 1."""
     classes: tuple[str, ...] = ()
     """Class names of the classifier; none: no classifier."""
     head: Literal["vgg", "pooled"] = "pooled"

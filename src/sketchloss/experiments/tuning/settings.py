@@ -45,7 +45,7 @@ class Finetune(Augmentation):
     gate, with `downsample` none or dilated. Only for VGG-16."""
     gate_init: GateInit = "half"
     """Start of the gates: `half`, at 1/2 each, which the next convolution makes up for; `open`, near 1; `ajar`, at
-    0.88; `default`, near 0.5, at random; `random`, as `default`, made up for as `half`."""
+    0.88; `default`, near 0.5; `random`, as `half` with small random differences."""
     pooling: Annotated[Pooling | None, tyro.conf.DisallowNone] = None
     """Kind of VGG's pools: `max`, VGG's own; `blur_max` or `max_blur`, with a blur before or after the maximum, so that
     small shifts change less. By default as in `weights`."""
