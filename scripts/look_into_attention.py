@@ -3,7 +3,7 @@
     SKETCHLOSS_DATA=FOLDER .venv/bin/python scripts/look_into_attention.py STUDY
 
 On the classes that the study's arms were never tuned on: nearest-neighbour top-1 by each layer's averaged features, of
-every tuned arm and seed, and of those that have gates with their gates taken away (held open). Then the gates: their
+every tuned arm and seed, and of those that have gates with each gate held at its mean weight. Then the gates: their
 mean weight, how far it differs between channels or positions of one drawing, and between drawings. Runs from before
 `sketchloss finetune` wrote `gates.json` and `gates.png` get theirs.
 """
@@ -25,15 +25,13 @@ from sketchloss import Backbone, load_backbone, top_k_accuracy
 from sketchloss.data.loading import hold_if_small, load_batches, to_unit_range
 from sketchloss.data.sources import open_sketches
 from sketchloss.experiments.tuning.finetune import load_start
-from sketchloss.experiments.tuning.gates import MEASURED, NUMBERS, as_on_disk, report_gates, weigh
+from sketchloss.experiments.tuning.gates import MEASURED, NUMBERS, GateWeights, as_on_disk, report_gates, weigh
 from sketchloss.experiments.tuning.settings import Finetune
 from sketchloss.figures.tables import markdown_table
 from sketchloss.metrics.features import embed_sketches
-from sketchloss.networks.attention import AttentionGate
 
 LAYERS = ("relu2_2", "relu3_3", "relu4_3", "relu5_3")
-WITHOUT = "gates taken away"
-ALWAYS_OPEN = 30.0  # sigmoid of it is 1 in float32
+HELD = "gates held at their mean"
 
 
 def tuned_runs(study: Path) -> Iterator[tuple[str, int, Path]]:
@@ -43,16 +41,19 @@ def tuned_runs(study: Path) -> Iterator[tuple[str, int, Path]]:
         yield arm, int(seed), result.parent / "run"
 
 
-def without_gates(backbone: Backbone) -> Backbone:
-    """Return a copy whose gates weigh everything by 1."""
-    opened = copy.deepcopy(backbone)
-    for gate in opened.modules():
-        if isinstance(gate, AttentionGate):
-            for last in (gate.channel.expand, gate.spatial.conv):
-                nn.init.zeros_(last.weight)
-                assert last.bias is not None
-                nn.init.constant_(last.bias, ALWAYS_OPEN)
-    return opened
+def held(backbone: Backbone, weights: dict[str, GateWeights]) -> Backbone:
+    """Return a copy whose gates no longer look: each channel, and all positions, keep their mean weight over drawings.
+
+    Not 1: the next convolution may make up for gates that start at 1/2.
+    """
+    still = copy.deepcopy(backbone)
+    for name, gate in still.gates.items():
+        channel, spatial = gate.channel.expand, gate.spatial.conv
+        nn.init.zeros_(channel.weight)
+        nn.init.zeros_(spatial.weight)
+        channel.bias.data = weights[name].channel.mean(0).logit() / 2  # Eq. 1 adds it twice
+        spatial.bias = nn.Parameter(weights[name].spatial.mean().logit().view(1))
+    return still
 
 
 def add_missing_report(run: Path, config: dict[str, Any], tuned: Backbone) -> None:
@@ -82,19 +83,20 @@ def main() -> None:
     for arm, seed, run in tuned_runs(options.study):
         config = json.loads((run / "config.json").read_text())
         sketches = open_sketches(config["data"], config["image_size"], seed=seed).select_classes(config["leave_out"])
-        held, labels = hold_if_small(sketches), torch.from_numpy(sketches.labels)
+        pictures, labels = hold_if_small(sketches), torch.from_numpy(sketches.labels)
         backbone = load_backbone(run, classes=())
         variants = {arm: backbone}
         if backbone.gates:
-            variants[f"{arm}, {WITHOUT}"] = without_gates(backbone)
-            images = to_unit_range(next(iter(load_batches(held, batch_size=MEASURED)))["image"])
-            for name, weights in weigh(backbone, images).items():
+            images = to_unit_range(next(iter(load_batches(pictures, batch_size=MEASURED)))["image"])
+            found = weigh(backbone, images)
+            variants[f"{arm}, {HELD}"] = held(backbone, found)
+            for name, weights in found.items():
                 for part, rows in weights._asdict().items():
                     gates.setdefault(f"{arm}: {name}.{part}", []).append(rows.flatten(1))
             add_missing_report(run, config, load_backbone(run))
         for name, variant in variants.items():
             for layer in LAYERS:
-                rows = embed_sketches(variant, held, layer=layer)
+                rows = embed_sketches(variant, pictures, layer=layer)
                 found = top_k_accuracy(rows, labels, rows, labels, exclude_self=True)[1]
                 accuracies.setdefault((name, layer), []).append(100 * found)
     if not accuracies:
