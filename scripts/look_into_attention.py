@@ -114,7 +114,7 @@ def main() -> None:
         ]
         for name, found in gates.items()
     ]
-    print("\nWeights of the gates, mean over seeds (1: a gate that does nothing)")
+    print("\nWeights of the gates, mean over seeds")
     print(markdown_table(["gate", "mean", "spread within a drawing", "spread between drawings"], cells))
 
 
