@@ -163,7 +163,8 @@ class Backbone(nn.Module):
                 its place, or holds no floats.
         """
         own = self.state_dict()
-        needed = [name for name in own if not name.startswith(("classifier.", *self.added))]
+        parts_added = self.added
+        needed = [name for name in own if not name.startswith(("classifier.", *parts_added))]
         missing = [name for name in needed if name not in tensors]
         if missing:
             raise ValueError(
@@ -180,7 +181,7 @@ class Backbone(nn.Module):
                 continue
             used[name] = tensor
         check_shapes(used, own)
-        for added in self.added:
+        for added in parts_added:
             parts = [name for name in own if name.startswith(added)]
             absent = [name for name in parts if name not in used]
             if 0 < len(absent) < len(parts):

@@ -28,10 +28,11 @@ def parameter_groups(
     Returns:
         Dictionaries with `name` (`trained`, `new`, `gates`), `params`, `lr` and `weight_decay`.
     """
+    gates = backbone.added
     new = None if backbone.load_report is None else backbone.load_report.new
     parts: dict[str, list[Any]] = {"trained": [], "new": [], "gates": []}
     for name, weight in backbone.named_parameters():
-        part = "gates" if name.startswith(backbone.added) else "new" if new is None or name in new else "trained"
+        part = "gates" if name.startswith(gates) else "new" if new is None or name in new else "trained"
         parts[part].append(weight)
     rates = {"trained": lr, "new": lr * new_lr_factor, "gates": lr * gate_lr_factor}
     return [

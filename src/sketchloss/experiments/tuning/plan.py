@@ -54,7 +54,8 @@ class Plan:
     """Whether gates replace their pools (`none`, as in the paper) or come before them (`max`)."""
     gate_init: GateInit = "open"
     """Start of the gates of attention+tuning: `open`, near 1, `ajar`, each at 0.88, `half`, each at 1/2 while the next
-    convolution makes up for it, or `default`, each near 0.5. Gates of the arm `attention` start as PyTorch has it."""
+    convolution makes up for it, `random`, as `half` with small random differences, or `default`, each near 0.5. Gates
+    of the arm `attention` start as PyTorch has it."""
     seeds: int = 3
     """Number of repeats of tuning, retrieval, separation and probe; split, starts and order differ together."""
     generator_seeds: int = 1
