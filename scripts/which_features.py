@@ -145,7 +145,7 @@ def of_arm(found: dict[str, dict[str, Any]]) -> Iterator[list[str]]:
         # share one number that is not 0.
         possible = "yes" if one["negative"] else "no: nothing is negative"
         shares = [f"{one['negative']:.0%}", *(f"{one[key]:.3f}" for key in ("intra", "inter")), f"{one['ratio']:.2f}"]
-        left_out = f" ({one['left_out']} rows are 0)" if one["left_out"] else ""
+        left_out = f" (without {one['left_out']} rows of zeros)" if one["left_out"] else ""
         yield [f"{name}{left_out}", f"{one['numbers']:,}", *shares, possible]
 
 
