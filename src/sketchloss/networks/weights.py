@@ -103,8 +103,9 @@ def load_backbone(weights: str | Path = "sketch", **settings) -> Backbone:
 def _check_complete(backbone: Backbone, tensors: Mapping[str, Tensor], stored: Config) -> None:
     """Refuse a file without parts that its configuration promises, which would stay as random as they start."""
     promised = {}
-    if stored.attention:
-        promised["attention"] = tuple(f"{gate}." for gate in backbone.gates)
+    slots = [getattr(config, "slots", None) for config in (stored, backbone.config)]
+    if stored.attention == backbone.config.attention and slots[0] == slots[1]:
+        promised["attention" if stored.attention else "slots"] = backbone.added
     heads = [getattr(config, "head", None) for config in (stored, backbone.config)]
     if stored.classes and backbone.config.classes == stored.classes and heads[0] == heads[1]:
         promised["classes"] = ("classifier.",)
