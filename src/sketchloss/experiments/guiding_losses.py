@@ -37,7 +37,9 @@ def term_title(name: str) -> str:
     """Return a term's name for tables: "SSIM", "imagenet, the paper's l1", "sketch, ink"; others as they are."""
     weights, _, formula = name.partition(":")
     named = {_PAPER: f"{weights}, the paper's l1", "ink": f"{weights}, ink"}
-    return {"ssim": "SSIM", NONE: "pixels"}.get(name) or named.get(formula, name)
+    return {"ssim": "SSIM", "pixels-l2-blurred": "blurred pixels, l2", NONE: "pixels"}.get(name) or named.get(
+        formula, name
+    )
 
 
 def column_title(name: str) -> str:

@@ -14,7 +14,7 @@ from sketchloss.training.checks import require_positive
 #: Before the name of a term that stands beside the difference of pixels.
 BESIDE = "pixels+"
 PIXELS = "pixels"
-LOSSES = (PIXELS, *PERCEPTUAL, *(f"{BESIDE}{term}" for term in TERMS if term != NONE))
+LOSSES = (PIXELS, "pixels-l2-blurred", *PERCEPTUAL, *(f"{BESIDE}{term}" for term in TERMS if term != NONE))
 _DISPLACED = tuple(f"displaced:{pixels}" for pixels in (4, 7, 10, 14))
 _OTHERS = ("rotated:45", "bent:7", "dots", "half-erased", *PIXEL_STARTS)
 
