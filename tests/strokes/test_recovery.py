@@ -164,5 +164,7 @@ def test_bad_input_is_one_clear_line(settings, message, drawings):
 
 
 def test_an_unknown_start_is_one_clear_line():
-    with pytest.raises(ValueError, match="start 'gone' is unknown: use one of displaced, rotated, bent, dots, half-erased, blank"):
+    with pytest.raises(
+        ValueError, match="start 'gone' is unknown: use one of displaced, rotated, bent, dots, half-erased, blank"
+    ):
         recovery.check_start("gone", 1.0)

@@ -4,7 +4,7 @@ import importlib
 import re
 import runpy
 from pathlib import Path
-from typing import cast, get_args
+from typing import NamedTuple, cast, get_args
 
 import torch
 import torch.nn.functional as F
@@ -25,8 +25,9 @@ def named_loss(name: str, *, bfloat16: bool = False) -> Loss:
 
     Args:
         name: `pixels-l1` (mean absolute difference); `pixels-l2-blurred` (mean squared difference of blurred pictures);
-            `ssim` (1 minus structural similarity); `WEIGHTS:METRIC` or `WEIGHTS:METRIC:LAYER,LAYER` (a `SketchLoss`, such as `sketch:l1` or
-            `runs/mine:cosine:relu3_3,relu4_3`); `MODULE:FUNCTION` or `FILE.py:FUNCTION`, a function of your own.
+            `ssim` (1 minus structural similarity); `WEIGHTS:METRIC` or `WEIGHTS:METRIC:LAYER,LAYER` (a `SketchLoss`,
+            such as `sketch:l1` or `runs/mine:cosine:relu3_3,relu4_3`); `MODULE:FUNCTION` or `FILE.py:FUNCTION`, a
+            function of your own.
         bfloat16: compute a `SketchLoss` under autocast.
 
     Raises:
@@ -40,10 +41,8 @@ def named_loss(name: str, *, bfloat16: bool = False) -> Loss:
     if name == "ssim":
         return ssim_loss
     first, _, rest = name.partition(":")
-    metrics = "|".join(get_args(Metric))
-    if found := re.fullmatch(rf"(.+):({metrics})(?::([\w.,]+))?", name):
-        layers = tuple(found[3].split(",")) if found[3] else None
-        loss = SketchLoss(found[1], layers=layers, metric=found[2], reduction="none", check=False)  # pyright: ignore[reportArgumentType]
+    if found := network_of(name):
+        loss = SketchLoss(found.weights, layers=found.layers, metric=found.metric, reduction="none", check=False)
         return _InBfloat16(loss) if bfloat16 else loss
     if not first or not rest:
         raise ValueError(
@@ -54,6 +53,23 @@ def named_loss(name: str, *, bfloat16: bool = False) -> Loss:
     if not callable(function):
         raise ValueError(f"loss {name!r}: {first} has no function {rest!r}")
     return cast(Loss, function)
+
+
+class NamedNetwork(NamedTuple):
+    """What the name of a `SketchLoss` says."""
+
+    weights: str
+    metric: Metric
+    layers: tuple[str, ...] | None
+    """Taps; None: the network's default ones."""
+
+
+def network_of(name: str) -> NamedNetwork | None:
+    """Return what the name of a loss says of its network; None for a loss without one."""
+    found = re.fullmatch(rf"(.+):({'|'.join(get_args(Metric))})(?::([\w.,]+))?", name)
+    if found is None:
+        return None
+    return NamedNetwork(found[1], cast(Metric, found[2]), tuple(found[3].split(",")) if found[3] else None)
 
 
 def pixels_l1(pred: Float[Tensor, "n c h w"], target: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
