@@ -12,7 +12,7 @@ from sketchloss.data.quickdraw.edits import by_other_hand, removed
 from sketchloss.data.quickdraw.painting import draw_strokes
 
 #: Passes of a rough drawing; how far each goes astray, in units of the doodles' hand; the share of it that is missing.
-PASSES, ASTRAY, MISSING = (2, 4), (1.0, 2.5), (0.1, 0.3)
+PASSES, ASTRAY, MISSING = (2, 4), (1.5, 4.0), (0.1, 0.3)
 #: Width of the pencil as a share of the true pen's, and darkness of construction lines.
 PENCIL, CONSTRUCTION = 0.6, 0.25
 #: What makes a dot of a pencil, which draws from point to point, in sides of the picture.
