@@ -3,8 +3,9 @@
 Weights and formula are two causes, so each of two weights stands with each of two formulas.
 """
 
+from sketchloss.data.names import short_name
 from sketchloss.networks.paper_layers import PAPER_LAYERS
-from sketchloss.strokes.named_losses import named_loss
+from sketchloss.strokes.named_losses import named_loss, network_of
 from sketchloss.strokes.recovery import Loss
 
 #: The name of no term.
@@ -31,10 +32,15 @@ def open_term(name: str, *, bfloat16: bool = True) -> Loss | None:
 
 
 def term_title(name: str) -> str:
-    """Return a term's name for tables: "SSIM", "imagenet, the paper's l1", "sketch, ink"; others as they are."""
-    weights, _, formula = name.partition(":")
-    named = {_PAPER: f"{weights}, the paper's l1", "ink": f"{weights}, ink"}
-    return {"ssim": "SSIM", NONE: "pixels"}.get(name) or named.get(formula, name)
+    """Return a term's name for tables: "SSIM", "imagenet, the paper's l1", "sketch, ink"; others by their own name.
+
+    Of weights in a folder only the folder's own name is said.
+    """
+    if network := network_of(name):
+        formula = name.removeprefix(f"{network.weights}:")
+        words = "the paper's l1" if formula == _PAPER else formula
+        return f"{short_name(network.weights)}, {words}"
+    return {"ssim": "SSIM", NONE: "pixels"}.get(name, name)
 
 
 def column_title(name: str) -> str:

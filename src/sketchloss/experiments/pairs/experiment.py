@@ -6,6 +6,7 @@ seed a training at the chosen pull, whose drawings of the test part are measured
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -263,14 +264,21 @@ def _count_judge(size: int, classes: int) -> int:
 def open_data(plan: PairsPlan, say: Callable[[str], object]) -> None:
     """Open the data of every task, the classifier's and the terms' networks."""
     for task in plan.pairs_tasks:
-        try:
+        with _named(f"the task {task}"):
             check_parts(PairData(**_data_settings(plan, task)), say)
-        except ValueError as error:
-            raise ValueError(f"{task}: {error}; or leave it out of pairs_tasks") from None
     if any(task not in FACES for task in plan.pairs_tasks):
-        open_sketches(plan.pairs_judge_data, plan.pairs_size, seed=plan.seed).select_classes(plan.pairs_classes)
+        with _named("pairs_judge_data"):
+            open_sketches(plan.pairs_judge_data, plan.pairs_size, seed=plan.seed).select_classes(plan.pairs_classes)
     for term in dict.fromkeys((*plan.pairs_losses, *plan.pairs_distances)):
         open_term(term)
+
+
+@contextmanager
+def _named(what: str) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{what}: {error}") from None
 
 
 # Report --------------------------------------------------------------------------------------------------------------
