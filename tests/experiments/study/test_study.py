@@ -79,6 +79,15 @@ def config(tmp_path, narrow, untrained_base, few_classes, monkeypatch) -> Study:
         seeds=2,
         ablation_per_class=3,
         ablation_epochs=1,
+        pairs_tasks=("rough",),
+        pairs_classes=("cat", "house"),
+        pairs_per_class=3,
+        pairs_judge_data=few_classes,
+        pairs_judge_steps=2,
+        pairs_losses=("none", f"{narrow}:ink"),
+        pairs_distances=(f"{narrow}:ink",),
+        pairs_size=16,
+        pairs_steps=2,
     )
 
 
