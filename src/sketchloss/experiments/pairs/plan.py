@@ -53,7 +53,7 @@ class PairsPlan(Plan):
     """Side of the pictures in pixels, a multiple of 8."""
     pairs_width: int = 16
     """Channels of the U-Net's first level; each further level has twice as many."""
-    pairs_steps: int = 30
+    pairs_steps: int = 60
     """Training steps of each U-Net."""
     pairs_batch: int = 8
     """Pictures in each step of a U-Net."""
