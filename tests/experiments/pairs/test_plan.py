@@ -24,7 +24,10 @@ from sketchloss.metrics.comparison import FEWEST_SEEDS
         ({"pairs_pulls": (float("nan"),)}, "pairs_pulls has nan: each must be above 0 and finite"),
         ({"pairs_pulls": (float("inf"),)}, "pairs_pulls has inf: each must be above 0 and finite"),
         ({"pairs_losses": ("ssim",)}, "pairs_losses has no 'none'"),
-        ({"pairs_losses": ("none", "runs/a/x:ink", "runs/b/x:ink")}, "pairs_losses has two losses called pixels \\+ x, ink"),
+        (
+            {"pairs_losses": ("none", "runs/a/x:ink", "runs/b/x:ink")},
+            "pairs_losses has two losses called pixels \\+ x, ink",
+        ),
         ({"pairs_classes": ("cat",)}, "pairs_classes is cat alone: a classifier needs two or more"),
         ({"pairs_per_class": 2}, "pairs_per_class is 2: .* give 3 or more"),
     ],

@@ -71,7 +71,7 @@ def test_the_text_says_how_the_pull_was_chosen_and_brackets_what_is_not_counted(
     lines = [line for line in text.splitlines() if line.startswith("| the ")]
     assert len(lines) == 2, "the input and the true drawing stand last"
     assert "*" not in "".join(lines)
-    assert distances.source == "rough, by distances of networks"
+    assert distances.source == "rough by distances of networks"
 
 
 def test_without_a_choice_the_one_pull_is_named():

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from sketchloss.data.sources import open_sketches
 from sketchloss.experiments.cells import RESULT, RUN, Cell, CellStore, done
 from sketchloss.experiments.experiment import Experiment, Load
-from sketchloss.experiments.guiding_losses import NONE, column_title, open_term
+from sketchloss.experiments.guiding_losses import NONE, column_title, open_term, term_title
 from sketchloss.experiments.keys import decisive
 from sketchloss.experiments.pairs import table
 from sketchloss.experiments.pairs.figure import draw_pairs
@@ -294,17 +294,16 @@ def sections(plan: PairsPlan, store: CellStore) -> Iterator[Section]:
         first, *others = table.sections(task, results, found[0][0].settings)
         shown = [cell for cell, _ in found if cell.seed == plan.seed]
         if any(cell.settings["references"] for cell in shown):
-            caption = f"{task}: input, true drawing, and what the U-Nets of the first seed draw"
+            caption = f"{task}: input, true drawing, and what U-Nets of the first seed draw, by pixels and each term"
             first = first.with_figures({f"pairs-{task}.png": Figure(caption, partial(_draw, store, shown))})
         yield first
         yield from others
 
 
 def _draw(store: CellStore, shown: list[Cell], path: Path) -> None:
-    files = {cell.arm: load_file(store.place(cell.name) / RUN / DRAWN) for cell in shown}
-    known = next(tensors for tensors in files.values() if "targets" in tensors)
-    columns = {"input": known["inputs"], "true drawing": known["targets"]}
-    draw_pairs({**columns, **{name: tensors["drawn"] for name, tensors in files.items()}}, path)
+    files = {str(cell.settings["term"]): load_file(store.place(cell.name) / RUN / DRAWN) for cell in shown}
+    columns = {"input": files[NONE]["inputs"], "true drawing": files[NONE]["targets"]}
+    draw_pairs({**columns, **{term_title(term): tensors["drawn"] for term, tensors in files.items()}}, path)
 
 
 EXPERIMENT = Experiment(

@@ -10,8 +10,8 @@ from torch import Tensor
 from sketchloss.figures.grid import draw_grid
 from sketchloss.system.images import save_picture, to_picture
 
-#: Drawings that are shown, and the least side of one in pixels.
-SHOWN, SIDE = 8, 96
+#: Drawings that are shown, and the least side of one in pixels: the names of the losses need so much.
+SHOWN, SIDE = 8, 160
 
 
 def draw_pairs(columns: Mapping[str, UInt8[Tensor, "n 3 s s"]], path: Path) -> None:

@@ -93,7 +93,7 @@ def sections(task: str, results: Sequence[tuple[str, int, Mapping[str, Any]]], s
         )
         yield Section(
             distances,
-            source=f"{task}, by distances of networks",
+            source=f"{task} by distances of networks",
             caption="The same drawings by the distances that some rows were trained by. A row is in brackets where it "
             "was trained through the same weights.",
         )
