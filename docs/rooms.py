@@ -34,6 +34,7 @@ ROOMS = {
     "experiments.style": "Table 1, Figure 2",
     "experiments.prompts": "Table 2, Figure 3",
     "experiments.probe": "distances whose answer is known",
+    "experiments.recovery": "which loss leads drawings back",
     "experiments.pairs": "U-Nets that clean and draw, by loss",
     "experiments.study": "all of it, in one report",
     "experiments.demo": "a few minutes, one page",

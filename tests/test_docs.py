@@ -120,6 +120,18 @@ def test_python_runs(path, workplace, monkeypatch):
         pytest.skip(f"{name_of(path)}, its other blocks passed: {'; '.join(missing)}")
 
 
+def test_own_trainer_starts_with_a_recipe_of_twenty_lines_whose_terms_pull_as_it_says():
+    """Oracle: the gradient of a mean absolute difference of n numbers is ±1/n each, so its norm is 1/√n."""
+    recipe = next(iter(SYBIL.parse(ROOT / "docs" / "guide" / "own-trainer.md").examples()))
+    assert len([line for line in recipe.parsed.splitlines() if line]) <= 20
+    recipe.evaluate()
+    found = recipe.namespace
+    pixels, sketch = (found["balance"].factors[name] * found["balance"].norms[name] for name in ("pixels", "sketch"))
+    assert pixels == pytest.approx(found["wanted"].numel() ** -0.5, rel=1e-4)
+    assert sketch == pytest.approx(found["PULL"] * pixels)
+    assert found["optimizer"].param_groups[0]["lr"] == pytest.approx(0, abs=1e-9)  # the cosine has come to its end
+
+
 def test_a_broken_block_fails(tmp_path):
     page = tmp_path / "page.md"
     page.write_text("# Page\n\n```python\nfrom sketchloss import Sketchloss\n```\n")

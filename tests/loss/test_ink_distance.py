@@ -220,3 +220,15 @@ def test_blank_paper_is_never_nearer_than_the_drawing_drawn_again_or_another_one
             assert to_blank.min() > 0.9
         else:  # which is what was wrong: leaving everything out costs less than drawing another one
             assert (to_another > to_blank).float().mean() > 0.5
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_features_of_half_precision_are_seen_in_it_and_summed_in_float32(dtype):
+    """Oracle: the same rounded features in float32."""
+    one, other = _features(3, 4, 24, 24, dtype=dtype), _features(3, 4, 24, 24, seed=1, dtype=dtype)
+    half = ink_distance(one, other, _blank(one), floor=FLOOR)
+    exact = ink_distance(one.float(), other.float(), _blank(one).float(), floor=FLOOR)
+    assert half.dtype == torch.float32
+    assert not torch.equal(half, exact)
+    torch.testing.assert_close(half, exact, rtol=3e-3, atol=0)
+    assert torch.equal(ink_distance(one, one, _blank(one), floor=FLOOR), torch.zeros(3))

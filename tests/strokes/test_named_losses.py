@@ -1,8 +1,10 @@
 """Oracles: scipy's Gaussian filter, `SketchLoss` itself, a function in a file."""
 
+import numpy as np
 import pytest
 import torch
 from scipy.ndimage import gaussian_filter
+from skimage.metrics import structural_similarity
 
 from sketchloss import SketchLoss
 from sketchloss.strokes.named_losses import named_loss
@@ -21,6 +23,21 @@ def test_pixels_l2_blurred_is_scipy_s_on_white_paper():
     target[..., 30:50, 33:36] = 0
     blurred = gaussian_filter((pred - target)[0, 0].double().numpy(), 2.0, mode="constant", truncate=3)
     assert named_loss("pixels-l2-blurred")(pred, target).item() == pytest.approx((blurred**2).mean(), rel=1e-3)
+
+
+def test_ssim_loss_is_one_minus_scikit_image_s():
+    # scikit-image leaves out a border of half a window, so the pictures are continued as in a mirror.
+    border = ((0, 0), (5, 5), (5, 5))
+    padded = [np.pad(images[:, 0].double().numpy(), border, mode="reflect") for images in (PRED, TARGET)]
+    settings = {"win_size": 11, "gaussian_weights": True, "use_sample_covariance": False, "data_range": 1.0}
+    expected = [1 - structural_similarity(*pair, **settings) for pair in zip(*padded, strict=True)]
+    pred = PRED.clone().requires_grad_()
+    found = named_loss("ssim")(pred, TARGET)
+    assert found.tolist() == pytest.approx(expected, rel=1e-4)
+    found.sum().backward()
+    assert pred.grad.abs().sum() > 0
+    flat = torch.zeros(1, 1, 32, 32)
+    assert named_loss("ssim")(flat, flat).item() == pytest.approx(0, abs=1e-4)
 
 
 def test_weights_by_metric_and_layers(narrow):
@@ -48,7 +65,7 @@ def test_a_function_of_your_own(tmp_path):
 @pytest.mark.parametrize(
     ("name", "error", "message"),
     [
-        ("pixels", ValueError, "loss 'pixels' is unknown: use pixels-l1, pixels-l2-blurred, WEIGHTS:METRIC"),
+        ("pixels", ValueError, "loss 'pixels' is unknown: use pixels-l1, pixels-l2-blurred, ssim, WEIGHTS:METRIC"),
         ("sketch:", ValueError, "loss 'sketch:' is unknown"),
         ("sketch:l3", ValueError, "loss module 'sketch' cannot be imported"),
         ("sketchloss.loss.loss:none_such", ValueError, "sketchloss.loss.loss has no function 'none_such'"),

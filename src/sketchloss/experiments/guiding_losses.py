@@ -3,10 +3,11 @@
 Weights and formula are two causes, so each of two weights stands with each of two formulas.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 from sketchloss.data.names import short_name
 from sketchloss.networks.paper_layers import PAPER_LAYERS
-from sketchloss.strokes.named_losses import named_loss, network_of
-from sketchloss.strokes.recovery import Loss
 
 #: The name of no term.
 NONE = "none"
@@ -17,8 +18,8 @@ TERMS = (NONE, "ssim", f"imagenet:{_PAPER}", f"sketch:{_PAPER}", "imagenet:ink",
 PERCEPTUAL = TERMS[2:]
 
 
-def open_term(name: str, *, bfloat16: bool = True) -> Loss | None:
-    """Return a term, or None for none.
+def open_term(name: str, *, bfloat16: bool = True) -> Callable[..., Any] | None:
+    """Return a term, a loss as for `strokes.recovery.recover`, or None for none.
 
     Args:
         name: `none`, or as for `named_loss`.
@@ -28,19 +29,20 @@ def open_term(name: str, *, bfloat16: bool = True) -> Loss | None:
         ValueError: as `named_loss`.
         FileNotFoundError: as `named_loss`.
     """
+    from sketchloss.strokes.named_losses import named_loss  # torch; the names alone are wanted for a help page
+
     return None if name == NONE else named_loss(name, bfloat16=bfloat16)
 
 
 def term_title(name: str) -> str:
-    """Return a term's name for tables: "SSIM", "imagenet, the paper's l1", "sketch, ink"; others by their own name.
+    """Return a term's name for tables: "SSIM", "imagenet, the paper's l1", "sketch, ink"; others as they are.
 
     Of weights in a folder only the folder's own name is said.
     """
-    if network := network_of(name):
-        formula = name.removeprefix(f"{network.weights}:")
-        words = "the paper's l1" if formula == _PAPER else formula
-        return f"{short_name(network.weights)}, {words}"
-    return {"ssim": "SSIM", NONE: "pixels"}.get(name, name)
+    weights, colon, formula = name.partition(":")
+    weights = short_name(weights)
+    named = {_PAPER: f"{weights}, the paper's l1", "ink": f"{weights}, ink"}
+    return {"ssim": "SSIM", NONE: "pixels"}.get(name) or named.get(formula) or f"{weights}{colon}{formula}"
 
 
 def column_title(name: str) -> str:

@@ -111,7 +111,9 @@ def ink_distance(
     side = joins(*pred.shape[-2:])
     ours, theirs = (relative_ink(features, blank, weight=weight, side=side) for features in (pred, target))
     floor = floor if weight is None else floor.under(weight.to(ours.dtype))
-    return relative_distance(ours, theirs, floor=floor, darkness=darkness, windows=windows)
+    # What came in half precision has lost more than these products do, and they are as long as the network's.
+    dtype = torch.bfloat16 if pred.dtype in (torch.bfloat16, torch.float16) else None
+    return relative_distance(ours, theirs, floor=floor, darkness=darkness, windows=windows, dtype=dtype)
 
 
 def relative_ink(
@@ -155,12 +157,22 @@ def relative_distance(
     floor: Floor,
     darkness: float = DARKNESS,
     windows: Sequence[float] = WINDOWS,
+    dtype: torch.dtype | None = None,
 ) -> Float[Tensor, " n"]:
-    """Return the distance between what `relative_ink` made of two drawings; arguments as `ink_distance`."""
+    """Return the distance between what `relative_ink` made of two drawings.
+
+    Args:
+        ours: first drawing.
+        theirs: second drawing.
+        floor: as for `ink_distance`.
+        darkness: as for `ink_distance`.
+        windows: as for `ink_distance`.
+        dtype: dtype of the products of features and windows; None: the features' own. All sums over them are float32.
+    """
     with _exactly(ours):
         down, across = _places(ours, theirs, floor)
-        found = [_share(*_energies(ours, theirs, down, across, width), floor.windows, darkness) for width in windows]
-        return torch.stack(found).mean(0)
+        energies = (_energies(ours, theirs, down, across, width, dtype or ours.dtype) for width in windows)
+        return torch.stack([_share(*of_width, floor.windows, darkness) for of_width in energies]).mean(0)
 
 
 def ink_map(
@@ -183,7 +195,7 @@ def ink_map(
         for width in WINDOWS:
             rows, columns = _gaussians(down, width), _gaussians(across, width)
             gap = rows.mT @ _look(ours - theirs, rows, columns).square().sum(1) @ columns
-            distance = _share(*_energies(ours, theirs, down, across, width), floor.windows, darkness)
+            distance = _share(*_energies(ours, theirs, down, across, width, ours.dtype), floor.windows, darkness)
             maps.append(gap * (distance / gap.mean((1, 2)).clamp_min(_LEAST))[:, None, None])
         joined = torch.stack(maps).mean(0)[:, None]
     height, width = pred.shape[-2:]
@@ -233,19 +245,26 @@ def _share(
 
 
 def _energies(
-    ours: Float[Tensor, "n c h w"], theirs: Float[Tensor, "n c h w"], down: _Axis, across: _Axis, width: float
+    ours: Float[Tensor, "n c h w"],
+    theirs: Float[Tensor, "n c h w"],
+    down: _Axis,
+    across: _Axis,
+    width: float,
+    dtype: torch.dtype,
 ) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"], Float[Tensor, " n"]]:
     """Return |a|², |b|² and |a - b|², seen through windows of one width."""
+    # Of a - b, which is seen as it is: without cancellation where the drawings are nearly alike.
+    gap = ours - theirs
     if (2 * _count(width) + 1) ** 2 < ours[0, 0].numel():
         rows, columns = _gaussians(down, width), _gaussians(across, width)
-        one, other = _look(ours, rows, columns), _look(theirs, rows, columns)
-        return _inner(one, one), _inner(other, other), _inner(one - other, one - other)
-    # Fewer positions than windows: two positions share windows by how near they are to each other.
-    gap = ours - theirs
-    rows, columns = _nearness(down, width), _nearness(across, width)
-    seen, seen_gap = _look(theirs, rows, columns), _look(gap, rows, columns)
-    b, between, difference = _inner(theirs, seen), _inner(gap, seen), _inner(gap, seen_gap)
-    return b + 2 * between + difference, b, difference
+        seen, seen_gap = _look(theirs, rows, columns, dtype), _look(gap, rows, columns, dtype)
+        b, c = seen, seen_gap
+    else:  # fewer positions than windows: two positions share windows by how near they are to each other
+        rows, columns = _nearness(down, width), _nearness(across, width)
+        seen, seen_gap = _look(theirs, rows, columns, dtype), _look(gap, rows, columns, dtype)
+        b, c = theirs, gap
+    energy, between, difference = _inner(b, seen), _inner(c, seen), _inner(c, seen_gap)
+    return energy + 2 * between + difference, energy, difference
 
 
 def _inner(one: Float[Tensor, "n c h w"], other: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
@@ -294,9 +313,15 @@ def _nearness(axis: _Axis, width: float) -> Float[Tensor, "n h h"]:
 
 
 def _look(
-    features: Float[Tensor, "n c h w"], rows: Float[Tensor, "n g h"], columns: Float[Tensor, "n k w"]
+    features: Float[Tensor, "n c h w"],
+    rows: Float[Tensor, "n g h"],
+    columns: Float[Tensor, "n k w"],
+    dtype: torch.dtype | None = None,
 ) -> Float[Tensor, "n c g k"]:
+    """Return what windows see, in the features' dtype, computed in `dtype`."""
     n, c, h, w = features.shape
+    dtype = dtype or features.dtype
     # note: channels last, so that the larger product runs over contiguous memory
-    seen = torch.bmm(rows, features.permute(0, 2, 3, 1).reshape(n, h, w * c))
-    return torch.matmul(columns[:, None], seen.reshape(n, -1, w, c)).permute(0, 3, 1, 2)
+    seen = torch.bmm(rows.to(dtype), features.permute(0, 2, 3, 1).to(dtype).reshape(n, h, w * c))
+    seen = torch.matmul(columns.to(dtype)[:, None], seen.reshape(n, -1, w, c))
+    return seen.permute(0, 3, 1, 2).to(features.dtype)

@@ -119,6 +119,31 @@ def share_deviation(difference: float, trials: int) -> float:
     return math.sqrt(abs(difference) * (1 - abs(difference)) / trials)
 
 
+def mcnemar(ones: Sequence[bool], others: Sequence[bool]) -> float:
+    """Return the two-sided p of McNemar's exact test: how probable so uneven a split is among the trials on which the
+    two part, if either may be the right one with equal chance.
+
+    Args:
+        ones: whether each trial went right for one.
+        others: the same for the other, of the same trials in the same order.
+
+    Returns:
+        p in [0, 1]; 1 where they part on no trial.
+
+    Raises:
+        ValueError: for unequal lengths.
+    """
+    if len(ones) != len(others):
+        raise ValueError(f"{len(ones)} trials and {len(others)}: pairs need as many of both")
+    for_ones = sum(one and not other for one, other in zip(ones, others, strict=True))
+    parted = sum(one != other for one, other in zip(ones, others, strict=True))
+    if not parted:
+        return 1.0
+    from scipy.stats import binomtest  # heavy, and only needed here
+
+    return float(binomtest(for_ones, parted).pvalue)
+
+
 def holm(probabilities: Sequence[float]) -> list[float]:
     """Correct the p of several tests for their number (Holm 1979): below 0.05 afterwards, the chance of even one false
     alarm among all of them is 0.05 at most, however they depend on each other.

@@ -5,7 +5,6 @@ Nothing but the loss says here what a drawing looks like: what it does not see s
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -16,11 +15,10 @@ from sketchloss.data.quickdraw.drawings import StrokeDrawing
 from sketchloss.metrics.ink_overlap import ink_overlap
 from sketchloss.strokes.recovery import PEN, Loss, begin_strokes, check_numbers, total_of
 from sketchloss.strokes.renderer import render
+from sketchloss.strokes.starts import PIXEL_STARTS, PixelStart
 
-PixelStart = Literal["blurred", "noisy", "displaced-pixels"]
-PIXEL_STARTS: tuple[PixelStart, ...] = get_args(PixelStart)
 #: Standard deviation of the blur as a share of the side, that of the noise, and pixels of 64 that strokes are moved by.
-BLUR, NOISE, MOVED = 2 / 64, 0.3, 4.0
+BLUR, NOISE, MOVED = 3 / 64, 0.3, 4.0
 #: Adam's step of a pixel.
 RATE = 0.02
 
@@ -29,6 +27,7 @@ RATE = 0.02
 class PixelRecovery:
     """Result of a recovery of free pixels, for each of n drawings."""
 
+    truth: Float[Tensor, "n 1 h w"]
     way: list[Float[Tensor, "n 1 h w"]]
     """Pictures at each step of `recorded`."""
     recorded: Int[Tensor, " records"]
@@ -92,7 +91,7 @@ def recover_pixels(
             way.append(pixels.detach().clone())
             recorded.append(step)
     far = torch.stack([ink_overlap(picture, target).chamfer for picture in way])
-    return PixelRecovery(way, torch.tensor(recorded), far, PEN * size)
+    return PixelRecovery(target, way, torch.tensor(recorded), far, PEN * size)
 
 
 def _blurred(pictures: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n 1 h w"]:

@@ -71,9 +71,14 @@ class Recovery:
     @property
     def steps(self) -> Float[Tensor, " n"]:
         """The recorded step from which on a drawing stayed recovered; NaN for those that are not recovered."""
-        outside = (self.chamfer >= self.pen).flip(0).cummax(0).values.flip(0)
-        first = outside.sum(0).clamp_max(len(self.recorded) - 1)
-        return self.recorded[first].float().masked_fill(~self.recovered, math.nan)
+        return settled(self.chamfer, self.recorded, self.pen)
+
+
+def settled(chamfer: Float[Tensor, "records n"], recorded: Int[Tensor, " records"], pen: float) -> Float[Tensor, " n"]:
+    """Return the recorded step from which on each drawing stayed below a distance; NaN where the last is not."""
+    outside = (chamfer >= pen).flip(0).cummax(0).values.flip(0)
+    first = outside.sum(0).clamp_max(len(recorded) - 1)
+    return recorded[first].float().masked_fill(chamfer[-1] >= pen, math.nan)
 
 
 def recover(

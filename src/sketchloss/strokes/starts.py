@@ -8,6 +8,9 @@ from jaxtyping import Bool, Float
 
 Start = Literal["displaced", "rotated", "bent", "dots", "half-erased", "blank"]
 STARTS: tuple[Start, ...] = get_args(Start)
+#: Starts of free pixels; see `free_pixels.recover_pixels`.
+PixelStart = Literal["blurred", "noisy", "displaced-pixels"]
+PIXEL_STARTS: tuple[PixelStart, ...] = get_args(PixelStart)
 #: Amounts that are usual: pixels of 64, but degrees for `rotated`. Of the others nothing is moved.
 USUAL: dict[Start, float] = {"displaced": 10.0, "rotated": 45.0, "bent": 7.0}
 #: A displaced stroke is turned about its middle by up to so many degrees, either way.

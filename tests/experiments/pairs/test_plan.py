@@ -4,8 +4,9 @@ import pytest
 
 from sketchloss.experiments.guiding_losses import PERCEPTUAL, TERMS
 from sketchloss.experiments.pairs.plan import NEVER_SEEN, PRESETS, PairsPlan
-from sketchloss.experiments.pairs.settings import TASKS
+from sketchloss.experiments.pairs.settings import MULTIPLE, TASKS
 from sketchloss.metrics.comparison import FEWEST_SEEDS
+from sketchloss.networks.unet import LEVELS
 
 
 @pytest.mark.parametrize(
@@ -46,3 +47,7 @@ def test_a_table_with_verdicts_has_every_task_loss_and_enough_seeds(tmp_path):
         assert plan.pairs_pulls == (0.3, 1.0, 3.0)
         assert 64 <= plan.pairs_size <= 128
     assert len(set(NEVER_SEEN)) == 46
+
+
+def test_sizes_are_those_that_the_network_can_halve():
+    assert MULTIPLE == 2 ** (LEVELS - 1)

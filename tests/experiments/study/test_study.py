@@ -88,6 +88,9 @@ def config(tmp_path, narrow, untrained_base, few_classes, monkeypatch) -> Study:
         pairs_distances=(f"{narrow}:ink",),
         pairs_size=16,
         pairs_steps=2,
+        recovery_drawings=2,
+        recovery_steps=2,
+        recovery_losses=("pixels", f"{narrow}:ink"),
     )
 
 

@@ -35,6 +35,7 @@ from sketchloss.experiments.pairs.tasks import check_parts, open_parts
 from sketchloss.experiments.pairs.training import draw, train
 from sketchloss.experiments.section import Figure, Section
 from sketchloss.experiments.tuning.counted import Network, count_forward
+from sketchloss.loss.tap_distance import VERSIONS
 from sketchloss.networks.judge import Judge, JudgeConfig, load_judge, save_judge
 from sketchloss.networks.unet import UNet
 from sketchloss.strokes.named_losses import network_of
@@ -43,6 +44,8 @@ from sketchloss.training.resources import count_multiply_adds
 
 #: What a cell leaves in its run folder: the classifier, the drawings of the test part.
 JUDGE, DRAWN = "judge", "drawn.safetensors"
+#: What the results of a cell follow from beside its settings. Raise the version when a cell computes something else.
+_FORMAT = {"version": 1, "metrics": VERSIONS}
 #: The seed that pulls are chosen with is so far above the study's.
 CHOOSING_SEED = 1000
 
@@ -137,7 +140,7 @@ def _choosing_cells(plan: PairsPlan, task: Task, term: str) -> Iterator[Cell]:
             _choosing_name(task, term, pull),
             "pairs",
             compute,
-            {**decisive(PairTraining, settings), "pull": pull},
+            {**decisive(PairTraining, settings), **_FORMAT, "pull": pull},
             headline=lambda found: f"validation {choosing_measure(task)} {found['score']:.3f}",
             source=task,
         )
@@ -167,7 +170,7 @@ def _test_cell(plan: PairsPlan, task: Task, term: str, seed: int) -> Cell:
         f"pairs/{task}/{column_title(term)}/{seed}",
         "pairs",
         compute,
-        decisive(PairTest, settings),
+        {**decisive(PairTest, settings), **_FORMAT},
         needs=needs,
         headline=_headline,
         arm=column_title(term),

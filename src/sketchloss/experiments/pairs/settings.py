@@ -3,16 +3,15 @@
 from dataclasses import dataclass, field, fields
 from typing import Literal, TypeAlias, get_args
 
-from sketchloss.networks.unet import LEVELS
 from sketchloss.system.setting_fields import FILES, WEIGHTS
 
 Task: TypeAlias = Literal["faces-cufs", "faces-fs2k", "rough", "scan"]
 TASKS: tuple[Task, ...] = get_args(Task)
 #: Tasks whose inputs are photos of faces; the inputs of the others are made from the true drawings.
 FACES: tuple[Task, ...] = ("faces-cufs", "faces-fs2k")
-#: Sides of pictures in pixels: the classifier needs the least, and a processor should not be asked for more.
-LEAST_SIDE, GREATEST_SIDE = 16, 512
-_MULTIPLE = 2 ** (LEVELS - 1)
+#: Sides of pictures in pixels: the classifier needs the least, and a processor should not be asked for more. The U-Net
+#: halves them three times.
+LEAST_SIDE, GREATEST_SIDE, MULTIPLE = 16, 512, 8
 
 
 def check_size(size: int, name: str = "image_size") -> None:
@@ -21,8 +20,8 @@ def check_size(size: int, name: str = "image_size") -> None:
     Raises:
         ValueError: naming the setting and its range.
     """
-    if size % _MULTIPLE or not LEAST_SIDE <= size <= GREATEST_SIDE:
-        raise ValueError(f"{name} is {size}: it must be a multiple of {_MULTIPLE}, {LEAST_SIDE} to {GREATEST_SIDE}")
+    if size % MULTIPLE or not LEAST_SIDE <= size <= GREATEST_SIDE:
+        raise ValueError(f"{name} is {size}: it must be a multiple of {MULTIPLE}, {LEAST_SIDE} to {GREATEST_SIDE}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ from sketchloss.experiments.experiment import Entry
 from sketchloss.experiments.pairs import plan as pairs
 from sketchloss.experiments.probe import plan as probe
 from sketchloss.experiments.prompts import plan as prompts
+from sketchloss.experiments.recovery import plan as recovery
 from sketchloss.experiments.retrieval import plan as retrieval
 from sketchloss.experiments.style import plan as style
 from sketchloss.experiments.tuning import ablation_plan as ablation
@@ -16,6 +17,13 @@ EXPERIMENTS: tuple[Entry, ...] = (
     Entry("retrieval", "Table 3", f"{_ROOMS}.retrieval.experiment", retrieval.RetrievalPlan, retrieval.PRESETS),
     Entry("separation", "Table 4, Figure 4", f"{_ROOMS}.separation.experiment"),
     Entry("probe", "distances of edited drawings", f"{_ROOMS}.probe.experiment", probe.ProbePlan, probe.PRESETS),
+    Entry(
+        "recovery",
+        "which loss leads drawings back",
+        f"{_ROOMS}.recovery.experiment",
+        recovery.RecoveryPlan,
+        recovery.PRESETS,
+    ),
     Entry(
         "ablation",
         "which choices matter",

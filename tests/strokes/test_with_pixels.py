@@ -1,0 +1,55 @@
+"""Oracle: gradients by autograd."""
+
+import pytest
+import torch
+
+from sketchloss.strokes.named_losses import pixels_l1
+from sketchloss.strokes.with_pixels import WithPixels
+
+torch.manual_seed(0)
+PRED, TARGET = torch.rand(2, 3, 1, 16, 16)
+
+
+def squares(pred, target):
+    return 1e4 * (pred - target).square().mean((1, 2, 3))
+
+
+def gradient(loss, pred):
+    leaf = pred.clone().requires_grad_()
+    (found,) = torch.autograd.grad(loss(leaf).sum(), leaf)
+    return found
+
+
+@pytest.mark.parametrize("pull", [1, 0.3])
+def test_the_term_s_gradient_has_its_multiple_of_the_pixels_norm_for_each_picture(pull):
+    loss = WithPixels(squares, pull=pull)
+    given = loss.extract(TARGET)
+    whole = gradient(lambda pred: loss(pred, given), PRED)
+    pixels = gradient(lambda pred: pixels_l1(pred, TARGET), PRED)
+    of_term = (whole - pixels).flatten(1).norm(dim=1)
+    torch.testing.assert_close(of_term, pull * pixels.flatten(1).norm(dim=1))
+
+
+def test_the_weight_stays_what_it_was_at_first():
+    loss = WithPixels(squares)
+    given = loss.extract(TARGET)
+    first = PRED.clone().requires_grad_()
+    loss(first, given)
+    weight = given[2]["term"]
+    near = (TARGET + 0.01 * (PRED - TARGET)).requires_grad_()
+    torch.testing.assert_close(loss(near, given), pixels_l1(near, TARGET) + weight * squares(near, TARGET))
+
+
+def test_equal_pictures_give_zero():
+    loss = WithPixels(squares)
+    same = TARGET.clone().requires_grad_()
+    found = loss(same, loss.extract(TARGET))
+    assert found.tolist() == [0, 0, 0]
+    found.sum().backward()
+    assert same.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("pull", [0, -1.0, float("nan"), float("inf")])
+def test_bad_pulls_are_one_clear_line(pull):
+    with pytest.raises(ValueError, match=f"pull is {pull}: it must be above 0"):
+        WithPixels(squares, pull=pull)
