@@ -128,11 +128,10 @@ def _choosing_cells(plan: PairsPlan, task: Task, term: str) -> Iterator[Cell]:
     settings = _training_settings(plan, task, term, plan.seed + CHOOSING_SEED)
     for pull in plan.pairs_pulls:
 
-        def compute(run: Path, _: Mapping[str, Path], pull: float = pull) -> dict[str, Any]:
+        def compute(_: Path, __: Mapping[str, Path], pull: float = pull) -> dict[str, Any]:
             config = PairTraining(**settings)
             parts, device = open_parts(config.data()), _device()
             network = train(parts.train, config, pull, device=device)
-            run.mkdir(parents=True, exist_ok=True)
             drawn = draw(network, parts.choose.inputs[:, 0], device=device)
             return {"pull": pull, "score": validation_score(task, drawn, parts.choose.targets)}
 
