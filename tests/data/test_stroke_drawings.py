@@ -159,7 +159,7 @@ def test_classes_may_be_named(tmp_path):
     named, all_of_them = (open_drawings("doodles", per_class=1, classes=some) for some in (("star",), None))
     (same,) = (one for one in all_of_them if one.label == "star")
     assert named[0].picture(32).tobytes() == same.picture(32).tobytes()
-    with pytest.raises(ValueError, match="has no class 'owls': did you mean 'owl'?"):
+    with pytest.raises(ValueError, match=r"has no class 'owls': did you mean 'owl'\?"):
         open_drawings(tmp_path, per_class=1, classes=("cat", "owls"))
     with pytest.raises(ValueError, match="has no class 'zzz': classes are cat, hat, owl"):
         open_drawings(tmp_path, per_class=1, classes=("zzz",))
