@@ -18,7 +18,7 @@ PENCIL, CONSTRUCTION = 0.6, 0.25
 #: What makes a dot of a pencil, which draws from point to point, in sides of the picture.
 DASH = np.array([[-0.002, 0.0], [0.002, 0.0]])
 #: Side of a poor scan as a share of the drawing's, quality of its JPEG, lightness of its paper and of its ink.
-SCANNED, QUALITY, PAPER, INK = (0.4, 0.8), (10, 30), (0.8, 0.97), (0.0, 0.35)
+SCANNED, QUALITY, PAPER, INK = (0.25, 0.5), (10, 30), (0.8, 0.97), (0.0, 0.35)
 #: Greatest standard deviation of a scan's noise, and greatest fall of its light from one side to the other.
 NOISE, SHADE = 0.04, 0.1
 
