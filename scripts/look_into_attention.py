@@ -3,30 +3,35 @@
     SKETCHLOSS_DATA=FOLDER .venv/bin/python scripts/look_into_attention.py STUDY
 
 On the classes that the study's arms were never tuned on: nearest-neighbour top-1 by each layer's averaged features, of
-every tuned arm and seed, and of those that have gates with their gates taken away (held open). Then the gates: their
-mean weight, how far it differs between channels or positions of one drawing, and between drawings.
+every tuned arm and seed, and of those that have gates with each gate held at its mean weight. Then the gates: their
+mean weight, how far it differs between channels or positions of one drawing, and between drawings. Runs from before
+`sketchloss finetune` wrote `gates.json` and `gates.png` get theirs.
 """
 
 import argparse
 import copy
 import json
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from statistics import mean, stdev
+from typing import Any
 
 import torch
+from accelerate.utils import set_seed
 from torch import Tensor, nn
 
 from sketchloss import Backbone, load_backbone, top_k_accuracy
 from sketchloss.data.loading import hold_if_small, load_batches, to_unit_range
 from sketchloss.data.sources import open_sketches
+from sketchloss.experiments.tuning.finetune import load_start
+from sketchloss.experiments.tuning.gates import MEASURED, NUMBERS, GateWeights, as_on_disk, report_gates, weigh
+from sketchloss.experiments.tuning.settings import Finetune
 from sketchloss.figures.tables import markdown_table
 from sketchloss.metrics.features import embed_sketches
-from sketchloss.networks.attention import AttentionGate, ChannelGate, SpatialGate
 
 LAYERS = ("relu2_2", "relu3_3", "relu4_3", "relu5_3")
-WITHOUT = "gates taken away"
-ALWAYS_OPEN = 30.0  # sigmoid of it is 1 in float32
+HELD = "gates held at their mean"
 
 
 def tuned_runs(study: Path) -> Iterator[tuple[str, int, Path]]:
@@ -36,36 +41,36 @@ def tuned_runs(study: Path) -> Iterator[tuple[str, int, Path]]:
         yield arm, int(seed), result.parent / "run"
 
 
-def without_gates(backbone: Backbone) -> Backbone:
-    """Return a copy whose gates weigh everything by 1."""
-    opened = copy.deepcopy(backbone)
-    for gate in opened.modules():
-        if isinstance(gate, AttentionGate):
-            for last in (gate.channel.expand, gate.spatial.conv):
-                nn.init.zeros_(last.weight)
-                assert last.bias is not None
-                nn.init.constant_(last.bias, ALWAYS_OPEN)
-    return opened
+def held(backbone: Backbone, weights: dict[str, GateWeights]) -> Backbone:
+    """Return a copy whose gates no longer look: each channel, and all positions, keep their mean weight over drawings.
+
+    Not 1: the next convolution may make up for gates that start at 1/2.
+    """
+    still = copy.deepcopy(backbone)
+    for name, gate in still.gates.items():
+        channel, spatial = gate.channel.expand, gate.spatial.conv
+        nn.init.zeros_(channel.weight)
+        nn.init.zeros_(spatial.weight)
+        channel.bias.data = weights[name].channel.mean(0).logit() / 2  # Eq. 1 adds it twice
+        spatial.bias = nn.Parameter(weights[name].spatial.mean().logit().view(1))
+    return still
 
 
-@torch.no_grad()
-def gate_weights(backbone: Backbone, images: Tensor) -> dict[str, Tensor]:
-    """Return the weights of each gate: drawings x channels, or drawings x positions."""
-    found, hooks = {}, []
-    for name, module in backbone.named_modules():
-        if isinstance(module, ChannelGate | SpatialGate):
-            weigh = module.weigh
-
-            def noted(mean: Tensor, maximum: Tensor, weigh=weigh, name=name) -> Tensor:
-                found[name] = weigh(mean, maximum).flatten(1)
-                return weigh(mean, maximum)
-
-            module.weigh = noted
-            hooks.append((module, weigh))
-    backbone(images, (LAYERS[-1],))
-    for module, weigh in hooks:
-        module.weigh = weigh
-    return found
+def add_missing_report(run: Path, config: dict[str, Any], tuned: Backbone) -> None:
+    """Write what the gates do into the folder of a run from before `sketchloss finetune` did so."""
+    if (run / NUMBERS).is_file():
+        return
+    known = {item.name for item in fields(Finetune)}
+    settings: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in config.items()
+    }
+    finetune = Finetune(**{name: value for name, value in settings.items() if name in known})
+    sketches = open_sketches(finetune.data, finetune.image_size, per_class=finetune.per_class, seed=finetune.seed)
+    if finetune.leave_out:
+        sketches = sketches.select_classes(finetune.leave_out, leave_out=True)
+    _, held_out = sketches.split(finetune.held_out, seed=finetune.seed, duplicates=finetune.duplicates == "together")
+    set_seed(finetune.seed)  # as the run did before it drew new gates
+    print(report_gates(as_on_disk(load_start(finetune, sketches.classes)), tuned, held_out, run))
 
 
 def main() -> None:
@@ -78,17 +83,20 @@ def main() -> None:
     for arm, seed, run in tuned_runs(options.study):
         config = json.loads((run / "config.json").read_text())
         sketches = open_sketches(config["data"], config["image_size"], seed=seed).select_classes(config["leave_out"])
-        held, labels = hold_if_small(sketches), torch.from_numpy(sketches.labels)
+        pictures, labels = hold_if_small(sketches), torch.from_numpy(sketches.labels)
         backbone = load_backbone(run, classes=())
         variants = {arm: backbone}
         if backbone.gates:
-            variants[f"{arm}, {WITHOUT}"] = without_gates(backbone)
-            images = to_unit_range(next(iter(load_batches(held, batch_size=64)))["image"])
-            for name, weights in gate_weights(backbone, images).items():
-                gates.setdefault(f"{arm}: {name}", []).append(weights)
+            images = to_unit_range(next(iter(load_batches(pictures, batch_size=MEASURED)))["image"])
+            found = weigh(backbone, images)
+            variants[f"{arm}, {HELD}"] = held(backbone, found)
+            for name, weights in found.items():
+                for part, rows in weights._asdict().items():
+                    gates.setdefault(f"{arm}: {name}.{part}", []).append(rows.flatten(1))
+            add_missing_report(run, config, load_backbone(run))
         for name, variant in variants.items():
             for layer in LAYERS:
-                rows = embed_sketches(variant, held, layer=layer)
+                rows = embed_sketches(variant, pictures, layer=layer)
                 found = top_k_accuracy(rows, labels, rows, labels, exclude_self=True)[1]
                 accuracies.setdefault((name, layer), []).append(100 * found)
     if not accuracies:
@@ -106,7 +114,7 @@ def main() -> None:
         ]
         for name, found in gates.items()
     ]
-    print("\nWeights of the gates, mean over seeds (1: a gate that does nothing)")
+    print("\nWeights of the gates, mean over seeds")
     print(markdown_table(["gate", "mean", "spread within a drawing", "spread between drawings"], cells))
 
 

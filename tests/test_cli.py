@@ -1,6 +1,7 @@
 """Oracle of most tests: the error rule. A mistake is one line on stderr that names value and mend, exit code 2."""
 
 import ast
+import gc
 import importlib
 import os
 import re
@@ -409,6 +410,7 @@ SOME = (
     *("accelerate", "datasets", "diffusers", "gradio", "kornia", "lancedb", "matplotlib", "onnx", "onnxruntime"),
     *("pandas", "peft", "pyarrow", "scipy", "sklearn", "tensorboard", "torch._dynamo", "torchvision", "transformers"),
     *("sketchloss.gallery", "sketchloss.experiments.tuning.finetune"),
+    "sympy",  # which torch's compiler loads, and arithmetic on tensors without memory the compiler
 )
 
 
@@ -439,6 +441,19 @@ def test_compare_with_weights_of_the_package_needs_no_client_of_the_hub(after_co
     line = LOAD_NONE[0]  # the first, and others came later
     assert line.startswith("compare a/1.png b/2.png")
     assert after_commands[line] == []
+
+
+@pytest.mark.parametrize("line", ["try", "try --help", "try --size x"])
+def test_garbage_is_collected_again_after_the_libraries_are_loaded(line, command):
+    collecting: list[bool] = []
+
+    def function(config: Nothing) -> None:
+        collecting.append(gc.isenabled())
+
+    command(function)
+    main(line.split())
+    assert collecting == ([True] if line == "try" else [])
+    assert gc.isenabled()
 
 
 def test_a_command_may_have_two_words(command, capsys):

@@ -46,3 +46,24 @@ def test_a_switch_is_off_until_it_is_given():
     assert len(switches) > 50
     assert set(switches.values()) <= {"True", "False", "None"}
     assert {name for name, default in switches.items() if default == "True"} == ON
+
+
+def test_a_seed_is_0_until_one_is_given():
+    """Of dataclasses and of functions: what is not said twice gives the same numbers."""
+    seeds = {}
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            named: list[tuple[str, ast.expr | None]] = []
+            if isinstance(node, ast.FunctionDef):
+                known = node.args
+                plain = [*known.posonlyargs, *known.args]
+                defaults = [None] * (len(plain) - len(known.defaults)) + known.defaults
+                named = [(arg.arg, value) for arg, value in zip(plain, defaults, strict=True)]
+                named += [(arg.arg, value) for arg, value in zip(known.kwonlyargs, known.kw_defaults, strict=True)]
+            elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+                named = [(node.target.id, node.value)]
+            for name, value in named:
+                if name == "seed" and isinstance(value, ast.Constant) and value.value is not None:
+                    seeds[f"{path.relative_to(PACKAGE).as_posix()}:{node.lineno}"] = value.value
+    assert len(seeds) > 30
+    assert {where: value for where, value in seeds.items() if value != 0} == {}

@@ -62,6 +62,7 @@ def test_only_the_networks_know_the_kinds_of_layers(kind):
     presets = {
         "lora/settings.py",
         "loss/loss.py",
+        "experiments/guiding_losses.py",
         "experiments/probe/distances.py",
         "experiments/style/transfer_settings.py",
         "loss/style_loss.py",

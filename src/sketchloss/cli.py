@@ -8,11 +8,12 @@ chosen here and not by tyro's subcommands, which want every command's config, an
 """
 
 import errno
+import gc
 import os
 import select
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import redirect_stdout, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout, suppress
 from importlib import import_module
 from io import TextIOWrapper
 from typing import Any, cast, get_type_hints
@@ -105,25 +106,43 @@ def _choose(arguments: list[str]) -> tuple[Command, list[str]]:
 
 
 def _run(command: Command, arguments: list[str]) -> int:
-    with ended_by_interrupts():
-        from sketchloss.system.command_line import HelpShown, parse
+    with _collecting_no_garbage():
+        with ended_by_interrupts():
+            from sketchloss.system.command_line import HelpShown, parse
 
-        settings = import_module(command.settings or command.module, "sketchloss")
-    if command.settings:
-        config_type = getattr(settings, command.config)
-    else:
-        config_type = next(iter(get_type_hints(getattr(settings, command.function)).values()))
-    try:
-        config = parse(
-            config_type, arguments, program=f"sketchloss {command.name}", presets=getattr(settings, "PRESETS", {})
-        )
-    except HelpShown:
-        return 0
-    with ended_by_interrupts():
-        function: Callable[[Any], Any] = getattr(import_module(command.module, "sketchloss"), command.function)
+            settings = import_module(command.settings or command.module, "sketchloss")
+        if command.settings:
+            config_type = getattr(settings, command.config)
+        else:
+            config_type = next(iter(get_type_hints(getattr(settings, command.function)).values()))
+        try:
+            config = parse(
+                config_type, arguments, program=f"sketchloss {command.name}", presets=getattr(settings, "PRESETS", {})
+            )
+        except HelpShown:
+            return 0
+        with ended_by_interrupts():
+            function: Callable[[Any], Any] = getattr(import_module(command.module, "sketchloss"), command.function)
     with redirect_stdout(cast(Any, _WithoutControls(sys.stdout))):
         result = function(config)
     return result if isinstance(result, int) else 0
+
+
+@contextmanager
+def _collecting_no_garbage() -> Iterator[None]:
+    """Load libraries without looking for garbage, which they do not make: each look at torch takes a tenth of a second.
+
+    What is loaded by then is never looked at again.
+    """
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if not gc.get_freeze_count():  # once a process: a test runs many commands in one
+            gc.freeze()
+        if collecting:
+            gc.enable()
 
 
 class _WithoutControls:

@@ -40,6 +40,14 @@ COMMANDS = (
         "compare",
     ),
     Command(
+        "sets",
+        "measure how far the drawings of two folders are apart as sets: FD and KD",
+        ".compare.sets",
+        "sets",
+        settings=".compare.sets_settings",
+        config="Sets",
+    ),
+    Command(
         "finetune",
         "train a network on sketches, so that its features become the loss",
         ".experiments.tuning.finetune",

@@ -182,6 +182,7 @@ def test_add_tells_what_it_did(place, capsys):
     (place / "drawings" / "dog" / "1.png").unlink()
     (place / "drawings" / "dog" / "3.png").rename(place / "drawings" / "dog" / "four.png")
     doodle("fish", 1).sketch(40).save(place / "drawings" / "fish.png")
+    (place / "drawings" / "layers.psd").write_bytes(b"8BPS")
     out = run(capsys, "add gallery drawings")
     assert out.splitlines()[0] == f"9 drawings in {place}/gallery, searched exactly"
     assert out.splitlines()[1].startswith("  1 added, 6 there already; 1 embedded (")
@@ -189,6 +190,7 @@ def test_add_tells_what_it_did(place, capsys):
     gone = f"1 whose files are gone (--prune takes them out):\n  {place}/drawings/dog/1.png\n"
     assert gone in out
     assert f"1 left out:\n  {place}/drawings/bad.png: not a picture that can be read here" in out
+    assert "layers.psd" in out.splitlines()[-1]
 
     found = json.loads(run(capsys, "add gallery drawings --prune --json"))
     assert (found["added"], found["unchanged"], found["pruned"], found["rows"]) == (0, 8, 1, 8)

@@ -318,6 +318,7 @@ def test_what_is_no_backbone_is_refused_in_one_line(models, tmp_path):
     assert "does not exist" in refused(f"transformers:{tmp_path / 'nowhere'}")
     assert "head is vgg" in refused(f"transformers:{models / 'resnet'}", head="vgg")
     assert "pooling is max_blur" in refused(f"transformers:{models / 'resnet'}", pooling="max_blur")
+    assert "slots is nothing" in refused(f"transformers:{models / 'resnet'}", slots="nothing")
     assert "unknown backbone setting 'width'" in refused(f"transformers:{models / 'resnet'}", width=0.5)
 
 

@@ -3,6 +3,7 @@
 import gc
 import inspect
 import weakref
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from sketchloss.networks.arms import ARMS
 from sketchloss.networks.attention import AttentionGate
-from sketchloss.networks.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone, freeze
+from sketchloss.networks.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone, freeze, thaw
 from sketchloss.networks.vgg import TAPS, BackboneConfig
 from sketchloss.networks.weights import load_backbone, save_backbone
 
@@ -501,3 +502,24 @@ def test_input_normalisation_is_the_configs():
     same_inside = (images - shift[0]) / shift[1] * shift[3] + shift[2]
     expected = plain(same_inside, ("relu2_2",))["relu2_2"]
     torch.testing.assert_close(backbone(images, ("relu2_2",))["relu2_2"], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_thawing_is_the_way_back_from_freezing():
+    torch.manual_seed(0)
+    backbone = Backbone(width=0.0625, attention=True, classes=("cat", "dog"), mean=(0.5, 0.4, 0.3))
+    backbone.origin = replace(backbone.origin, licence="MIT")
+    images = torch.rand(2, 3, 32, 32)
+    with torch.no_grad():
+        expected = backbone(images, TAPS)
+    wanted = {name: value for name, value in backbone.state_dict().items() if not name.startswith("classifier.")}
+    wanted = {name: value.clone() for name, value in wanted.items()}
+    frozen = freeze(backbone)
+    thawed = thaw(frozen)
+    assert thawed.state_dict().keys() == wanted.keys() == dict(thawed.named_parameters()).keys()
+    assert all(torch.equal(value, wanted[name]) for name, value in thawed.state_dict().items())
+    assert all(parameter.requires_grad for parameter in thawed.parameters())
+    assert (thawed.origin.licence, thawed.training) == ("MIT", False)
+    assert not list(frozen.parameters())
+    with torch.no_grad():
+        found = thawed(images, TAPS)
+    assert all(torch.equal(found[name], expected[name]) for name in TAPS)

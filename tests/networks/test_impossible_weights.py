@@ -196,7 +196,7 @@ SETTINGS = [
     ("backbone", {"gate_kernel": 7.0}, "gate_kernel is 7.0: it must be a whole number"),
     ("backbone", {"gate_reduction": 10**12}, "gate_reduction is 1000000000000: it must be at least 1, and 4096"),
     ("backbone", {"attention": "true"}, "attention is 'true': it must be true or false"),
-    ("backbone", {"downsample": "min"}, "downsample is 'min': it must be none or max"),
+    ("backbone", {"downsample": "min"}, "downsample is 'min': it must be none or dilated or max"),
     ("backbone", {"pooling": 3}, "pooling is 3: it must be max or blur_max or max_blur"),
     ("backbone", {"head": "both"}, "head is 'both': it must be vgg or pooled"),
     ("backbone", {"mean": [NAN, 0.5, 0.5]}, "mean is (nan, 0.5, 0.5): it must be from -1,000 to 1,000"),

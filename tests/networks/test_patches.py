@@ -28,6 +28,8 @@ def _backbone(**settings) -> Backbone:
         {"attention": True, "gate_order": "spatial_channel", "pooling": "blur_max"},
         {"attention": True, "gate_order": "parallel", "pooling": "max_blur"},
         {"attention": True, "downsample": "none"},
+        {"attention": True, "downsample": "dilated"},
+        {"slots": "convolutions"},
     ],
     ids=str,
 )

@@ -6,8 +6,6 @@ import os
 import pickle
 import sys
 import textwrap
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +18,7 @@ from safetensors.torch import save_file
 
 import sketchloss.system.files
 from child_process import finished
+from pretended_hub import pretended_hub
 from sketchloss import SketchLoss, sketch_loss, to_tensor
 from sketchloss.data.doodles.kinds import doodle
 from sketchloss.networks.attention import AttentionGate
@@ -311,50 +310,15 @@ def test_without_network_or_cache_the_error_says_how_to_get_the_file_and_where_t
     assert "could not fetch" in refusal(FileNotFoundError, "timm/vgg16.tv_in1k")  # a repo, though its name has a dot
 
 
-class Hub(BaseHTTPRequestHandler):
-    """As much of the hub's protocol as its client needs to fetch a file."""
-
-    files: dict[str, bytes]
-    asked: list[str]
-
-    def do_HEAD(self):
-        self.asked.append(self.path)
-        if self.path.startswith("/private/"):
-            return self._answer(401, {"X-Error-Code": "RepoNotFound"})
-        body = self.files.get(self.path)
-        if body is None:
-            return self._answer(404, {"X-Error-Code": "EntryNotFound"})
-        headers = {"ETag": f'"{abs(hash(body))}"', "X-Repo-Commit": SHA, "Content-Length": str(len(body))}
-        return self._answer(200, headers)
-
-    def do_GET(self):
-        if self.path not in self.files:
-            return self.do_HEAD()
-        self.do_HEAD()
-        return self.wfile.write(self.files[self.path])
-
-    def _answer(self, status: int, headers: dict[str, str]) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.end_headers()
-
-    def log_message(self, *args):
-        pass
-
-
 def test_a_hub_repo_is_fetched_with_its_config_and_refusals_are_one_line(saved, tmp_path):
     ours, plain = (saved / "model.safetensors").read_bytes(), tmp_path / "plain.safetensors"
     save_file(small_backbone().state_dict(), plain)
-    Hub.asked = []
-    Hub.files = {
-        "/someone/gated-vgg.v1/resolve/main/model.safetensors": ours,
-        "/someone/gated-vgg.v1/resolve/main/config.json": (saved / "config.json").read_bytes(),
-        "/someone/plain/resolve/main/model.safetensors": plain.read_bytes(),
-    }
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
+    with pretended_hub() as hub:
+        hub.files = {
+            "/someone/gated-vgg.v1/resolve/main/model.safetensors": ours,
+            "/someone/gated-vgg.v1/resolve/main/config.json": (saved / "config.json").read_bytes(),
+            "/someone/plain/resolve/main/model.safetensors": plain.read_bytes(),
+        }
         found = run_python(
             """
             import json
@@ -370,14 +334,8 @@ def test_a_hub_repo_is_fetched_with_its_config_and_refusals_are_one_line(saved, 
             sums = [backbone.features[28].weight.double().sum().item() for backbone in (ours, plain)]
             print(json.dumps([ours.config.attention, plain.config.attention, sums, texts]))
             """,
-            HF_ENDPOINT=f"http://127.0.0.1:{server.server_port}",
-            HF_HOME=str(tmp_path / "home"),
-            HF_HUB_DISABLE_TELEMETRY="1",
-            HF_HUB_DISABLE_PROGRESS_BARS="1",
+            **hub.environment(tmp_path / "home"),
         )
-    finally:
-        server.shutdown()
-        server.server_close()
     attention, plain_attention, sums, (private, empty) = found
     assert (attention, plain_attention) == (True, False)
     expected = small_backbone().features[28].weight.double()
@@ -387,7 +345,7 @@ def test_a_hub_repo_is_fetched_with_its_config_and_refusals_are_one_line(saved, 
     assert "private/repo" in private
     assert "Repository Not Found" in private
     assert "the repo has no such file" in empty
-    assert "/someone/plain/resolve/main/config.json" in Hub.asked
+    assert "/someone/plain/resolve/main/config.json" in hub.asked
 
 
 # Files that are not what they should be ------------------------------------------------------------------------------

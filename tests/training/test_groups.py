@@ -8,6 +8,7 @@ from sketchloss.networks.weights import load_backbone, save_backbone
 from sketchloss.training.groups import parameter_groups
 
 RATES = {"lr": 1e-4, "new_lr_factor": 10.0, "gate_lr_factor": 30.0, "weight_decay": 0.01, "gate_weight_decay": 0.002}
+PARTS = ("weight", "bias")
 HEAD = {"classifier.2.weight", "classifier.2.bias"}
 GATES = {
     f"features.{slot}.{layer}.{kind}"
@@ -42,6 +43,12 @@ def test_gates_from_a_file_are_trained_as_gates(gated):
 def test_new_gates_are_trained_as_gates_and_not_as_the_classifier(narrow):
     parts = parts_of(load_backbone(narrow, attention=True, classes=("a", "b")))
     assert (parts["gates"], parts["new"]) == (GATES, HEAD)
+
+
+def test_what_stands_in_the_place_of_gates_is_trained_as_gates(narrow):
+    parts = parts_of(load_backbone(narrow, slots="convolutions", classes=("a", "b")))
+    names = {f"features.{slot}.{part}.{kind}" for slot in (4, 9) for part in ("reduce", "expand") for kind in PARTS}
+    assert (parts["gates"], parts["new"]) == (names, HEAD)
 
 
 def test_a_classifier_from_the_file_is_not_new(gated):

@@ -4,34 +4,40 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from typing import TypeVar
 
-from sketchloss.compare.pairing import Pair
+from sketchloss.system.control_characters import spelt_out
 
+Item = TypeVar("Item")
 #: Seconds between two lines.
 EVERY = 30.0
 
 
-def with_progress(pairs: Sequence[Pair], *, every: float | None = None) -> Iterable[Pair]:
-    """Return the pairs, and show how many were asked for so far.
+def with_progress(
+    items: Sequence[Item], *, unit: str = "pair", command: str = "compare", every: float | None = None
+) -> Iterable[Item]:
+    """Return the items, and show how many were asked for so far.
 
     Args:
-        pairs: what is gone through, once.
+        items: what is gone through, once.
+        unit: what one of them is called.
+        command: name of the command, which begins a line.
         every: seconds between two lines where stderr is no terminal; by default `EVERY`.
     """
     if sys.stderr.isatty():
         from tqdm import tqdm
 
-        return tqdm(pairs, unit="pair", leave=False)
-    return _with_lines(pairs, EVERY if every is None else every)
+        return tqdm(items, unit=unit, leave=False)
+    return _with_lines(items, f"{unit}s", command, EVERY if every is None else every)
 
 
-def _with_lines(pairs: Sequence[Pair], every: float) -> Iterator[Pair]:
+def _with_lines(items: Sequence[Item], units: str, command: str, every: float) -> Iterator[Item]:
     last = time.monotonic()
-    for done, pair in enumerate(pairs):
+    for done, item in enumerate(items):
         now = time.monotonic()
         if done and now - last >= every:
             last = now
             with suppress(OSError):  # a log that is full or has gone ends no comparison
-                sys.stderr.write(f"compare: {done:,} of {len(pairs):,} pairs\n")
+                sys.stderr.write(spelt_out(f"{command}: {done:,} of {len(items):,} {units}") + "\n")
                 sys.stderr.flush()
-        yield pair
+        yield item

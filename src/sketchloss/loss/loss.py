@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from sketchloss.loss.blank_paper import BlankPaper, Paper
 from sketchloss.loss.large_pictures import FEATURES_PER_PIXEL, LARGE, LargePictures
+from sketchloss.loss.sharing import Shareable
 from sketchloss.loss.tap_distance import Metric, check_metric, needs_paper, tap_distance, tap_map
 from sketchloss.loss.target_features import Features, KeptFeatures, check_features, check_kept
 from sketchloss.networks.backbone import Backbone, freeze
@@ -61,7 +62,7 @@ def _reduce(values: Float[Tensor, " n"], reduction: Reduction) -> Tensor:
     return values.mean() if reduction == "mean" else values.sum()
 
 
-class SketchLoss(nn.Module):
+class SketchLoss(Shareable, nn.Module):
     """A measure of how different two drawings look, by the features of a frozen backbone (Seo 2025, section 4.1).
 
     The loss is `content_weight` × the weighted mean over taps of the features' distance, plus `style_weight` × the
@@ -131,6 +132,7 @@ class SketchLoss(nn.Module):
             backbone = deepcopy(weights) if isinstance(weights, Backbone) else load_backbone(weights)
             # channels_last is the layout that CPU and GPU convolutions are fastest in.
             self.backbone = freeze(backbone).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        self._named = "" if isinstance(weights, Backbone) else str(weights)
         #: Tap name -> weight.
         self.layers = check_layers(backbone.default_layers) if named is None else named
         # A classifier can be eight times the size of the features, and the loss has no use for it.

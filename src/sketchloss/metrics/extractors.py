@@ -91,7 +91,10 @@ def open_extractors(
         raise ValueError(f"extractors are {', '.join(names)}: two would have one name; rename a folder")
     for extractor in found:
         if image_size < extractor.minimum:
-            raise ValueError(f"image_size is {image_size}: {extractor.name} needs at least {extractor.minimum} pixels")
+            raise ValueError(
+                f"images of {image_size} pixels are too small: {extractor.name} needs at least "
+                f"{extractor.minimum} pixels"
+            )
     return found
 
 

@@ -12,15 +12,20 @@ from sketchloss.networks.pooling import Pooling, new_pool
 from sketchloss.system.func_transforms import inside_transform
 
 GateOrder = Literal["channel_spatial", "spatial_channel", "parallel"]
-GateInit = Literal["default", "half", "ajar", "open"]
+GateInit = Literal["default", "half", "random", "ajar", "open"]
 
 # A gate's output at the start is sigmoid(bias). At 5, two gates in a row scale by 0.987; but the sigmoid is so flat
 # there that training hardly moves them. At 2 they scale by 0.776, and the slope is sixteen times as steep. At 0 it is
 # steepest, and they scale by exactly 1/4, in every order.
-START_BIASES: dict[GateInit, float] = {"half": 0.0, "ajar": 2.0, "open": 5.0}
+START_BIASES: dict[GateInit, float] = {"half": 0.0, "random": 0.0, "ajar": 2.0, "open": 5.0}
+#: Part of PyTorch's random weights that the last layer of each gate starts with, by `random`. On VGG's features of
+#: drawings the whole of them would close some gates and open others fully, which leaves little of the features.
+RANDOM_PART = 0.1
 LARGEST_KERNEL, LARGEST_REDUCTION = 63, 4096
 #: What two gates that start at 1/2 scale features by.
 HALF_TWICE = 0.25
+#: Starts of gates after which the network makes up for that scale.
+MADE_UP: tuple[GateInit, ...] = ("half", "random")
 
 
 class ChannelGate(nn.Module):
@@ -78,7 +83,8 @@ class AttentionGate(nn.Module):
         reduction: r of the channel gate.
         kernel_size: side of the spatial gate's convolution, odd.
         init: `default` (PyTorch's; each gate starts near 0.5, so together they scale by about 0.25), `half` (each at
-            exactly 1/2), `ajar` (both start at sigmoid(2), about 0.88) or `open` (at sigmoid(5), about 0.99).
+            exactly 1/2), `random` (each around 1/2, a tenth as uneven as PyTorch's), `ajar` (both start at sigmoid(2),
+            about 0.88) or `open` (at sigmoid(5), about 0.99).
         downsample: `none` (the paper's text: the pool is replaced) or `max` (2×2 max-pool after the gate, VGG's cost).
         pooling: kind of that pool.
 
@@ -104,12 +110,18 @@ class AttentionGate(nn.Module):
         self.spatial = SpatialGate(kernel_size=kernel_size)
         self.pool = new_pool(pooling) if downsample == "max" else nn.Identity()
         if init in START_BIASES:
-            for last in (self.channel.expand, self.spatial.conv):
-                nn.init.zeros_(last.weight)
-                assert last.bias is not None
-                nn.init.constant_(last.bias, START_BIASES[init])
             # Eq. 1 adds the average's and the maximum's paths, and the bias with them: half of it each.
-            self.channel.expand.bias.data.div_(2)
+            for last, bias in (
+                (self.channel.expand, START_BIASES[init] / 2),
+                (self.spatial.conv, START_BIASES[init]),
+            ):
+                if init != "random":
+                    nn.init.zeros_(last.weight)
+                elif not last.weight.is_meta:
+                    last.weight.data.mul_(RANDOM_PART)
+                assert last.bias is not None
+                # note: filled, not computed: arithmetic without memory (`meta`) makes torch load its compiler
+                nn.init.constant_(last.bias, bias)
 
     def forward(self, features: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h2 w2"]:
         """Weight the features; their size halves with `downsample="max"`."""
@@ -122,6 +134,11 @@ class AttentionGate(nn.Module):
         else:
             gated = features * (self.channel(features) * self.spatial(features))
         return self.pool(gated)
+
+    def weights(self, features: Float[Tensor, "n c h w"]) -> tuple[Float[Tensor, "n c 1 1"], Float[Tensor, "n 1 h w"]]:
+        """Return what `forward` multiplies the features by: the weight of each channel, and of each position."""
+        channel = self.channel(self.pooled_features(features))
+        return channel, self.spatial(features * channel if self.order == "channel_spatial" else features)
 
     def pooled_features(self, features: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
         """Return what the channel gate pools from."""

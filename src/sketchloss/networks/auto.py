@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sketchloss.networks.attention import HALF_TWICE, AttentionGate, GateInit, GateOrder, check_gate
+from sketchloss.networks.attention import HALF_TWICE, MADE_UP, AttentionGate, GateInit, GateOrder, check_gate
 from sketchloss.networks.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone, LoadReport, pooled_classifier
 from sketchloss.networks.fitting import check_values
 from sketchloss.networks.transformers_library import build_network, find_folder, one_line, read_model, read_network
@@ -46,8 +46,9 @@ class TransformersConfig:
     gate_kernel: int = 7
     """Side of the spatial gate's convolution, odd, 63 at most."""
     gate_init: GateInit = "default"
-    """Start of the gates: `default`, near 0.5; `half`, at 1/2, and their output is multiplied by 4, so that the network
-    starts as it is without gates; `ajar`, at 0.88; `open`, near 1."""
+    """Start of the gates: `default`, PyTorch's, at random; `half`, at 1/2, and their output is multiplied by 4, so that
+    the network starts as it is without gates; `random`, as `half` with small random differences; `ajar`, at 0.88;
+    `open`, near 1."""
     classes: tuple[str, ...] = ()
     """Class names of the classifier, a linear layer on pooled features; none: no classifier."""
     mean: tuple[float, float, float] = IMAGENET_MEAN
@@ -112,7 +113,7 @@ class TransformersBackbone(Backbone):
         """
         known = {item.name for item in fields(TransformersConfig)} - {"model", "name"}
         found = {name: value for name, value in settings.items() if name != "downsample"}
-        for name, only in (("head", "pooled"), ("pooling", "max")):
+        for name, only in (("head", "pooled"), ("pooling", "max"), ("slots", "pools")):
             if found.pop(name, only) != only:
                 raise ValueError(f"{name} is {settings[name]}: a network of transformers has only {only}; leave it out")
         if unknown := sorted(set(found) - known):
@@ -134,7 +135,7 @@ class TransformersBackbone(Backbone):
                 "use it without attention, such as with --arm tuning"
             )
         for stage, features in zip(stages, seen[-GATED:], strict=True):
-            gate = _MadeUpGate if self.config.gate_init == "half" else AttentionGate
+            gate = _MadeUpGate if self.config.gate_init in MADE_UP else AttentionGate
             stage.layers.append(
                 gate(
                     features.shape[1],

@@ -1,7 +1,7 @@
 """The definition of a backbone: a network that looks at drawings and gives the features of layers by name."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, TypeVar
 
 import torch
@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sketchloss.networks.attention import AttentionGate, is_gate_tensor
+from sketchloss.networks.attention import AttentionGate
 from sketchloss.networks.fitting import check_shapes, check_values
+from sketchloss.networks.slots import SlotConvolution
 
 #: Mean and standard deviation of ImageNet's photos, channel by channel, for RGB in [0, 1].
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -104,6 +105,12 @@ class Backbone(nn.Module):
         """The attention gates by their names in `state_dict`; none without attention."""
         return {name: module for name, module in self.named_modules() if isinstance(module, AttentionGate)}
 
+    @property
+    def added(self) -> tuple[str, ...]:
+        """How the names of tensors begin that weights of other makers lack: of gates, and of what stands for them."""
+        kinds = AttentionGate | SlotConvolution
+        return tuple(f"{name}." for name, module in self.named_modules() if isinstance(module, kinds))
+
     def channels(self, layer: str) -> int:
         """Return the number of channels of a layer's features; ValueError for an unknown name."""
         raise NotImplementedError
@@ -156,7 +163,8 @@ class Backbone(nn.Module):
                 its place, or holds no floats.
         """
         own = self.state_dict()
-        needed = [name for name in own if not is_gate_tensor(name) and not name.startswith("classifier.")]
+        parts_added = self.added
+        needed = [name for name in own if not name.startswith(("classifier.", *parts_added))]
         missing = [name for name in needed if name not in tensors]
         if missing:
             raise ValueError(
@@ -173,8 +181,8 @@ class Backbone(nn.Module):
                 continue
             used[name] = tensor
         check_shapes(used, own)
-        for gate in self.gates:
-            parts = [name for name in own if name.startswith(f"{gate}.")]
+        for added in parts_added:
+            parts = [name for name in own if name.startswith(added)]
             absent = [name for name in parts if name not in used]
             if 0 < len(absent) < len(parts):
                 raise ValueError(f"tensor {absent[0]} is missing, others of that gate are there: copy the file again")
@@ -183,7 +191,7 @@ class Backbone(nn.Module):
     def _may_be_zero(self) -> tuple[str, ...]:
         """Return how the names of tensors begin that may be all zero."""
         # Gates start as zeros by some of `gate_init`, and so do classifiers of some.
-        return ("classifier.", *(f"{name}." for name in self.gates))
+        return ("classifier.", *self.added)
 
     def describe(self) -> dict[str, Any]:
         """Return the configuration as JSON-ready values."""
@@ -288,3 +296,21 @@ def freeze(backbone: Backbone) -> Backbone:
             delattr(module, name)
             module.register_buffer(name, tensor.detach(), persistent=False)
     return backbone.eval()
+
+
+def thaw(backbone: Backbone) -> Backbone:
+    """Return a backbone whose weights are parameters again, on the CPU, from the frozen one, which stays frozen.
+
+    A classifier is left out. Tensors that are on the CPU are shared and not copied.
+
+    Args:
+        backbone: what `freeze` made.
+    """
+    tensors = dict(backbone.named_buffers())
+    with torch.device("meta"):  # without memory, which the tensors bring
+        thawed = type(backbone)(replace(backbone.config, classes=()))
+    thawed.load_state_dict({name: tensors[name].cpu() for name in thawed.state_dict()}, assign=True)
+    with torch.device("cpu"):
+        thawed._set_normalisation()
+    thawed.origin = backbone.origin
+    return thawed.eval()

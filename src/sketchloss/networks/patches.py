@@ -16,7 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 from sketchloss.networks.attention import AttentionGate
 from sketchloss.networks.backbone import Backbone
-from sketchloss.networks.pooling import BlurredPool
+from sketchloss.networks.slots import halves
 from sketchloss.networks.vgg import VGG, tap_index
 
 #: Side of a patch in pixels, without its border.
@@ -192,17 +192,17 @@ class InPatches:
         reach, stride = 0, 1
         for module in self._modules[:depth]:
             if isinstance(module, nn.Conv2d):
-                reach += stride * (module.kernel_size[0] // 2)
+                reach += stride * module.dilation[0] * (module.kernel_size[0] // 2)
             elif isinstance(module, AttentionGate):
                 reach += stride * (module.spatial.conv.kernel_size[0] // 2)
-            if _pools(module):
+            if halves(module):
                 reach += 2 * stride  # the pool itself, and a blur
                 stride *= 2
         return reach
 
     def _stride(self, depth: int) -> int:
         """Return the pixels from one position to the next after the first so many modules."""
-        return 2 ** sum(_pools(module) for module in self._modules[:depth])
+        return 2 ** sum(map(halves, self._modules[:depth]))
 
 
 @dataclass(frozen=True)
@@ -246,10 +246,6 @@ def _spans(length: int, side: int, border: int) -> list[Span]:
         Span(slice(max(0, start - border), length if stop is None else min(length, stop + border)), start, stop)
         for start, stop in zip(starts, stops, strict=True)
     ]
-
-
-def _pools(module: nn.Module) -> bool:
-    return isinstance(module.pool if isinstance(module, AttentionGate) else module, nn.MaxPool2d | BlurredPool)
 
 
 def _again(function: Callable[..., tuple[Tensor, ...]], pixels: Tensor, *more: Any) -> tuple[Tensor, ...]:

@@ -10,13 +10,16 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from sketchloss.networks.attention import HALF_TWICE, AttentionGate, GateInit, GateOrder, check_gate
+from sketchloss.networks.attention import HALF_TWICE, MADE_UP, AttentionGate, GateInit, GateOrder, check_gate
 from sketchloss.networks.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone, LoadReport, pooled_classifier
-from sketchloss.networks.pooling import BlurredPool, Pooling, new_pool
+from sketchloss.networks.pooling import Pooling, new_pool
+from sketchloss.networks.slots import Downsample, SlotConvolution, Slots, check_slots, halves
 from sketchloss.system.stored import check_range, show
 
 # Channels and number of convolutions of VGG-16's five blocks (Simonyan & Zisserman 2015, configuration D).
 BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
+#: The first so many pools are slots for gates.
+POOL_SLOTS = 2
 
 
 def _name_taps() -> dict[str, int]:
@@ -44,9 +47,14 @@ class BackboneConfig:
 
     attention: bool = False
     """Whether there are gates in the first two pool slots."""
-    downsample: Literal["none", "max"] = "max"
-    """Whether a gate replaces its pool (`none`, as in the paper's text) or a 2x2 max-pool follows it (`max`). Without
-    attention the slots always hold VGG's max-pools."""
+    downsample: Downsample = "max"
+    """Whether a gate replaces its pool (`none`, as in the paper's text) or a 2x2 max-pool follows it (`max`). `dilated`
+    is `none`, and the convolutions behind are dilated, so that each sees as far as in VGG. VGG's `slots`, the pools,
+    stay in any case."""
+    slots: Slots = "pools"
+    """Contents of the first two pool slots without attention: VGG's `pools`, or a control that tells what acts where
+    gates do. `convolutions`: 1x1, with as many parameters as the gates, which start without effect; `downsample` is as
+    for gates. `nothing`: neither pool nor gate, with `downsample` none or dilated."""
     pooling: Pooling = "max"
     """Kind of the 2x2 pools: `max`, VGG's own; `blur_max` or `max_blur`, with a blur before or after the maximum, so
     that small shifts change less. Weights that were trained with one kind need tuning for another."""
@@ -59,8 +67,9 @@ class BackboneConfig:
     gate_kernel: int = 7
     """Side of the spatial gate's convolution, odd, 63 at most."""
     gate_init: GateInit = "default"
-    """Start of the gates: `default`, near 0.5; `half`, at 1/2, made up for in the next convolution when weights without
-    gates are loaded, which keeps the network's function; `ajar`, at 0.88; `open`, near 1."""
+    """Start of the gates: `default`, PyTorch's, at random; `half`, at 1/2, made up for in the next convolution when
+    weights without gates are loaded, which keeps the network's function; `random`, as `half` with small random
+    differences; `ajar`, at 0.88; `open`, near 1."""
     classes: tuple[str, ...] = ()
     """Class names of the classifier; none: no classifier."""
     head: Literal["vgg", "pooled"] = "pooled"
@@ -74,7 +83,8 @@ class BackboneConfig:
     def __post_init__(self) -> None:
         if not 0 < self.width <= 8:
             raise ValueError(f"width is {show(self.width)}: it must be above 0, and 8 at most")
-        check_gate(self.gate_order, self.gate_init, self.downsample, self.gate_kernel, self.gate_reduction)
+        check_gate(self.gate_order, self.gate_init, "none", self.gate_kernel, self.gate_reduction)
+        check_slots(attention=self.attention, slots=self.slots, downsample=self.downsample)
         if self.pooling not in get_args(Pooling):
             raise ValueError(f"pooling {self.pooling!r} is unknown: use {', '.join(get_args(Pooling))}")
         if self.head not in ("vgg", "pooled"):
@@ -121,27 +131,17 @@ class VGG(Backbone):
         self.classified_layer = "relu5_3" if config.head == "pooled" else "pool5"
 
         layers: list[nn.Module] = []
-        channels = 3
+        channels, dilation = 3, 1
         for block, (out_channels, convolutions) in enumerate(BLOCKS):
             out_channels = max(1, round(out_channels * config.width))
             for _ in range(convolutions):
+                convolution = nn.Conv2d(channels, out_channels, 3, padding=dilation, dilation=dilation)
                 # ReLU not in place: a tap's features must survive the next layer.
-                layers += [nn.Conv2d(channels, out_channels, 3, padding=1), nn.ReLU(inplace=False)]
+                layers += [convolution, nn.ReLU(inplace=False)]
                 channels = out_channels
-            if config.attention and block < 2:
-                layers.append(
-                    AttentionGate(
-                        channels,
-                        order=config.gate_order,
-                        reduction=config.gate_reduction,
-                        kernel_size=config.gate_kernel,
-                        init=config.gate_init,
-                        downsample=config.downsample,
-                        pooling=config.pooling,
-                    )
-                )
-            else:
-                layers.append(new_pool(config.pooling))
+            layers.append(_new_slot(config, channels) if block < POOL_SLOTS else new_pool(config.pooling))
+            if config.downsample == "dilated" and not halves(layers[-1]):
+                dilation *= 2  # what lies beside each other was two positions apart in VGG
         self.features = nn.Sequential(*layers)
         self.classifier = self._build_classifier(channels) if config.classes else None
         if not self.features[0].weight.is_meta:  # there are no values, and torch would load its compiler to draw them
@@ -152,7 +152,8 @@ class VGG(Backbone):
 
         So one whose weights all come from a file is built without a draw from the random generator.
         """
-        self.to_empty(device="cpu")
+        # note: not `to_empty`, whose `empty_like` of a tensor without memory makes torch load its compiler
+        self._apply(lambda tensor: torch.empty(tensor.shape, dtype=tensor.dtype))
         self._set_normalisation()
 
     def _build_classifier(self, channels: int) -> nn.Sequential:
@@ -198,12 +199,7 @@ class VGG(Backbone):
     def minimum_size(self, layers: Iterable[str]) -> int:
         """Return the smallest height and width in pixels at which these layers have at least one position."""
         deepest = max(tap_index(layer) for layer in layers)
-        halvings = sum(
-            isinstance(module, nn.MaxPool2d | BlurredPool)
-            or (isinstance(module, AttentionGate) and self.config.downsample == "max")
-            for module in list(self.features)[: deepest + 1]
-        )
-        return 2**halvings
+        return 2 ** sum(map(halves, list(self.features)[: deepest + 1]))
 
     def _run(self, images: Float[Tensor, "n 3 h w"], layers: tuple[str, ...]) -> dict[str, Tensor]:
         """Return the features of these layers; evaluation stops at the deepest."""
@@ -235,7 +231,7 @@ class VGG(Backbone):
     def load_weights(self, tensors: Mapping[str, Tensor]) -> LoadReport:
         """Copy tensors as `Backbone.load_weights`, and make up for new gates that start at 1/2."""
         report = super().load_weights(tensors)
-        if self.config.gate_init == "half":
+        if self.config.gate_init in MADE_UP:
             self._make_up_for_gates({name for name in self.state_dict() if name not in report.new})
         return report
 
@@ -255,9 +251,35 @@ class VGG(Backbone):
     def describe_features(self) -> dict[str, Any]:
         """Return all that decides the features, except the tensors, JSON-ready: part of the weights' digest."""
         settings = super().describe_features()
-        if settings["pooling"] == "max":
-            del settings["pooling"]  # note: galleries know weights by this digest, some from before there was a choice
+        for name, only_once in (("pooling", "max"), ("slots", "pools")):
+            if settings[name] == only_once:
+                del settings[name]  # note: galleries know weights by this digest, some from before there was a choice
         return settings
+
+
+def _new_slot(config: BackboneConfig, channels: int) -> nn.Module:
+    """Return what stands in one of the first two pool slots."""
+    if config.slots == "pools" and not config.attention:
+        return new_pool(config.pooling)
+    if config.slots == "nothing":
+        return nn.Identity()
+    pools = config.downsample == "max"
+    if config.slots == "convolutions":
+        return SlotConvolution(
+            channels,
+            reduction=config.gate_reduction,
+            kernel_size=config.gate_kernel,
+            pool=new_pool(config.pooling) if pools else nn.Identity(),
+        )
+    return AttentionGate(
+        channels,
+        order=config.gate_order,
+        reduction=config.gate_reduction,
+        kernel_size=config.gate_kernel,
+        init=config.gate_init,
+        downsample="max" if pools else "none",
+        pooling=config.pooling,
+    )
 
 
 def tap_index(layer: str) -> int:

@@ -18,6 +18,7 @@ from torch import Tensor
 from sketchloss.networks.attention import is_gate_tensor
 from sketchloss.networks.auto import TransformersBackbone, TransformersConfig, load_transformers
 from sketchloss.networks.backbone import Backbone, Origin
+from sketchloss.networks.hub import fetch_file, one_line
 from sketchloss.networks.quantised import quantise, restore
 from sketchloss.networks.vgg import VGG, BackboneConfig
 from sketchloss.system.files import check_permission, read_json, write_json, write_tensors
@@ -102,8 +103,9 @@ def load_backbone(weights: str | Path = "sketch", **settings) -> Backbone:
 def _check_complete(backbone: Backbone, tensors: Mapping[str, Tensor], stored: Config) -> None:
     """Refuse a file without parts that its configuration promises, which would stay as random as they start."""
     promised = {}
-    if stored.attention:
-        promised["attention"] = tuple(f"{gate}." for gate in backbone.gates)
+    slots = [getattr(config, "slots", None) for config in (stored, backbone.config)]
+    if stored.attention == backbone.config.attention and slots[0] == slots[1]:
+        promised["attention" if stored.attention else "slots"] = backbone.added
     heads = [getattr(config, "head", None) for config in (stored, backbone.config)]
     if stored.classes and backbone.config.classes == stored.classes and heads[0] == heads[1]:
         promised["classes"] = ("classifier.",)
@@ -117,7 +119,12 @@ def _check_complete(backbone: Backbone, tensors: Mapping[str, Tensor], stored: C
 
 
 def save_backbone(
-    backbone: Backbone, folder: str | Path, *, dtype: torch.dtype = torch.float16, quantised: bool = False
+    backbone: Backbone,
+    folder: str | Path,
+    *,
+    dtype: torch.dtype = torch.float16,
+    quantised: bool = False,
+    beside: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a weights folder for `load_backbone`: `model.safetensors` and `config.json`, each whole or not at all.
 
@@ -126,6 +133,7 @@ def save_backbone(
         folder: folder to write, made if missing.
         dtype: number type of the floats on disk; they come back as float32.
         quantised: write convolutions as 8-bit integers: 18 MB in place of 29.
+        beside: further keys of `config.json`, which `load_backbone` passes over.
 
     Raises:
         ValueError: if a weight is not finite in `dtype`, or the backbone is the frozen copy inside a loss.
@@ -144,7 +152,7 @@ def save_backbone(
     folder.mkdir(parents=True, exist_ok=True)
     write_tensors(folder / TENSORS, quantise(tensors) if quantised else tensors)
     origin = {name: value for name, value in asdict(backbone.origin).items() if value}
-    write_json(folder / CONFIG, {"format": FORMAT, "version": 1, **origin, **backbone.describe()})
+    write_json(folder / CONFIG, {"format": FORMAT, "version": 1, **origin, **backbone.describe(), **(beside or {})})
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -161,7 +169,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             tensors = restore(load_file(path))
         except SafetensorError as error:
             raise ValueError(
-                f"{path} is no whole safetensors file ({_one_line(error)}): fetch or copy it again"
+                f"{path} is no whole safetensors file ({one_line(error)}): fetch or copy it again"
             ) from None
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
@@ -175,7 +183,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
                 "save only the state_dict, with safetensors.torch.save_file"
             ) from None
         except Exception as error:  # noqa: BLE001 (damaged bytes lead the unpickler into errors of any kind)
-            raise ValueError(f"{path} is no whole .pth file ({_one_line(error)}): fetch or copy it again") from None
+            raise ValueError(f"{path} is no whole .pth file ({one_line(error)}): fetch or copy it again") from None
         if not isinstance(tensors, dict) or not all(isinstance(value, Tensor) for value in tensors.values()):
             raise ValueError(f"{path} is no state dictionary of tensors: save model.state_dict(), not the model")
     else:
@@ -191,6 +199,11 @@ def _is_plain(tensor: Tensor) -> bool:
     if tensor.layout is not torch.strided or tensor.is_quantized or tensor.device.type != "cpu":
         return False
     return tensor.numel() <= 2**30 or tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
+
+
+def is_loadable(backbone: Backbone) -> bool:
+    """Tell whether `load_backbone` builds networks of this kind, and not only the program that defines it."""
+    return type(backbone) in (VGG, TransformersBackbone)
 
 
 def _kind_of(stored: Config | None) -> tuple[Any, type[Config]]:
@@ -301,9 +314,9 @@ def _find(weights: str | Path) -> tuple[Path, Config | None]:
     # note: a dot in a repo's name is no suffix of a file (timm/vgg16.tv_in1k).
     is_file_name = path.suffix in (".safetensors", ".pth", ".pt", ".bin", ".json")
     if isinstance(weights, str) and weights.count("/") == 1 and not is_file_name and not path.parent.exists():
-        tensors = _fetch(weights, TENSORS)
+        tensors = fetch_file(weights, TENSORS)
         try:
-            return tensors, read_config(_fetch(weights, CONFIG))
+            return tensors, read_config(fetch_file(weights, CONFIG))
         except FileNotFoundError:
             return tensors, None
     if path.parent != Path() or path.suffix:
@@ -320,28 +333,3 @@ def _find_here(path: Path) -> Path | None:
     """Return the weights file at a path: the file itself, or that of a weights folder or a run folder."""
     places = (path, path / TENSORS, path / "best" / TENSORS)
     return next((place for place in places if place.is_file()), None)
-
-
-def _fetch(repo: str, file: str) -> Path:
-    # Here, because it takes long to import, and most weights are on the disk.
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError, HFValidationError, LocalEntryNotFoundError
-
-    try:
-        return Path(hf_hub_download(repo, file))
-    except HFValidationError as error:
-        raise ValueError(f"{repo!r} is no hub repo id: {error}") from None
-    except LocalEntryNotFoundError:
-        reason = "the hub cannot be reached (or HF_HUB_OFFLINE is set), and it is not in the cache"
-    except EntryNotFoundError:
-        reason = "the repo has no such file"
-    except Exception as error:  # noqa: BLE001 (every other refusal: the hub's, its HTTP client's, the disk's)
-        reason = _one_line(error)
-    raise FileNotFoundError(
-        f"could not fetch {file} of {repo}: {reason}; with a network run `hf download {repo} {file}`, copy the file "
-        f"here, and give its path in place of {repo!r}, or set HF_HOME to a cache that holds it"
-    )
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -20,14 +20,15 @@ def parameter_groups(
         backbone: as `load_backbone` returns it; its `load_report` tells what is new. One that was not loaded is new.
         lr: learning rate of what came from the file: the convolutions, and a classifier of the same classes.
         new_lr_factor: learning rate of what was not, except gates, as a multiple of `lr`.
-        gate_lr_factor: learning rate of the gates, as a multiple of `lr`, whether they came from the file or not.
+        gate_lr_factor: learning rate of the gates, as a multiple of `lr`, whether they came from the file or not. What
+            stands in the place of gates counts as gates.
         weight_decay: weight decay of all but the gates.
         gate_weight_decay: weight decay of the gates, which it pulls towards 1/2.
 
     Returns:
         Dictionaries with `name` (`trained`, `new`, `gates`), `params`, `lr` and `weight_decay`.
     """
-    gates = tuple(f"{name}." for name in backbone.gates)
+    gates = backbone.added
     new = None if backbone.load_report is None else backbone.load_report.new
     parts: dict[str, list[Any]] = {"trained": [], "new": [], "gates": []}
     for name, weight in backbone.named_parameters():

@@ -19,7 +19,7 @@ import torch
 from child_process import PIPE, Child, finished, started
 from sketchloss import ARMS, cli
 from sketchloss.experiments import keys as cell_keys
-from sketchloss.experiments.cells import LOG, RESULT, Cell, CellStore
+from sketchloss.experiments.cells import LOG, RESULT, RUN, Cell, CellStore
 from sketchloss.experiments.experiment import Load
 from sketchloss.experiments.probe.settings import PRESETS as PROBE_PRESETS
 from sketchloss.experiments.prompts import experiment as prompts
@@ -128,6 +128,13 @@ def test_a_study_makes_every_table_and_figure_once_and_a_change_redoes_what_depe
     tuned = store.result("tuning/tuning/1")
     assert values(tables["tuning"][""]["tuning"], "left_out_top_1")["1"] == tuned["left_out_top_1"]
     assert tuned["left_out_classes"] == 2
+    of_gates = tables["tuning"]["gates"]
+    gates = [f"gate {number}, {part}" for number in (1, 2) for part in ("channel", "spatial")]
+    assert list(of_gates) == [f"attention+tuning, {gate}" for gate in gates]
+    run = store.place("tuning/attention+tuning/1") / RUN
+    said = json.loads((run / "gates.json").read_text())["gates"]["gate 2, spatial"]
+    assert values(of_gates["attention+tuning, gate 2, spatial"], "within")["1"] == said["end"]["within"]
+    assert (config.out / "figures" / "gates-attention+tuning.png").is_file()
 
     # the report
     text = (config.out / "report.md").read_text()
@@ -626,6 +633,20 @@ def test_an_arms_network_and_sizes_are_counted(cheap, tiny):
     assert not cheap.out.exists()
 
 
+def test_controls_are_counted_as_they_are(cheap):
+    # Oracle: without the first two pools block 2 looks at 4 times as many positions and what is behind at 16 times.
+    controls = ("nopool=finetune:slots=nothing,downsample=none", "dilated=finetune:slots=nothing,downsample=dilated")
+    config = replace(cheap, only=("retrieval",), arm=(*controls, "like=finetune:slots=convolutions"))
+    loads = {cell.name: load_of(config, cell).multiply_adds for cell in plan_cells(config)}
+    macs = [9 * 3 * 8 + 9 * 8**2, (9 * 8 * 16 + 9 * 16**2) / 4]
+    macs.append((9 * 16 * 32 + 2 * 9 * 32**2) / 16 + (9 * 32 * 64 + 2 * 9 * 64**2) / 64 + 3 * 9 * 64**2 / 256)
+    factor = (macs[0] + 4 * macs[1] + 16 * macs[2]) / sum(macs)
+    for arm in ("nopool", "dilated"):
+        assert loads[f"tuning/{arm}/0"] == pytest.approx(factor * loads["tuning/tuning/0"], rel=0.01)
+        assert loads[f"retrieval/doodles/{arm}/0"] > 2 * loads["retrieval/doodles/tuning/0"]
+    assert 1 < loads["tuning/like/0"] / loads["tuning/tuning/0"] < 1.3
+
+
 def test_a_dry_run_asks_no_network_for_an_arm(cheap, monkeypatch):
     import huggingface_hub.constants
 
@@ -726,6 +747,8 @@ def test_a_mistake_is_one_line_and_costs_nothing(config):
         ("--arm a=finetune:arm=original", "arm a: --arm 'original' is unknown"),
         ("--arm a=finetune:gate_init=half", "arm a sets gate_init and has no gates: add arm=attention+tuning"),
         ("--arm a=finetune:downsample=none", "arm a sets downsample and has no gates: add arm=attention+tuning"),
+        ("--arm a=finetune:image_size=16", "arm a: image_size is 16: it must be 32 pixels or more"),
+        ("--retrieval-grid 0", "retrieval_grid is 0: it must be positive"),
         ("--arm a=finetune:size_shares=1", "arm a: size_shares"),
         ("--arm a=finetune:image_sizes=48,64", "arm a says '64', which is no setting with a value: give several"),
         ("--arm a=finetune:image_sizes=15", "arm a: a size of image_sizes is 15: it must be 16 pixels or more"),

@@ -2,8 +2,11 @@
 
 import pytest
 
+from sketchloss.experiments.retrieval.experiment import cells
+from sketchloss.experiments.retrieval.plan import RetrievalPlan
 from sketchloss.experiments.tuning.arms import describe, read_tuning
-from sketchloss.experiments.tuning.plan import Plan, weights_in_words
+from sketchloss.experiments.tuning.experiment import further_tunings
+from sketchloss.experiments.tuning.plan import Plan, other_sizes, weights_in_words
 from sketchloss.networks.arms import ARMS, REFERENCE, Arm
 
 
@@ -12,6 +15,35 @@ def test_settings_are_read_as_finetune_reads_them():
     assert (arm.name, arm.gates, arm.weights) == ("soft", "none", ())
     assert arm.tuning == {"arm": REFERENCE, "contrast": 0.1, "image_sizes": (48, 64), "lr": 1e-4}
     assert read_tuning("gated", "arm=attention+tuning,gate_init=half").gates == "trained"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "slots=nothing,downsample=none",
+        "slots=nothing,downsample=dilated",
+        "slots=convolutions,gate_lr_factor=3",
+        "slots=convolutions,downsample=dilated",
+        "arm=attention+tuning,downsample=dilated,gate_init=half",
+        "arm=attention+tuning,gate_init=random,gate_lr_factor=0",
+        "image_size=96",
+    ],
+)
+def test_controls_are_arms(text, tmp_path):
+    arm = read_tuning("control", text)
+    assert arm.gates == ("trained" if "attention" in text else "none")
+    plan = Plan(out=tmp_path, arm=(f"control=finetune:{text}",), downsample="none", gate_init="half")
+    (settings,) = further_tunings(plan).values()
+    for name, value in (pair.split("=") for pair in text.split(",")):
+        assert getattr(settings, name) == (float(value) if value.isdigit() else value), name
+    assert settings.image_sizes == (settings.image_size,)
+
+
+def test_an_arm_is_measured_at_the_size_that_it_is_tuned_at(tmp_path):
+    plan = RetrievalPlan(out=tmp_path, arm=("large=finetune:image_size=96",), per_class=4, seeds=1)
+    sizes = {cell.arm: cell.settings["image_size"] for cell in cells(plan)}
+    assert sizes == {**dict.fromkeys(ARMS, 64), "large": 96}
+    assert other_sizes(plan) == ("large: measured at 96 pixels.",)
 
 
 def test_weights_of_each_seed_are_said_to_be_taken_by_turns(tmp_path):
@@ -40,6 +72,12 @@ def test_weights_of_each_seed_are_said_to_be_taken_by_turns(tmp_path):
         ("lr=--help", "arm soft says 'lr=--help': give settings and values"),
         ("lr=many", "arm soft: "),
         ("gate_init=half", "arm soft sets gate_init and has no gates: add arm=attention+tuning"),
+        ("slots=convolutions,gate_init=half", "arm soft sets gate_init and has no gates: add arm=attention+tuning"),
+        ("slots=nothing,downsample=none,gate_lr_factor=1", "arm soft sets gate_lr_factor and has no gates: add arm="),
+        ("slots=nothing", "arm soft: slots is nothing and downsample is max, which is VGG itself: take downsample"),
+        ("downsample=dilated", "arm soft: downsample is dilated, but VGG's pools stay: take attention gates, or slots"),
+        ("arm=attention+tuning,slots=convolutions", "arm soft: slots is convolutions, but there are attention gates"),
+        ("slots=gates", "arm soft: --slots 'gates' is unknown"),
     ],
 )
 def test_what_cannot_be_is_said_in_one_line(text, words):

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from accelerate.utils import set_seed
 from PIL import ImageOps
 from safetensors.torch import load_file
 from torch.optim.swa_utils import AveragedModel
@@ -26,8 +27,9 @@ from sketchloss.data.doodles.kinds import KINDS, doodle
 from sketchloss.data.loading import to_unit_range
 from sketchloss.data.sources import open_sketches
 from sketchloss.experiments.tuning import finetune as module
-from sketchloss.experiments.tuning.finetune import finetune
+from sketchloss.experiments.tuning.finetune import finetune, load_start
 from sketchloss.experiments.tuning.settings import PRESETS, Finetune
+from sketchloss.networks.attention import is_gate_tensor
 from sketchloss.training import resources
 from sketchloss.training.classifier import Classifier
 from sketchloss.training.guards import TrainingStopped, chance_warning
@@ -456,7 +458,9 @@ def test_nothing_to_resume(config):
         ({"crop_scale": (0.5, 0.2)}, r"crop_scale is 0\.5 0\.2"),
         ({"label_smoothing": 1.0}, "label_smoothing"),
         ({"clip": -1.0}, r"clip is -1\.0"),
-        ({"gate_lr_factor": 0.0}, r"gate_lr_factor is 0\.0"),
+        ({"gate_lr_factor": -1.0}, r"gate_lr_factor is -1\.0"),
+        ({"arm": "attention+tuning", "slots": "nothing"}, "slots is nothing, but there are attention gates in these"),
+        ({"arm": "tuning", "slots": "nothing"}, "slots is nothing and downsample is max, which is VGG itself"),
         ({"gate_weight_decay": -0.1}, r"gate_weight_decay is -0\.1"),
         ({"ema": 1.0}, r"ema is 1\.0: it must be at least 0 and below 1"),
         ({"contrast": -1.0}, r"contrast is -1\.0"),
@@ -468,6 +472,26 @@ def test_nothing_to_resume(config):
 def test_bad_settings_are_named(config, change, words):
     with pytest.raises(ValueError, match=words):
         replace(config, **change)
+
+
+def test_gates_at_random_can_stay_as_they_start_while_all_else_is_tuned(config):
+    config = replace(config, epochs=1, gate_init="random", gate_lr_factor=0.0, gate_weight_decay=0.1, precision="no")
+    finetune(config)
+    set_seed(config.seed)
+    start, end = load_start(config, ["a"]).state_dict(), load_backbone(config.out).state_dict()
+    for name, weight in start.items():
+        if is_gate_tensor(name):
+            assert torch.equal(end[name], weight.half().float()), name
+        elif name.startswith("features."):
+            assert not torch.equal(end[name], weight.half().float()), name
+
+
+def test_a_control_is_tuned_and_noted(config):
+    config = replace(config, epochs=1, arm="tuning", slots="convolutions", downsample="dilated")
+    finetune(config)
+    tuned = load_backbone(config.out)
+    assert (tuned.config.slots, tuned.config.downsample, tuned.config.attention) == ("convolutions", "dilated", False)
+    assert all(tuned.features[slot].expand.weight.any() for slot in (4, 9)), "they are trained"
 
 
 def test_paper_preset_is_algorithm_1():

@@ -3,6 +3,7 @@
 import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ from sketchloss.experiments.tuning.plan import (
     arm_paths,
     arm_settings,
     feature_cache,
+    image_size_of,
+    other_sizes,
     start_of,
     weights_in_words,
     weights_needed,
@@ -53,8 +56,9 @@ def _cell(plan: RetrievalPlan, source: str, arm: Arm, seed: int) -> Cell:
     settings: dict[str, Any] = {
         **PRESETS[plan.retrieval_preset],
         "data": source,
-        "image_size": plan.image_size,
+        "image_size": image_size_of(plan, arm),
         "per_class": plan.per_class,
+        "grid": plan.retrieval_grid,
         "seeds": 1,
         "held_out": plan.held_out,
         **arm_settings(plan, arm, seed),
@@ -111,6 +115,7 @@ def sections(plan: Plan, store: CellStore) -> Iterator[Section]:
             nearest = store.place(cell.name) / RUN / "nearest.png"
             caption = f"Held-out sketches of {short_name(source)} and their five nearest: {cell.arm}"
             made = section([result for _, result in found], weights_in_words(plan))
+            made = replace(made, notes=(*made.notes, *other_sizes(plan)))
             yield made.with_figures({f"nearest-{number}.png": Figure(caption, partial(shutil.copyfile, nearest))})
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from sketchloss.experiments.tuning.plan import Plan
+from sketchloss.training.checks import require_positive
 
 
 @dataclass(frozen=True)
@@ -12,6 +13,13 @@ class RetrievalPlan(Plan):
 
     retrieval_preset: Literal["demo", "small", "paper"] = "demo"
     """Preset of `sketchloss retrieval`."""
+    retrieval_grid: int = 7
+    """Largest number of positions, each way, that heads see. Where arms differ in their image size or in how often they
+    pool, the least of their sides gives every head as many numbers."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_positive(self, ("retrieval_grid",))
 
 
 #: What each preset of a study changes of the defaults above.

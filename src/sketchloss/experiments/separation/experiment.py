@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from sketchloss.experiments.separation.distances import class_separation
 from sketchloss.experiments.separation.figures import draw_ratios, ratio_bars
 from sketchloss.experiments.separation.settings import ClassSeparation
 from sketchloss.experiments.separation.table import section, table_of
-from sketchloss.experiments.tuning.plan import Plan, feature_cache, weights_needed, whose
+from sketchloss.experiments.tuning.plan import Plan, feature_cache, other_sizes, weights_needed, whose
 from sketchloss.networks.arms import Arm
 
 
@@ -61,7 +62,8 @@ def sections(plan: Plan, store: CellStore) -> Iterator[Section]:
             if cell.seed == plan.seed:
                 drawn = partial(shutil.copyfile, store.place(cell.name) / RUN / "map.png")
                 figures[f"map-{number}-{cell.arm}.png"] = Figure(f"Map of the embedding: {cell.arm}", drawn)
-        yield section(results, varies).with_figures(figures)
+        made = section(results, varies)
+        yield replace(made, notes=(*made.notes, *other_sizes(plan))).with_figures(figures)
 
 
 def _what_varies(arm: Arm) -> str:

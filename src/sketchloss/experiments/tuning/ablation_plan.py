@@ -1,7 +1,7 @@
 """The settings of the ablation in a study."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -10,7 +10,7 @@ from sketchloss.networks.attention import GateInit
 from sketchloss.training.checks import require_positive
 
 Choice = Literal["gate_init", "downsample", "optimisation"]
-GATE_INITS: tuple[GateInit, ...] = get_args(GateInit)
+GATE_INITS: tuple[GateInit, ...] = ("default", "half", "ajar", "open")
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,18 @@ from sketchloss.experiments.tuning.settings import Finetune
 from sketchloss.networks.arms import PROPOSED, REFERENCE, Arm
 from sketchloss.system.command_line import parse, suggest
 
-#: Settings that are one for all arms: another sample, split or size, and their numbers would not compare; or they
-#: decide no result.
+#: Settings that are one for all arms: another sample or split, and their numbers would not compare; or they decide no
+#: result.
 SHARED = frozenset(
-    {"data", "per_class", "leave_out", "held_out", "duplicates", "strict", "image_size", "seed", "out", "resume"}
+    {"data", "per_class", "leave_out", "held_out", "duplicates", "strict", "seed", "out", "resume"}
     | {"dry_run", "workers", "checkpoint_every", "checkpoint_activations", "log_every"}
 )
-#: Settings that say nothing where there are no gates.
-OF_GATES = frozenset({"downsample", "gate_init", "gate_lr_factor", "gate_weight_decay"})
+#: Contents of the first two pool slots, without gates -> settings that say nothing there.
+IDLE = {
+    "pools": frozenset({"downsample", "gate_init", "gate_lr_factor", "gate_weight_decay"}),
+    "convolutions": frozenset({"gate_init"}),
+    "nothing": frozenset({"gate_init", "gate_lr_factor", "gate_weight_decay"}),
+}
 
 
 @cache
@@ -51,14 +55,15 @@ def read_tuning(name: str, text: str) -> Arm:
         if setting in given:
             raise ValueError(f"arm {name} sets {setting} twice: leave one out")
         given[setting] = value.split()
+    arm = [] if "arm" in given else ["--arm", REFERENCE]
     line = [word for setting, values in given.items() for word in (f"--{setting.replace('_', '-')}", *values)]
     try:
-        read = parse(Finetune, ["--data", "", "--out", "", *line], program="sketchloss finetune")
+        read = parse(Finetune, ["--data", "", "--out", "", *arm, *line], program="sketchloss finetune")
     except ValueError as error:
         raise ValueError(f"arm {name}: {error}") from None
     tuning: dict[str, Any] = {"arm": REFERENCE} | {setting: getattr(read, setting) for setting in given}
     has_gates = tuning["arm"] == PROPOSED
-    if not has_gates and (idle := sorted(OF_GATES & set(given))):
+    if not has_gates and (idle := sorted(IDLE[read.slots] & set(given))):
         raise ValueError(f"arm {name} sets {idle[0]} and has no gates: add arm={PROPOSED}")
     return Arm(name=name, tuning=tuning, gates="trained" if has_gates else "none")
 

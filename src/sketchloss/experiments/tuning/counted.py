@@ -26,8 +26,10 @@ class Network:
 
     weights: str
     attention: bool | None
-    """Whether the network has attention gates; None: as its weights have it."""
+    """Whether the network has attention gates; None: it is as its weights have it."""
     downsample: str
+    slots: str = "pools"
+    """Contents of the first two pool slots without gates."""
 
     @property
     def like(self) -> Backbone:
@@ -42,9 +44,9 @@ class Network:
 
 @cache
 def _loaded(network: Network) -> Backbone:
-    settings: dict[str, Any] = {"downsample": network.downsample, "classes": ()}
+    settings: dict[str, Any] = {"classes": ()}
     if network.attention is not None:
-        settings["attention"] = network.attention
+        settings |= {name: getattr(network, name) for name in ("attention", "downsample", "slots")}
     try:
         return load_backbone(network.weights, **settings)
     except (OSError, ValueError):  # not here: the paper's network is counted
@@ -82,7 +84,9 @@ def network_of_cell(plan: Plan, cell: Cell) -> Network:
     """Return the network of a cell's arm."""
     arm = plan.entries()[cell.arm]
     attention = None if arm.gates == "any" else arm.gates != "none"
-    return Network(start_of(plan, arm, cell.seed), attention, plan.downsample)
+    own = arm.tuning or {}
+    downsample, slots = own.get("downsample", plan.downsample), own.get("slots", "pools")
+    return Network(start_of(plan, arm, cell.seed), attention, downsample, slots)
 
 
 @cache

@@ -18,9 +18,10 @@ from sketchloss.experiments.experiment import Claim, Experiment, Load
 from sketchloss.experiments.keys import decisive, network_of
 from sketchloss.experiments.section import Figure, Section
 from sketchloss.experiments.table import Measure, Table, Values, merge
+from sketchloss.experiments.tuning import gates
 from sketchloss.experiments.tuning.counted import Network, count_forward, count_pictures, tuning_memory
 from sketchloss.experiments.tuning.finetune import finetune, load_start
-from sketchloss.experiments.tuning.plan import Plan, is_tuned, start_of, tuning_cell, whose
+from sketchloss.experiments.tuning.plan import Plan, image_size_of, is_tuned, start_of, tuning_cell, whose
 from sketchloss.experiments.tuning.settings import PRESETS as FINETUNE_PRESETS
 from sketchloss.experiments.tuning.settings import Finetune
 from sketchloss.metrics.features import embed_sketches
@@ -29,6 +30,7 @@ from sketchloss.metrics.separation import separation
 from sketchloss.networks.arms import ARMS, Arm
 from sketchloss.networks.backbone import Backbone
 from sketchloss.networks.weights import load_backbone
+from sketchloss.system.files import read_json
 from sketchloss.training.sizes import StepSizes
 
 #: The nearest five of a sketch are looked at.
@@ -123,7 +125,8 @@ def load(_: Plan, cell: Cell) -> Load:
     # At least one of a class is held out, and no class wholly.
     train = count - classes * min(max(1, round(count / classes * settings["held_out"])), max(1, count // classes - 1))
     steps = settings["epochs"] * math.ceil(train / settings["batch_size"])
-    network = Network(settings["weights"], ARMS[settings["arm"]].gates != "none", settings["downsample"])
+    attention = ARMS[settings["arm"]].gates != "none"
+    network = Network(settings["weights"], attention, settings["downsample"], settings["slots"])
     sizes = StepSizes(tuple(settings["image_sizes"]), settings["size_shares"] and tuple(settings["size_shares"]))
     an_image = math.fsum(
         share * count_forward(network, size) for size, share in zip(sizes.sizes, sizes.shares, strict=True)
@@ -164,10 +167,12 @@ def check_image_size(plan: Plan, layer: Callable[[Backbone], str]) -> None:
     Raises:
         ValueError: naming the pixels that are needed.
     """
-    networks = [network_of(start_of(plan, arm)) for arm in plan.entries().values()]
-    least = max(network.minimum_size((layer(network),)) for network in networks)
-    if plan.image_size < least:
-        raise ValueError(f"image_size is {plan.image_size}: it must be {least} pixels or more")
+    for arm in plan.entries().values():
+        network, size = network_of(start_of(plan, arm)), image_size_of(plan, arm)
+        least = network.minimum_size((layer(network),))
+        if size < least:
+            of_arm = f"arm {arm.name}: " if size != plan.image_size else ""
+            raise ValueError(f"{of_arm}image_size is {size}: it must be {least} pixels or more")
 
 
 def open_data(plan: Plan, say: Any) -> None:
@@ -243,6 +248,34 @@ def sections(plan: Plan, store: CellStore) -> Iterator[Section]:
         ),
         figures=figures,
     )
+    yield from _gates_section(store, found)
+
+
+def _gates_section(store: CellStore, found: Iterable[tuple[Cell, Result]]) -> Iterator[Section]:
+    """Yield a table of what the gates of the arms that have them do, with the maps of the first seed of each."""
+    values: dict[str, dict[str, dict[int, float]]] = {}
+    figures: dict[str, Figure] = {}
+    for cell, _ in found:
+        run = store.place(cell.name) / RUN
+        if not (run / gates.NUMBERS).is_file():  # the arm has none, or the run is from before they were measured
+            continue
+        for gate, numbers in read_json(run / gates.NUMBERS)["gates"].items():
+            of_gate = values.setdefault(f"{cell.arm}, {gate}", {})
+            for measure, value in gates.row_of(numbers).items():
+                of_gate.setdefault(measure, {})[cell.seed] = value
+        caption = f"What the spatial gates of {cell.arm} let through, seed {cell.seed}"
+        figures.setdefault(f"gates-{cell.arm}.png", Figure(caption, partial(shutil.copyfile, run / gates.PICTURE)))
+    if values:
+        yield Section(
+            Table(gates.MEASURES, values, corner="arm and gate"),
+            source="gates",
+            caption=(
+                "Weights in (0, 1) that the gates multiply features by, on sketches held out. Deviations are at the "
+                "end of the training: over the channels or places of a drawing, and over drawings; 0: the gate is a "
+                "constant. Distance: how far the gate's parameters have moved, beside their norm at the start."
+            ),
+            figures=figures,
+        )
 
 
 def left_out_in_words(plan: Plan) -> str:

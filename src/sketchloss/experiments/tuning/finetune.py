@@ -5,6 +5,7 @@
     accelerate launch --num_processes 4 -m sketchloss finetune --data FOLDER --out runs/mine
 
 The result is `OUT/best`: weights by the best validation accuracy, for `SketchLoss("OUT")` and `load_backbone("OUT")`.
+Where there are gates, `OUT/gates.json` and `OUT/gates.png` say what they do.
 """
 
 import hashlib
@@ -27,6 +28,7 @@ from sketchloss.data.left_out import say_left_out
 from sketchloss.data.loading import hold_if_small, load_batches
 from sketchloss.data.names import short_name
 from sketchloss.data.sources import Sketches, open_sketches
+from sketchloss.experiments.tuning.gates import as_on_disk, report_gates
 from sketchloss.experiments.tuning.settings import PRESETS as PRESETS
 from sketchloss.experiments.tuning.settings import Finetune
 from sketchloss.networks.arms import ARMS
@@ -95,6 +97,7 @@ def _finetune(config: Finetune, accelerator: Accelerator) -> dict[str, Any]:
     if backbone.origin.licence == UNKNOWN:
         mend = 'write it into their config.json as "licence", or give --licence'
         say(f"warning: the weights {config.weights} do not name their licence, and so the result will not: {mend}")
+    start = as_on_disk(backbone) if backbone.gates else None
     backbone.checkpoint_activations = config.checkpoint_activations
     check_sizes(
         backbone,
@@ -263,6 +266,8 @@ def _finetune(config: Finetune, accelerator: Accelerator) -> dict[str, Any]:
         if config.label_smoothing:
             title += " (training loss with label smoothing and crops, validation loss without)"
         draw_curves(run.metrics(), run.folder / "curves.png", title=title)
+        if start is not None:
+            say(report_gates(start, load_backbone(run.folder / "best"), held_out_part, run.folder))
     say(f"best validation top-1 {best:.2%}; weights in {run.folder / 'best'}, curves in {run.folder / 'curves.png'}")
     return {
         **{"best_validation_accuracy": best, "held_out": len(held_out_part)},
@@ -276,6 +281,7 @@ def load_start(config: Finetune, classes: Sequence[str]) -> Backbone:
         config.weights,
         attention=ARMS[config.arm].gates != "none",
         downsample=config.downsample,
+        slots=config.slots,
         gate_init=config.gate_init,
         head=config.head,
         classes=tuple(classes),

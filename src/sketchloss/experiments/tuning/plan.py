@@ -43,9 +43,9 @@ class Plan:
     """Further arms, after the paper's. `NAME=WEIGHTS` gives weights: one, or one for each seed, separated by commas.
     `NAME=finetune:SETTING=VALUE,...` is tuned for each seed as the arm `tuning` is, with these settings of `sketchloss
     finetune` changed, as in `contrast=finetune:contrast=0.1`; `arm=attention+tuning` among them adds gates. Several
-    values of a setting are separated by spaces."""
+    values of a setting are separated by spaces. An arm with an `image_size` is also measured at that size."""
     image_size: int = 64
-    """Side of the images in pixels, for tuning, retrieval and separation."""
+    """Side of the images in pixels, for tuning, retrieval and separation, of arms that set no other."""
     per_class: Annotated[int | None, tyro.conf.DisallowNone] = 14
     """Use at most this many sketches of a class of each source."""
     held_out: float = 0.2
@@ -54,7 +54,8 @@ class Plan:
     """Whether gates replace their pools (`none`, as in the paper) or come before them (`max`)."""
     gate_init: GateInit = "open"
     """Start of the gates of attention+tuning: `open`, near 1, `ajar`, each at 0.88, `half`, each at 1/2 while the next
-    convolution makes up for it, or `default`, each near 0.5. Gates of the arm `attention` start as PyTorch has it."""
+    convolution makes up for it, `random`, as `half` with small random differences, or `default`, each near 0.5. Gates
+    of the arm `attention` start as PyTorch has it."""
     seeds: int = 3
     """Number of repeats of tuning, retrieval, separation and probe; split, starts and order differ together."""
     generator_seeds: int = 1
@@ -167,6 +168,17 @@ def tuning_cell(arm: str, seed: int) -> str:
 def weights_needed(arm: Arm, seed: int) -> tuple[str, ...]:
     """Return the names of the cells that make an arm's weights."""
     return (tuning_cell(arm.name, seed),) if is_tuned(arm) else ()
+
+
+def image_size_of(plan: Plan, arm: Arm) -> int:
+    """Return the side of the images in pixels that an arm is tuned at, and looks at in retrieval and separation."""
+    return (arm.tuning or {}).get("image_size", plan.image_size)
+
+
+def other_sizes(plan: Plan) -> tuple[str, ...]:
+    """Return a note for each arm that looks at images of another size than the rest."""
+    sizes = {name: image_size_of(plan, arm) for name, arm in plan.entries().items()}
+    return tuple(f"{name}: measured at {size} pixels." for name, size in sizes.items() if size != plan.image_size)
 
 
 def arm_settings(plan: Plan, arm: Arm, seed: int) -> dict[str, Any]:

@@ -7,8 +7,10 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from sketchloss.data.augmentation import CROP_AND_FLIP, Augmentation
+from sketchloss.networks.arms import PROPOSED
 from sketchloss.networks.attention import GateInit
 from sketchloss.networks.pooling import Pooling
+from sketchloss.networks.slots import Downsample, Slots, check_slots
 from sketchloss.system.setting_fields import FILES, MEASURED, PLACE, WEIGHTS
 from sketchloss.training.checks import require_not_negative, require_positive
 from sketchloss.training.sizes import StepSizes, sizes_around
@@ -34,12 +36,16 @@ class Finetune(Augmentation):
     licence: Annotated[str | None, tyro.conf.DisallowNone] = None
     """Licence of the weights to start from, such as CC-BY-4.0, if their config.json does not say; the result's
     config.json notes it."""
-    downsample: Literal["none", "max"] = "max"
-    """Whether gates replace their pools (`none`, 12 times the arithmetic) or come before them (`max`). Only for
-    VGG-16."""
+    downsample: Downsample = "max"
+    """Whether gates replace their pools (`none`, 12 times the arithmetic) or come before them (`max`). `dilated` is
+    `none`, and later convolutions are dilated, so that each sees as far as in VGG. Only for VGG-16."""
+    slots: Slots = "pools"
+    """Contents of the first two pool slots of the arm `tuning`: VGG's `pools`, or a control that tells what acts where
+    gates do. `convolutions`: 1x1, with as many parameters as gates, trained like gates; `nothing`: neither pool nor
+    gate, with `downsample` none or dilated. Only for VGG-16."""
     gate_init: GateInit = "half"
     """Start of the gates: `half`, at 1/2 each, which the next convolution makes up for; `open`, near 1; `ajar`, at
-    0.88; `default`, near 0.5."""
+    0.88; `default`, near 0.5; `random`, as `half` with small random differences."""
     pooling: Annotated[Pooling | None, tyro.conf.DisallowNone] = None
     """Kind of VGG's pools: `max`, VGG's own; `blur_max` or `max_blur`, with a blur before or after the maximum, so that
     small shifts change less. By default as in `weights`."""
@@ -76,7 +82,7 @@ class Finetune(Augmentation):
     new_lr_factor: float = 10.0
     """Learning rate of a new classifier, as a multiple of `lr`."""
     gate_lr_factor: float = 10.0
-    """Learning rate of the gates, new or from the file, as a multiple of `lr`."""
+    """Learning rate of the gates, new or from the file, as a multiple of `lr`; 0: the gates stay as they start."""
     weight_decay: float = 0.01
     """AdamW's weight decay, for everything except the gates."""
     gate_weight_decay: float = 0.0
@@ -116,15 +122,18 @@ class Finetune(Augmentation):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        positive = ("image_size", "epochs", "batch_size", "accumulate", "lr", "new_lr_factor", "gate_lr_factor")
+        positive = ("image_size", "epochs", "batch_size", "accumulate", "lr", "new_lr_factor")
         require_positive(self, (*positive, "contrast_together", "log_every", "checkpoint_every"))
-        require_not_negative(self, ("warmup", "clip", "weight_decay", "gate_weight_decay", "contrast", "workers"))
+        of_gates = ("gate_lr_factor", "gate_weight_decay")
+        require_not_negative(self, ("warmup", "clip", "weight_decay", "contrast", "workers", *of_gates))
         if not 0 < self.held_out < 1:
             raise ValueError(f"held_out is {self.held_out}: it must lie between 0 and 1")
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(f"label_smoothing is {self.label_smoothing}: it must be at least 0 and below 1")
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema is {self.ema}: it must be at least 0 and below 1")
+        # note: `downsample` may say none for pools, too: a preset and a study say the same for all arms.
+        check_slots(attention=self.arm == PROPOSED, slots=self.slots, downsample=self.downsample)
         self.step_sizes()
 
     def step_sizes(self) -> StepSizes:
