@@ -35,6 +35,7 @@ ROOMS = {
     "experiments.prompts": "Table 2, Figure 3",
     "experiments.probe": "distances whose answer is known",
     "experiments.recovery": "which loss leads drawings back",
+    "experiments.pairs": "U-Nets that clean and draw, by loss",
     "experiments.study": "all of it, in one report",
     "experiments.demo": "a few minutes, one page",
     "app": "the page in the browser",

@@ -152,6 +152,19 @@ def test_real_quickdraw(data_folder):
 # Mistakes ------------------------------------------------------------------------------------------------------------
 
 
+def test_classes_may_be_named(tmp_path):
+    for word in ("cat", "hat", "owl"):
+        write(tmp_path / f"{word}.ndjson", [[SQUARE], [SQUARE]])
+    assert [one.label for one in open_drawings(tmp_path, per_class=1, classes=("owl", "cat"))] == ["cat", "owl"]
+    named, all_of_them = (open_drawings("doodles", per_class=1, classes=some) for some in (("star",), None))
+    (same,) = (one for one in all_of_them if one.label == "star")
+    assert named[0].picture(32).tobytes() == same.picture(32).tobytes()
+    with pytest.raises(ValueError, match=r"has no class 'owls': did you mean 'owl'\?"):
+        open_drawings(tmp_path, per_class=1, classes=("cat", "owls"))
+    with pytest.raises(ValueError, match="has no class 'zzz': classes are cat, hat, owl"):
+        open_drawings(tmp_path, per_class=1, classes=("zzz",))
+
+
 def test_mistakes_say_what_to_do(tmp_path):
     write(tmp_path / "line.ndjson", [[[[0, 255], [0, 0]]]])
     with pytest.raises(ValueError, match=r"no drawing in it has 8 pieces.*richer"):

@@ -118,7 +118,8 @@ def test_cells_that_earlier_versions_computed_are_found(tmp_path, monkeypatch):
     """Keys written down at commit 3e76e52; a change of them has every user compute a study anew, and must be said."""
     monkeypatch.chdir(tmp_path)
     store = CellStore(tmp_path, plan_cells(Study(out=Path("out"))), started=0)
-    assert len(store.keys) == 55
+    keys = {name: key for name, key in store.keys.items() if not name.startswith(("pairs/", "recovery/"))}
+    assert len(keys) == 55
     some = {
         "tuning/tuning/0": "c62d7809b023",
         "retrieval/doodles/attention/2": "f10b31106c15",
@@ -128,8 +129,8 @@ def test_cells_that_earlier_versions_computed_are_found(tmp_path, monkeypatch):
         "lora/none/0": "82cf251dceca",
         "ablation/lr=0.005, adam/tuning/0": "8819e27260d0",
     }
-    assert {name: store.keys[name] for name in some} == some
-    told = "\n".join(f"{name} {key}" for name, key in sorted(store.keys.items()))
+    assert {name: keys[name] for name in some} == some
+    told = "\n".join(f"{name} {key}" for name, key in sorted(keys.items()))
     assert hashlib.sha256(told.encode()).hexdigest()[:16] == "7464918c82ef67e3"
 
 

@@ -323,3 +323,17 @@ def test_results_are_put_together_and_the_first_of_two_for_the_same_seed_counts(
     }
     assert one == {"ours": {"accuracy": {0: 0.1}, "distance": {0: 5.0}}}, "what is merged stays as it was"
     assert merge([]) == {}
+
+
+def test_what_a_row_was_trained_by_is_in_brackets_and_neither_tested_nor_the_best():
+    both = {row: {"accuracy": values, "distance": values} for row, values in (("tuning", BASE), ("ours", BETTER))}
+    table = Table([ACCURACY, DISTANCE], both, not_counted=[("ours", "accuracy")])
+    assert set(table.compare()) == {("ours", "distance")}
+    cells = cells_of(table)
+    assert cells["ours"][0] == "(60.6 ± 1.5)"
+    assert "†" in cells["ours"][1]
+    assert sum("In brackets: not counted" in note for note in table.notes()) == 1
+    assert csv_of(table)["ours", "accuracy"]["verdict"] is None
+    counted = Table([ACCURACY, DISTANCE], both)
+    assert set(counted.compare()) == {("ours", "accuracy"), ("ours", "distance")}
+    assert not any("brackets" in note for note in counted.notes())

@@ -7,7 +7,7 @@ from scipy.ndimage import gaussian_filter
 from skimage.metrics import structural_similarity
 
 from sketchloss import SketchLoss
-from sketchloss.strokes.named_losses import named_loss
+from sketchloss.strokes.named_losses import named_loss, network_of
 
 torch.manual_seed(0)
 PRED, TARGET = torch.rand(2, 3, 1, 32, 32)
@@ -60,6 +60,19 @@ def test_a_function_of_your_own(tmp_path):
     file.write_text("def twice(pred, target):\n    return 2 * (pred - target).abs().mean((1, 2, 3))\n")
     torch.testing.assert_close(named_loss(f"{file}:twice")(PRED, TARGET), 2 * named_loss("pixels-l1")(PRED, TARGET))
     assert named_loss("sketchloss.strokes.named_losses:pixels_l1") is named_loss("pixels-l1")
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("sketch:ink", ("sketch", "ink", None)),
+        ("runs/mine:cosine:relu3_3,relu4_3", ("runs/mine", "cosine", ("relu3_3", "relu4_3"))),
+        ("transformers:microsoft/resnet-18:l1", ("transformers:microsoft/resnet-18", "l1", None)),
+        *((name, None) for name in ("ssim", "none", "file.py:ink_of", "sketch:l3")),
+    ],
+)
+def test_a_name_says_its_network(name, found):
+    assert network_of(name) == found
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ Weights and formula are two causes, so each of two weights stands with each of t
 from collections.abc import Callable
 from typing import Any
 
+from sketchloss.data.names import short_name
 from sketchloss.networks.paper_layers import PAPER_LAYERS
 
 #: The name of no term.
@@ -34,12 +35,15 @@ def open_term(name: str, *, bfloat16: bool = True) -> Callable[..., Any] | None:
 
 
 def term_title(name: str) -> str:
-    """Return a term's name for tables: "SSIM", "imagenet, the paper's l1", "sketch, ink"; others as they are."""
-    weights, _, formula = name.partition(":")
+    """Return a term's name for tables: "SSIM", "imagenet, the paper's l1", "sketch, ink"; others as they are.
+
+    Of weights in a folder only the folder's own name is said.
+    """
+    weights, colon, formula = name.partition(":")
+    weights = short_name(weights)
     named = {_PAPER: f"{weights}, the paper's l1", "ink": f"{weights}, ink"}
-    return {"ssim": "SSIM", "pixels-l2-blurred": "blurred pixels, l2", NONE: "pixels"}.get(name) or named.get(
-        formula, name
-    )
+    plain = {"ssim": "SSIM", "pixels-l2-blurred": "blurred pixels, l2", NONE: "pixels"}
+    return plain.get(name) or named.get(formula) or f"{weights}{colon}{formula}"
 
 
 def column_title(name: str) -> str:

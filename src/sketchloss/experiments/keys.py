@@ -50,6 +50,9 @@ def decisive(recipe: type, settings: Mapping[str, Any], start: str = "") -> dict
     if found.get("arm") == ():  # so that cells from before there were further arms are found
         del found["arm"]
     for item in items:
+        if item.metadata.get("later") and found[item.name] == item.default:
+            del found[item.name]
+    for item in items:
         if "own_layers" in item.metadata and not found[item.name]:
             of = item.metadata["layers_of"]
             found[item.name] = item.metadata["own_layers"](network_of(found[of][0] if of else start))

@@ -5,7 +5,7 @@ What a table may say stands here: mean ± deviation over seeds, the best of each
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeAlias
 
@@ -83,6 +83,9 @@ class Table:
     """Row that the others are tested against."""
     beside: Sequence[str] = ()
     """Rows that do not compete, such as true drawings: shown last, neither tested nor marked as the best."""
+    not_counted: Collection[tuple[str, str]] = ()
+    """Pairs of a row and the name of a measure that was a party to the row: shown in brackets, neither tested nor
+    marked as the best."""
     intervals: Intervals = field(default_factory=dict)
     """95 % intervals of values that were measured once."""
     same_data: bool = False
@@ -102,6 +105,7 @@ class Table:
                 if measure.shown and measure.ranked
                 for row, of_row in self.values.items()
                 if row not in (self.against, *self.beside)
+                and (row, measure.name) not in self.not_counted
                 and (found := of_row.get(measure.name))
                 and (base := reference.get(measure.name))
                 and (len(found) > 1) == (len(base) > 1)
@@ -125,6 +129,8 @@ class Table:
         said = [explain(list(compared.values()), against=self.against)]
         if self._best():
             said.append("Bold: the best mean of its column, which is no verdict.")
+        if any(self.values.get(row, {}).get(name) for row, name in self.not_counted):
+            said.append("In brackets: not counted, because the row was trained by this measure.")
         counts: dict[int, list[str]] = {}
         for measure in columns:
             if measure.trials:
@@ -223,6 +229,7 @@ class Table:
             return "-"
         text = measure.write(spread(list(values.values())), self._bounds(row, measure, values))
         text = f"**{text}**" if row in best.get(measure.name, ()) else text
+        text = f"({text})" if (row, measure.name) in self.not_counted else text
         mark = compared.mark(greater_is_better=measure.greater_is_better) if compared else ""
         return f"{text} {mark}".rstrip()
 
@@ -235,7 +242,9 @@ class Table:
             means = {
                 row: float(measure.write(Spread(spread(list(values.values())).mean, None, 1)))
                 for row, of_row in self.values.items()
-                if row not in self.beside and (values := of_row.get(measure.name))
+                if row not in self.beside
+                and (row, measure.name) not in self.not_counted
+                and (values := of_row.get(measure.name))
             }
             sign = 1 if measure.greater_is_better else -1
             top = max((sign * mean for mean in means.values()), default=math.nan)

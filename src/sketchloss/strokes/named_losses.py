@@ -4,7 +4,7 @@ import importlib
 import re
 import runpy
 from pathlib import Path
-from typing import cast, get_args
+from typing import NamedTuple, cast, get_args
 
 import torch
 import torch.nn.functional as F
@@ -41,10 +41,8 @@ def named_loss(name: str, *, bfloat16: bool = False) -> Loss:
     if name == "ssim":
         return ssim_loss
     first, _, rest = name.partition(":")
-    metrics = "|".join(get_args(Metric))
-    if found := re.fullmatch(rf"(.+):({metrics})(?::([\w.,]+))?", name):
-        layers = tuple(found[3].split(",")) if found[3] else None
-        loss = SketchLoss(found[1], layers=layers, metric=found[2], reduction="none", check=False)  # pyright: ignore[reportArgumentType]
+    if found := network_of(name):
+        loss = SketchLoss(found.weights, layers=found.layers, metric=found.metric, reduction="none", check=False)
         return _InBfloat16(loss) if bfloat16 else loss
     if not first or not rest:
         raise ValueError(
@@ -55,6 +53,23 @@ def named_loss(name: str, *, bfloat16: bool = False) -> Loss:
     if not callable(function):
         raise ValueError(f"loss {name!r}: {first} has no function {rest!r}")
     return cast(Loss, function)
+
+
+class NamedNetwork(NamedTuple):
+    """What the name of a `SketchLoss` says."""
+
+    weights: str
+    metric: Metric
+    layers: tuple[str, ...] | None
+    """Taps; None: the network's default ones."""
+
+
+def network_of(name: str) -> NamedNetwork | None:
+    """Return what the name of a loss says of its network; None for a loss without one."""
+    found = re.fullmatch(rf"(.+):({'|'.join(get_args(Metric))})(?::([\w.,]+))?", name)
+    if found is None:
+        return None
+    return NamedNetwork(found[1], cast(Metric, found[2]), tuple(found[3].split(",")) if found[3] else None)
 
 
 def pixels_l1(pred: Float[Tensor, "n c h w"], target: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:

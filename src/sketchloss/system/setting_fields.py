@@ -15,6 +15,8 @@ PLACE: Metadata = {"in_key": False, "may_change": True}
 MEASURED: Metadata = {"may_change": True}
 #: In a study, the cells that a cell needs say the same.
 NEEDED: Metadata = {"in_key": False}
+#: The setting came after studies had been computed without it: at its default it is no part of a key.
+LATER: Metadata = {"later": True}
 #: The setting names weights, or several.
 WEIGHTS: Metadata = {"names": "weights"}
 #: The setting names data or other files, or several.

@@ -48,5 +48,5 @@ def test_drawings_are_of_as_many_classes_as_there_are():
 
 
 def test_too_few_drawings_are_one_clear_line():
-    with pytest.raises(ValueError, match="doodles holds no drawing of 'wale' that will do"):
+    with pytest.raises(ValueError, match=r"doodles .*wale"):
         open_some("doodles", 2, 0, ("house", "wale"))

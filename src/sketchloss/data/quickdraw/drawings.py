@@ -7,6 +7,7 @@ drawings[0].picture(64)
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -92,7 +93,7 @@ def open_drawings(
     source: str | Path,
     *,
     per_class: int,
-    classes: int | None = None,
+    classes: int | Sequence[str] | None = None,
     seed: int = 0,
     faults: list[str] | None = None,
 ) -> list[StrokeDrawing]:
@@ -102,7 +103,7 @@ def open_drawings(
         source: `doodles` or a folder of QuickDraw `.ndjson` files, of which the first drawings of a file are taken.
         per_class: at most this many of each class, 1 or more; drawings of fewer than `LEAST_PIECES` pieces are left
             out.
-        classes: at most this many classes, drawn with `seed`; None: all.
+        classes: names of classes; or at most this many classes, drawn with `seed`; None: all.
         seed: random seed of the choice of classes, of the line widths, and of the doodles.
         faults: lines that are no drawings are passed over and named here.
 
@@ -110,9 +111,10 @@ def open_drawings(
         Drawings, sorted by class.
 
     Raises:
-        ValueError: for a source that is not there or holds no strokes (pictures), or none of whose drawings will do.
+        ValueError: for a source that is not there or holds no strokes (pictures), or none of whose drawings will do;
+            for a class that it does not have.
     """
-    if per_class < 1 or (classes is not None and classes < 1):
+    if per_class < 1 or (isinstance(classes, int) and classes < 1):
         raise ValueError(f"per_class is {per_class} and classes {classes}: both must be at least 1")
     if not 0 <= seed < MOST_SEEDS:
         raise ValueError(f"seed is {seed}: it must be 0 to {MOST_SEEDS - 1:,}")
@@ -122,7 +124,7 @@ def open_drawings(
     if kind == "doodles":
         return [
             _doodle(label, number, seed)
-            for label in _sample(KINDS, classes, seed)
+            for label in _sample(KINDS, classes, seed, source)
             for number in range(per_class)
         ]  # fmt: skip
     if kind != "quickdraw":
@@ -133,7 +135,7 @@ def open_drawings(
     paths, found = find_ndjson(place)
     files = {path.stem: path for path in paths}
     drawings = []
-    for name in _sample(sorted(files), classes, seed):
+    for name in _sample(sorted(files), classes, seed, source):
         drawings += _quickdraw(files[name], per_class, seed, found)
     if not drawings:
         why = (
@@ -163,10 +165,16 @@ def split_in_halves(drawings: Sequence[StrokeDrawing], seed: int) -> tuple[list[
     return choose, report
 
 
-def _sample(names: Sequence[str], count: int | None, seed: int) -> list[str]:
-    if count is None or count >= len(names):
+def _sample(names: Sequence[str], wanted: int | Sequence[str] | None, seed: int, source: str | Path) -> list[str]:
+    if wanted is None or (isinstance(wanted, int) and wanted >= len(names)):
         return list(names)
-    return sorted(np.random.default_rng(seed).choice(names, count, replace=False).tolist())
+    if isinstance(wanted, int):
+        return sorted(np.random.default_rng(seed).choice(names, wanted, replace=False).tolist())
+    if unknown := [name for name in wanted if name not in names]:
+        close = get_close_matches(unknown[0], names, n=1)
+        mend = f"did you mean {close[0]!r}?" if close else f"classes are {', '.join(names[:5])}, ..."
+        raise ValueError(f"{source} has no class {unknown[0]!r}: {mend}")
+    return sorted(wanted)
 
 
 def _doodle(label: str, number: int, seed: int) -> StrokeDrawing:

@@ -16,6 +16,7 @@ from sketchloss.experiments.section import Figure, Section
 from sketchloss.experiments.tuning.counted import Network, count_forward
 from sketchloss.loss.tap_distance import VERSIONS
 from sketchloss.networks.weights import load_backbone, weights_digest
+from sketchloss.strokes.named_losses import network_of
 
 #: Forward and backward pass, as multiples of the forward pass: no gradient of weights is computed.
 PASSES = 2
@@ -56,24 +57,22 @@ def _headline(result: Mapping[str, Any]) -> str:
     return f"{sum(result['recovered'])} of {len(result['recovered'])} led back"
 
 
-def _weights(loss: str) -> str:
-    """Return the weights that a loss names; empty if it has none."""
-    weights, colon, _ = loss.removeprefix(BESIDE).partition(":")
-    return weights if colon and not weights.endswith(".py") else ""
-
-
 def _network(loss: str) -> str:
     """Return the digest of a loss's weights; empty if it has none, or they cannot be loaded, which is said later."""
+    network = network_of(loss.removeprefix(BESIDE))
     try:
-        return weights_digest(load_backbone(weights, classes=())) if (weights := _weights(loss)) else ""
+        return weights_digest(load_backbone(network.weights, classes=())) if network else ""
     except (OSError, ValueError):
         return ""
 
 
 def load(plan: RecoveryPlan, cell: Cell) -> Load:
     """Return what a recovery takes; that of the renderer is small beside a network's."""
-    weights, size = _weights(cell.arm), read_start(cell.source).size
-    forward = count_forward(Network(weights, None, "max"), size) if weights else 100 * size**2
+    network, size = network_of(cell.arm.removeprefix(BESIDE)), read_start(cell.source).size
+    forward = 100 * size**2  # of pixels
+    if network:
+        counted = Network(network.weights, None, "max")
+        forward = count_forward(counted, size, network.layers or tuple(counted.like.default_layers))
     return Load(PASSES * forward * plan.recovery_drawings * plan.recovery_steps, steps=plan.recovery_steps)
 
 

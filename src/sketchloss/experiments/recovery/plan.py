@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from sketchloss.experiments.guiding_losses import NONE, PERCEPTUAL, TERMS, open_term
 from sketchloss.experiments.tuning.plan import Plan, in_data_folder
+from sketchloss.experiments.unseen_classes import UNSEEN
 from sketchloss.strokes.starts import PIXEL_STARTS, STARTS, USUAL
 from sketchloss.system.command_line import suggest
 from sketchloss.system.images import LARGEST_SIDE
@@ -120,14 +121,6 @@ def read_start(text: str) -> RecoveryStart:
     return RecoveryStart(name, amount, size)
 
 
-#: Classes of QuickDraw that the bundled weights were not tuned on.
-UNSEEN = (
-    *("ant", "banana", "butterfly", "car", "carrot", "crab", "guitar", "hedgehog", "helicopter", "hourglass"),
-    *("hot dog", "kangaroo", "mermaid", "motorbike", "owl", "piano", "pineapple", "saxophone", "scissors", "scorpion"),
-    *("sea turtle", "teapot", "umbrella", "violin", "windmill", "zebra", "anvil", "bathtub", "binoculars", "cactus"),
-    *("camera", "dragon", "lighthouse", "octopus", "panda", "roller coaster", "sandwich", "skateboard", "skull"),
-    *("snowman", "stethoscope", "submarine", "tractor", "washing machine", "watermelon", "whale"),
-)
 _WHOLE: dict[str, Any] = {
     "recovery_drawings": 100,
     "recovery_steps": 120,

@@ -110,15 +110,12 @@ def open_some(source: str, count: int, seed: int, classes: Sequence[str] = ()) -
     Raises:
         ValueError: for a source that holds fewer, or none of a class.
     """
-    found = open_drawings(source, per_class=-(-count // len(classes)) if classes else 1, seed=seed)
     if classes:
-        if missing := sorted(set(classes) - {drawing.label for drawing in found}):
-            raise ValueError(f"{source} holds no drawing of {missing[0]!r} that will do: take it out of the classes")
-        found = [drawing for drawing in found if drawing.label in classes]
-    elif len(found) > count:
+        found = open_drawings(source, per_class=-(-count // len(classes)), classes=classes, seed=seed)
+    else:
         found = open_drawings(source, per_class=1, classes=count, seed=seed)
-    elif len(found) < count:
-        found = open_drawings(source, per_class=-(-count // len(found)), seed=seed)
+        if len(found) < count:
+            found = open_drawings(source, per_class=-(-count // len(found)), seed=seed)
     if len(found) < count:
         raise ValueError(f"{source} holds {len(found)} drawings that will do, not {count}: ask for fewer")
     # The first drawing of each class, then the second of each.

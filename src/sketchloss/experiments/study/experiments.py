@@ -1,6 +1,7 @@
 """The experiments of a study, in the order in which their cells are planned and their parts of the report stand."""
 
 from sketchloss.experiments.experiment import Entry
+from sketchloss.experiments.pairs import plan as pairs
 from sketchloss.experiments.probe import plan as probe
 from sketchloss.experiments.prompts import plan as prompts
 from sketchloss.experiments.recovery import plan as recovery
@@ -30,4 +31,5 @@ EXPERIMENTS: tuple[Entry, ...] = (
         ablation.AblationPlan,
         ablation.PRESETS,
     ),
+    Entry("pairs", "U-Nets that clean and draw", f"{_ROOMS}.pairs.experiment", pairs.PairsPlan, pairs.PRESETS),
 )

@@ -112,20 +112,20 @@ def _opening(config: Study, results: Mapping[str, Any]) -> Iterator[str]:
 def _in_short(made: Mapping[Experiment, list[Section]]) -> Iterator[str]:
     """Say whether each claim came out, judged only by the numbers."""
     claims = list(_claims(made))
-    found = compare_all({(claim.what, claim.arm, claim.other): claim.pairs for claim in claims})
+    found = compare_all({(claim.what, claim.arm, claim.other): claim.paired for claim in claims})
     lines = []
     for claim in claims:
         one = found.get((claim.what, claim.arm, claim.other))
         if one is None:
             continue
-        points, verdict = claim.pairs.share, one.verdict()
+        points, verdict = claim.paired.share, one.verdict()
         missed = one.detectable is not None and verdict == "undecided"
         lines.append(
             [
                 *(claim.what, claim.arm, claim.other, format_signed(one, percent=points), format_p(one.p)),
                 {"better": "yes", "worse": "no, worse"}.get(verdict, verdict),
                 format_difference(one.detectable, percent=points) if missed and one.detectable is not None else "-",
-                one_trial(claim.pairs.trials) if claim.pairs.trials else "-",
+                one_trial(claim.paired.trials) if claim.paired.trials else "-",
             ]
         )
     if lines:
@@ -146,7 +146,7 @@ class _Claim:
     what: str
     arm: str
     other: str
-    pairs: Pairs
+    paired: Pairs
 
 
 def _claims(made: Mapping[Experiment, list[Section]]) -> Iterator[_Claim]:

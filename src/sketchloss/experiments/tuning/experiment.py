@@ -126,7 +126,7 @@ def load(_: Plan, cell: Cell) -> Load:
     train = count - classes * min(max(1, round(count / classes * settings["held_out"])), max(1, count // classes - 1))
     steps = settings["epochs"] * math.ceil(train / settings["batch_size"])
     attention = ARMS[settings["arm"]].gates != "none"
-    network = Network(settings["weights"], attention, settings["downsample"], settings["slots"])
+    network = Network(settings["weights"], attention, settings["downsample"], settings.get("slots", "pools"))
     sizes = StepSizes(tuple(settings["image_sizes"]), settings["size_shares"] and tuple(settings["size_shares"]))
     an_image = math.fsum(
         share * count_forward(network, size) for size, share in zip(sizes.sizes, sizes.shares, strict=True)

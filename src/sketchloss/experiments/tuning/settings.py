@@ -11,7 +11,7 @@ from sketchloss.networks.arms import PROPOSED
 from sketchloss.networks.attention import GateInit
 from sketchloss.networks.pooling import Pooling
 from sketchloss.networks.slots import Downsample, Slots, check_slots
-from sketchloss.system.setting_fields import FILES, MEASURED, PLACE, WEIGHTS
+from sketchloss.system.setting_fields import FILES, LATER, MEASURED, PLACE, WEIGHTS
 from sketchloss.training.checks import require_not_negative, require_positive
 from sketchloss.training.sizes import StepSizes, sizes_around
 
@@ -39,7 +39,7 @@ class Finetune(Augmentation):
     downsample: Downsample = "max"
     """Whether gates replace their pools (`none`, 12 times the arithmetic) or come before them (`max`). `dilated` is
     `none`, and later convolutions are dilated, so that each sees as far as in VGG. Only for VGG-16."""
-    slots: Slots = "pools"
+    slots: Slots = field(default="pools", metadata=LATER)
     """Contents of the first two pool slots of the arm `tuning`: VGG's `pools`, or a control that tells what acts where
     gates do. `convolutions`: 1x1, with as many parameters as gates, trained like gates; `nothing`: neither pool nor
     gate, with `downsample` none or dilated. Only for VGG-16."""

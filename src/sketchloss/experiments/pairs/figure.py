@@ -1,0 +1,27 @@
+"""A contact sheet of the pairs: in each row a test drawing, in the columns its input, the truth and each loss."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from torch import Tensor
+
+from sketchloss.figures.grid import draw_grid
+from sketchloss.system.images import save_picture, to_picture
+
+#: Drawings that are shown, and the least side of one in pixels: the names of the losses need so much.
+SHOWN, SIDE = 8, 160
+
+
+def draw_pairs(columns: Mapping[str, UInt8[Tensor, "n 3 s s"]], path: Path) -> None:
+    """Write a contact sheet of a few test drawings, spread evenly over the part.
+
+    Args:
+        columns: name -> drawings, in one order.
+        path: picture to write.
+    """
+    count, side = len(next(iter(columns.values()))), next(iter(columns.values())).shape[-1]
+    places = np.linspace(0, count - 1, min(SHOWN, count)).round().astype(int).tolist()
+    rows = [[to_picture(drawings[place] / 255) for drawings in columns.values()] for place in places]
+    save_picture(draw_grid(rows, side=max(SIDE, side), column_names=tuple(columns)), path)
