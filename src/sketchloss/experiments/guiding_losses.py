@@ -16,6 +16,9 @@ _PAPER = f"l1:{','.join(PAPER_LAYERS)}"
 TERMS = (NONE, "ssim", f"imagenet:{_PAPER}", f"sketch:{_PAPER}", "imagenet:ink", "sketch:ink")
 #: Those of a network.
 PERCEPTUAL = TERMS[2:]
+_IMAGENET_L1, _SKETCH_L1, _IMAGENET, _SKETCH = PERCEPTUAL
+#: What tells weights and formula apart: other weights under each formula, then the other formula under each weights.
+COMPARED = ((_SKETCH, _IMAGENET), (_SKETCH_L1, _IMAGENET_L1), (_SKETCH, _SKETCH_L1), (_IMAGENET, _IMAGENET_L1))
 
 
 def open_term(name: str, *, bfloat16: bool = True) -> Callable[..., Any] | None:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from sketchloss.experiments.pairs import table
 
 TERMS = ("none", "ssim", "imagenet:l1", "sketch:l1", "imagenet:ink", "sketch:ink")
@@ -80,3 +82,17 @@ def test_without_a_choice_the_one_pull_is_named():
     text = judges.markdown()
     assert "nothing was chosen, all rows have 3" in text
     assert "classifier" not in text.partition("\n- ")[2]
+
+
+def test_weights_and_formula_are_compared_apart():
+    """Oracle: the differences that `result` was given, of five seeds each."""
+    terms = {"none": 0.0, "sketch:ink": 0.2, "imagenet:ink": 0.1}
+    results = [(term, seed, result(term, seed, better)) for term, better in terms.items() for seed in range(5)]
+    judges, _ = table.sections("rough", results, SETTINGS)
+    lines = judges.after.splitlines()
+    (line,) = (line for line in lines if "sketch, ink against pixels + imagenet, ink" in line)
+    header = [cell.strip() for cell in lines[0].split("|")]
+    cell = [cell.strip() for cell in line.split("|")][header.index("chamfer, px")]
+    one, other = (result(term, 0, better)["measures"]["chamfer"] for term, better in list(terms.items())[1:])
+    assert float(cell.split()[0]) == pytest.approx(one - other, abs=1e-3)
+    assert "paired t-test over seeds" in lines[-1]

@@ -10,17 +10,15 @@ from sketchloss.data.joined import plain_name
 from sketchloss.data.loading import to_unit_range
 from sketchloss.data.sources import open_sketches
 from sketchloss.experiments.guiding_losses import open_term
+from sketchloss.experiments.page_judges import judge_pages
 from sketchloss.experiments.pairs.settings import FACES, JudgeSettings
 from sketchloss.metrics.distances import frechet_distance
 from sketchloss.metrics.extractors import embed_images
 from sketchloss.metrics.ink_overlap import ink_overlap
-from sketchloss.metrics.page_faults import page_faults
 from sketchloss.metrics.scoot import scoot
 from sketchloss.metrics.ssim import ssim
-from sketchloss.metrics.stroke_width import stroke_width
 from sketchloss.networks.judge import Judge
 from sketchloss.strokes.named_losses import pixels_l1
-from sketchloss.system.images import to_picture
 from sketchloss.training.train_judge import train_judge
 
 #: Share of the classifier's drawings that its own accuracy is measured on.
@@ -45,19 +43,9 @@ def validation_score(task: str, drawn: Drawings, true: Drawings) -> float:
 def measure(task: str, drawn: Drawings, true: Drawings) -> dict[str, float]:
     """Return the mean over drawings of every measure that needs no network."""
     ours, theirs = to_unit_range(drawn), to_unit_range(true)
-    found = {
-        "ssim": ssim(ours, theirs),
-        **ink_overlap(ours, theirs)._asdict(),
-        **page_faults(ours, theirs)._asdict(),
-        "l1": pixels_l1(ours, theirs),
-    }
-    if task in FACES:
-        found["scoot"] = scoot(ours, theirs)
-    else:
-        widths = ([stroke_width(to_picture(image)) for image in images] for images in (ours, theirs))
-        one, other = (torch.tensor(values, dtype=torch.float64) for values in widths)
-        found["width_error"] = (one - other).abs()
-    return {name: values.double().mean().item() for name, values in found.items()}
+    found = judge_pages(ours, theirs)
+    del found["width_error" if task in FACES else "scoot"]  # hatching has no line width; Scoot is of faces
+    return {**found, "ssim": ssim(ours, theirs).mean().item(), "l1": pixels_l1(ours, theirs).mean().item()}
 
 
 @torch.no_grad()

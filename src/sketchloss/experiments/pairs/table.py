@@ -1,13 +1,17 @@
 """The tables of the pairs: the judges of each task, and beside them the distances that some losses are made of."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from sketchloss.experiments.guiding_losses import NONE, column_title, term_title
+from sketchloss.experiments.guiding_losses import COMPARED, NONE, column_title, term_title
+from sketchloss.experiments.page_judges import PAGE_MEASURES
 from sketchloss.experiments.pairs.judging import choosing_measure
 from sketchloss.experiments.pairs.settings import FACES
 from sketchloss.experiments.section import Section
 from sketchloss.experiments.table import Measure, Table, Values
+from sketchloss.figures.tables import markdown_table
+from sketchloss.metrics.comparison import SIGNIFICANT, Comparison, Pairs, compare_all
 from sketchloss.strokes.named_losses import network_of
 
 #: Rows that no training made.
@@ -29,21 +33,16 @@ def measures(task: str, tested: int) -> list[Measure]:
         task: name of the task.
         tested: number of drawings in the test part.
     """
-    # What chose the pulls is shown and not ranked; so is what all rows are trained by, and parts of another measure.
+    # What chose the pulls is shown and not ranked; so is what all rows are trained by.
+    chooser = choosing_measure(task)
+    pages = {one.name: replace(one, ranked=one.ranked and one.name != chooser) for one in PAGE_MEASURES}
+    ratio = pages.pop("ink_ratio")
     return [
-        Measure("scoot", "Scoot", ranked=choosing_measure(task) != "scoot", digits=3),
-        Measure("f1", "ink F1", ranked=choosing_measure(task) != "f1", digits=3),
-        Measure("precision", "ink precision", ranked=False, digits=3),
-        Measure("recall", "ink recall", ranked=False, digits=3),
-        Measure("chamfer", "chamfer, px", **_LOWER, digits=3),
-        Measure("stray_ink", "stray ink", **_LOWER, digits=3),
-        Measure("white_paper", "white paper", digits=3),
-        Measure("saturation", "saturation", **_LOWER, digits=4),
-        Measure("width_error", "stroke width error, px", **_LOWER, digits=3),
+        *pages.values(),
         Measure("class_accuracy", "class accuracy", percent=True, digits=1, share=True, trials=tested),
         Measure("frechet", "FD (classifier)", **_LOWER, small_sample=tested < 2048, digits=2),
         Measure("ssim", "SSIM", digits=3),
-        Measure("ink_ratio", "ink ratio", ranked=False, digits=2),
+        ratio,
         Measure("l1", "L1", ranked=False, digits=4),
         Measure(PULL, "pull", ranked=False, digits=1),
     ]
@@ -72,7 +71,13 @@ def sections(task: str, results: Sequence[tuple[str, int, Mapping[str, Any]]], s
         beside=beside,
         not_counted=[(column_title(term), "ssim") for term in terms if term == "ssim"],
     )
-    yield Section(table, source=task, caption=_caption(task, first, settings), notes=tuple(_notes(task, results)))
+    yield Section(
+        table,
+        source=task,
+        caption=_caption(task, first, settings),
+        notes=tuple(_notes(task, results)),
+        after=_between_terms(table),
+    )
     names = list(first["distances"])
     if names:
         asked = {name: network_of(name) for name in names}
@@ -97,6 +102,46 @@ def sections(task: str, results: Sequence[tuple[str, int, Mapping[str, Any]]], s
             caption="The same drawings by the distances that some rows were trained by. A row is in brackets where it "
             "was trained through the same weights.",
         )
+
+
+def _between_terms(table: Table) -> str:
+    """Return what other weights do under the same formula, and the other formula with the same weights, as Markdown."""
+    rows = [(column_title(one), column_title(other)) for one, other in COMPARED]
+    ranked = [measure for measure in table.measures if measure.ranked and measure.shown]
+    found = compare_all(
+        {
+            (pair, measure.name): Pairs(ours, theirs, share=measure.share, trials=measure.trials)
+            for pair in rows
+            for measure in ranked
+            if (ours := table.values.get(pair[0], {}).get(measure.name))
+            and (theirs := table.values.get(pair[1], {}).get(measure.name))
+        }
+    )
+    if not found:
+        return ""
+    known = [measure for measure in ranked if any(name == measure.name for _, name in found)]
+    lines = []
+    for pair in rows:
+        cells = [_difference(found.get((pair, measure.name)), measure) for measure in known]
+        lines.append([f"{pair[0]} against {pair[1]}", *cells])
+    count = sum(one.p is not None for one in found.values())
+    note = (
+        f"Differences between terms: * better and † worse with p < {SIGNIFICANT} (paired t-test over seeds, Holm's "
+        f"correction for the {count} tests of this table). In brackets: the smallest difference that would have been "
+        "found with 80 % power."
+    )
+    return f"{markdown_table(['difference', *(measure.heading for measure in known)], lines)}\n\n{note}"
+
+
+def _difference(found: Comparison | None, measure: Measure) -> str:
+    if found is None:
+        return "-"
+    scale, digits = (100, 1) if measure.percent else (1, measure.digits or 3)
+    seen = "" if found.detectable is None else f" ({found.detectable * scale:.{digits}f})"
+    return (
+        f"{found.difference * scale:+.{digits}f} {found.mark(greater_is_better=measure.greater_is_better)}".rstrip()
+        + seen
+    )
 
 
 def _values(results: Sequence[tuple[str, int, Mapping[str, Any]]], kind: str) -> Values:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from sketchloss.experiments.guiding_losses import PERCEPTUAL, term_title
+from sketchloss.experiments.guiding_losses import COMPARED, term_title
 from sketchloss.experiments.recovery.plan import BESIDE, PIXELS, read_start
 from sketchloss.experiments.table import Measure, Table
 from sketchloss.figures.tables import format_p, markdown_table
@@ -68,14 +68,11 @@ def steps_table(found: Found, starts: Sequence[str]) -> str:
 
 
 def _comparisons() -> Iterator[tuple[str, str]]:
-    """Yield what is compared: weights under the same formula, the formula under the same weights, and pixels."""
-    imagenet_l1, sketch_l1, imagenet_ink, sketch_ink = PERCEPTUAL
+    """Yield what is compared: alone and beside the pixels, and the default loss with pixels alone."""
     for beside in ("", BESIDE):
-        yield f"{beside}{sketch_ink}", f"{beside}{imagenet_ink}"
-        yield f"{beside}{sketch_l1}", f"{beside}{imagenet_l1}"
-        yield f"{beside}{sketch_ink}", f"{beside}{sketch_l1}"
-        yield f"{beside}{imagenet_ink}", f"{beside}{imagenet_l1}"
-    yield f"{BESIDE}{sketch_ink}", PIXELS
+        for one, other in COMPARED:
+            yield f"{beside}{one}", f"{beside}{other}"
+    yield f"{BESIDE}{COMPARED[0][0]}", PIXELS
 
 
 def comparison_table(found: Found, starts: Sequence[str]) -> str:

@@ -26,6 +26,7 @@ from sketchloss.data.loading import hold_if_small, load_batches, to_unit_range
 from sketchloss.data.pairs import Pairs, open_pairs
 from sketchloss.data.photos import open_photos
 from sketchloss.data.pictures import Pictures
+from sketchloss.experiments.page_judges import judge_pages
 from sketchloss.experiments.section import Figure, write_results
 from sketchloss.experiments.style.settings import StyleTable, folder_name
 from sketchloss.experiments.style.table import GREY_PHOTO, OTHER_SKETCHES, sections
@@ -127,6 +128,7 @@ def _style_table(config: StyleTable) -> dict[str, Any]:
         for name, pictures in candidates.items():
             rows[name] = {
                 "ssim": None if pictures is others else asdict(spread(ssim(pictures, true).tolist())),
+                "pages": {} if pictures is others else judge_pages(pictures, true),
                 "distances": [
                     _distance(config, extractor, pictures if pictures is others else pictures[compared], features)
                     for extractor, features in zip(extractors, known, strict=True)

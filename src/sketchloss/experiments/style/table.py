@@ -7,6 +7,7 @@ from typing import Any
 
 from sketchloss.data.names import short_name
 from sketchloss.experiments.distance_columns import distance_intervals, distance_measures, distance_values
+from sketchloss.experiments.page_judges import PAGE_MEASURES
 from sketchloss.experiments.section import Section
 from sketchloss.experiments.table import Measure, Table, Values, merge
 from sketchloss.networks.arms import ARMS
@@ -92,7 +93,31 @@ def sections(results: Sequence[Mapping[str, Any]]) -> list[Section]:
         made.append(_average([one.table for one in made if one.table], results, sources))
     # What is said of all sets stands once, before the first table and after the last.
     made[-1] = replace(made[-1], notes=tuple(_notes(results)))
-    return [Section(None, caption=_caption(results)), *made]
+    return [Section(None, caption=_caption(results)), *made, *_pages(results, sources)]
+
+
+def _pages(results: Sequence[Mapping[str, Any]], sources: Sequence[str]) -> Iterator[Section]:
+    """Yield a table for each set of what is measured without a network; results of earlier versions have none."""
+    for source in sources:
+        rows = [(found["seed"], found["sets"][source]["rows"]) for found in results if source in found["sets"]]
+        values = merge(
+            [
+                {row: {name: {seed: value} for name, value in of_row.get("pages", {}).items()}}
+                for seed, of_seed in rows
+                for row, of_row in of_seed.items()
+                if of_row.get("pages")
+            ],
+            once=(GREY_PHOTO,),
+        )
+        if values:
+            yield Section(
+                Table(PAGE_MEASURES, values, corner="loss of the arm", beside=(GREY_PHOTO,)),
+                source=f"{source}, pages",
+                caption=(
+                    f"{short_name(source)}: the same drawings by judges that are no network, so no arm was trained by "
+                    "them. Means over pairs. Scoot is for faces; an ink ratio of 1 is right."
+                ),
+            )
 
 
 def _section(results: Sequence[Mapping[str, Any]], source: str) -> Section:
