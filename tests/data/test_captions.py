@@ -97,6 +97,24 @@ def test_class_folders_are_captioned_by_their_readable_names(tmp_path):
         captioned[9]
 
 
+def test_some_classes_are_kept_with_their_captions_and_pictures(tmp_path):
+    kept = open_captioned(class_folders(tmp_path), 24).select_classes(["n02123045", "Hot-air balloon"])
+    assert kept.classes == ["hot_air_balloon", "n02123045"]
+    assert kept.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    assert kept.captions == ["a sketch of a hot air balloon"] * 3 + ["a sketch of a tabby"] * 3
+    for index, seed in enumerate([20, 21, 22, 10, 11, 12]):
+        assert same_pixels(kept[index], seed, 24)
+    with pytest.raises(ValueError, match="has no class 'aunt': did you mean 'ant'"):
+        open_captioned(tmp_path, 24).select_classes(["aunt"])
+
+
+def test_pictures_without_classes_have_none_to_keep(tmp_path):
+    noise(0).save(tmp_path / "a.png")
+    (tmp_path / "a.txt").write_text("a thing")
+    with pytest.raises(ValueError, match="has no classes: leave classes out"):
+        open_captioned(tmp_path, 24).select_classes(["thing"])
+
+
 @pytest.mark.parametrize("count", [1, 3])
 def test_one_class_will_do_and_so_will_one_picture(tmp_path, count):
     captioned = open_captioned(class_folders(tmp_path, ("cat",), count), 16)

@@ -11,7 +11,7 @@ def open_prompted(settings: LoraSettings, data: str, say: Callable[[str], None])
     """Open drawings with prompts as the settings want them; name what is left out.
 
     Raises:
-        ValueError: as `open_captioned`.
+        ValueError: as `open_captioned` and `Captioned.select_classes`.
     """
     opened = open_captioned(
         data,
@@ -23,4 +23,4 @@ def open_prompted(settings: LoraSettings, data: str, say: Callable[[str], None])
         seed=settings.split_seed,
     )
     say_left_out(data, opened.unreadable, opened.passed_over, say=say)
-    return opened
+    return opened.select_classes(settings.classes) if settings.classes else opened

@@ -13,7 +13,7 @@ from sketchloss.lora.targets import LoraTargets
 from sketchloss.loss.tap_distance import Metric
 from sketchloss.networks.arms import WeightsPerArm
 from sketchloss.networks.paper_layers import PAPER_LAYERS
-from sketchloss.system.setting_fields import FILES, MEASURED, PLACE
+from sketchloss.system.setting_fields import FILES, LATER, MEASURED, PLACE
 from sketchloss.training.checks import require_not_negative, require_positive
 
 
@@ -96,6 +96,8 @@ class LoraSettings(WeightsPerArm):
     """Number of held-out pictures that the validation losses use."""
     per_class: Annotated[int | None, tyro.conf.DisallowNone] = None
     """Use at most this many pictures of a class; None: all."""
+    classes: tuple[str, ...] = field(default=(), metadata=LATER)
+    """Classes to learn; by default all. With the base `tiny`, take classes that it knows: those of the doodles."""
     strict: bool = False
     """Refuse data with unreadable files or missing captions instead of leaving them out."""
     shown: int = 6

@@ -201,6 +201,13 @@ def test_settings_out_of_range_are_named(config, changes, words):
         replace(config, **changes)
 
 
+def test_some_classes_are_learnt_and_drawn(config):
+    opened = open_prompted(replace(config, classes=("star", "cat")), config.data, print)
+    assert opened.classes == ["cat", "star"]
+    assert len(opened) == 2 * 6
+    assert opened.captions == ["a sketch of a cat"] * 6 + ["a sketch of a star"] * 6
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -214,6 +221,7 @@ def test_settings_out_of_range_are_named(config, changes, words):
         ({"layers": ("relu9_9",)}, "relu9_9"),
         ({"clip_model": "nowhere/at-all"}, "--clip-model FOLDER"),
         ({"data": "nowhere"}, "nowhere does not exist"),
+        ({"classes": ("cow",)}, "has no class 'cow'"),
         ({"resume": True}, "holds no run to resume"),
     ],
 )

@@ -381,7 +381,10 @@ def plans_without_network(tmp_path_factory) -> dict[str, CompletedProcess[str]]:
 
 @pytest.mark.parametrize(
     ("preset", "most"),
-    [("weekend", "--generator-seeds 1"), ("paper", "--only tuning style retrieval separation probe ablation")],
+    [
+        ("weekend", "--generator-seeds 1"),
+        ("paper", "--only tuning style retrieval separation probe recovery ablation pairs"),
+    ],
 )
 def test_a_plan_asks_no_network_and_says_hours_of_a_card(preset, most, plans_without_network):
     found = plans_without_network[preset]

@@ -5,7 +5,7 @@ captioned[0]["image"], captioned.captions[0], captioned.class_prompts
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -127,6 +127,22 @@ class Captioned:
         indices = np.asarray(indices, dtype=np.int64).reshape(-1)
         captions = [self.captions[index] for index in indices]
         return replace(self, sketches=self.sketches.select(indices), captions=captions)
+
+    def select_classes(self, names: Collection[str]) -> "Captioned":
+        """Keep the pictures of some classes; labels are numbered anew.
+
+        Args:
+            names: compared without regard to case, hyphens and underscores.
+
+        Raises:
+            ValueError: for a name that is no class, or pictures without classes.
+        """
+        if not self.classes:
+            raise ValueError(f"{self.name} has no classes: leave classes out")
+        kept = self.sketches.select_classes(names)
+        wanted = {place for place, name in enumerate(self.classes) if name in set(kept.classes)}
+        captions = [text for text, label in zip(self.captions, self.sketches.labels, strict=True) if label in wanted]
+        return replace(self, sketches=kept, captions=captions)
 
     def split(self, held_out: float = 0.1, *, seed: int) -> "tuple[Captioned, Captioned]":
         """Part the set in two: the pictures to train on and those held out.

@@ -13,7 +13,7 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from PIL import Image
 from safetensors.torch import load_file
 
-from sketchloss.data.captions.captioned import open_captioned
+from sketchloss.data.captions.captioned import Captioned, open_captioned
 from sketchloss.data.captions.prompts import readable
 from sketchloss.data.left_out import say_left_out
 from sketchloss.diffusion.bases import TINY, find_base
@@ -55,6 +55,7 @@ def _cell(plan: PromptsPlan, arm: Arm, seed: int) -> Cell:
     settings: dict[str, Any] = {
         **PRESETS[plan.lora_preset],
         "data": plan.taught,
+        "classes": plan.taught_classes,
         "base": plan.base,
         "inception": plan.inception,
         "clip_model": plan.clip_model,
@@ -86,6 +87,8 @@ def load(plan: PromptsPlan, cell: Cell) -> Load:
     """Return what a training and its drawings take."""
     settings: Any = cell.settings
     count, classes, assumed = count_pictures(settings["data"], settings["per_class"], settings["seed"])
+    if chosen := settings.get("classes"):
+        count, classes = round(count * len(chosen) / classes), len(chosen)
     held = classes * max(1, round(count / classes * settings["held_out"])) if settings["held_out"] else 0
     batch = settings["batch_size"] * settings["accumulate"]
     steps = settings["steps"] or settings["epochs"] * math.ceil((count - held) / batch)
@@ -143,10 +146,16 @@ def check(plan: PromptsPlan) -> None:
 
 def open_data(plan: PromptsPlan, say: Callable[[str], object]) -> None:
     """Open the sketches and the model."""
-    taught = open_captioned(plan.taught, plan.image_size, per_class=1)
+    taught = _open_taught(plan, plan.image_size)
     say_left_out(plan.taught, taught.unreadable, taught.passed_over, say=say)
     find_base(plan.base)
     check_file(plan, "inception")
+
+
+def _open_taught(plan: PromptsPlan, size: int) -> Captioned:
+    """Open a sketch of each class."""
+    taught = open_captioned(plan.taught, size, per_class=1)
+    return taught.select_classes(plan.taught_classes) if plan.taught_classes else taught
 
 
 # Report --------------------------------------------------------------------------------------------------------------
@@ -175,7 +184,7 @@ def _draw(plan: PromptsPlan, store: CellStore, path: Path) -> None:
         if cell.arm == PLAIN:
             found["base"] = drawings, load_file(run / "drawings.safetensors")
         found[cell.arm] = drawings, load_file(run / "runs" / f"{cell.arm}-{cell.seed}" / "drawings.safetensors")
-    true = open_captioned(plan.taught, SIDE, per_class=1).sketches
+    true = _open_taught(plan, SIDE).sketches
     first = {int(label): place for place, label in reversed(list(enumerate(true.labels)))}
     classes = np.linspace(0, len(true.classes) - 1, min(CLASSES, len(true.classes))).round().astype(int).tolist()
     rows: list[list[Image.Image]] = [[true.picture(first[label]) for label in classes]]

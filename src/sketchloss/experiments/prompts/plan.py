@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from sketchloss.diffusion.bases import TINY
-from sketchloss.experiments.tuning.plan import Plan
+from sketchloss.experiments.tuning.plan import Plan, in_data_folder
 from sketchloss.training.checks import require_positive
 
 
@@ -18,6 +18,8 @@ class PromptsPlan(Plan):
     """Preset of `sketchloss lora table`."""
     taught: str = "doodles?tool=ink"
     """Labelled sketches that a text-to-image model is taught to draw."""
+    taught_classes: tuple[str, ...] = ()
+    """Classes of these sketches that it is taught; by default all."""
     base: str = TINY
     """Text-to-image model that is taught to draw: `tiny` (in the package), a folder, or a hub name."""
     teaching_steps: Annotated[int | None, tyro.conf.DisallowNone] = 40
@@ -35,9 +37,20 @@ _STABLE_DIFFUSION = {
     "taught": "songweig/imagenet_sketch",
     "clip_model": "openai/clip-vit-base-patch16",
 }
+#: Classes of QuickDraw that the base `tiny` knows as coloured pictures.
+KNOWN_TO_TINY = (
+    *("airplane", "apple", "bicycle", "bird", "book", "butterfly", "cactus", "car", "cat", "chair", "clock", "cup"),
+    *("envelope", "fish", "flower", "guitar", "hat", "house", "key", "ladder", "leaf", "mushroom", "rabbit"),
+    *("scissors", "snail", "star", "sun", "table", "tree", "umbrella"),
+)
 #: What each preset of a study changes of the defaults above.
 PRESETS: dict[str, dict[str, Any]] = {
-    "real": {"lora_preset": "small", "teaching_steps": None},
+    "real": {
+        "lora_preset": "small",
+        "teaching_steps": None,
+        "taught": f"{in_data_folder('quickdraw')},{in_data_folder('quickdraw_more')}",
+        "taught_classes": KNOWN_TO_TINY,
+    },
     "weekend": {"lora_preset": "stable", "teaching_steps": 5000, **_STABLE_DIFFUSION},
     "paper": {"lora_preset": "paper", "teaching_steps": None, **_STABLE_DIFFUSION},
 }
