@@ -222,6 +222,16 @@ NEVER_TUNED_ON = (
     *("jellyfish", "lizard", "pistol", "pretzel", "ray", "rocket", "seagull", "seal", "songbird", "starfish", "tank"),
     *("volcano", "wading_bird", "wheelchair"),
 )
+#: Controls that tell what acts where gates do (docs/guide/study.md); the image of the last is as large as lets the arm
+#: `tuning` have maps as large as arms without pools.
+CONTROLS = (
+    "gates-no-pools=finetune:arm=attention+tuning,downsample=none",
+    "no-pools=finetune:slots=nothing,downsample=none",
+    "gates-dilated=finetune:arm=attention+tuning,downsample=dilated",
+    "dilated=finetune:slots=nothing,downsample=dilated",
+    "convolutions=finetune:slots=convolutions",
+    "random-gates=finetune:arm=attention+tuning,gate_init=random,gate_lr_factor=0",
+)
 _REAL = tuple(map(in_data_folder, ("quickdraw", "sketchy", "pacs_sketch")))
 #: What each preset of a study changes of the defaults above.
 PRESETS: dict[str, dict[str, Any]] = {
@@ -240,6 +250,31 @@ PRESETS: dict[str, dict[str, Any]] = {
         "epochs": 6,
         "batch_size": 64,
         "lr": 1.2e-4,
+    },
+    # Which part of gates in place of pools acts? Small enough for two cores.
+    "controls": {
+        "data": in_data_folder("quickdraw"),
+        "per_class": 9,
+        "held_out": 0.1,
+        "image_size": 32,
+        "gate_init": "half",
+        "arm": (*CONTROLS, "larger=finetune:image_size=128"),
+        "seeds": 3,
+        "tuning_preset": "stable",
+        "epochs": 2,
+    },
+    # The same question and Tables 3 and 4, on the paper's data at its size: for a reader with a GPU.
+    "attention": {
+        "data": "songweig/imagenet_sketch",
+        "per_class": None,
+        "held_out": 0.1,
+        "image_size": 224,
+        "gate_init": "half",
+        "arm": CONTROLS,
+        "seeds": 5,
+        "tuning_preset": "stable",
+        "epochs": 12,
+        "batch_size": 64,
     },
     # The paper's data, sizes and seeds, at what one A100 can do in a weekend, even if it is half as fast as a plan
     # assumes: gates before their pools, which takes a twelfth of the arithmetic, and generators trained less.
