@@ -76,7 +76,7 @@ def _fingerprints(items: "list[dataclasses.Field[Any]]", settings: Mapping[str, 
         sources = [value] if isinstance(value, str | Path) else value
         match item.metadata.get("names"):
             case "weights":
-                found[item.name] = " ".join(_weights_fingerprint(str(source)) for source in sources)
+                found[item.name] = " ".join(weights_fingerprint(str(source)) for source in sources)
             case "files":
                 parts = (str(part) for source in sources for part in split_sources(source))
                 found[item.name] = " ".join(map(_files_fingerprint, parts))
@@ -84,12 +84,13 @@ def _fingerprints(items: "list[dataclasses.Field[Any]]", settings: Mapping[str, 
                 pass
     if isinstance(arms := settings.get("arm"), tuple):
         given = [weights for arm in read_arms(arms).values() for weights in arm.weights]
-        found["arm"] = " ".join(map(_weights_fingerprint, given))
+        found["arm"] = " ".join(map(weights_fingerprint, given))
     return found
 
 
 @functools.cache
-def _weights_fingerprint(name: str) -> str:
+def weights_fingerprint(name: str) -> str:
+    """Return the digest of weights; empty if they cannot be loaded, which is an error later."""
     try:
         return weights_digest(load_backbone(name, classes=()))
     except (OSError, ValueError):  # said when they are needed; until then a plan can be made without

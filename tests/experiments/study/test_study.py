@@ -595,7 +595,7 @@ def test_further_arms_leave_the_cells_of_the_others_as_they_are(config, narrow, 
         save_backbone(Backbone(width=0.125, attention=True), place)
 
     def keys(*arms: str) -> dict[str, str]:
-        cell_keys._weights_fingerprint.cache_clear()
+        cell_keys.weights_fingerprint.cache_clear()
         return CellStore(tmp_path, plan_cells(replace(config, arm=arms)), started=0).keys
 
     plain, first = keys(), keys(f"mine={','.join(weights)}", "gated=finetune:arm=attention+tuning,gate_init=ajar")

@@ -7,7 +7,7 @@ from typing import Any
 
 from sketchloss.experiments.cells import RUN, Cell, CellStore, done
 from sketchloss.experiments.experiment import Experiment, Load
-from sketchloss.experiments.keys import decisive
+from sketchloss.experiments.keys import decisive, weights_fingerprint
 from sketchloss.experiments.recovery import table
 from sketchloss.experiments.recovery.figures import draw_curves, draw_ways
 from sketchloss.experiments.recovery.plan import BESIDE, PIXELS, RecoveryPlan, read_start
@@ -15,7 +15,6 @@ from sketchloss.experiments.recovery.recovering import WAYS, Recover, compute, o
 from sketchloss.experiments.section import Figure, Section
 from sketchloss.experiments.tuning.counted import Network, count_forward
 from sketchloss.loss.tap_distance import VERSIONS
-from sketchloss.networks.weights import load_backbone, weights_digest
 from sketchloss.strokes.named_losses import network_of
 
 #: Forward and backward pass, as multiples of the forward pass: no gradient of weights is computed.
@@ -58,12 +57,9 @@ def _headline(result: Mapping[str, Any]) -> str:
 
 
 def _network(loss: str) -> str:
-    """Return the digest of a loss's weights; empty if it has none, or they cannot be loaded, which is said later."""
+    """Return the digest of a loss's weights; empty if it has none."""
     network = network_of(loss.removeprefix(BESIDE))
-    try:
-        return weights_digest(load_backbone(network.weights, classes=())) if network else ""
-    except (OSError, ValueError):
-        return ""
+    return weights_fingerprint(network.weights) if network else ""
 
 
 def load(plan: RecoveryPlan, cell: Cell) -> Load:
