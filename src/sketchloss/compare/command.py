@@ -24,7 +24,7 @@ import torch
 from sketchloss.compare.comparison import Comparison
 from sketchloss.compare.measuring import LeftOut, PairDistance, measure_each, picture_differences
 from sketchloss.compare.outputs import check_outputs, check_pairs_stay, map_of
-from sketchloss.compare.pairing import Pair, match_folders, read_pairs
+from sketchloss.compare.pairing import Pair, match_many, read_pairs
 from sketchloss.compare.printing import as_json, as_text
 from sketchloss.compare.progress import with_progress
 from sketchloss.compare.rows import finish_rows, measure_into_rows
@@ -133,14 +133,14 @@ def _check_inputs(config: Compare) -> None:
         raise ValueError(f"fail_on_missing is for two folders, and {config.a} is none: leave it out")
 
 
-def _find_pairs(config: Compare) -> tuple[list[Pair], list[str], list[str]]:
-    """Return the pairs, and the names that are in only one of two folders, as `match_folders`."""
+def _find_pairs(config: Compare) -> tuple[Sequence[Pair], list[str], list[str]]:
+    """Return the pairs, and the names that are in only one of two folders, as `match_many`."""
     if config.pairs:
         return read_pairs(config.pairs), [], []
     assert config.a is not None
     assert config.b is not None
     if config.a.is_dir():
-        return match_folders(config.a, config.b)
+        return match_many(config.a, config.b)
     name = config.a.stem if config.a.stem == config.b.stem else f"{config.a.stem} {config.b.stem}"
     return [Pair(name, config.a, config.b)], [], []
 

@@ -60,7 +60,7 @@ def check_pairs_stay(config: Compare, pairs: Sequence[Pair]) -> None:
     outputs = [config.csv] if config.csv else []
     outputs += [config.rows, part_of(config.rows)] if config.rows else []
     outputs += [map_of(config.map, pair) for pair in pairs] if config.map else []
-    found = {path.resolve(): path for path in outputs}
+    found = {path.resolve(): path for path in outputs if path.exists()}
     for path in (path for pair in pairs for path in (pair.a, pair.b)) if found else ():
         if output := found.get(path.resolve()):
             raise ValueError(f"{output} is one of the drawings to compare: write elsewhere")
