@@ -109,9 +109,9 @@ def measure_each(
         others: other distances to measure of the same fitted pictures, one call at a time.
         precision: `no`: float32; `bf16`: the network runs under autocast to bfloat16, which is quicker on CPUs and GPUs
             that have it, and less exact.
-        workers: threads. Several of them use one core each; a single one uses all the cores that torch may use. None:
-            one for each such core, 8 at most; on a GPU 2; a single one for pictures larger than 512 pixels or of their
-            own size, which need much memory.
+        workers: threads that use one core each; 1: no threads, and each pair has all the cores that torch may use.
+            None: one for each such core, 8 at most; on a GPU 2; no threads for pictures larger than 512 pixels or of
+            their own size, which need much memory.
 
     Raises:
         ValueError: if `size` is too small for the loss, or the loss wants another range than [0, 1]; while measuring,
@@ -156,12 +156,16 @@ def _in_blocks(
     at_once: int,
     workers: int,
 ) -> Iterator[PairDistance | LeftOut]:
-    threads = torch.get_num_threads()
-    # note: cores that share the work on one picture wait for each other at each layer; a picture for each core is
-    # several times as quick where other programs run, too.
-    prepare = partial(torch.set_num_threads, 1) if workers > 1 else None
     rest = iter(pairs)
     blocks = iter(lambda: list(islice(rest, at_once)), [])
+    if workers == 1:
+        for block in blocks:
+            yield from measure_block(block)
+        return
+    # note: cores that share the work on one picture wait for each other at each layer; a picture for each core is
+    # several times as quick where other programs run, too.
+    threads = torch.get_num_threads()
+    prepare = partial(torch.set_num_threads, 1)
     try:
         for found in in_threads(measure_block, blocks, workers=workers, ahead=2 * workers, prepare=prepare):
             yield from found

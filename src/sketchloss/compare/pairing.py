@@ -49,11 +49,9 @@ def match_many(a: str | Path, b: str | Path) -> tuple["FolderPairs", list[str], 
             "second; rename them, suffixes may differ"
         )
     pairs = FolderPairs(Path(a), Path(b), names, [ours[name] for name in names], [theirs[name] for name in names])
-    return (
-        pairs,
-        sorted(name for name in ours if name not in theirs),
-        sorted(name for name in theirs if name not in ours),
-    )
+    only_a = sorted(name for name in ours if name not in theirs)
+    only_b = sorted(name for name in theirs if name not in ours)
+    return pairs, only_a, only_b
 
 
 class FolderPairs(Sequence[Pair]):
