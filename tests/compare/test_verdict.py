@@ -1,6 +1,7 @@
 """Exit codes of `sketchloss compare`. Oracle: distances given by hand, and what the same command says of itself."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from sketchloss.compare.comparison import Comparison
 from sketchloss.compare.measuring import LeftOut, PairDistance
 from sketchloss.compare.pairing import Pair
 from sketchloss.compare.settings import Compare
+from sketchloss.compare.tally import Tally
 from sketchloss.compare.verdict import judge
 
 A, B = Path("old"), Path("new")
@@ -19,11 +21,15 @@ def pair(name: str) -> Pair:
     return Pair(name, A / f"{name}.png", B / f"{name}.png")
 
 
-def found(*totals: float, single: bool = False, **more) -> Comparison:
+def found(*totals: float, single: bool = False, left_out: Sequence[LeftOut] = (), **more) -> Comparison:
     """Pairs p0, p1 ... at these distances."""
-    distances = [PairDistance(pair(f"p{number}"), total, {}) for number, total in enumerate(totals)]
-    parts = {"left_out": [], "only_a": [], "only_b": [], "unread": [], "maps": [], **more}
-    return Comparison(single, distances, **parts)
+    tally = Tally(1, keep_all=True)
+    for number, total in enumerate(totals):
+        tally.add(PairDistance(pair(f"p{number}"), total, {}))
+    for left in left_out:
+        tally.add(left)
+    parts = {"only_a": [], "only_b": [], "unread": [], "maps": [], **more}
+    return Comparison(single, tally, **parts)
 
 
 # By hand -------------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
     sketchloss compare before.png after.png --map difference.png
     sketchloss compare generated/ wanted/ --csv distances.csv --map worst/
     sketchloss compare generated/ wanted/ --fail-above 0.3 --at p95 --fail-on-missing --strict     in a build pipeline
+    sketchloss compare generated/ wanted/ --rows distances.parquet     folders of any size
 
 In Python, the same in four calls:
 
@@ -13,7 +14,7 @@ In Python, the same in four calls:
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -21,13 +22,15 @@ from pathlib import Path
 import torch
 
 from sketchloss.compare.comparison import Comparison
-from sketchloss.compare.measuring import PairDistance, measure, picture_differences
+from sketchloss.compare.measuring import LeftOut, PairDistance, measure_each, picture_differences
 from sketchloss.compare.outputs import check_outputs, check_pairs_stay, map_of
-from sketchloss.compare.pairing import Pair, match_folders, read_pairs
+from sketchloss.compare.pairing import Pair, match_many, read_pairs
 from sketchloss.compare.printing import as_json, as_text
 from sketchloss.compare.progress import with_progress
+from sketchloss.compare.rows import finish_rows, measure_into_rows
 from sketchloss.compare.settings import SSIM, Compare
-from sketchloss.compare.table import write_table
+from sketchloss.compare.table import Table, write_table
+from sketchloss.compare.tally import Tally
 from sketchloss.compare.verdict import judge
 from sketchloss.loss.loss import SketchLoss
 from sketchloss.metrics.plain_distance import PlainDistance, load_distance, one_minus_ssim
@@ -63,18 +66,26 @@ def compare(config: Compare) -> int:
     unread += later_pages(path for pair in pairs for path in (pair.a, pair.b))
 
     # Measuring -------------------------------------------------------------------------------------------------------
-    shown = pairs if single or config.quiet else with_progress(pairs)
-    distances, left_out = measure(loss, shown, size=config.size, invert=config.invert, others=others)
-    if not distances:
-        reason = left_out[0].reason
+    tally, spool = Tally(max(1, config.worst), keep_all=config.rows is None), None
+    if config.rows:
+        table, spool = measure_into_rows(config, loss, pairs, others=others, tally=tally)
+    else:
+        table = Table(config, loss, [distance.name for distance in others])
+        _measure(config, loss, pairs, others, tally, single=single)
+    if not tally.totals:
+        if spool:
+            spool.remove()  # there is nothing in it
+        reason = tally.left_out[0].reason
         raise ValueError(reason if single else f"none of the {len(pairs):,} pairs could be compared, first: {reason}")
-    found = Comparison(single, distances, left_out, only_a, only_b, unread, maps=[])
+    found = Comparison(single, tally, only_a, only_b, unread, maps=[])
 
     # Report ----------------------------------------------------------------------------------------------------------
     if config.csv:
-        write_table(config.csv, config, loss, found)
+        write_table(config.csv, table, found)
+    if config.rows and spool:
+        finish_rows(config.rows, table, spool, only_a, only_b)
     if config.map:
-        drawn = distances if single else found.farthest(config.worst)
+        drawn = tally.distances if single else tally.farthest(config.worst)
         found = replace(found, maps=_write_maps(config, loss, drawn, single=single))
     verdict = judge(config, found)
     said = as_json(config, loss, found, verdict) if config.json else as_text(config, loss, found)
@@ -87,6 +98,28 @@ def compare(config: Compare) -> int:
     return verdict.exit_code
 
 
+def _measure(
+    config: Compare,
+    loss: SketchLoss,
+    pairs: Sequence[Pair],
+    others: Sequence[PlainDistance],
+    tally: Tally,
+    *,
+    single: bool,
+) -> None:
+    found: Iterable[PairDistance | LeftOut] = measure_each(
+        loss,
+        pairs,
+        size=config.size,
+        invert=config.invert,
+        others=others,
+        precision=config.precision,
+        workers=1 if single else None,  # a single pair has all cores
+    )
+    for one in found if single or config.quiet else with_progress(found, total=len(pairs)):
+        tally.add(one)
+
+
 def _check_inputs(config: Compare) -> None:
     for path in (config.a, config.b, config.pairs):
         if path and not split_page(path)[0].exists():
@@ -94,18 +127,20 @@ def _check_inputs(config: Compare) -> None:
     if config.a and config.b and config.a.is_dir() != config.b.is_dir():
         folder, file = (config.a, config.b) if config.a.is_dir() else (config.b, config.a)
         raise ValueError(f"{folder} is a folder and {file} a file: give two pictures or two folders")
+    if config.rows and config.a and not config.a.is_dir():
+        raise ValueError(f"rows is for two folders or --pairs, and {config.a} is a picture: use --csv or --json")
     if config.fail_on_missing and config.a and not config.a.is_dir():
         raise ValueError(f"fail_on_missing is for two folders, and {config.a} is none: leave it out")
 
 
-def _find_pairs(config: Compare) -> tuple[list[Pair], list[str], list[str]]:
-    """Return the pairs, and the names that are in only one of two folders, as `match_folders`."""
+def _find_pairs(config: Compare) -> tuple[Sequence[Pair], list[str], list[str]]:
+    """Return the pairs, and the names that are in only one of two folders, as `match_many`."""
     if config.pairs:
         return read_pairs(config.pairs), [], []
     assert config.a is not None
     assert config.b is not None
     if config.a.is_dir():
-        return match_folders(config.a, config.b)
+        return match_many(config.a, config.b)
     name = config.a.stem if config.a.stem == config.b.stem else f"{config.a.stem} {config.b.stem}"
     return [Pair(name, config.a, config.b)], [], []
 

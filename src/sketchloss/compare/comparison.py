@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from sketchloss.compare.measuring import LeftOut, PairDistance
 from sketchloss.compare.settings import Compare
+from sketchloss.compare.tally import Tally
 from sketchloss.loss.loss import SketchLoss
 from sketchloss.loss.tap_distance import VERSIONS
 from sketchloss.networks.weights import weights_digest
@@ -18,12 +18,12 @@ from sketchloss.networks.weights import weights_digest
 
 @dataclass(frozen=True)
 class Comparison:
-    """What was found. It holds one distance at least, in the order of the pairs."""
+    """What was found."""
 
     single: bool
     """Whether two pictures were compared, and not folders or a list of pairs."""
-    distances: list[PairDistance]
-    left_out: list[LeftOut]
+    tally: Tally
+    """What was measured: one distance at least."""
     only_a: list[str]
     """Names of pictures only in the first folder."""
     only_b: list[str]
@@ -32,18 +32,13 @@ class Comparison:
     maps: list[Path]
     """Pictures of differences that were written."""
 
-    def farthest(self, count: int) -> list[PairDistance]:
-        """Return the pairs of the greatest distances, the greatest first."""
-        return sorted(self.distances, key=lambda distance: -distance.total)[:count]
-
     def summary(self) -> "Summary":
         """Summarise the distances of the loss."""
-        return summarise([distance.total for distance in self.distances])
+        return summarise(self.tally.totals)
 
     def other_summaries(self) -> dict[str, "Summary"]:
         """Summarise each other distance; by its name."""
-        names = self.distances[0].others
-        return {name: summarise([distance.others[name] for distance in self.distances]) for name in names}
+        return {name: summarise(values) for name, values in self.tally.others.items()}
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,14 @@ from pathlib import Path
 
 from sketchloss.compare.pairing import Pair
 from sketchloss.compare.settings import Compare
+from sketchloss.compare.spool import part_of
 from sketchloss.system.files import check_replaceable
 from sketchloss.system.picture_files import plain_suffixes
 from sketchloss.system.picture_pages import split_page
 
 
 def check_outputs(config: Compare, *, single: bool) -> None:
-    """Check the paths of `map` and `csv`.
+    """Check the paths of `map`, `csv` and `rows`.
 
     Args:
         config: its inputs exist.
@@ -21,8 +22,9 @@ def check_outputs(config: Compare, *, single: bool) -> None:
     Raises:
         ValueError: if one is in the way of what is compared, or cannot be written.
     """
+    rows = (config.rows, part_of(config.rows)) if config.rows else ()
     given = [path for path in (config.a, config.b, config.pairs) if path]
-    for path in (config.map, config.csv):
+    for path in (config.map, config.csv, *rows):
         if path and path.exists() and any(path.samefile(split_page(one)[0]) for one in given):
             what = "the list of pairs" if config.pairs else "one of the drawings to compare"
             raise ValueError(f"{path} is {what}: write elsewhere")
@@ -33,6 +35,10 @@ def check_outputs(config: Compare, *, single: bool) -> None:
         raise ValueError(f"{config.csv} is a folder: name a file for --csv")
     if config.csv:
         check_replaceable(config.csv)
+    for path in rows:
+        if path.is_dir():
+            raise ValueError(f"{path} is a folder: name another file for --rows")
+        check_replaceable(path)
     if config.map and single:
         if config.map.is_dir():
             raise ValueError(f"{config.map} is a folder: name a picture for --map, such as {config.map / 'map.png'}")
@@ -40,7 +46,7 @@ def check_outputs(config: Compare, *, single: bool) -> None:
             raise ValueError(f"{config.map} has no picture's suffix: name a picture for --map, such as map.png")
         if config.csv and config.csv.resolve() == config.map.resolve():
             raise ValueError(f"{config.csv} is named for both --csv and --map: give each a name of its own")
-    for path in (config.csv, config.map if single else None):
+    for path in (config.csv, config.rows, config.map if single else None):
         if path and not path.parent.is_dir():
             raise ValueError(f"cannot write {path}: the folder {path.parent} does not exist; make it first")
         if path and not os.access(path.parent, os.W_OK):
@@ -51,12 +57,13 @@ def check_outputs(config: Compare, *, single: bool) -> None:
 
 def check_pairs_stay(config: Compare, pairs: Sequence[Pair]) -> None:
     """Raise ValueError if what is to be written is one of the pictures that are compared."""
-    pictures = {path.resolve() for pair in pairs for path in (pair.a, pair.b)}
     outputs = [config.csv] if config.csv else []
+    outputs += [config.rows, part_of(config.rows)] if config.rows else []
     outputs += [map_of(config.map, pair) for pair in pairs] if config.map else []
-    for path in outputs:
-        if path.resolve() in pictures:
-            raise ValueError(f"{path} is one of the drawings to compare: write elsewhere")
+    found = {path.resolve(): path for path in outputs if path.exists()}
+    for path in (path for pair in pairs for path in (pair.a, pair.b)) if found else ():
+        if output := found.get(path.resolve()):
+            raise ValueError(f"{output} is one of the drawings to compare: write elsewhere")
 
 
 def map_of(folder: Path, pair: Pair) -> Path:

@@ -1,14 +1,17 @@
 """Which pictures belong together: those of one name in two folders, or those that a CSV file names."""
 
 import csv
+import sys
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path, PurePath
+from typing import overload
 
 from sketchloss.system.files import NoFile, open_input
 from sketchloss.system.passed_over import no_pictures
-from sketchloss.system.picture_files import find_pictures
+from sketchloss.system.picture_files import each_picture
 
 
 @dataclass(frozen=True)
@@ -32,24 +35,70 @@ def match_folders(a: str | Path, b: str | Path) -> tuple[list[Pair], list[str], 
     Raises:
         ValueError: if one is no folder or holds no pictures, a name stands for two pictures, or no name is in both.
     """
+    pairs, only_a, only_b = match_many(a, b)
+    return list(pairs), only_a, only_b
+
+
+def match_many(a: str | Path, b: str | Path) -> tuple["FolderPairs", list[str], list[str]]:
+    """Match as `match_folders`; the pairs are made when they are asked for, so that many of them take little memory."""
     ours, theirs = _by_name(Path(a)), _by_name(Path(b))
-    pairs = [Pair(name, ours[name], theirs[name]) for name in sorted(ours.keys() & theirs.keys())]
-    if not pairs:
+    names = sorted(name for name in ours if name in theirs)
+    if not names:
         raise ValueError(
             f"no picture of {a} has the name of one of {b}: found {min(ours)} in the first and {min(theirs)} in the "
             "second; rename them, suffixes may differ"
         )
-    return pairs, sorted(ours.keys() - theirs.keys()), sorted(theirs.keys() - ours.keys())
+    pairs = FolderPairs(Path(a), Path(b), names, [ours[name] for name in names], [theirs[name] for name in names])
+    only_a = sorted(name for name in ours if name not in theirs)
+    only_b = sorted(name for name in theirs if name not in ours)
+    return pairs, only_a, only_b
 
 
-def _by_name(folder: Path) -> dict[str, Path]:
-    named: dict[str, Path] = {}
-    for path in find_pictures(folder):
+class FolderPairs(Sequence[Pair]):
+    """Pairs of two folders, as what their paths are made of.
+
+    Args:
+        a: first folder.
+        b: second folder.
+        names: name of each pair.
+        ours: of each pair the rest of the path in `a`: the suffix, which comes after the name, or all of it.
+        theirs: likewise in `b`.
+    """
+
+    def __init__(self, a: Path, b: Path, names: list[str], ours: list[str], theirs: list[str]) -> None:
+        self._folders = a, b
+        self._names, self._ours, self._theirs = names, ours, theirs
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    @overload
+    def __getitem__(self, place: int) -> Pair: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Pair]: ...
+    def __getitem__(self, place: int | slice) -> Pair | list[Pair]:
+        if isinstance(place, slice):
+            return [self[one] for one in range(*place.indices(len(self)))]
+        name, (a, b) = self._names[place], self._folders
+        return Pair(name, a / _whole(name, self._ours[place]), b / _whole(name, self._theirs[place]))
+
+
+def _whole(name: str, rest: str) -> str:
+    return name + rest if rest.startswith(".") else rest  # the paths of pictures never begin with a dot
+
+
+def _by_name(folder: Path) -> dict[str, str]:
+    """Return the name of each picture, and the rest of its path as `FolderPairs` has it."""
+    named: dict[str, str] = {}
+    for path in each_picture(folder):
+        inside = path.relative_to(folder)
         # note: some systems write é as one character, some as two
-        name = unicodedata.normalize("NFC", path.relative_to(folder).with_suffix("").as_posix())
+        name = unicodedata.normalize("NFC", inside.with_suffix("").as_posix())
         if name in named:
-            raise ValueError(f"{folder} holds both {named[name].name} and {path.name}: keep one picture of a name")
-        named[name] = path
+            other = PurePath(_whole(name, named[name])).name
+            raise ValueError(f"{folder} holds both {other} and {path.name}: keep one picture of a name")
+        whole = inside.as_posix()
+        named[name] = sys.intern(inside.suffix) if name + inside.suffix == whole else whole
     if not named:
         raise ValueError(no_pictures(folder))
     return named

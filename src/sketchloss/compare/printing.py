@@ -7,13 +7,10 @@ from typing import Any
 from sketchloss.compare.comparison import Comparison, Summary, origin
 from sketchloss.compare.measuring import PairDistance
 from sketchloss.compare.settings import Compare
+from sketchloss.compare.tally import NAMED
 from sketchloss.compare.verdict import Verdict
 from sketchloss.loss.calibration import Calibration, calibration_for
 from sketchloss.loss.loss import SketchLoss
-
-#: Names of a kind that are listed.
-NAMED = 5
-
 
 # Text ----------------------------------------------------------------------------------------------------------------
 
@@ -23,9 +20,10 @@ def as_text(config: Compare, loss: SketchLoss, found: Comparison) -> str:
     if found.single:
         return _text_of_two(config, found, calibration_for(loss, config.size))
     summary = found.summary()
-    lines = [] if config.quiet else [*_align(found.distances), ""]
+    tally = found.tally
+    lines = [] if config.quiet or config.rows else [*_align(tally.distances), ""]
     spread = "" if summary.deviation is None else f" ± {summary.deviation:#.4g}"
-    total = len(found.distances)
+    total = len(tally.totals)
     count = "1 pair" if total == 1 else f"{total:,} pairs (mean ± standard deviation)"
     lines.append(f"distance {summary.mean:#.4g}{spread} over {count}; {_how(config)}")
     if total > 1:
@@ -33,23 +31,25 @@ def as_text(config: Compare, loss: SketchLoss, found: Comparison) -> str:
     for name, other in found.other_summaries().items():
         spread = "" if other.deviation is None else f" ± {other.deviation:#.4g}; {_quantiles(other)}"
         lines.append(f"{name} {other.mean:#.4g}{spread}")
-    if worst := found.farthest(config.worst):
+    if worst := tally.farthest(config.worst):
         lines.append("farthest: " + ", ".join(f"{distance.pair.name} ({distance.total:#.4g})" for distance in worst))
-    if odd := [f"{distance.pair.name} ({distance.words})" for distance in found.distances if distance.words]:
-        count = "1 pair is" if len(odd) == 1 else f"{len(odd):,} pairs are"
-        lines.append(f"{count} not of two drawings: {_listed(odd)}")
+    if tally.odd:
+        count = "1 pair is" if tally.odd_count == 1 else f"{tally.odd_count:,} pairs are"
+        lines.append(f"{count} not of two drawings: {_listed(tally.odd)}")
     if found.maps:
         lines.append(f"maps of the farthest in {config.map}")
     for folder, names in ((config.a, found.only_a), (config.b, found.only_b)):
         if names:
             lines.append(f"{len(names):,} only in {folder}: {_listed(names)}")
-    if found.left_out:
-        lines += [f"{len(found.left_out):,} left out:", *(f"  {left.reason}" for left in found.left_out)]
+    if tally.left_out:
+        lines += [f"{tally.left_out_count:,} left out:", *(f"  {left.reason}" for left in tally.left_out)]
+        if tally.left_out_count > len(tally.left_out):
+            lines.append(f"  ... (all are in {config.rows})")
     return _as_lines([*lines, *found.unread])
 
 
 def _text_of_two(config: Compare, found: Comparison, calibration: Calibration | None) -> str:
-    (distance,) = found.distances
+    (distance,) = found.tally.distances
     parts = {} if config.quiet else distance.per_tap
     width = max(len(name) for name in ("distance", *parts, *distance.others))
     lines = [f"{'distance':{width}}  {distance.total:#.4g}   ({_how(config)})"]
@@ -88,7 +88,8 @@ def _listed(names: Sequence[str]) -> str:
 
 def _how(config: Compare) -> str:
     size = f"{config.size} pixels" if config.size else "own size"
-    return f"{config.metric}, {config.weights} weights, {size}{', inverted' if config.invert else ''}"
+    more = (", bf16" if config.precision == "bf16" else "") + (", inverted" if config.invert else "")
+    return f"{config.metric}, {config.weights} weights, {size}{more}"
 
 
 def _words(distance: PairDistance, calibration: Calibration | None) -> str:
@@ -101,6 +102,7 @@ def _words(distance: PairDistance, calibration: Calibration | None) -> str:
 def as_json(config: Compare, loss: SketchLoss, found: Comparison, verdict: Verdict) -> str:
     """Return what was found as a JSON object, without an end of line."""
     how = {"weights": config.weights, "metric": config.metric, "layers": list(loss.layers), "size": config.size}
+    how["precision"] = config.precision
     how |= {**origin(config, loss), "invert": config.invert}
     result = _json_of_two(loss, config, found) if found.single else _json_of_many(config, found)
     judged = {"exit_code": verdict.exit_code, "failures": verdict.failures}
@@ -108,7 +110,7 @@ def as_json(config: Compare, loss: SketchLoss, found: Comparison, verdict: Verdi
 
 
 def _json_of_two(loss: SketchLoss, config: Compare, found: Comparison) -> dict[str, Any]:
-    (distance,) = found.distances
+    (distance,) = found.tally.distances
     calibration = calibration_for(loss, config.size)
     result: dict[str, Any] = {"distance": distance.total}
     if found.unread:
@@ -120,7 +122,10 @@ def _json_of_two(loss: SketchLoss, config: Compare, found: Comparison) -> dict[s
 
 
 def _json_of_many(config: Compare, found: Comparison) -> dict[str, Any]:
-    summary = found.summary()
+    summary, tally = found.summary(), found.tally
+    rows: dict[str, Any] = {}
+    if config.rows:
+        rows = {"rows": str(config.rows), "compared": len(tally.totals), "left_out_count": tally.left_out_count}
     return {
         "distance": summary.mean,
         "standard_deviation": summary.deviation,
@@ -129,11 +134,12 @@ def _json_of_many(config: Compare, found: Comparison) -> dict[str, Any]:
             name: {"mean": other.mean, "standard_deviation": other.deviation, "quantiles": other.quantiles}
             for name, other in found.other_summaries().items()
         },
-        "pairs": [{"distance": each.total, **_describe(each, each.words)} for each in found.distances],
-        "worst": [distance.pair.name for distance in found.farthest(config.worst)],
+        "pairs": [{"distance": each.total, **_describe(each, each.words)} for each in tally.distances],
+        **rows,
+        "worst": [distance.pair.name for distance in tally.farthest(config.worst)],
         "only_in_a": found.only_a,
         "only_in_b": found.only_b,
-        "left_out": [left.reason for left in found.left_out],
+        "left_out": [left.reason for left in tally.left_out],
         "passed_over": found.unread,
         "maps": [str(path) for path in found.maps],
     }

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import TypeVar
 
@@ -14,12 +14,20 @@ EVERY = 30.0
 
 
 def with_progress(
-    items: Sequence[Item], *, unit: str = "pair", command: str = "compare", every: float | None = None
+    items: Iterable[Item],
+    *,
+    total: int,
+    done: int = 0,
+    unit: str = "pair",
+    command: str = "compare",
+    every: float | None = None,
 ) -> Iterable[Item]:
     """Return the items, and show how many were asked for so far.
 
     Args:
         items: what is gone through, once.
+        total: number of all items.
+        done: number of those that are not among `items`, because they were done before.
         unit: what one of them is called.
         command: name of the command, which begins a line.
         every: seconds between two lines where stderr is no terminal; by default `EVERY`.
@@ -27,17 +35,19 @@ def with_progress(
     if sys.stderr.isatty():
         from tqdm import tqdm
 
-        return tqdm(items, unit=unit, leave=False)
-    return _with_lines(items, f"{unit}s", command, EVERY if every is None else every)
+        return tqdm(items, total=total, initial=done, unit=unit, leave=False)
+    return _with_lines(items, total, done, f"{unit}s", command, EVERY if every is None else every)
 
 
-def _with_lines(items: Sequence[Item], units: str, command: str, every: float) -> Iterator[Item]:
+def _with_lines(
+    items: Iterable[Item], total: int, before: int, units: str, command: str, every: float
+) -> Iterator[Item]:
     last = time.monotonic()
     for done, item in enumerate(items):
         now = time.monotonic()
         if done and now - last >= every:
             last = now
             with suppress(OSError):  # a log that is full or has gone ends no comparison
-                sys.stderr.write(spelt_out(f"{command}: {done:,} of {len(items):,} {units}") + "\n")
+                sys.stderr.write(spelt_out(f"{command}: {before + done:,} of {total:,} {units}") + "\n")
                 sys.stderr.flush()
         yield item

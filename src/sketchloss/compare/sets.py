@@ -131,7 +131,7 @@ def embed_folder(
 
     shown: Iterable[Path] = paths
     if progress:
-        shown = with_progress(paths, unit="picture", command=f"sets {' '.join(str(folder).split())}")
+        shown = with_progress(paths, total=len(paths), unit="picture", command=f"sets {' '.join(str(folder).split())}")
     for path in shown:
         if len(read) == count:
             break
@@ -141,7 +141,7 @@ def embed_folder(
             left_out.append(str(error))
             continue
         read.append(path)
-        if len(waiting) * size**2 >= BATCH_PIXELS:
+        if len(waiting) * size**2 >= BATCH_PIXELS[1]:
             embed_waiting()
     embed_waiting()
     wanted = count or 2

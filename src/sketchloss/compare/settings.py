@@ -7,11 +7,14 @@ from typing import Annotated, Literal
 
 import tyro
 
+from sketchloss.compare.row_formats import check_format
 from sketchloss.loss.loss import DEFAULT_METRIC
 from sketchloss.loss.tap_distance import Metric
 from sketchloss.system.device import Device
 from sketchloss.system.images import LARGEST_SIDE
 
+#: Of the network: float32, or bfloat16 where autocast allows it.
+Precision = Literal["no", "bf16"]
 #: Name of the distance that `--distance` knows by itself.
 SSIM = "ssim"
 
@@ -61,6 +64,13 @@ class Compare:
     """Print JSON and nothing else."""
     csv: Annotated[Path | None, tyro.conf.DisallowNone] = None
     """CSV table to write, one row per pair. Pairs that could not be compared have a reason instead of a distance."""
+    rows: Annotated[Path | None, tyro.conf.DisallowNone] = None
+    """Table to write for folders of any size, `.csv`, `.jsonl` (JSON lines) or `.parquet`: one row per pair, in the
+    order of the pairs. No table is printed, and memory does not grow with the pairs. The rows so far lie in FILE.part.
+    If the command is stopped, give it again: it goes on there."""
+    precision: Precision = "no"
+    """Precision of the network: `no` (float32), or `bf16` (bfloat16), quicker on CPUs and GPUs that have it, and with
+    slightly other values."""
     quiet: bool = False
     """Print no progress and no table of pairs, only the summary."""
     worst: int = 5
@@ -80,6 +90,10 @@ class Compare:
             raise ValueError(f"fail_above is {self.fail_above}: it must be a number from 0 up, such as 0.3")
         if self.at is not None and self.fail_above is None:
             raise ValueError(f"at is {self.at}, and there is no limit: give --fail-above too")
+        if self.rows is not None:
+            check_format(self.rows)
+            if self.csv is not None:
+                raise ValueError(f"csv is {self.csv} and rows is {self.rows}: give one of the two")
         for distance in self.distance:
             if distance != SSIM and ":" not in distance:
                 raise ValueError(f"distance {distance!r} is unknown: use ssim, module:function or file.py:function")

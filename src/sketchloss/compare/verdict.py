@@ -43,9 +43,9 @@ def _too_far(config: Compare, found: Comparison) -> str:
         return ""
     limit = f"{value:.6g}, above the limit {config.fail_above:g}"
     if found.single:
-        pair = found.distances[0].pair
+        pair = found.tally.distances[0].pair
         return f"failed: the distance is {limit}: {pair.a} and {pair.b}"
-    (farthest,) = found.farthest(1)
+    (farthest,) = found.tally.farthest(1)
     return f"failed: the {at} distance is {limit}; the farthest pair is {farthest.pair.name} ({farthest.total:.6g})"
 
 
@@ -60,8 +60,9 @@ def _missing(config: Compare, found: Comparison) -> str:
 
 def _not_read(found: Comparison) -> str:
     parts = []
-    if found.left_out:
-        count = "1 pair" if len(found.left_out) == 1 else f"{len(found.left_out):,} pairs"
-        parts.append(f"{count} left out, first {found.left_out[0].reason}")
+    if found.tally.left_out:
+        total = found.tally.left_out_count
+        count = "1 pair" if total == 1 else f"{total:,} pairs"
+        parts.append(f"{count} left out, first {found.tally.left_out[0].reason}")
     parts += found.unread
     return f"not all could be read: {'; '.join(parts)}" if parts else ""

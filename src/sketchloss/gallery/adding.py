@@ -10,7 +10,6 @@ import time
 import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from io import BufferedReader, BytesIO
 from pathlib import Path
@@ -26,6 +25,7 @@ from sketchloss.gallery.options import Labels
 from sketchloss.gallery.paths import as_text, is_below, is_gone
 from sketchloss.gallery.reading import read
 from sketchloss.gallery.table import Known, PictureTable, Row
+from sketchloss.system.ahead import in_threads
 from sketchloss.system.files import NoFile, open_input
 from sketchloss.system.images import UnreadablePicture
 from sketchloss.system.passed_over import no_pictures, passed_over
@@ -164,17 +164,11 @@ def look(
     """
     if workers is None:
         workers = min(8, os.cpu_count() or 1)
-    waiting: deque[Future[Seen]] = deque()
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            for path in paths:
-                waiting.append(pool.submit(look_at, path, is_known, image_size, invert=invert, clean=clean))
-                if len(waiting) >= ahead:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+
+    def look_here(path: bytes) -> Seen:
+        return look_at(path, is_known, image_size, invert=invert, clean=clean)
+
+    return in_threads(look_here, paths, workers=workers, ahead=ahead)
 
 
 def content_hash(file: BufferedReader | BytesIO, page: int = 1) -> str:

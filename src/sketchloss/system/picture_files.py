@@ -1,5 +1,6 @@
 """Which files of a folder are pictures, by their suffixes."""
 
+import os
 from collections.abc import Container, Iterator
 from functools import cache
 from pathlib import Path
@@ -27,6 +28,11 @@ def find_pictures(folder: str | Path) -> list[Path]:
     return find_files(folder, picture_suffixes())
 
 
+def each_picture(folder: str | Path) -> Iterator[Path]:
+    """Yield what `find_pictures` lists, for folders of so many pictures that a list of their paths takes memory."""
+    return _each_file(folder, picture_suffixes(), [])
+
+
 def find_files(folder: str | Path, suffixes: Container[str], *, closed: list[Path] | None = None) -> list[Path]:
     """List the files with some suffixes, in lower case with the dot, as `find_pictures` does.
 
@@ -35,17 +41,22 @@ def find_files(folder: str | Path, suffixes: Container[str], *, closed: list[Pat
         suffixes: suffixes of the files.
         closed: is given the subfolders that may not be listed.
     """
+    return list(_each_file(folder, suffixes, [] if closed is None else closed))
+
+
+def _each_file(folder: str | Path, suffixes: Container[str], closed: list[Path]) -> Iterator[Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise ValueError(f"{folder} is not a folder; give the path of a folder of pictures")
     try:
-        return list(_walk(folder, suffixes, folder.resolve(), set(), [] if closed is None else closed))
+        yield from _walk(folder, suffixes, folder.resolve(), set(), closed)
     except PermissionError:
         raise ValueError(f"{folder}: no permission to list it; change its permissions") from None
 
 
 def _walk(folder: Path, suffixes: Container[str], root: Path, entered: set[Path], closed: list[Path]) -> Iterator[Path]:
-    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
+    for name in sorted(os.listdir(folder)):  # noqa: PTH208 (names take less memory than paths)
+        entry = folder / name
         if entry.name.startswith((".", "__MACOSX")):
             continue
         if not entry.is_dir():
