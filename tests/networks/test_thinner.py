@@ -12,12 +12,11 @@ def test_channels_that_all_come_twice_are_left_out_without_loss():
     """Half the channels of such a network say everything, and the fit finds the network of half the width."""
     torch.manual_seed(0)
     narrow, wide = Backbone(width=0.0625).eval(), Backbone(width=0.125).eval()
-    for ours, theirs in zip(narrow.features, wide.features, strict=True):
-        if isinstance(ours, torch.nn.Conv2d):
-            weight = torch.cat([ours.weight, ours.weight]).detach()
-            if weight.shape[1] > 3:
-                weight = torch.cat([weight, weight], dim=1) / 2
-            theirs.weight.data, theirs.bias.data = weight, torch.cat([ours.bias, ours.bias]).detach()
+    twice = {name: torch.cat([tensor, tensor]) for name, tensor in narrow.state_dict().items()}
+    for name, tensor in twice.items():
+        if tensor.ndim == 4 and tensor.shape[1] > 3:
+            twice[name] = torch.cat([tensor, tensor], dim=1) / 2
+    wide.load_state_dict(twice)
     student = new_thin(wide, 0.0625)
     images = torch.rand(48, 3, 32, 32)
     fit_filters(student, wide, images)
