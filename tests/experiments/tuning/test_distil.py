@@ -155,12 +155,12 @@ def test_a_teacher_of_transformers_is_refused(config, tmp_path):
     ("change", "line"),
     [
         ({"batch_size": 1}, "batch_size is 1: it must be 2 or more, since drawings are compared"),
-        ({"width": 0}, "width is 0: it must be positive"),
+        ({"width": 0.0}, "width is 0.0: it must be positive"),
         ({"width": float("nan")}, "width is nan: it must be positive"),
         ({"steps": 0}, "steps is 0: it must be positive"),
-        ({"distance_weight": -1}, "distance_weight is -1: it must be finite and not negative"),
+        ({"distance_weight": -1.0}, "distance_weight is -1.0: it must be finite and not negative"),
         (
-            {"feature_weight": 0, "distance_weight": 0, "embedding_weight": 0},
+            {"feature_weight": 0.0, "distance_weight": 0.0, "embedding_weight": 0.0},
             "feature_weight, distance_weight, embedding_weight are all 0: there is nothing to imitate",
         ),
         ({"size_shares": (1.0,), "image_sizes": None}, "size_shares are given without image_sizes"),

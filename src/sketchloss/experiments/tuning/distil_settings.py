@@ -27,15 +27,15 @@ class Distil(Augmentation):
     """Run folder to make."""
     teacher: str = field(default="sketch", metadata=WEIGHTS)
     """Weights to imitate, of a VGG-16: a name (sketch, sketch-plain, imagenet), a path, or a hub repo."""
-    width: float | int = 0.4375
+    width: float = 0.4375
     """Factor on the channel counts of VGG-16. Time and size go by about its square."""
     start: Literal["fitted", "random"] = "fitted"
     """Start of the thin network: filters that are fitted to the teacher's, layer by layer, or random ones."""
-    feature_weight: float | int = 1.0
+    feature_weight: float = 1.0
     """Weight of the term that compares features, through projections."""
-    distance_weight: float | int = 100.0
+    distance_weight: float = 100.0
     """Weight of the term that compares distances between pairs of drawings."""
-    embedding_weight: float | int = 0.3
+    embedding_weight: float = 0.3
     """Weight of the term that compares how alike the embeddings of drawings are."""
     image_size: int = 64
     """Side in pixels of the images that weights are validated and chosen at."""
