@@ -5,6 +5,8 @@ are the ones by which it comes nearest to the wide network's values there, from 
 (channel pruning with least squares: He, Zhang & Sun 2017). Gates are made up for by the same fit.
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -14,7 +16,7 @@ from sketchloss.networks.backbone import Backbone
 from sketchloss.networks.vgg import VGG, BackboneConfig
 
 #: Pictures whose values are taken together, and places of each: as many rows as the solution needs, in little memory.
-TOGETHER, PLACES = 16, 256
+TOGETHER, PLACES = 16, 64
 #: Added to the diagonal before a solution, as a share of its mean.
 RIDGE = 1e-4
 
@@ -53,46 +55,54 @@ def fit_filters(student: VGG, teacher: Backbone, images: Float[Tensor, "n 3 h w"
     Args:
         student: as `new_thin` returns it, on the device of the teacher.
         teacher: the wide network, a VGG in float32.
-        images: RGB in [0, 1]; a hundred drawings suffice.
+        images: RGB in [0, 1]; with fewer than 400 drawings of 64 pixels the deep layers are fitted to these alone.
     """
     assert isinstance(teacher, VGG)
-    theirs, ours = teacher.normalise(images), student.normalise(images)
+    # note: in parts that take each other's place, since the first layers of all pictures fill a gigabyte
+    theirs, ours = (list(network.normalise(images).split(TOGETHER)) for network in (teacher, student))
     # note: without the last pool, behind which there is no convolution
     for wide, thin in zip(list(teacher.features)[:-1], list(student.features)[:-1], strict=True):
-        theirs = wide(theirs)
+        for number, part in enumerate(theirs):
+            theirs[number] = wide(part)
         if isinstance(thin, nn.Conv2d):
-            theirs_kept = theirs[:, _most_telling(theirs.relu(), thin.out_channels)]
-            _fit(thin, ours, theirs_kept)
-        ours = thin(ours)
+            _fit(thin, ours, theirs)
+        for number, part in enumerate(ours):
+            ours[number] = thin(part)
 
 
-def _most_telling(features: Float[Tensor, "n c h w"], count: int) -> list[int]:
-    """Return the channels from which the others can be told best: those of a Cholesky decomposition with pivots."""
-    flat = features.transpose(0, 1).flatten(1)
-    flat = flat - flat.mean(1, keepdim=True)
-    left = (flat @ flat.T).double()  # what is not yet told by the chosen ones
-    taken = torch.zeros(len(left), dtype=torch.bool, device=left.device)
+def _fit(
+    convolution: nn.Conv2d, inputs: Sequence[Float[Tensor, "_ c h w"]], wanted: Sequence[Float[Tensor, "_ k h w"]]
+) -> None:
+    """Give a convolution the weights that come nearest to those of the wanted channels that say most of the others."""
+    rows, values = [], []
+    for part, wanted_part in zip(inputs, wanted, strict=True):
+        places = torch.randperm(part[0, 0].numel())[:PLACES].to(part.device)
+        seen = F.unfold(part, 3, padding=1)[:, :, places].transpose(1, 2).flatten(0, 1)
+        rows.append(F.pad(seen, (0, 1), value=1.0))  # of the bias
+        values.append(wanted_part.flatten(2)[:, :, places].transpose(1, 2).flatten(0, 1))
+    seen, values = torch.cat(rows), torch.cat(values)
+    kept = most_telling(values.relu().T.cov().double().cpu(), convolution.out_channels)
+    solved = solve((seen.T @ seen).double().cpu(), (seen.T @ values[:, kept]).double().cpu()).to(seen)
+    convolution.weight.copy_(solved[:-1].T.reshape(convolution.weight.shape))
+    assert convolution.bias is not None
+    convolution.bias.copy_(solved[-1])
+
+
+def most_telling(covariance: Float[Tensor, "c c"], count: int) -> list[int]:
+    """Return the channels from which the others can be told best: those of a Cholesky decomposition with pivots.
+
+    Args:
+        covariance: covariance of the channels, float64.
+        count: how many, at most c.
+    """
+    left = covariance.clone()  # what is not yet told by the chosen ones
+    taken = torch.zeros(len(left), dtype=torch.bool)
     for _ in range(count):
         best = int(left.diagonal().masked_fill(taken, -torch.inf).argmax())
         taken[best] = True
         if left[best, best] > 0:
             left = left - torch.outer(left[:, best], left[best]) / left[best, best]
     return taken.nonzero().flatten().tolist()
-
-
-def _fit(convolution: nn.Conv2d, inputs: Float[Tensor, "n c h w"], wanted: Float[Tensor, "n k h w"]) -> None:
-    products, crossed = torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
-    for part, wanted_part in zip(inputs.split(TOGETHER), wanted.split(TOGETHER), strict=True):
-        places = torch.randperm(part[0, 0].numel())[:PLACES].to(part.device)
-        seen = F.unfold(part, 3, padding=1)[:, :, places].transpose(1, 2).flatten(0, 1)
-        seen = F.pad(seen, (0, 1), value=1.0)  # of the bias
-        values = wanted_part.flatten(2)[:, :, places].transpose(1, 2).flatten(0, 1)
-        products = products + (seen.T @ seen).double().cpu()
-        crossed = crossed + (seen.T @ values).double().cpu()
-    solved = solve(products, crossed).to(inputs)
-    convolution.weight.copy_(solved[:-1].T.reshape(convolution.weight.shape))
-    assert convolution.bias is not None
-    convolution.bias.copy_(solved[-1])
 
 
 def solve(products: Float[Tensor, "c c"], crossed: Float[Tensor, "c k"]) -> Float[Tensor, "c k"]:

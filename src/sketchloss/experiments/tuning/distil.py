@@ -41,8 +41,9 @@ from sketchloss.training.meter import Meter
 from sketchloss.training.rates import rate_schedule
 from sketchloss.training.run import Run, check_run_folder
 
-#: Sketches that the filters of the start are fitted on, at most.
-FITTED_ON = 128
+#: Pixels of the sketches that the filters of the start are fitted on, at most: 768 sketches of 64 pixels. The deepest
+#: layer then has six times as many places as a filter has weights.
+FITTED_ON = 3 * 2**20
 
 
 def distil(config: Distil) -> dict[str, Any]:
@@ -101,7 +102,7 @@ def _distil(config: Distil, accelerator: Accelerator) -> dict[str, Any]:
     # Model -----------------------------------------------------------------------------------------------------------
     teacher_digest = weights_digest(teacher)
     model = Imitation(student, teacher)
-    some = np.random.default_rng(config.seed).permutation(len(train_part))[:FITTED_ON]
+    some = np.random.default_rng(config.seed).permutation(len(train_part))[: max(1, FITTED_ON // config.image_size**2)]
     images = augment(torch.stack([train_part[int(index)]["image"] for index in some]), config.image_size)
     if config.start == "fitted":
         fit_filters(student, teacher, images)
