@@ -18,7 +18,7 @@ from sketchloss.networks.vgg import VGG, BackboneConfig
 #: Pictures whose values are taken together, and places of each: as many rows as the solution needs, in little memory.
 TOGETHER, PLACES = 16, 64
 #: Added to the diagonal before a solution, as a share of its mean.
-RIDGE = 1e-4
+RIDGE = 1e-2
 
 
 def new_thin(teacher: Backbone, width: float | int) -> VGG:
@@ -106,7 +106,7 @@ def most_telling(covariance: Float[Tensor, "c c"], count: int) -> list[int]:
 
 
 def solve(products: Float[Tensor, "c c"], crossed: Float[Tensor, "c k"]) -> Float[Tensor, "c k"]:
-    """Return the weights by which inputs come nearest to what is wanted, with a little ridge.
+    """Return the weights by which inputs come nearest to what is wanted, with a ridge.
 
     Args:
         products: sums of products of the inputs with each other, float64.
