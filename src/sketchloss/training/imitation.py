@@ -74,12 +74,10 @@ class Imitation(nn.Module):
         both = torch.cat([images, torch.ones_like(images[:1])])
         ours, theirs = self.student(both, self.taps), self.teacher(both, self.taps)
         for tap in self.taps:
-            rows, wanted = (
-                _ink(features[tap]).transpose(0, 1).flatten(1).double().cpu() for features in (ours, theirs)
-            )
+            rows, wanted = (_ink(features[tap]).transpose(0, 1).flatten(1) for features in (ours, theirs))
             projection = self.projections[tap]
             assert isinstance(projection, nn.Conv2d)
-            solved = solve(rows @ rows.T, rows @ wanted.T)
+            solved = solve((rows @ rows.T).double().cpu(), (rows @ wanted.T).double().cpu())
             projection.weight.copy_(solved.T[:, :, None, None])
 
     def _distances(self, features: dict[str, Tensor], floors: dict[str, Floor]) -> Float[Tensor, "taps n"]:

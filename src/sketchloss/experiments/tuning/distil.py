@@ -102,11 +102,13 @@ def _distil(config: Distil, accelerator: Accelerator) -> dict[str, Any]:
     # Model -----------------------------------------------------------------------------------------------------------
     teacher_digest = weights_digest(teacher)
     model = Imitation(student, teacher)
-    some = np.random.default_rng(config.seed).permutation(len(train_part))[: max(1, FITTED_ON // config.image_size**2)]
+    count = max(1, FITTED_ON // config.image_size**2)
+    some = np.random.default_rng(config.seed).permutation(len(train_part))[:count]
     images = augment(torch.stack([train_part[int(index)]["image"] for index in some]), config.image_size)
     if config.start == "fitted":
         fit_filters(student, teacher, images)
-    model.fit_projections(images)
+    # note: a sixth, since there are fewer weights to fit, and the features of all taps are held at once
+    model.fit_projections(images[: max(1, count // 6)])
     model = model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
     model, optimizer, batches = accelerator.prepare(model, optimizer, batches)
