@@ -33,7 +33,7 @@ class Distil(Augmentation):
     """Start of the thin network: filters that are fitted to the teacher's, layer by layer, or random ones."""
     feature_weight: float = 1.0
     """Weight of the term that compares features, through projections."""
-    distance_weight: float = 100.0
+    distance_weight: float = 300.0
     """Weight of the term that compares distances between pairs of drawings."""
     embedding_weight: float = 0.3
     """Weight of the term that compares how alike the embeddings of drawings are."""
@@ -57,7 +57,7 @@ class Distil(Augmentation):
     """Number of training steps."""
     batch_size: int = 16
     """Sketches per process and step; each is looked at with a partner."""
-    lr: float = 5e-4
+    lr: float = 1e-4
     """AdamW's learning rate."""
     weight_decay: float = 1e-4
     """AdamW's weight decay."""
