@@ -57,6 +57,15 @@ COMMANDS = (
         "Finetune",
     ),
     Command(
+        "distil",
+        "train a thinner, faster network that imitates a given one",
+        ".experiments.tuning.distil",
+        "distil",
+        "train",
+        ".experiments.tuning.distil_settings",
+        "Distil",
+    ),
+    Command(
         "neighbours",
         "measure how well network weights tell classes of drawings apart",
         ".experiments.tuning.neighbours",

@@ -54,6 +54,24 @@ class StepSizes:
         return {size: drawn[size] for size in self.sizes}
 
 
+def chosen_sizes(size: int, sizes: Sequence[int] | None, shares: Sequence[float] | None) -> StepSizes:
+    """Return the sizes that the settings of a training name, or `sizes_around` its size.
+
+    Args:
+        size: the setting `image_size`.
+        sizes: the setting `image_sizes`; None: not given.
+        shares: the setting `size_shares`; None: not given.
+
+    Raises:
+        ValueError: as `StepSizes`, or for shares without sizes.
+    """
+    if sizes is not None:
+        return StepSizes(sizes, shares)
+    if shares is not None:
+        raise ValueError("size_shares are given without image_sizes: name the sizes, too")
+    return sizes_around(size)
+
+
 def sizes_around(size: int) -> StepSizes:
     """Return 3/4 of a size, the size, 3/2 and twice of it, with shares 0.1, 0.5, 0.25 and 0.15."""
     return StepSizes([round(factor * size) for factor in AROUND], SHARES)

@@ -39,6 +39,7 @@ from sketchloss.system.files import write_json
 from sketchloss.system.images import save_picture, to_picture
 from sketchloss.system.memory import reuse_freed_memory
 from sketchloss.training.accelerator import new_accelerator
+from sketchloss.training.endless import endless_batches
 from sketchloss.training.guards import blank_warning, require_finite
 from sketchloss.training.held_folder import hold_run_folder
 from sketchloss.training.meter import Meter
@@ -135,7 +136,8 @@ def _style_transfer(config: StyleTransfer, accelerator: Accelerator) -> dict[str
         mininterval=1,
     )
     meter, started, since, scores = Meter(), time.perf_counter(), step, {}
-    for images in _endless(accelerator, batches, step, steps):
+    for batch in endless_batches(accelerator, batches, step, steps):
+        images = to_unit_range(batch["image"])
         terms, _ = _forward(accelerator, model, loss, images)
         if config.balance == "running" and step and step % config.balance_every == 0:
             balance.observe(_norms(accelerator, model, loss, images, balance.active))
@@ -255,17 +257,6 @@ def _images(batches: Any, epoch: int) -> Iterator[Float[Tensor, "n 3 s s"]]:
     batches.set_epoch(epoch)
     for batch in batches:
         yield to_unit_range(batch["image"])
-
-
-def _endless(accelerator: Accelerator, batches: Any, step: int, steps: int) -> Iterator[Float[Tensor, "n 3 s s"]]:
-    """Yield the batches from one step to the last, epoch after epoch, each in an order of its own."""
-    while step < steps:
-        epoch, done = divmod(step, len(batches))
-        batches.set_epoch(epoch)
-        rest = accelerator.skip_first_batches(batches, done) if done else batches
-        for batch in islice(rest, steps - step):
-            yield to_unit_range(batch["image"])
-            step += 1
 
 
 # Steps ---------------------------------------------------------------------------------------------------------------

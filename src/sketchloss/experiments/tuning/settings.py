@@ -13,7 +13,7 @@ from sketchloss.networks.pooling import Pooling
 from sketchloss.networks.slots import Downsample, Slots, check_slots
 from sketchloss.system.setting_fields import FILES, LATER, MEASURED, PLACE, WEIGHTS
 from sketchloss.training.checks import require_not_negative, require_positive
-from sketchloss.training.sizes import StepSizes, sizes_around
+from sketchloss.training.sizes import StepSizes, chosen_sizes
 
 
 @dataclass(frozen=True)
@@ -137,16 +137,8 @@ class Finetune(Augmentation):
         self.step_sizes()
 
     def step_sizes(self) -> StepSizes:
-        """Return the sizes to train at.
-
-        Raises:
-            ValueError: as `StepSizes`, or for shares without sizes.
-        """
-        if self.image_sizes is not None:
-            return StepSizes(self.image_sizes, self.size_shares)
-        if self.size_shares is not None:
-            raise ValueError("size_shares are given without image_sizes: name the sizes, too")
-        return sizes_around(self.image_size)
+        """Return the sizes to train at; ValueError as `chosen_sizes`."""
+        return chosen_sizes(self.image_size, self.image_sizes, self.size_shares)
 
 
 #: What each preset changes of the defaults above.
