@@ -28,7 +28,7 @@ class Study(*_OPTIONS):
 
     Presets: `doodles` (its old name is `demo`), on built-in drawings, minutes on a laptop; `real`, on people's drawings
     in `$SKETCHLOSS_DATA`, an afternoon on two cores; `controls` (two cores) and `attention` (a GPU), which part of the
-    gates acts, with `--only tuning retrieval separation`; `weekend`, the paper's data and sizes, one GPU and a weekend;
+    gates acts; `weekend`, the paper's data and sizes, one GPU and a weekend;
     `paper`, its whole protocol.
 
     Raises:
