@@ -237,7 +237,7 @@ _REAL = tuple(map(in_data_folder, ("quickdraw", "sketchy", "pacs_sketch")))
 PRESETS: dict[str, dict[str, Any]] = {
     "doodles": {},
     "demo": {},  # what `doodles` was called before there was `sketchloss demo`
-    # Real drawings, at what two cores can do in an afternoon.
+    # Real drawings, at sizes for two cores.
     "real": {
         "data": ",".join(_REAL),
         "measured": _REAL[:2],  # 16 sketches of each of PACS's seven classes would say nothing
