@@ -112,8 +112,9 @@ def ink_distance(
     ours, theirs = (relative_ink(features, blank, weight=weight, side=side) for features in (pred, target))
     floor = floor if weight is None else floor.under(weight.to(ours.dtype))
     # What came in half precision has lost more than these products do, and they are as long as the network's.
-    dtype = torch.bfloat16 if pred.dtype in (torch.bfloat16, torch.float16) else None
-    return relative_distance(ours, theirs, floor=floor, darkness=darkness, windows=windows, dtype=dtype)
+    if pred.dtype in (torch.bfloat16, torch.float16):
+        ours, theirs = ours.bfloat16(), theirs.bfloat16()
+    return relative_distance(ours, theirs, floor=floor, darkness=darkness, windows=windows)
 
 
 def relative_ink(
@@ -157,9 +158,10 @@ def relative_distance(
     floor: Floor,
     darkness: float = DARKNESS,
     windows: Sequence[float] = WINDOWS,
-    dtype: torch.dtype | None = None,
 ) -> Float[Tensor, " n"]:
-    """Return the distance between what `relative_ink` made of two drawings.
+    """Return the distance between what `relative_ink` made of two drawings, in float32 (or float64).
+
+    Products of features and windows have the features' dtype; all sums over them are float32 or wider.
 
     Args:
         ours: first drawing.
@@ -167,11 +169,12 @@ def relative_distance(
         floor: as for `ink_distance`.
         darkness: as for `ink_distance`.
         windows: as for `ink_distance`.
-        dtype: dtype of the products of features and windows; None: the features' own. All sums over them are float32.
     """
     with _exactly(ours):
         down, across = _places(ours, theirs, floor)
-        energies = (_energies(ours, theirs, down, across, width, dtype or ours.dtype) for width in windows)
+        # Of a - b, which is seen as it is: without cancellation where the drawings are nearly alike.
+        gap = ours - theirs
+        energies = (_energies(gap, theirs, down, across, width) for width in windows)
         return torch.stack([_share(*of_width, floor.windows, darkness) for of_width in energies]).mean(0)
 
 
@@ -195,7 +198,7 @@ def ink_map(
         for width in WINDOWS:
             rows, columns = _gaussians(down, width), _gaussians(across, width)
             gap = rows.mT @ _look(ours - theirs, rows, columns).square().sum(1) @ columns
-            distance = _share(*_energies(ours, theirs, down, across, width, ours.dtype), floor.windows, darkness)
+            distance = _share(*_energies(ours - theirs, theirs, down, across, width), floor.windows, darkness)
             maps.append(gap * (distance / gap.mean((1, 2)).clamp_min(_LEAST))[:, None, None])
         joined = torch.stack(maps).mean(0)[:, None]
     height, width = pred.shape[-2:]
@@ -245,35 +248,32 @@ def _share(
 
 
 def _energies(
-    ours: Float[Tensor, "n c h w"],
-    theirs: Float[Tensor, "n c h w"],
-    down: _Axis,
-    across: _Axis,
-    width: float,
-    dtype: torch.dtype,
+    gap: Float[Tensor, "n c h w"], theirs: Float[Tensor, "n c h w"], down: _Axis, across: _Axis, width: float
 ) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"], Float[Tensor, " n"]]:
-    """Return |a|², |b|² and |a - b|², seen through windows of one width."""
-    # Of a - b, which is seen as it is: without cancellation where the drawings are nearly alike.
-    gap = ours - theirs
-    if (2 * _count(width) + 1) ** 2 < ours[0, 0].numel():
+    """Return |a|², |b|² and |a - b|² of b and a - b, seen through windows of one width."""
+    if (2 * _count(width) + 1) ** 2 < gap[0, 0].numel():
         rows, columns = _gaussians(down, width), _gaussians(across, width)
-        seen, seen_gap = _look(theirs, rows, columns, dtype), _look(gap, rows, columns, dtype)
+        seen, seen_gap = _look(theirs, rows, columns), _look(gap, rows, columns)
         b, c = seen, seen_gap
     else:  # fewer positions than windows: two positions share windows by how near they are to each other
         rows, columns = _nearness(down, width), _nearness(across, width)
-        seen, seen_gap = _look(theirs, rows, columns, dtype), _look(gap, rows, columns, dtype)
+        seen, seen_gap = _look(theirs, rows, columns), _look(gap, rows, columns)
         b, c = theirs, gap
     energy, between, difference = _inner(b, seen), _inner(c, seen), _inner(c, seen_gap)
     return energy + 2 * between + difference, energy, difference
 
 
 def _inner(one: Float[Tensor, "n c h w"], other: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
-    return (one * other).sum((1, 2, 3))
+    return _wide((one * other).sum(1)).sum((1, 2))
+
+
+def _wide(features: Tensor) -> Tensor:
+    return features.to(torch.promote_types(features.dtype, torch.float32))
 
 
 def _places(ours: Float[Tensor, "n c h w"], theirs: Float[Tensor, "n c h w"], floor: Floor) -> tuple[_Axis, _Axis]:
     """Describe where the ink of both drawings lies, down and across the page."""
-    energy = ours.square().sum(1) + theirs.square().sum(1)
+    energy = _wide(ours.square().sum(1)) + _wide(theirs.square().sum(1))
     least = torch.as_tensor(floor.places, dtype=energy.dtype, device=energy.device).reshape(-1, 1, 1)
     energy = energy + least / energy[0].numel()  # of two blank pages: the page's own middle and spread
     profiles = energy.sum(2), energy.sum(1)
@@ -313,15 +313,12 @@ def _nearness(axis: _Axis, width: float) -> Float[Tensor, "n h h"]:
 
 
 def _look(
-    features: Float[Tensor, "n c h w"],
-    rows: Float[Tensor, "n g h"],
-    columns: Float[Tensor, "n k w"],
-    dtype: torch.dtype | None = None,
+    features: Float[Tensor, "n c h w"], rows: Float[Tensor, "n g h"], columns: Float[Tensor, "n k w"]
 ) -> Float[Tensor, "n c g k"]:
-    """Return what windows see, in the features' dtype, computed in `dtype`."""
+    """Return what windows see, in the features' dtype."""
     n, c, h, w = features.shape
-    dtype = dtype or features.dtype
+    dtype = features.dtype
     # note: channels last, so that the larger product runs over contiguous memory
-    seen = torch.bmm(rows.to(dtype), features.permute(0, 2, 3, 1).to(dtype).reshape(n, h, w * c))
+    seen = torch.bmm(rows.to(dtype), features.permute(0, 2, 3, 1).reshape(n, h, w * c))
     seen = torch.matmul(columns.to(dtype)[:, None], seen.reshape(n, -1, w, c))
-    return seen.permute(0, 3, 1, 2).to(features.dtype)
+    return seen.permute(0, 3, 1, 2)
