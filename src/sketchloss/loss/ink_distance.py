@@ -109,10 +109,11 @@ def ink_distance(
         weight: weight of each position, in [0, 1]; None: all alike.
     """
     side = joins(*pred.shape[-2:])
-    ours, theirs = (relative_ink(features, blank, weight=weight, side=side) for features in (pred, target))
-    floor = floor if weight is None else floor.under(weight.to(ours.dtype))
-    # What came in half precision has lost more than these products do, and they are as long as the network's.
-    if pred.dtype in (torch.bfloat16, torch.float16):
+    # What came in half precision has lost more than what follows does, which takes as long as the network.
+    dtype = torch.bfloat16 if pred.dtype == torch.bfloat16 else None
+    ours, theirs = (relative_ink(features, blank, weight=weight, side=side, dtype=dtype) for features in (pred, target))
+    floor = floor if weight is None else floor.under(weight.to(torch.promote_types(pred.dtype, torch.float32)))
+    if pred.dtype == torch.float16:  # of a smaller range
         ours, theirs = ours.bfloat16(), theirs.bfloat16()
     return relative_distance(ours, theirs, floor=floor, darkness=darkness, windows=windows)
 
@@ -123,19 +124,21 @@ def relative_ink(
     *,
     weight: Float[Tensor, "n 1 h w"] | None = None,
     side: int = 1,
+    dtype: torch.dtype | None = None,
 ) -> Float[Tensor, "n c g k"]:
-    """Return features relative to those of a white page, in float32 (or float64), the first half of `ink_distance`.
+    """Return features relative to those of a white page, the first half of `ink_distance`.
 
     Args:
         features: any float dtype.
         blank: features of a white page of the same size.
         weight: weight of each position, in [0, 1]; None: all alike.
         side: so many by so many positions are added up; see `joins`.
+        dtype: dtype of the result; None: float32, or float64 of float64.
     """
-    wide = torch.promote_types(features.dtype, torch.float32)
-    relative = features.to(wide) - blank.to(wide)
+    dtype = dtype or torch.promote_types(features.dtype, torch.float32)
+    relative = features.to(dtype) - blank.to(dtype)
     if weight is not None:
-        relative = relative * weight.to(wide)
+        relative = relative * weight.to(dtype)
     if side == 1:
         return relative
     height, width = relative.shape[-2:]
@@ -171,6 +174,7 @@ def relative_distance(
         windows: as for `ink_distance`.
     """
     with _exactly(ours):
+        ours, theirs = _channels_last(ours), _channels_last(theirs)
         down, across = _places(ours, theirs, floor)
         # Of a - b, which is seen as it is: without cancellation where the drawings are nearly alike.
         gap = ours - theirs
@@ -193,13 +197,14 @@ def ink_map(
     side = joins(*pred.shape[-2:])
     ours, theirs = (relative_ink(features, blank, side=side) for features in (pred, target))
     with _exactly(pred):
+        ours, theirs = _channels_last(ours), _channels_last(theirs)
         down, across = _places(ours, theirs, floor)
-        maps = []
+        gap, maps = ours - theirs, []
         for width in WINDOWS:
             rows, columns = _gaussians(down, width), _gaussians(across, width)
-            gap = rows.mT @ _look(ours - theirs, rows, columns).square().sum(1) @ columns
-            distance = _share(*_energies(ours - theirs, theirs, down, across, width), floor.windows, darkness)
-            maps.append(gap * (distance / gap.mean((1, 2)).clamp_min(_LEAST))[:, None, None])
+            place = rows.mT @ _look(gap, rows, columns).square().sum(3) @ columns
+            distance = _share(*_energies(gap, theirs, down, across, width), floor.windows, darkness)
+            maps.append(place * (distance / place.mean((1, 2)).clamp_min(_LEAST))[:, None, None])
         joined = torch.stack(maps).mean(0)[:, None]
     height, width = pred.shape[-2:]
     return joined.repeat_interleave(side, 2).repeat_interleave(side, 3)[..., :height, :width]
@@ -209,10 +214,12 @@ def through_windows(
     ours: Float[Tensor, "n c h w"], theirs: Float[Tensor, "n c h w"], floor: Floor, windows: Sequence[float] = WINDOWS
 ) -> Iterator[tuple[Float[Tensor, "n c g k"], Float[Tensor, "n c g k"]]]:
     """Yield, for each width, what the windows see of two drawings that are relative to paper, for other formulas."""
+    ours, theirs = _channels_last(ours), _channels_last(theirs)
     down, across = _places(ours, theirs, floor)
     for width in windows:
         rows, columns = _gaussians(down, width), _gaussians(across, width)
-        yield _look(ours, rows, columns), _look(theirs, rows, columns)
+        one, other = (_look(features, rows, columns).permute(0, 3, 1, 2) for features in (ours, theirs))
+        yield one, other
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -248,10 +255,10 @@ def _share(
 
 
 def _energies(
-    gap: Float[Tensor, "n c h w"], theirs: Float[Tensor, "n c h w"], down: _Axis, across: _Axis, width: float
+    gap: Float[Tensor, "n h w c"], theirs: Float[Tensor, "n h w c"], down: _Axis, across: _Axis, width: float
 ) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"], Float[Tensor, " n"]]:
     """Return |a|², |b|² and |a - b|² of b and a - b, seen through windows of one width."""
-    if (2 * _count(width) + 1) ** 2 < gap[0, 0].numel():
+    if (2 * _count(width) + 1) ** 2 < gap[0, ..., 0].numel():
         rows, columns = _gaussians(down, width), _gaussians(across, width)
         seen, seen_gap = _look(theirs, rows, columns), _look(gap, rows, columns)
         b, c = seen, seen_gap
@@ -263,17 +270,22 @@ def _energies(
     return energy + 2 * between + difference, energy, difference
 
 
-def _inner(one: Float[Tensor, "n c h w"], other: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
-    return _wide((one * other).sum(1)).sum((1, 2))
+def _channels_last(features: Float[Tensor, "n c h w"]) -> Float[Tensor, "n h w c"]:
+    # note: windows then run over contiguous memory, and features that the network gave in this order are not copied
+    return features.permute(0, 2, 3, 1).contiguous()
+
+
+def _inner(one: Float[Tensor, "n h w c"], other: Float[Tensor, "n h w c"]) -> Float[Tensor, " n"]:
+    return _wide((one * other).sum(3)).sum((1, 2))
 
 
 def _wide(features: Tensor) -> Tensor:
     return features.to(torch.promote_types(features.dtype, torch.float32))
 
 
-def _places(ours: Float[Tensor, "n c h w"], theirs: Float[Tensor, "n c h w"], floor: Floor) -> tuple[_Axis, _Axis]:
+def _places(ours: Float[Tensor, "n h w c"], theirs: Float[Tensor, "n h w c"], floor: Floor) -> tuple[_Axis, _Axis]:
     """Describe where the ink of both drawings lies, down and across the page."""
-    energy = _wide(ours.square().sum(1)) + _wide(theirs.square().sum(1))
+    energy = _wide(ours.square().sum(3)) + _wide(theirs.square().sum(3))
     least = torch.as_tensor(floor.places, dtype=energy.dtype, device=energy.device).reshape(-1, 1, 1)
     energy = energy + least / energy[0].numel()  # of two blank pages: the page's own middle and spread
     profiles = energy.sum(2), energy.sum(1)
@@ -313,12 +325,9 @@ def _nearness(axis: _Axis, width: float) -> Float[Tensor, "n h h"]:
 
 
 def _look(
-    features: Float[Tensor, "n c h w"], rows: Float[Tensor, "n g h"], columns: Float[Tensor, "n k w"]
-) -> Float[Tensor, "n c g k"]:
+    features: Float[Tensor, "n h w c"], rows: Float[Tensor, "n g h"], columns: Float[Tensor, "n k w"]
+) -> Float[Tensor, "n g k c"]:
     """Return what windows see, in the features' dtype."""
-    n, c, h, w = features.shape
-    dtype = features.dtype
-    # note: channels last, so that the larger product runs over contiguous memory
-    seen = torch.bmm(rows.to(dtype), features.permute(0, 2, 3, 1).reshape(n, h, w * c))
-    seen = torch.matmul(columns.to(dtype)[:, None], seen.reshape(n, -1, w, c))
-    return seen.permute(0, 3, 1, 2)
+    n, h, w, c = features.shape
+    seen = torch.bmm(rows.to(features.dtype), features.reshape(n, h, w * c))
+    return torch.matmul(columns.to(features.dtype)[:, None], seen.reshape(n, -1, w, c))

@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from sketchloss.data.loading import to_unit_range
@@ -12,6 +12,9 @@ from sketchloss.experiments.guiding_losses import open_term
 from sketchloss.experiments.pairs.settings import PairTraining
 from sketchloss.experiments.pairs.tasks import PairPart
 from sketchloss.loss.balance import Balance, gradient_norms
+from sketchloss.loss.cached_targets import CachedTargets
+from sketchloss.loss.loss import SketchLoss
+from sketchloss.loss.target_features import KeptFeatures
 from sketchloss.networks.unet import UNet
 from sketchloss.strokes.named_losses import pixels_l1
 from sketchloss.training.guards import require_finite
@@ -46,8 +49,10 @@ def train(part: PairPart, config: PairTraining, pull: float, *, device: str = "c
         TrainingStopped: if the loss is not finite.
     """
     term = open_term(config.term)
-    if isinstance(getattr(term, "loss", None), torch.nn.Module):
-        term.loss.to(device)  # pyright: ignore[reportFunctionMemberAccess, reportOptionalMemberAccess]
+    targets = None
+    if isinstance(network := getattr(term, "loss", None), SketchLoss):
+        # note: a training sees each target several times, in an order of its own
+        targets = CachedTargets(network.to(device))
     balance = Balance({PIXELS: 1.0, **({} if term is None else {TERM: pull})}, "running", reference=PIXELS)
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
@@ -69,7 +74,7 @@ def train(part: PairPart, config: PairTraining, pull: float, *, device: str = "c
         drawn = _draw(network, inputs)
         terms = {PIXELS: pixels_l1(drawn, target).mean()}
         if term is not None:
-            terms[TERM] = term(drawn, target).mean()
+            terms[TERM] = term(drawn, target if targets is None else _kept(targets, chosen, target)).mean()
             if step % BALANCE_EVERY == 0:
                 balance.observe(gradient_norms(terms, drawn, balance.active))
         loss = balance.total(terms)
@@ -83,6 +88,11 @@ def train(part: PairPart, config: PairTraining, pull: float, *, device: str = "c
             values = ", ".join(f"{name} {value.item():.4f}" for name, value in terms.items())
             print(f"step {step + 1} of {config.steps}: {values}; {pace:.2f} s a step")
     return network.eval()
+
+
+def _kept(targets: CachedTargets, chosen: Int[np.ndarray, " n"], target: Float[Tensor, "n 3 s s"]) -> KeptFeatures:
+    with torch.autocast(target.device.type, torch.bfloat16):
+        return targets.get(chosen.tolist(), target)
 
 
 @torch.no_grad()
