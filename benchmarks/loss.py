@@ -2,8 +2,10 @@
 
     python benchmarks/loss.py [--weights imagenet] [--rounds 7]
 
-All variants are timed in turn, round after round, so that a busy machine slows them alike; the table gives medians and
-ratios. Memory is the growth of a fresh process's peak over one forward and backward pass.
+Beside it stands one as LPIPS is written, on the same weights, and both compiled with `torch.compile` (which needs a C++
+compiler; `--no-compile` leaves them out). All variants are timed in turn, round after round, so that a busy machine
+slows them alike; the table gives medians and ratios. Memory is the growth of a fresh process's peak over one forward
+and backward pass.
 """
 
 import argparse
@@ -15,6 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -30,6 +33,8 @@ SHAPE = (4, 3, 256, 256)
 class UsualLoss(nn.Module):
     """Both images through all of VGG-16, float32, contiguous; L1 at four layers."""
 
+    TAPS: tuple[int, ...] = (3, 8, 15, 22)  # relu1_2, relu2_2, relu3_3, relu4_3
+
     def __init__(self) -> None:
         super().__init__()
         backbone = load_backbone("imagenet")
@@ -38,7 +43,7 @@ class UsualLoss(nn.Module):
         for layer in self.features:
             if isinstance(layer, nn.ReLU):
                 layer.inplace = True  # as torchvision's
-        self.taps = {3, 8, 15, 22}  # relu1_2, relu2_2, relu3_3, relu4_3
+        self.taps = self.TAPS
         self.mean, self.std = backbone.mean, backbone.std
 
     def extract(self, images: Tensor) -> list[Tensor]:
@@ -56,11 +61,30 @@ class UsualLoss(nn.Module):
         return torch.stack([(a - b).abs().mean() for a, b in pairs]).mean()
 
 
-def make_variants(weights: str) -> dict[str, Callable[[], Callable[[], None]]]:
+class LpipsStyle(UsualLoss):
+    """Features of unit length at each position, squared differences, weighed by channel, at five layers."""
+
+    TAPS = (3, 8, 15, 22, 29)  # relu1_2, relu2_2, relu3_3, relu4_3, relu5_3
+
+    def __init__(self) -> None:
+        super().__init__()
+        channels = (64, 128, 256, 512, 512)
+        self.weights = nn.ModuleList(nn.Conv2d(count, 1, 1, bias=False).requires_grad_(False) for count in channels)
+
+    def forward(self, pred: Tensor, target: Tensor) -> Tensor:
+        """Return the loss."""
+        pairs = zip(self.extract(pred), self.extract(target), self.weights, strict=True)
+        parts = [weigh((F.normalize(a, eps=1e-10) - F.normalize(b, eps=1e-10)).square()) for a, b, weigh in pairs]
+        return torch.stack([part.mean() for part in parts]).sum()
+
+
+def make_variants(weights: str, *, compiled: bool = True) -> dict[str, Callable[[], Callable[[], None]]]:
     """Return name -> function that sets a variant up and returns its step."""
 
-    def usual() -> Callable[[], None]:
-        loss, target, pred = UsualLoss(), *_images()
+    def peer(kind: type[UsualLoss], *, compiled: bool = False) -> Callable[[], None]:
+        loss, target, pred = kind(), *_images()
+        if compiled:
+            loss = torch.compile(loss)
         return lambda: loss(pred, target).backward()
 
     def ours(metric: Metric, *, cached: bool = False, dtype: torch.dtype = torch.float32) -> Callable[[], None]:
@@ -75,7 +99,11 @@ def make_variants(weights: str) -> dict[str, Callable[[], Callable[[], None]]]:
         ", target cached, bfloat16": {"cached": True, "dtype": torch.bfloat16},
     }
     return {
-        "usual VGG loss": usual,
+        **{
+            f"{words}{', compiled' * how}": functools.partial(peer, kind, compiled=how)
+            for words, kind in (("usual VGG loss", UsualLoss), ("as LPIPS", LpipsStyle))
+            for how in ((False, True) if compiled else (False,))
+        },
         **{
             f"SketchLoss({weights!r}, metric={metric!r}){words}": functools.partial(ours, metric, **how)
             for metric in ("ink", "l1")
@@ -111,9 +139,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weights", default="sketch")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--no-compile", action="store_true")
     options = parser.parse_args()
 
-    variants = make_variants(options.weights)
+    variants = make_variants(options.weights, compiled=not options.no_compile)
     steps = {name: setup() for name, setup in variants.items()}
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     for round_number in range(options.rounds + 1):
