@@ -15,6 +15,7 @@ from pathlib import Path
 
 from sketchloss.gallery.adding import Adding, AddReport, Progress, Walk, walk
 from sketchloss.gallery.labels import label_condition
+from sketchloss.gallery.looking import Looking
 from sketchloss.gallery.options import Labels
 from sketchloss.gallery.paths import as_text, is_below, to_bytes, to_path
 from sketchloss.gallery.reading import INVERTS_ITSELF
@@ -278,9 +279,8 @@ class Gallery(SearchableGallery):
             raise ValueError(INVERTS_ITSELF)
         assert self.backbone is not None  # refused here, before anybody waits
         with writing(self.folder, wait=wait, tell=progress is True):
-            size, clean = self.settings.image_size, self.settings.clean
-            adding = Adding(self.table, self.embed, size, self._batch(), commit_rows, invert, clean)
-            report = adding.run(found, prune=prune, progress=progress, workers=workers)
+            adding = Adding(self.table, Looking(self, invert=invert, workers=workers), commit_rows)
+            report = adding.run(found, prune=prune, progress=progress)
             if builds and report.rows:
                 self._mark(built=True)
         return report

@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Float, Float32
 from torch import Tensor
 
-from sketchloss.gallery.adding import content_hash
 from sketchloss.gallery.labels import label_condition
+from sketchloss.gallery.looking import content_hash
 from sketchloss.gallery.neighbours import nearest_of_all
 from sketchloss.gallery.paths import as_text, is_gone, is_one_of, to_bytes, to_path
 from sketchloss.gallery.reading import read
@@ -309,7 +309,9 @@ class SearchableGallery:
         """
         return load_matching(self.settings, self._weights, self._device, self.folder)
 
-    def _batch(self) -> int:
+    @property
+    def batch(self) -> int:
+        """Number of pictures that are embedded at once."""
         pixels = BATCH_PIXELS[self.backbone.mean.device.type == "cuda"]
         return max(1, pixels // self.settings.image_size**2)
 
@@ -337,7 +339,7 @@ class SearchableGallery:
         """
         turns = range(TURNS if rotations else 1)
         found = [np.zeros((0, len(turns), self.table.dimension), np.float32)]
-        batch = self._batch() if pictures else 1
+        batch = self.batch if pictures else 1
         for start in range(0, len(pictures), batch):
             images = torch.stack([self.read(one, invert=invert).image for one in pictures[start : start + batch]])
             found.append(np.stack([self.embed(images.rot90(turn, (2, 3))) for turn in turns], axis=1))
