@@ -33,8 +33,11 @@ def reason_of(error: Exception) -> str:
     return f"the gallery is damaged ({detail[:200]}); copy it again, or build it anew in another folder"
 
 
+_FULL = "no space left on the disk; free some and run this again, what was committed is kept"
 _REFUSALS = {
     "permission denied": "no permission for this; change the folder's permissions, or copy the gallery elsewhere",
     "read-only file system": "the disk is read-only; copy the gallery elsewhere to write to it",
-    "no space left": "no space left on the disk; free some and run this again, what was committed is kept",
+    "no space left": _FULL,
+    "disk quota exceeded": _FULL,
+    "file too large": _FULL,
 }
