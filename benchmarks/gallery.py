@@ -20,8 +20,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from peak_memory import peak_growth
 
+from peak_memory import peak_growth
 from sketchloss import load_backbone
 from sketchloss.data.doodles.kinds import KINDS, doodle
 from sketchloss.figures.tables import markdown_table
@@ -96,8 +96,10 @@ def main() -> None:
     count = f"{options.rows:,} rows of {drawings.shape[1]} numbers"
     print(f"{count}, spread from {len(drawings):,} drawings ({source})\n")
     cells = [
-        [name, f"{recall[exact]:.4f}", f"{1 / each[exact]:.1f}", f"{each[True] / each[exact]:.1f}"]
-        + [f"{1000 * each[exact]:.1f}", f"{growths[exact] / 2**20:,.0f}"]
+        [
+            *(name, f"{recall[exact]:.4f}", f"{1 / each[exact]:.1f}", f"{each[True] / each[exact]:.1f}"),
+            *(f"{1000 * each[exact]:.1f}", f"{growths[exact] / 2**20:,.0f}"),
+        ]
         for exact, name in ((True, "exact"), (False, "index"))
     ]
     columns = ["search", f"recall@{K}", "queries a second", "ratio", "ms a query", "memory, MiB"]

@@ -11,14 +11,21 @@ from subprocess import CompletedProcess
 from child_process import Child, finished, started
 
 #: Without a GPU, too, this starts processes; `--cpu` starts only one.
-LAUNCH = "accelerate.commands.launch --multi_gpu --num_processes=2 --num_machines=1 --mixed_precision=no"
+LAUNCH = "accelerate.commands.launch --multi_gpu --num_processes=2 --num_machines=1 --dynamo_backend=no"
 
 
 def launched(script: Path, *arguments: str | Path, seconds: float = 240) -> CompletedProcess[str]:
     """Run a Python script in two processes of `accelerate launch`, to its end."""
     return finished(
-        [sys.executable, "-m", *LAUNCH.split(), "--dynamo_backend=no", f"--main_process_port={_port()}", script]
-        + list(arguments),
+        [
+            sys.executable,
+            "-m",
+            *LAUNCH.split(),
+            "--mixed_precision=no",
+            f"--main_process_port={_port()}",
+            script,
+            *arguments,
+        ],
         seconds=seconds,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )

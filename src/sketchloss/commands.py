@@ -22,7 +22,7 @@ class Command(NamedTuple):
     config: str = ""
     """Name of the config dataclass in `settings`."""
     shared: bool = False
-    """Whether the processes of `accelerate launch` share its work, by `share_out`, and one of them prints and writes."""
+    """Whether the processes of `accelerate launch` share its work, as `run_shared` says."""
 
 
 COMMANDS = (

@@ -1,6 +1,5 @@
 """A gallery that two processes make. Oracle: the gallery that one process makes of the same files."""
 
-import os
 import shutil
 import signal
 from pathlib import Path
@@ -150,4 +149,4 @@ def test_mistakes_are_said_once(place, build, tmp_path):
         assert [child.exit_code() for child in children] == [2, 0]
         complaints = [child.complaints() for child in children]
     assert complaints == [f"sketchloss gallery build: {tmp_path / 'nowhere'} does not exist: check the path\n", ""]
-    assert os.listdir(tmp_path) == []
+    assert not list(tmp_path.iterdir())

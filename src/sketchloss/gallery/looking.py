@@ -93,9 +93,7 @@ class Looking:
     def _embedded(self, waiting: Sequence[Seen]) -> list[Seen]:
         images = [seen.image for seen in waiting if seen.image is not None]
         vectors = iter(self.gallery.embed(torch.stack(images)) if images else ())
-        return [
-            seen if seen.image is None else replace(seen, image=None, embedding=next(vectors)) for seen in waiting
-        ]
+        return [seen if seen.image is None else replace(seen, image=None, embedding=next(vectors)) for seen in waiting]
 
     def _look(self, path: bytes, *, again: bool = False) -> Seen:
         size, clean = self.gallery.settings.image_size, self.gallery.settings.clean

@@ -15,6 +15,7 @@ from sketchloss.gallery.labels import label_condition
 from sketchloss.gallery.looking import content_hash
 from sketchloss.gallery.neighbours import nearest_of_all
 from sketchloss.gallery.paths import as_text, is_gone, is_one_of, to_bytes, to_path
+from sketchloss.gallery.places import Place, count_bytes
 from sketchloss.gallery.reading import read
 from sketchloss.gallery.settings import Settings, Weights, load_matching
 from sketchloss.gallery.table import Known, PictureTable
@@ -53,7 +54,7 @@ class Match:
 class Info:
     """Contents of a gallery."""
 
-    folder: Path
+    folder: Place
     rows: int
     labels: dict[str | None, int]
     """Label -> how many pictures, the most frequent first; None: pictures without a label."""
@@ -84,7 +85,7 @@ class Query:
 class SearchableGallery:
     """What reads a gallery: searches it, and lists what is in it. `Gallery` makes galleries and changes them."""
 
-    def __init__(self, folder: Path, settings: Settings, weights: Weights | None, device: Device) -> None:
+    def __init__(self, folder: Place, settings: Settings, weights: Weights | None, device: Device) -> None:
         self.folder, self.settings = folder, settings
         self.table = PictureTable(folder, settings.exact_below)
         self._weights = weights
@@ -294,7 +295,7 @@ class SearchableGallery:
             clean=settings.clean,
             dimension=self.table.dimension,
             exact=not self.table.uses_index(),
-            disk_bytes=sum(file.stat().st_size for file in self.folder.rglob("*") if file.is_file()),
+            disk_bytes=count_bytes(self.folder),
             missing=tuple(sorted(to_path(row) for row in rows if is_gone(row.path))),
         )
 

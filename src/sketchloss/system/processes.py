@@ -26,7 +26,7 @@ ENDED = (
 )
 
 
-class ProcessEnded(ValueError):
+class ProcessEnded(ValueError):  # noqa: N818 (it says what has happened)
     """A process of the job has ended before its work was done. The text is one line."""
 
 
@@ -139,7 +139,7 @@ class _Job:
         return 0
 
     def _begin(self, work: bytes | None) -> Any:
-        """Pass on from the first process what is to be done, however long that takes; from here on, rounds are short."""
+        """Pass on from the first process what is to be done, however long it takes to begin; rounds are short."""
         sent = self._exchange([work] * self._distributed.get_world_size())
         self._group = self._call(lambda: self._distributed.new_group(timeout=ROUND, backend="gloo"))
         return sent
@@ -192,5 +192,5 @@ class _Outcome:
 _job: _Job | None = None
 
 
-def _told_to_end(number: int, frame: object) -> None:
+def _told_to_end(*_: object) -> None:
     raise KeyboardInterrupt(ENDED)
