@@ -228,9 +228,9 @@ def test_mistakes(place, build, server, capsys, monkeypatch):
     assert "s3://drawings/other/gallery.json is damaged" in said(
         capsys, "gallery", "info", "s3://drawings/other", code=2
     )
-    for address, reason in (("http://127.0.0.1:1", "the server does not answer; check AWS_ENDPOINT_URL"),):
-        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
-        assert reason in said(capsys, "gallery", "info", "s3://drawings/elsewhere", code=2)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    expected = "the server does not answer; check AWS_ENDPOINT_URL"
+    assert expected in said(capsys, "gallery", "info", "s3://drawings/elsewhere", code=2)
     monkeypatch.delenv("AWS_ALLOW_HTTP")
     expected = "s3://drawings/bare: AWS_ENDPOINT_URL is not encrypted; to allow that, set AWS_ALLOW_HTTP=true"
     assert expected in said(capsys, "gallery", "info", "s3://drawings/bare", code=2)

@@ -30,6 +30,8 @@ def reason_of(error: Exception) -> str:
         if sign in text.lower():
             return reason
     detail = text.partition(", /")[0]
+    if "s3 error" in text.lower():
+        return f"the storage does not do this ({detail[:200]}); check the address and the server, and try again"
     return f"the gallery is damaged ({detail[:200]}); copy it again, or build it anew in another folder"
 
 
@@ -43,7 +45,7 @@ _REFUSALS = {
     "necessary privileges": _NO_RIGHTS,
     "401 unauthorized": _NO_RIGHTS,
     "169.254.169.254": _NO_RIGHTS,  # where a machine of Amazon's is asked for rights, if the environment has none
-    "url scheme is not allowed": "AWS_ENDPOINT_URL is not encrypted; to allow that, set AWS_ALLOW_HTTP=true",
+    "badscheme": "AWS_ENDPOINT_URL is not encrypted; to allow that, set AWS_ALLOW_HTTP=true",
     "error sending request": "the server does not answer; check AWS_ENDPOINT_URL and the network",
     "permission denied": "no permission for this; change the folder's permissions, or copy the gallery elsewhere",
     "read-only file system": "the disk is read-only; copy the gallery elsewhere to write to it",
