@@ -68,6 +68,11 @@ def to_place(folder: str | Path | Bucket) -> Place:
     return Bucket(f"s3://{address[1]}/{address[2]}")
 
 
+def within(place: Place, name: str) -> Place:
+    """Return the place of a folder in a place."""
+    return place / name if isinstance(place, Path) else Bucket(f"{place}/{name}")
+
+
 def has(place: Place, name: str) -> bool:
     """Tell whether there is a file of this name."""
     if isinstance(place, Path):

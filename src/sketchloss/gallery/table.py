@@ -25,7 +25,7 @@ from tqdm import tqdm
 from sketchloss.gallery.damage import GalleryError, reason_of, told
 from sketchloss.gallery.labels import did_you_mean, folders_below, label_condition, quoted, split_label
 from sketchloss.gallery.lease import StillHeldError, leased
-from sketchloss.gallery.places import Bucket, Place, names, remove
+from sketchloss.gallery.places import Bucket, Place, names, remove, within
 from sketchloss.system.files import clear_left_behind, contents
 
 NAME = "pictures"
@@ -109,6 +109,8 @@ class PictureTable:
     @staticmethod
     def can_be_made_in(folder: Place) -> bool:
         """Tell whether a folder is empty, or holds only what is left where making a gallery was interrupted."""
+        if isinstance(folder, Path) and not folder.is_dir():
+            return False
         found = {entry.name for entry in contents(folder)} if isinstance(folder, Path) else names(folder)
         if found - {TABLE, LOCK}:
             return False
@@ -117,7 +119,7 @@ class PictureTable:
         try:
             return PictureTable(folder, 1).count() == 0
         except GalleryError:
-            return "data" not in names(folder / TABLE if isinstance(folder, Path) else Bucket(f"{folder}/{TABLE}"))
+            return not names(within(folder, f"{TABLE}/data"))
 
     @property
     def dimension(self) -> int:
