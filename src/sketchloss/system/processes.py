@@ -102,7 +102,8 @@ class _Job:
         self, work: Callable[[Iterable[Item]], Iterable[Result]], items: Iterable[Item], at_once: int
     ) -> Iterator[Result]:
         rest, count = iter(items), self._distributed.get_world_size()
-        self._begin(pickle.dumps(work))
+        self._exchange([pickle.dumps(work)] * count)  # however long the others have waited for it
+        self._shorten()
         while parts := list(islice(iter(lambda: list(islice(rest, at_once)), []), count)):
             parts += [[] for _ in range(count - len(parts))]
             self.is_over = True  # until all are back: whatever ends this process meanwhile ends the others
@@ -116,15 +117,16 @@ class _Job:
     def send_home(self) -> None:
         if not self.is_over:
             with suppress(ProcessEnded):  # there is nothing left to do
-                if self._group is None:
-                    self._begin(None)
                 self._exchange([None] * self._distributed.get_world_size())
+                self._leave()
             self.is_over = True
 
     def help(self) -> int:
         try:
-            work, sent = None, self._begin(None)
-            while (part := self._exchange(None)) is not None:
+            work, sent = None, self._exchange(None)
+            if sent is not None:
+                self._shorten()
+            while sent is not None and (part := self._exchange(None)) is not None:
 
                 def do(part: list = part) -> Iterable:
                     nonlocal work
@@ -132,17 +134,21 @@ class _Job:
                     return work(part)
 
                 self._gather(_Outcome.of(do))
+            self._leave()
         except ProcessEnded as error:
             if self._distributed.get_rank() == 1:  # one line, not one from each
                 sys.stderr.write(f"sketchloss: {error}\n")
             return 1
         return 0
 
-    def _begin(self, work: bytes | None) -> Any:
-        """Pass on from the first process what is to be done, however long it takes to begin; rounds are short."""
-        sent = self._exchange([work] * self._distributed.get_world_size())
+    def _shorten(self) -> None:
+        """Wait for each other no longer than a round takes, from here on."""
         self._group = self._call(lambda: self._distributed.new_group(timeout=ROUND, backend="gloo"))
-        return sent
+
+    def _leave(self) -> None:
+        """End the connections, once each process knows that there is no more to do."""
+        self._gather(_Outcome([], None))
+        self._distributed.destroy_process_group()
 
     def _exchange(self, parts: list | None) -> Any:
         """Return this process's part of those that the first one has."""
