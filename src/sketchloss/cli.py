@@ -22,6 +22,7 @@ from sketchloss import __version__
 from sketchloss.commands import COMMANDS, Command
 from sketchloss.system.control_characters import spelt_out
 from sketchloss.system.interrupts import ended_by_interrupts
+from sketchloss.system.processes import helps, run_shared
 from sketchloss.training.guards import TrainingStopped
 
 
@@ -61,6 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if line is None or os.environ.get("SKETCHLOSS_DEBUG", "0") not in ("", "0"):
             raise
         _drop_what_cannot_be_written()
+        if command and command.shared and helps():  # the process that leads says it
+            return code
         with suppress(OSError):  # that stderr is a full disk, or a pipe whose reader has gone
             said = f"sketchloss {command.name}: {line}" if command else f"sketchloss: {line}"
             print(spelt_out(said), file=sys.stderr, flush=True)
@@ -124,7 +127,7 @@ def _run(command: Command, arguments: list[str]) -> int:
         with ended_by_interrupts():
             function: Callable[[Any], Any] = getattr(import_module(command.module, "sketchloss"), command.function)
     with redirect_stdout(cast(Any, _WithoutControls(sys.stdout))):
-        result = function(config)
+        result = run_shared(lambda: function(config)) if command.shared else function(config)
     return result if isinstance(result, int) else 0
 
 
@@ -165,7 +168,7 @@ def _explain(error: BaseException, command: Command | None) -> tuple[str | None,
     """Return the line to print and the exit code; the line is None if the error is no mistake of the user."""
     match error:
         case KeyboardInterrupt():
-            return "interrupted", 130
+            return str(error) or "interrupted", 130
         case ModuleNotFoundError(name=str(name)) if name.partition(".")[0] != "sketchloss":
             missing, extra = name.partition(".")[0], command.extra if command and command.extra else "all"
             return f"{missing} is not installed; this needs the extra: pip install 'sketchloss[{extra}]'", 2

@@ -21,6 +21,8 @@ class Command(NamedTuple):
     the rest is loaded."""
     config: str = ""
     """Name of the config dataclass in `settings`."""
+    shared: bool = False
+    """Whether the processes of `accelerate launch` share its work, as `run_shared` says."""
 
 
 COMMANDS = (
@@ -38,6 +40,7 @@ COMMANDS = (
         "measure how different two drawings look, or the drawings of two folders",
         ".compare.command",
         "compare",
+        shared=True,
     ),
     Command(
         "sets",
@@ -183,7 +186,10 @@ COMMANDS = (
         "TinyDiffusion",
     ),
     *(
-        Command(name, summary, f".gallery.{module}", function, "gallery", ".gallery.options", config)
+        Command(
+            *(name, summary, f".gallery.{module}", function, "gallery", ".gallery.options", config),
+            shared=name in ("gallery build", "gallery add"),
+        )
         for name, summary, module, function, config in (
             ("gallery build", "make a gallery of drawings, which can be searched", "commands", "build", "Build"),
             ("gallery add", "bring a gallery up to date with folders of drawings", "commands", "add", "Add"),

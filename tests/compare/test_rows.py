@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw
 from child_process import forked
 from sketchloss.cli import main
 from sketchloss.compare import measuring
+from sketchloss.compare.measurer import Measurer
 from sketchloss.compare.measuring import measure
 from sketchloss.compare.pairing import match_folders
 from sketchloss.compare.rows import finish_rows, measure_into_rows
@@ -131,19 +132,20 @@ def test_a_full_disk_loses_no_row(command, tmp_path, small_disk, capsys):
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_a_full_disk_at_the_end_keeps_all_rows(suffix, folders, weights, loss, tmp_path, small_disk):
+def test_a_full_disk_at_the_end_keeps_all_rows(suffix, folders, weights, tmp_path, small_disk):
     file = tmp_path / f"rows{suffix}"
     config = Compare(folders / "old", folders / "new", rows=file, weights=weights, size=32, quiet=True)
     pairs, only_a, only_b = match_folders(folders / "old", folders / "new")
-    table, spool = measure_into_rows(config, loss, pairs, others=[], tally=Tally(1, keep_all=False))
+    measurer = Measurer(config)
+    table, spool = measure_into_rows(measurer, pairs, tally=Tally(1, keep_all=False))
     with small_disk(1_000), pytest.raises(OSError, match=r"cannot write .*; all rows are kept in .*\.part$"):
         finish_rows(file, table, spool, only_a, only_b)
     assert [path.name for path in tmp_path.iterdir()] == [part_of(file).name]
     tally = Tally(1, keep_all=True)
-    assert measure_into_rows(config, loss, pairs, others=[], tally=tally)[1].count == PAIRS
+    assert measure_into_rows(measurer, pairs, tally=tally)[1].count == PAIRS
     finish_rows(file, table, spool, only_a, only_b)
     assert len(read(file)) == PAIRS + 1
-    distances, left_out = measure(loss, pairs, size=32)
+    distances, left_out = measure(measurer.loss, pairs, size=32)
     assert (tally.distances, tally.left_out) == (distances, left_out)  # read back, to the last digit
 
 

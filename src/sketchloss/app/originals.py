@@ -14,7 +14,7 @@ from pathlib import Path
 from PIL import Image
 
 from sketchloss.gallery import Gallery
-from sketchloss.gallery.adding import content_hash
+from sketchloss.gallery.looking import content_hash
 from sketchloss.gallery.table import Known
 from sketchloss.system.files import open_input
 from sketchloss.system.images import UnreadablePicture, fit_square

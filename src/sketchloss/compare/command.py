@@ -14,28 +14,25 @@ In Python, the same in four calls:
 """
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from sketchloss.compare.comparison import Comparison
-from sketchloss.compare.measuring import LeftOut, PairDistance, measure_each, picture_differences
+from sketchloss.compare.measurer import Measurer
+from sketchloss.compare.measuring import PairDistance, picture_differences
 from sketchloss.compare.outputs import check_outputs, check_pairs_stay, map_of
 from sketchloss.compare.pairing import Pair, match_many, read_pairs
 from sketchloss.compare.printing import as_json, as_text
 from sketchloss.compare.progress import with_progress
 from sketchloss.compare.rows import finish_rows, measure_into_rows
-from sketchloss.compare.settings import SSIM, Compare
+from sketchloss.compare.settings import Compare
 from sketchloss.compare.table import Table, write_table
 from sketchloss.compare.tally import Tally
 from sketchloss.compare.verdict import judge
 from sketchloss.loss.loss import SketchLoss
-from sketchloss.metrics.plain_distance import PlainDistance, load_distance, one_minus_ssim
 from sketchloss.system.control_characters import spelt_out
-from sketchloss.system.device import pick_device
 from sketchloss.system.images import save_picture
 from sketchloss.system.passed_over import later_pages, other_kinds
 from sketchloss.system.picture_pages import split_page
@@ -57,9 +54,8 @@ def compare(config: Compare) -> int:
     check_outputs(config, single=single)
     pairs, only_a, only_b = _find_pairs(config)
     check_pairs_stay(config, [] if single else pairs)
-    device = pick_device(config.device)
-    others = _other_distances(config.distance, device)
-    loss = SketchLoss(config.weights, layers=config.layers or None, metric=config.metric, check=False).to(device)
+    measurer = Measurer(config)
+    loss = measurer.loss
     if config.map and not single:
         config.map.mkdir(parents=True, exist_ok=True)
     unread = [line for path in (config.a, config.b) if path and path.is_dir() for line in other_kinds(path)]
@@ -68,10 +64,12 @@ def compare(config: Compare) -> int:
     # Measuring -------------------------------------------------------------------------------------------------------
     tally, spool = Tally(max(1, config.worst), keep_all=config.rows is None), None
     if config.rows:
-        table, spool = measure_into_rows(config, loss, pairs, others=others, tally=tally)
+        table, spool = measure_into_rows(measurer, pairs, tally=tally)
     else:
-        table = Table(config, loss, [distance.name for distance in others])
-        _measure(config, loss, pairs, others, tally, single=single)
+        table = Table(config, loss, [distance.name for distance in measurer.others])
+        measured = measurer(pairs, workers=1) if single else measurer.measure(pairs)  # a single pair has all cores
+        for one in measured if single or config.quiet else with_progress(measured, total=len(pairs)):
+            tally.add(one)
     if not tally.totals:
         if spool:
             spool.remove()  # there is nothing in it
@@ -98,28 +96,6 @@ def compare(config: Compare) -> int:
     return verdict.exit_code
 
 
-def _measure(
-    config: Compare,
-    loss: SketchLoss,
-    pairs: Sequence[Pair],
-    others: Sequence[PlainDistance],
-    tally: Tally,
-    *,
-    single: bool,
-) -> None:
-    found: Iterable[PairDistance | LeftOut] = measure_each(
-        loss,
-        pairs,
-        size=config.size,
-        invert=config.invert,
-        others=others,
-        precision=config.precision,
-        workers=1 if single else None,  # a single pair has all cores
-    )
-    for one in found if single or config.quiet else with_progress(found, total=len(pairs)):
-        tally.add(one)
-
-
 def _check_inputs(config: Compare) -> None:
     for path in (config.a, config.b, config.pairs):
         if path and not split_page(path)[0].exists():
@@ -143,10 +119,6 @@ def _find_pairs(config: Compare) -> tuple[Sequence[Pair], list[str], list[str]]:
         return match_many(config.a, config.b)
     name = config.a.stem if config.a.stem == config.b.stem else f"{config.a.stem} {config.b.stem}"
     return [Pair(name, config.a, config.b)], [], []
-
-
-def _other_distances(specs: Sequence[str], device: torch.device) -> list[PlainDistance]:
-    return [one_minus_ssim("1-ssim") if spec == SSIM else load_distance(spec, device) for spec in specs]
 
 
 def _write_maps(config: Compare, loss: SketchLoss, drawn: Sequence[PairDistance], *, single: bool) -> list[Path]:

@@ -8,13 +8,14 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from sketchloss.compare.measuring import LeftOut, PairDistance, measure_each, pairs_at_once
+from sketchloss.compare.measurer import Measurer
+from sketchloss.compare.measuring import LeftOut, PairDistance
 from sketchloss.compare.pairing import Pair
 from sketchloss.compare.progress import with_progress
 from sketchloss.compare.row_formats import write_rows
@@ -23,26 +24,16 @@ from sketchloss.compare.spool import PICTURES, Spool
 from sketchloss.compare.table import Table
 from sketchloss.compare.tally import Tally
 from sketchloss.loss.loss import SketchLoss
-from sketchloss.metrics.plain_distance import PlainDistance
 from sketchloss.system.control_characters import spelt_out
 from sketchloss.system.picture_pages import split_page
 
 
-def measure_into_rows(
-    config: Compare,
-    loss: SketchLoss,
-    pairs: Sequence[Pair],
-    *,
-    others: Sequence[PlainDistance],
-    tally: Tally,
-) -> tuple[Table, Spool]:
+def measure_into_rows(measurer: Measurer, pairs: Sequence[Pair], *, tally: Tally) -> tuple[Table, Spool]:
     """Measure pairs, and write a row for each to the spool; go on where a run was stopped.
 
     Args:
-        config: with `rows`.
-        loss: what measures.
+        measurer: of settings with `rows`.
         pairs: one at least.
-        others: other distances.
         tally: is given all pairs, also those that were measured before.
 
     Returns:
@@ -52,10 +43,9 @@ def measure_into_rows(
         ValueError: if there is a spool of other settings or pictures, or as `measure_each`.
         OSError: if there is no room.
     """
+    config, loss, at_once = measurer.config, measurer.loss, measurer.at_once
     assert config.rows is not None
-    table = Table(config, loss, [distance.name for distance in others])
-    kind = loss.backbone.mean.device.type
-    at_once = pairs_at_once(config.size, kind)
+    table = Table(config, loss, [distance.name for distance in measurer.others])
     spool = Spool(config.rows, _depends_on(config, loss, table, pairs, at_once), total=len(pairs), at_once=at_once)
     for row in spool.rows():
         tally.add(table.found(row))
@@ -63,14 +53,7 @@ def measure_into_rows(
         with suppress(OSError):  # of a full disk
             said = f"compare: {spool.count:,} of {len(pairs):,} pairs are in {spool.path} already"
             sys.stderr.write(spelt_out(said) + "\n")
-    found: Iterable[PairDistance | LeftOut] = measure_each(
-        loss,
-        islice(pairs, spool.count, None),
-        size=config.size,
-        invert=config.invert,
-        others=others,
-        precision=config.precision,
-    )
+    found: Iterable[PairDistance | LeftOut] = measurer.measure(pairs, start=spool.count)
     if not config.quiet:
         found = with_progress(found, total=len(pairs), done=spool.count)
     waiting: list[dict[str, Any]] = []

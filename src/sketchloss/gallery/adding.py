@@ -1,40 +1,33 @@
 """One walk over folders of pictures that brings a gallery up to date: what is new, moved, changed, missing, unreadable.
 
-Files are read, hashed and decoded in threads while the network embeds those before them; rows are committed as they
-come, so that a run that is stopped loses seconds.
+Files are read and embedded (`looking.py`), also by several processes; one of them decides what each file is. Rows are
+committed as they come, so that a run that is stopped loses seconds.
 """
 
-import hashlib
 import os
 import time
 import uuid
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import torch
-from jaxtyping import Float, Float32
-from torch import Tensor
+from jaxtyping import Float32
 from tqdm import tqdm
 
+from sketchloss.gallery.looking import Looking, Seen
 from sketchloss.gallery.options import Labels
 from sketchloss.gallery.paths import as_text, is_below, is_gone
-from sketchloss.gallery.reading import read
 from sketchloss.gallery.table import Known, PictureTable, Row
-from sketchloss.system.ahead import in_threads
-from sketchloss.system.files import NoFile, open_input
-from sketchloss.system.images import UnreadablePicture
 from sketchloss.system.passed_over import no_pictures, passed_over
 from sketchloss.system.picture_files import find_pictures
-from sketchloss.system.picture_pages import PAGE_BY_PAGE, pages_of, split_page
+from sketchloss.system.picture_pages import PAGE_BY_PAGE, pages_of
+from sketchloss.system.processes import share_out
 
 #: Whether a bar is shown on stderr, if that is a terminal; or what is told how many drawings of how many are done.
 Progress = bool | Callable[[int, int], object]
-Embed = Callable[[Float[Tensor, "n 3 h w"]], Float32[np.ndarray, "n d"]]
 
 COMMIT_SECONDS = 10.0
 COUNTED = ("added", "copies", "unchanged", "moved", "changed", "embedded", "relabelled", "label_kept")
@@ -85,18 +78,6 @@ class Walk:
     """Lines about pictures that are not read, as in `AddReport`."""
 
 
-@dataclass(frozen=True, eq=False)
-class Seen:
-    """A file that was looked at."""
-
-    path: bytes
-    hash: str = ""
-    size: int = 0
-    image: Float[Tensor, "3 s s"] | None = None
-    """The picture; None if the content is known already."""
-    unreadable: str = ""
-
-
 @dataclass(frozen=True)
 class Planned:
     """A row to be written, once its embedding is there."""
@@ -138,124 +119,41 @@ def walk(folders: Sequence[str | Path], labels: Labels) -> Walk:
     return Walk(tuple(roots), found, tuple(dict.fromkeys(unread)))
 
 
-# Reading -------------------------------------------------------------------------------------------------------------
-
-
-def look(
-    paths: Iterable[bytes],
-    is_known: Callable[[str], bool],
-    *,
-    image_size: int,
-    ahead: int,
-    workers: int | None = None,
-    invert: bool = False,
-    clean: bool = False,
-) -> Iterator[Seen]:
-    """Read, hash and decode files in threads, in their order.
-
-    Args:
-        paths: paths of files.
-        is_known: whether the picture with a hash needs no decoding; asked from the threads.
-        image_size: side of the square that each picture is fitted into.
-        ahead: at most this many are held decoded.
-        workers: threads; None: one for each core, 8 at most.
-        invert: the drawings are light on dark.
-        clean: clean the drawings, as `read` does.
-    """
-    if workers is None:
-        workers = min(8, os.cpu_count() or 1)
-
-    def look_here(path: bytes) -> Seen:
-        return look_at(path, is_known, image_size, invert=invert, clean=clean)
-
-    return in_threads(look_here, paths, workers=workers, ahead=ahead)
-
-
-def content_hash(file: BufferedReader | BytesIO, page: int = 1) -> str:
-    """Return the SHA-256 of what is left of an open file; of a later page, of that hash and the page's number."""
-    found = hashlib.file_digest(file, "sha256").hexdigest()
-    return found if page == 1 else hashlib.sha256(f"{found}#page={page}".encode()).hexdigest()
-
-
-def look_at(
-    path: bytes, is_known: Callable[[str], bool], image_size: int, *, invert: bool = False, clean: bool = False
-) -> Seen:
-    """Read, hash and, if its content is not known, decode one file."""
-    name = os.fsdecode(path)
-    file_path, page = split_page(name)
-    try:
-        with open_input(file_path, pipes=False) as file:
-            found, size = content_hash(file, page), file.tell()
-            if is_known(found):
-                return Seen(path, found, size)
-            file.seek(0)
-            picture = file if page == 1 else name
-            return Seen(path, found, size, read(picture, image_size, name=name, invert=invert, clean=clean))
-    except UnreadablePicture as error:
-        return Seen(path, unreadable=as_text(str(error)))
-    except NoFile as error:
-        return Seen(path, unreadable=f"{as_text(path)}: {error}")
-    except PermissionError:
-        return Seen(path, unreadable=f"{as_text(path)}: no permission to read it; change its permissions")
-    except OSError as error:
-        return Seen(path, unreadable=f"{as_text(path)}: {(error.strerror or str(error)).lower()}; check the file")
-
-
 # Adding --------------------------------------------------------------------------------------------------------------
 
 
 @dataclass(eq=False)
 class Adding:
-    """The state of one `add`: what the gallery holds, what waits to be embedded, what waits to be committed."""
+    """The state of one `add`: what the gallery holds, what waits to be committed."""
 
     table: PictureTable
-    embed: Embed
-    image_size: int
-    batch: int
-    """Number of pictures that are embedded at once."""
+    looking: Looking
     commit_rows: int
-    invert: bool = False
-    """Whether the drawings are light on dark."""
-    clean: bool = False
-    """Whether the drawings are cleaned."""
     by_path: dict[bytes, Known] = field(default_factory=dict)
     rows_with: Counter[str] = field(default_factory=Counter)
     """Content -> how many rows have it."""
     elsewhere: dict[str, deque[Known]] = field(default_factory=dict)
     """Content -> the rows that the walk does not list: their files may have been moved to where it lists them."""
-    hashes: set[str] = field(default_factory=set)
-    """Hashes of all content met so far, also of content that was overwritten since; asked from the threads."""
     planned: list[Planned] = field(default_factory=list)
     embeddings: dict[str, Float32[np.ndarray, " d"]] = field(default_factory=dict)
     """Content -> the embedding, for planned rows."""
-    images: dict[str, Tensor] = field(default_factory=dict)
-    """Content -> the picture, for planned rows that are still to be embedded."""
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTED, 0))
     unreadable: list[str] = field(default_factory=list)
 
-    def run(self, found: Walk, *, prune: bool, progress: Progress, workers: int | None) -> AddReport:
+    def run(self, found: Walk, *, prune: bool, progress: Progress) -> AddReport:
         """Bring the gallery up to date with these pictures; the caller holds the right to write."""
         start = committed = time.monotonic()
         for row in self.table.known():
             self._know(row)
             if row.path not in found.labels:
                 self.elsewhere.setdefault(row.hash, deque()).append(row)
-        looked = look(
-            found.labels,
-            self.hashes.__contains__,
-            image_size=self.image_size,
-            ahead=2 * self.batch,
-            workers=workers,
-            invert=self.invert,
-            clean=self.clean,
-        )
+        self.looking.hashes = set(self.rows_with)
+        looked = share_out(self.looking, found.labels, at_once=self.looking.at_once)
         bar = tqdm(looked, "adding", len(found.labels), unit=" drawings", disable=None if progress is True else True)
         for number, seen in enumerate(bar):
             if callable(progress):
                 progress(number, len(found.labels))
             self._plan(seen, found)
-            if len(self.images) >= self.batch:
-                self._embed()
             if len(self.planned) >= self.commit_rows or time.monotonic() - committed > COMMIT_SECONDS:
                 self._commit()
                 committed = time.monotonic()
@@ -277,7 +175,6 @@ class Adding:
     def _know(self, row: Known) -> None:
         self.by_path[row.path] = row
         self.rows_with[row.hash] += 1
-        self.hashes.add(row.hash)
 
     def _forget(self, row: Known) -> None:
         del self.by_path[row.path]
@@ -303,10 +200,11 @@ class Adding:
                 label = before.label
                 self.counts["label_kept"] += 1
         row = Known(before.id if before else uuid.uuid4().hex, seen.path, seen.hash, seen.size, label)
-        self.planned.append(Planned(row, why, is_copy=self.rows_with[row.hash] > 0))
+        is_copy = self.rows_with[row.hash] > 0
+        self.planned.append(Planned(row, why, is_copy))
         self._know(row)
-        if seen.image is not None and seen.hash not in self.embeddings:
-            self.images[seen.hash] = seen.image
+        if not is_copy:  # another process may have embedded the same content: copies have one embedding
+            self._take(seen)
 
     def _moved_from(self, content: str) -> Known | None:
         """Return a row whose file is gone; each row is looked at once, however many copies there are."""
@@ -317,15 +215,12 @@ class Adding:
                 return row
         return None
 
-    def _embed(self) -> None:
-        if self.images:
-            vectors = self.embed(torch.stack(list(self.images.values())))
-            self.embeddings |= dict(zip(self.images, vectors, strict=True))
-            self.counts["embedded"] += len(self.images)
-            self.images.clear()
+    def _take(self, seen: Seen) -> None:
+        if seen.embedding is not None:
+            self.embeddings[seen.hash] = seen.embedding
+            self.counts["embedded"] += 1
 
     def _commit(self) -> None:
-        self._embed()
         self.embeddings |= self.table.embeddings(
             sorted({plan.row.hash for plan in self.planned} - self.embeddings.keys())
         )
@@ -343,14 +238,13 @@ class Adding:
     def _embedding_of(self, row: Known) -> Float32[np.ndarray, " d"] | None:
         if row.hash not in self.embeddings:
             # It was known when it was looked at, and the last row that had it has been overwritten since.
-            seen = look_at(row.path, lambda _: False, self.image_size, invert=self.invert, clean=self.clean)
-            if seen.image is None or seen.hash != row.hash:
+            seen = self.looking.look_again(row.path)
+            if seen.embedding is None or seen.hash != row.hash:
                 self.unreadable.append(
                     seen.unreadable or f"{as_text(row.path)}: changed while it was read; add it again"
                 )
                 return None
-            self.images[row.hash] = seen.image
-            self._embed()
+            self._take(seen)
         vector = self.embeddings[row.hash]
         if not vector.any():
             self.unreadable.append(f"{as_text(row.path)}: the weights see nothing in it; remove it")

@@ -66,9 +66,8 @@ def _print_report(gallery: Gallery, report: AddReport, config: Build | Add) -> N
             {"gallery": str(gallery.folder), **asdict(report), "missing": missing, "exact": exact, "built": built}
         )
         return
-    lines = [
-        f"{count_drawings(report.rows)} in {as_text(gallery.folder)}, {_search_mode(not gallery.table.uses_index())}"
-    ]
+    place, mode = as_text(str(gallery.folder)), _search_mode(not gallery.table.uses_index())
+    lines = [f"{count_drawings(report.rows)} in {place}, {mode}"]
     rate = f" ({report.embedded / report.seconds:,.1f} a second)" if report.embedded else ""
     copies = f"{report.copies:,} are copies of others" if report.copies != 1 else "1 is a copy of another"
     added = f"{report.added:,} added" + (f" ({copies})" if report.copies else "")
@@ -111,7 +110,7 @@ def info(config: Show) -> None:
     without = f"; {count_drawings(count)} {'has' if count == 1 else 'have'} none" if count else ""
     start = gallery.settings.exact_below
     lines = [
-        f"gallery     {as_text(found.folder)}" + ("" if found.built else " (building it was interrupted)"),
+        f"gallery     {as_text(str(found.folder))}" + ("" if found.built else " (building it was interrupted)"),
         f"drawings    {found.rows:,}",
         f"labels      {len(named):,}" + (f": {most}{', ...' if len(named) > LISTED else ''}" if most else "") + without,
         f"weights     {found.weights} (fingerprint {found.fingerprint[:12]})",

@@ -6,8 +6,6 @@ place: they are known by their content.
 """
 
 import functools
-import os
-import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -15,8 +13,10 @@ from pathlib import Path
 
 from sketchloss.gallery.adding import Adding, AddReport, Progress, Walk, walk
 from sketchloss.gallery.labels import label_condition
+from sketchloss.gallery.looking import Looking
 from sketchloss.gallery.options import Labels
 from sketchloss.gallery.paths import as_text, is_below, to_bytes, to_path
+from sketchloss.gallery.places import Bucket, Place, remove, to_place
 from sketchloss.gallery.reading import INVERTS_ITSELF
 from sketchloss.gallery.searching import SearchableGallery
 from sketchloss.gallery.settings import (
@@ -30,7 +30,7 @@ from sketchloss.gallery.settings import (
     read_settings,
     write_settings,
 )
-from sketchloss.gallery.table import LOCK, NAME, PictureTable, check_place, writing
+from sketchloss.gallery.table import LOCK, TABLE, PictureTable, check_place, writing
 from sketchloss.networks.backbone import Backbone
 from sketchloss.networks.weights import weights_digest
 from sketchloss.system.picture_pages import split_page, with_page
@@ -45,7 +45,7 @@ class Gallery(SearchableGallery):
     Several processes may search it at once, also while one adds; several that write take turns.
     """
 
-    def __reduce__(self) -> tuple[Callable[..., "Gallery"], tuple[Path]]:
+    def __reduce__(self) -> tuple[Callable[..., "Gallery"], tuple[Place]]:
         # note: opened anew where it is sent, because a connection to the table cannot be sent
         return functools.partial(Gallery.open, weights=self._weights, device=self._device), (self.folder,)
 
@@ -54,7 +54,7 @@ class Gallery(SearchableGallery):
     @classmethod
     def create(
         cls,
-        folder: str | Path,
+        folder: str | Path | Bucket,
         *,
         weights: Weights = "sketch",
         image_size: int = 128,
@@ -77,11 +77,12 @@ class Gallery(SearchableGallery):
         Raises:
             ValueError: if the folder holds a gallery or anything else, or a setting is out of range.
         """
-        folder = Path(os.path.abspath(folder))  # noqa: PTH100 (not resolved: links keep their names)
+        folder = to_place(folder)
         check_place(folder)
         if is_gallery(folder):
             raise ValueError(f"{folder} is a gallery already: open it, or name a new folder")
-        if folder.exists() and not PictureTable.can_be_made_in(folder):
+        is_there = isinstance(folder, Bucket) or folder.exists()
+        if is_there and not PictureTable.can_be_made_in(folder):
             raise ValueError(f"{folder} is there and is no empty folder: name a new folder for the gallery")
         backbone = load_weights(weights, device)
         layer = layer or backbone.embedding_layer
@@ -89,7 +90,8 @@ class Gallery(SearchableGallery):
         dimension = backbone.channels(layer)
         digest = weights_digest(backbone)
         settings = Settings(name_weights(weights), digest, image_size, layer, exact_below, built=True, clean=clean)
-        folder.mkdir(parents=True, exist_ok=True)
+        if isinstance(folder, Path):
+            folder.mkdir(parents=True, exist_ok=True)
         with writing(folder, wait=None):
             if is_gallery(folder):
                 raise ValueError(f"{folder} has just become a gallery by another process: add to that one")
@@ -100,7 +102,7 @@ class Gallery(SearchableGallery):
         return gallery
 
     @classmethod
-    def open(cls, folder: str | Path, *, weights: Weights | None = None, device: Device = "auto") -> "Gallery":
+    def open(cls, folder: str | Path | Bucket, *, weights: Weights | None = None, device: Device = "auto") -> "Gallery":
         """Open a gallery.
 
         Args:
@@ -113,13 +115,13 @@ class Gallery(SearchableGallery):
             ValueError: if the folder is no gallery, or a damaged one.
             FileNotFoundError: if it does not exist.
         """
-        folder = Path(os.path.abspath(folder))  # noqa: PTH100 (not resolved: links keep their names)
+        folder = to_place(folder)
         return cls(folder, read_settings(folder), weights, device)
 
     @classmethod
     def build(
         cls,
-        folder: str | Path,
+        folder: str | Path | Bucket,
         pictures: Sequence[str | Path],
         *,
         labels: Labels = "folder",
@@ -142,10 +144,10 @@ class Gallery(SearchableGallery):
                 case a gallery that was not there before is removed again.
         """
         found = walk(pictures, labels)  # a mistake here leaves nothing behind
-        is_new = not is_gallery(Path(folder))
-        place = Path(os.path.abspath(folder))  # noqa: PTH100 (not resolved: links keep their names)
-        made = [path for path in (place, *place.parents) if not path.exists()]
-        gallery = cls._begin(folder, settings) if is_new else cls._go_on(folder, settings, progress=progress)
+        place = to_place(folder)
+        is_new = not is_gallery(place)
+        made = [path for path in (place, *place.parents) if not path.exists()] if isinstance(place, Path) else []
+        gallery = cls._begin(place, settings) if is_new else cls._go_on(place, settings, progress=progress)
         try:
             report = gallery._add(found, prune=False, wait=None, progress=progress, builds=True, invert=invert)
             if not report.rows:
@@ -158,14 +160,14 @@ class Gallery(SearchableGallery):
         return gallery, report
 
     @classmethod
-    def _begin(cls, folder: str | Path, settings: dict) -> "Gallery":
+    def _begin(cls, folder: Place, settings: dict) -> "Gallery":
         gallery = cls.create(folder, **settings)
         with writing(gallery.folder, wait=None):
             gallery._mark(built=False)
         return gallery
 
     @classmethod
-    def _go_on(cls, folder: str | Path, settings: dict, *, progress: Progress) -> "Gallery":
+    def _go_on(cls, folder: Place, settings: dict, *, progress: Progress) -> "Gallery":
         """Open a gallery whose building was interrupted; one that holds nothing yet is begun anew."""
         device = settings.get("device", "auto")
         gallery = cls.open(folder, weights=settings.get("weights"), device=device)
@@ -182,7 +184,7 @@ class Gallery(SearchableGallery):
         with writing(gallery.folder, wait=None, tell=progress is True):
             is_empty = not len(gallery)
             if is_empty:
-                (gallery.folder / FILE).unlink(missing_ok=True)
+                remove(gallery.folder, FILE)
         if is_empty:
             return cls._begin(folder, {"weights": begun.weights, **settings, **wanted})
         for name, value in wanted.items():
@@ -198,9 +200,9 @@ class Gallery(SearchableGallery):
         with writing(self.folder, wait=None):
             if len(self):  # by another process
                 return
-            (self.folder / FILE).unlink()
-            shutil.rmtree(self.folder / f"{NAME}.lance")
-        (self.folder / LOCK).unlink(missing_ok=True)
+            remove(self.folder, FILE)
+            remove(self.folder, TABLE)
+        remove(self.folder, LOCK)
         with suppress(OSError):
             for folder in folders:
                 folder.rmdir()
@@ -278,9 +280,8 @@ class Gallery(SearchableGallery):
             raise ValueError(INVERTS_ITSELF)
         assert self.backbone is not None  # refused here, before anybody waits
         with writing(self.folder, wait=wait, tell=progress is True):
-            size, clean = self.settings.image_size, self.settings.clean
-            adding = Adding(self.table, self.embed, size, self._batch(), commit_rows, invert, clean)
-            report = adding.run(found, prune=prune, progress=progress, workers=workers)
+            adding = Adding(self.table, Looking(self, invert=invert, workers=workers), commit_rows)
+            report = adding.run(found, prune=prune, progress=progress)
             if builds and report.rows:
                 self._mark(built=True)
         return report

@@ -82,5 +82,6 @@ def check_folder(folder: Path, flag: str, gallery: Gallery) -> None:
 
 def check_outside(path: Path, gallery: Gallery) -> None:
     """Refuse a path in the folder of a gallery."""
-    if path.resolve().is_relative_to(gallery.folder.resolve()):
+    folder = gallery.folder
+    if isinstance(folder, Path) and path.resolve().is_relative_to(folder.resolve()):
         raise ValueError(f"{path} lies in the gallery {gallery.folder}, whose files are its own: write elsewhere")

@@ -11,10 +11,11 @@ import torch
 from jaxtyping import Float, Float32
 from torch import Tensor
 
-from sketchloss.gallery.adding import content_hash
 from sketchloss.gallery.labels import label_condition
+from sketchloss.gallery.looking import content_hash
 from sketchloss.gallery.neighbours import nearest_of_all
 from sketchloss.gallery.paths import as_text, is_gone, is_one_of, to_bytes, to_path
+from sketchloss.gallery.places import Place, count_bytes
 from sketchloss.gallery.reading import read
 from sketchloss.gallery.settings import Settings, Weights, load_matching
 from sketchloss.gallery.table import Known, PictureTable
@@ -53,7 +54,7 @@ class Match:
 class Info:
     """Contents of a gallery."""
 
-    folder: Path
+    folder: Place
     rows: int
     labels: dict[str | None, int]
     """Label -> how many pictures, the most frequent first; None: pictures without a label."""
@@ -84,7 +85,7 @@ class Query:
 class SearchableGallery:
     """What reads a gallery: searches it, and lists what is in it. `Gallery` makes galleries and changes them."""
 
-    def __init__(self, folder: Path, settings: Settings, weights: Weights | None, device: Device) -> None:
+    def __init__(self, folder: Place, settings: Settings, weights: Weights | None, device: Device) -> None:
         self.folder, self.settings = folder, settings
         self.table = PictureTable(folder, settings.exact_below)
         self._weights = weights
@@ -294,7 +295,7 @@ class SearchableGallery:
             clean=settings.clean,
             dimension=self.table.dimension,
             exact=not self.table.uses_index(),
-            disk_bytes=sum(file.stat().st_size for file in self.folder.rglob("*") if file.is_file()),
+            disk_bytes=count_bytes(self.folder),
             missing=tuple(sorted(to_path(row) for row in rows if is_gone(row.path))),
         )
 
@@ -309,7 +310,9 @@ class SearchableGallery:
         """
         return load_matching(self.settings, self._weights, self._device, self.folder)
 
-    def _batch(self) -> int:
+    @property
+    def batch(self) -> int:
+        """Number of pictures that are embedded at once."""
         pixels = BATCH_PIXELS[self.backbone.mean.device.type == "cuda"]
         return max(1, pixels // self.settings.image_size**2)
 
@@ -337,7 +340,7 @@ class SearchableGallery:
         """
         turns = range(TURNS if rotations else 1)
         found = [np.zeros((0, len(turns), self.table.dimension), np.float32)]
-        batch = self._batch() if pictures else 1
+        batch = self.batch if pictures else 1
         for start in range(0, len(pictures), batch):
             images = torch.stack([self.read(one, invert=invert).image for one in pictures[start : start + batch]])
             found.append(np.stack([self.embed(images.rot90(turn, (2, 3))) for turn in turns], axis=1))

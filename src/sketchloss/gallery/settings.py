@@ -4,10 +4,11 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from sketchloss.gallery.damage import GalleryError
+from sketchloss.gallery.places import Place, has, load, save
 from sketchloss.networks.backbone import Backbone
 from sketchloss.networks.weights import NAMES, TRANSFORMERS, load_backbone, weights_digest
 from sketchloss.system.device import Device, pick_device
-from sketchloss.system.files import read_json, write_json
 from sketchloss.system.images import LARGEST_SIDE
 from sketchloss.system.stored import build_config, check_range, show
 
@@ -50,35 +51,37 @@ class Settings:
             raise ValueError("layer is empty: it must name a layer of the backbone")
 
 
-def is_gallery(folder: Path) -> bool:
+def is_gallery(folder: Place) -> bool:
     """Tell whether a folder holds a gallery, whole or damaged."""
-    return (folder / FILE).is_file()
+    return has(folder, FILE)
 
 
-def write_settings(folder: Path, settings: Settings) -> None:
+def write_settings(folder: Place, settings: Settings) -> None:
     """Write the settings file, whole or not at all."""
-    write_json(folder / FILE, {"format": FORMAT, "version": VERSION, **asdict(settings)})
+    save(folder, FILE, {"format": FORMAT, "version": VERSION, **asdict(settings)})
 
 
-def read_settings(folder: Path) -> Settings:
+def read_settings(folder: Place) -> Settings:
     """Read the settings file of a gallery.
 
     Raises:
         FileNotFoundError: if the folder does not exist.
         ValueError: if it is no gallery, one of another version, or a damaged one.
     """
-    if not folder.exists():
+    if isinstance(folder, Path) and not folder.exists():
         raise FileNotFoundError(f"{folder} does not exist: check the path, or make it with `sketchloss gallery build`")
     if not is_gallery(folder):
         raise ValueError(f"{folder} is no gallery: check the path, or make one with `sketchloss gallery build`")
     try:
-        stored = read_json(folder / FILE)
+        stored = load(folder, FILE)
         found, version = stored["format"], stored["version"]
         known = (found, version) == (FORMAT, VERSION)
         settings = build_config(Settings, stored, FILE) if known else None
+    except GalleryError:
+        raise
     except (ValueError, KeyError) as error:
         raise ValueError(
-            f"{folder / FILE} is damaged ({' '.join(str(error).split())}): copy it again, or build the gallery anew"
+            f"{folder}/{FILE} is damaged ({' '.join(str(error).split())}): copy it again, or build the gallery anew"
         ) from None
     if settings is None:
         raise ValueError(
@@ -101,7 +104,7 @@ def load_weights(weights: Weights, device: Device) -> Backbone:
     return load_backbone(weights, classes=()).to(place)
 
 
-def load_matching(settings: Settings, given: Weights | None, device: Device, folder: Path) -> Backbone:
+def load_matching(settings: Settings, given: Weights | None, device: Device, folder: Place) -> Backbone:
     """Return the weights that a gallery was made with.
 
     Args:
@@ -136,7 +139,7 @@ def load_matching(settings: Settings, given: Weights | None, device: Device, fol
     try:
         backbone.depth(settings.layer)
     except ValueError as error:
-        raise ValueError(f"{folder / FILE} is damaged ({error}): copy it again, or build the gallery anew") from None
+        raise ValueError(f"{folder}/{FILE} is damaged ({error}): copy it again, or build the gallery anew") from None
     return backbone
 
 

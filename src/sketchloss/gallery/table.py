@@ -3,11 +3,10 @@
 Every write is one atomic commit of whole rows: a process killed in the middle leaves what it had committed.
 """
 
-import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -25,9 +24,12 @@ from tqdm import tqdm
 
 from sketchloss.gallery.damage import GalleryError, reason_of, told
 from sketchloss.gallery.labels import did_you_mean, folders_below, label_condition, quoted, split_label
+from sketchloss.gallery.lease import StillHeldError, leased
+from sketchloss.gallery.places import Bucket, Place, names, remove, within
 from sketchloss.system.files import clear_left_behind, contents
 
 NAME = "pictures"
+TABLE = f"{NAME}.lance"
 LOCK = "writing.lock"
 VECTOR = "embedding"
 INDEX = f"{VECTOR}_idx"
@@ -72,14 +74,14 @@ class PictureTable:
     """The rows of one gallery.
 
     Args:
-        folder: folder of the gallery; holds the table.
+        folder: place of the gallery; holds the table.
         exact_below: with fewer rows, every search compares all of them; from there on an index is made and used.
 
     Raises:
         ValueError: from every method, if the table is damaged or the disk refuses, in one line.
     """
 
-    def __init__(self, folder: Path, exact_below: int) -> None:
+    def __init__(self, folder: Place, exact_below: int) -> None:
         self.folder, self.exact_below = folder, exact_below
         with told(folder):
             # Searches see what other processes have written since.
@@ -88,7 +90,7 @@ class PictureTable:
             self.count()
 
     @classmethod
-    def create(cls, folder: Path, dimension: int, exact_below: int) -> "PictureTable":
+    def create(cls, folder: Place, dimension: int, exact_below: int) -> "PictureTable":
         """Make an empty table for embeddings of this many numbers."""
         fields = [
             pa.field("id", pa.string(), nullable=False),
@@ -100,21 +102,24 @@ class PictureTable:
         ]
         with told(folder):
             database = lancedb.connect(str(folder))
-            shutil.rmtree(folder / f"{NAME}.lance", ignore_errors=True)
+            remove(folder, TABLE)
             database.create_table(NAME, schema=pa.schema(fields))
         return cls(folder, exact_below)
 
     @staticmethod
-    def can_be_made_in(folder: Path) -> bool:
+    def can_be_made_in(folder: Place) -> bool:
         """Tell whether a folder is empty, or holds only what is left where making a gallery was interrupted."""
-        if not folder.is_dir() or {entry.name for entry in contents(folder)} - {f"{NAME}.lance", LOCK}:
+        if isinstance(folder, Path) and not folder.is_dir():
             return False
-        if not (folder / f"{NAME}.lance").exists():
+        found = {entry.name for entry in contents(folder)} if isinstance(folder, Path) else names(folder)
+        if found - {TABLE, LOCK}:
+            return False
+        if TABLE not in found:
             return True
         try:
             return PictureTable(folder, 1).count() == 0
         except GalleryError:
-            return not any((folder / f"{NAME}.lance").glob("data/*"))
+            return not names(within(folder, f"{TABLE}/data"))
 
     @property
     def dimension(self) -> int:
@@ -294,31 +299,47 @@ class PictureTable:
 
 
 @contextmanager
-def writing(folder: Path, *, wait: float | int | None, tell: bool = False) -> Iterator[None]:
-    """Hold the right to write to a gallery; it ends with the process, however that ends.
+def writing(folder: Place, *, wait: float | int | None, tell: bool = False) -> Iterator[None]:
+    """Hold the right to write to a gallery; in a folder it ends with the process, however that ends (see `lease`).
 
     What a killed writer had begun is removed first.
 
     Args:
-        folder: folder of the gallery.
+        folder: place of the gallery.
         wait: seconds to wait for another writer; None: as long as it takes.
         tell: say on stderr that it waits.
 
     Raises:
         ValueError: if another process still writes after that time, or the folder may not be written to.
     """
+
+    def waits() -> None:
+        if tell:
+            tqdm.write(f"{folder}: another process is writing to this gallery; waiting for it", file=sys.stderr)
+
+    with ExitStack() as held:
+        try:
+            if isinstance(folder, Bucket):
+                held.enter_context(leased(folder, LOCK, wait=wait, waits=waits))
+            else:
+                held.enter_context(_locked(folder, wait, waits))
+        except (Timeout, StillHeldError):
+            raise ValueError(
+                f"{folder}: another process is writing to this gallery; try again when it is done"
+            ) from None
+        except OSError as error:
+            raise ValueError(f"{folder}: {reason_of(error)}") from None
+        yield
+
+
+@contextmanager
+def _locked(folder: Path, wait: float | int | None, waits: Callable[[], None]) -> Iterator[None]:
     lock = FileLock(folder / LOCK)
     try:
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            if tell:
-                tqdm.write(f"{folder}: another process is writing to this gallery; waiting for it", file=sys.stderr)
-            lock.acquire(timeout=-1 if wait is None else wait)
+        lock.acquire(timeout=0)
     except Timeout:
-        raise ValueError(f"{folder}: another process is writing to this gallery; try again when it is done") from None
-    except OSError as error:
-        raise ValueError(f"{folder}: {reason_of(error)}") from None
+        waits()
+        lock.acquire(timeout=-1 if wait is None else wait)
     try:
         clear_left_behind(folder)
         yield
@@ -326,13 +347,13 @@ def writing(folder: Path, *, wait: float | int | None, tell: bool = False) -> It
         lock.release()
 
 
-def check_place(folder: Path) -> None:
-    """Refuse a folder that LanceDB cannot open: its name must be text without control characters.
+def check_place(folder: Place) -> None:
+    """Refuse a place that LanceDB cannot open: its name must be text without control characters.
 
     Raises:
         ValueError: naming the folder.
     """
-    text = str(folder.absolute())
+    text = str(folder)
     if not all(character.isprintable() or character.isspace() for character in text) or "\n" in text or "\r" in text:
         raise ValueError(f"{text!r} cannot hold a gallery, because of the characters in its name: choose another")
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from sketchloss.gallery.adding import look_at
 from sketchloss.gallery.duplicates.ink_frame import InkMap, find_frame, map_ink, open_page
+from sketchloss.gallery.looking import look_at
 from sketchloss.gallery.paths import as_text, to_path
 from sketchloss.gallery.table import Known
 from sketchloss.system.images import UnreadablePicture
