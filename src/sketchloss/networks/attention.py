@@ -236,8 +236,19 @@ class _Pool(torch.autograd.Function):
             of_maximum = maximum_gradient.new_zeros(n, h * w, c).scatter_add(ctx.along, index, maximum_gradient)
             return mean_gradient + of_maximum.view(n, h, w, c).permute(0, 3, 1, 2), None, None
         of_product, weight, space = (ctx.passed.pop(name) for name in ("gradient", "weight", "space"))
-        gradient = torch.addcmul(mean_gradient, of_product, weight, out=space)
-        _rows(gradient).scatter_add_(ctx.along, index, maximum_gradient)
+        if ctx.along == 1:
+            gradient = torch.addcmul(mean_gradient, of_product, weight, out=space)
+        else:  # note: with one weight for all channels, `addcmul` takes four times as long as these two on a CPU
+            gradient = torch.mul(of_product, weight, out=space).add_(mean_gradient)
+        rows = _rows(gradient)
+        n, positions, c = rows.shape
+        of_picture, of_position, of_channel = (
+            torch.arange(count, device=index.device) * step for count, step in ((n, positions * c), (positions, c), (c, 1))
+        )
+        within = of_position[:, None] + index if ctx.along == 2 else index * c + of_channel
+        # note: `scatter_add_` takes six times as long on a CPU: it copies all that it adds to
+        places = (of_picture[:, None, None] + within).view(-1)
+        rows.view(-1).index_add_(0, places, maximum_gradient.view(-1))
         return gradient, None, None
 
 

@@ -110,7 +110,7 @@ def _distil(config: Distil, accelerator: Accelerator) -> dict[str, Any]:
     # note: a sixth, since there are fewer weights to fit, and the features of all taps are held at once
     model.fit_projections(images[: max(1, count // 6)])
     model = model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True)
     model, optimizer, batches = accelerator.prepare(model, optimizer, batches)
     schedule = rate_schedule(
         optimizer.optimizer, config.schedule, steps=config.steps, warmup=config.warmup, after_warmup=True
