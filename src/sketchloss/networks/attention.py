@@ -247,8 +247,8 @@ class _Pool(torch.autograd.Function):
         )
         within = of_position[:, None] + index if ctx.along == 2 else index * c + of_channel
         # note: `scatter_add_` takes six times as long on a CPU: it copies all that it adds to
-        places = (of_picture[:, None, None] + within).view(-1)
-        rows.view(-1).index_add_(0, places, maximum_gradient.view(-1))
+        places = (of_picture[:, None, None] + within).flatten()
+        rows.view(-1).index_add_(0, places, maximum_gradient.flatten())
         return gradient, None, None
 
 
