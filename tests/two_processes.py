@@ -14,8 +14,8 @@ from child_process import Child, finished, started
 LAUNCH = "accelerate.commands.launch --multi_gpu --num_processes=2 --num_machines=1 --dynamo_backend=no"
 
 
-def launched(script: Path, *arguments: str | Path, seconds: float = 240) -> CompletedProcess[str]:
-    """Run a Python script in two processes of `accelerate launch`, to its end."""
+def launched(*command: str | Path, seconds: float = 240) -> CompletedProcess[str]:
+    """Run a Python script, or `-m` and a module, in two processes of `accelerate launch`, to its end."""
     return finished(
         [
             sys.executable,
@@ -23,8 +23,7 @@ def launched(script: Path, *arguments: str | Path, seconds: float = 240) -> Comp
             *LAUNCH.split(),
             "--mixed_precision=no",
             f"--main_process_port={_port()}",
-            script,
-            *arguments,
+            *command,
         ],
         seconds=seconds,
         env={**os.environ, "OMP_NUM_THREADS": "1"},

@@ -26,6 +26,8 @@ def new_accelerator(precision: TrainingPrecision, *, seed: int, accumulate: int 
     # accelerate keeps one state a process, and refuses a second training with another precision.
     AcceleratorState._reset_state()
     accelerator = Accelerator(
+        # note: else several processes that a launcher started would not know of each other without a GPU
+        cpu=not torch.accelerator.is_available(),
         mixed_precision=precision,
         gradient_accumulation_steps=accumulate,
         dataloader_config=DataLoaderConfiguration(use_seedable_sampler=True, data_seed=seed),

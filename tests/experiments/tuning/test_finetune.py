@@ -5,10 +5,8 @@ Oracles: the unbroken run, evaluation written anew, and counts worked out by han
 
 import json
 import math
-import os
 import re
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,7 +19,7 @@ from PIL import ImageOps
 from safetensors.torch import load_file
 from torch.optim.swa_utils import AveragedModel
 
-from child_process import Child, finished, forked
+from child_process import Child, forked
 from sketchloss import load_backbone
 from sketchloss.data.doodles.kinds import KINDS, doodle
 from sketchloss.data.loading import to_unit_range
@@ -30,11 +28,13 @@ from sketchloss.experiments.tuning import finetune as module
 from sketchloss.experiments.tuning.finetune import finetune, load_start
 from sketchloss.experiments.tuning.settings import PRESETS, Finetune
 from sketchloss.networks.attention import is_gate_tensor
+from sketchloss.system.files import read_json
 from sketchloss.training import resources
 from sketchloss.training.classifier import Classifier
 from sketchloss.training.guards import TrainingStopped, chance_warning
 from sketchloss.training.held_folder import hold_run_folder
 from sketchloss.training.sizes import StepSizes
+from two_processes import launched
 
 pytestmark = pytest.mark.usefixtures("fresh_accelerate")
 
@@ -322,13 +322,10 @@ def test_sizes_that_network_or_memory_will_not_take_are_refused_before_anything_
 
 def test_two_processes_log_once_and_score_every_sketch_once(config):
     arguments = [f"--{name.replace('_', '-')}={value}" for name, value in _flags(config).items()]
-    launch = "accelerate.commands.launch --cpu --num_processes=2 --num_machines=1 --mixed_precision=no"
-    finished(
-        [sys.executable, "-m", *launch.split(), "--dynamo_backend=no", "-m", "sketchloss", "finetune", *arguments],
-        check=True,
-        seconds=240,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
+    run = launched("-m", "sketchloss", "finetune", *arguments)
+    assert run.returncode == 0, run.stderr
+    (position,) = (read_json(found) for found in config.out.rglob("position.json"))
+    assert position["processes"] == 2
     logged = lines(config.out)
     trained = [line["step"] for line in logged if "train_loss" in line]
     assert trained == list(range(1, len(trained) + 1))
