@@ -38,9 +38,11 @@ def main() -> None:
     parser.add_argument("--arm", help=argparse.SUPPRESS)  # of a process that takes turns
     options = parser.parse_args()
     if options.arm:
-        return take_turns(options)
+        take_turns(options)
+        return
     if options.before:
-        return compare(options)
+        compare(options)
+        return
 
     sketches = open_sketches(options.data, IMAGE_SIZE * 4 // 3)
     sketches = sketches.select(torch.randperm(len(sketches))[: options.steps * BATCH_SIZE].numpy())
@@ -86,7 +88,9 @@ def take_turns(options: argparse.Namespace) -> None:
     begun = time.process_time()
     register_optimizer_step_post_hook(turn)
     with tempfile.TemporaryDirectory() as folder:
-        finetune(Finetune(data=options.data, out=Path(folder), arm=options.arm, image_sizes=(options.size,), epochs=1000))
+        finetune(
+            Finetune(data=options.data, out=Path(folder), arm=options.arm, image_sizes=(options.size,), epochs=1000)
+        )
 
 
 def compare(options: argparse.Namespace) -> None:

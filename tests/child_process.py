@@ -120,7 +120,7 @@ class Fork:
     def __init__(self, code: str, arguments: Sequence[str], place: Path) -> None:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(list(IMPORTED))
-        self._process = context.Process(target=_run_code, args=(code, arguments, place), daemon=True)
+        self._process = context.Process(target=_run_code, args=(code, arguments, place, dict(os.environ)), daemon=True)
         self._process.start()
         self.pid = self._process.pid
 
@@ -137,8 +137,10 @@ class Fork:
         self._process.kill()
 
 
-def _run_code(code: str, arguments: Sequence[str], place: Path) -> None:
+def _run_code(code: str, arguments: Sequence[str], place: Path, environment: dict[str, str]) -> None:
     os.setsid()
+    os.environ.clear()
+    os.environ.update(environment)  # not that of the test that needed the first fork
     for number, name in ((1, "stdout"), (2, "stderr")):
         os.dup2(os.open(place / name, os.O_WRONLY), number)
     tqdm.set_lock(threading.RLock())  # its own is one of several processes, told as leaked where one was killed

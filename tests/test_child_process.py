@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from child_process import finished, started
+from child_process import finished, forked, started
 
 WAITS = "import time; print('here', flush=True); time.sleep(60)"
 
@@ -37,3 +37,11 @@ def test_one_that_ended_in_time_was_not_killed():
         os.kill(child.process.pid, signal.SIGTERM)
         assert child.how_it_ended() == "it ended with signal SIGTERM, and said: here"
     assert finished([sys.executable, "-c", "print(1)"]).stdout == "1\n"
+
+
+def test_a_fork_has_the_environment_of_its_test(monkeypatch):
+    for value in ("one", "another"):
+        monkeypatch.setenv("SKETCHLOSS_TEST_FORK", value)
+        with forked("import os; print(os.environ['SKETCHLOSS_TEST_FORK'])") as child:
+            assert child.exit_code() == 0, child.complaints()
+            assert child.said() == f"{value}\n"

@@ -704,6 +704,35 @@ print(report.added, report.unchanged)
 """
 
 
+def test_a_gallery_in_bfloat16_embeds_queries_so_too_and_finds_the_same(build, drawings, weights, tmp_path):
+    exact, half = build(drawings), build(drawings, name="half", precision="bf16")
+    assert half.info().precision == Gallery.open(half.folder).settings.precision == "bf16"
+    with torch.autocast("cpu", torch.bfloat16):
+        expected = embed_by_hand(weights, sorted(drawings.rglob("*.png"))).numpy()
+    rows = sorted(half.table.rows(), key=lambda row: row.path)
+    near = np.stack([row.embedding for row in rows])
+    assert np.abs(near - expected).max() < 0.01  # in another batch
+    assert np.abs(
+        near - np.stack([row.embedding for row in sorted(exact.table.rows(), key=lambda row: row.path)])
+    ).any()
+    path = draw(tmp_path / "query.png", 100, "cat")
+    with torch.autocast("cpu", torch.bfloat16):
+        query = embed_by_hand(weights, [path]).numpy()
+    (found,) = half.search(path, k=1)
+    assert found[0].similarity == pytest.approx(float((near @ query[0]).max()), abs=0.01)
+
+
+def test_a_precision_is_kept_and_checked(build, drawings, weights):
+    gallery = build(drawings, precision="bf16")
+    gallery._mark(built=False)
+    with pytest.raises(ValueError, match="was begun with precision bf16, not no: use that"):
+        Gallery.build(gallery.folder, [drawings], weights=weights, precision="no")
+    stored = (gallery.folder / "gallery.json").read_text()
+    (gallery.folder / "gallery.json").write_text(stored.replace('"bf16"', '"fp8"'))
+    with pytest.raises(ValueError, match=r"is damaged \(.*precision is 'fp8': it must be no or bf16"):
+        Gallery.open(gallery.folder)
+
+
 def kill(moment: str, gallery: Path, weights: Path, *pictures: Path) -> dict[bytes, tuple[str, int, str | None]]:
     """Run a process that dies at a moment, and return what it leaves, after a check that every row is whole."""
     with forked(ADD, moment, gallery, weights, *pictures) as child:

@@ -15,12 +15,12 @@ from PIL import Image
 from torch import Tensor
 
 from sketchloss.compare.pairing import Pair
-from sketchloss.compare.settings import Precision
 from sketchloss.figures.difference import Caption, draw_difference
 from sketchloss.loss.loss import SketchLoss
 from sketchloss.metrics.ink_amount import ink_amount, nearly_blank
 from sketchloss.metrics.plain_distance import PlainDistance
 from sketchloss.system.ahead import in_threads
+from sketchloss.system.device import Precision
 from sketchloss.system.images import fit_square, to_tensor
 from sketchloss.system.visible_ink import open_visible
 

@@ -10,11 +10,10 @@ import tyro
 from sketchloss.compare.row_formats import check_format
 from sketchloss.loss.loss import DEFAULT_METRIC
 from sketchloss.loss.tap_distance import Metric
-from sketchloss.system.device import Device
+from sketchloss.system.device import Device, Precision
 from sketchloss.system.images import LARGEST_SIDE
 
 #: Of the network: float32, or bfloat16 where autocast allows it.
-Precision = Literal["no", "bf16"]
 #: Name of the distance that `--distance` knows by itself.
 SSIM = "ssim"
 

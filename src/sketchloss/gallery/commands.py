@@ -29,6 +29,7 @@ def build(config: Build) -> None:
         labels=config.labels,
         invert=config.invert,
         clean=config.clean,
+        precision=config.precision,
         device=config.device,
         progress=True,
     )
@@ -114,7 +115,8 @@ def info(config: Show) -> None:
         f"drawings    {found.rows:,}",
         f"labels      {len(named):,}" + (f": {most}{', ...' if len(named) > LISTED else ''}" if most else "") + without,
         f"weights     {found.weights} (fingerprint {found.fingerprint[:12]})",
-        f"embedding   {found.dimension} numbers from {found.layer} at {found.image_size} pixels",
+        f"embedding   {found.dimension} numbers from {found.layer} at {found.image_size} pixels"
+        + (", bf16" if found.precision == "bf16" else ""),
         "cleaning    drawings and queries are cleaned" if found.clean else "cleaning    none (`build --clean`)",
         f"search      compares all drawings (an index from {start:,} on)"
         if found.exact

@@ -22,6 +22,7 @@ from sketchloss.gallery.searching import SearchableGallery
 from sketchloss.gallery.settings import (
     FILE,
     Device,
+    Precision,
     Settings,
     Weights,
     is_gallery,
@@ -61,6 +62,7 @@ class Gallery(SearchableGallery):
         layer: str = "",
         exact_below: int = EXACT_BELOW,
         clean: bool = False,
+        precision: Precision = "no",
         device: Device = "auto",
     ) -> "Gallery":
         """Make an empty gallery.
@@ -72,6 +74,8 @@ class Gallery(SearchableGallery):
             layer: layer whose features, averaged over positions, are the embedding; empty: the `embedding_layer`.
             exact_below: number of rows from which on an approximate index is made and used.
             clean: clean every picture that is added, and every query, as `clean_page` does: for scans and photographs.
+            precision: `no`: float32; `bf16`: pictures and queries are embedded under autocast to bfloat16, which is
+                quicker on CPUs and GPUs that have it.
             device: device to compute on; `auto`: the GPU if there is one.
 
         Raises:
@@ -89,7 +93,8 @@ class Gallery(SearchableGallery):
         _check_range(backbone, image_size=image_size, layer=layer, exact_below=exact_below)
         dimension = backbone.channels(layer)
         digest = weights_digest(backbone)
-        settings = Settings(name_weights(weights), digest, image_size, layer, exact_below, built=True, clean=clean)
+        chosen = {"clean": clean, "precision": precision}
+        settings = Settings(name_weights(weights), digest, image_size, layer, exact_below, built=True, **chosen)
         if isinstance(folder, Path):
             folder.mkdir(parents=True, exist_ok=True)
         with writing(folder, wait=None):
@@ -180,7 +185,7 @@ class Gallery(SearchableGallery):
         wanted = {name: settings.get(name, getattr(begun, name)) for name in ("image_size", "layer", "exact_below")}
         wanted["layer"] = wanted["layer"] or begun.layer
         _check_range(load_weights(settings["weights"], device) if "weights" in settings else gallery.backbone, **wanted)
-        wanted["clean"] = settings.get("clean", begun.clean)
+        wanted |= {name: settings.get(name, getattr(begun, name)) for name in ("clean", "precision")}
         with writing(gallery.folder, wait=None, tell=progress is True):
             is_empty = not len(gallery)
             if is_empty:

@@ -20,7 +20,7 @@ from sketchloss.gallery.reading import read
 from sketchloss.gallery.settings import Settings, Weights, load_matching
 from sketchloss.gallery.table import Known, PictureTable
 from sketchloss.networks.backbone import Backbone
-from sketchloss.system.device import Device
+from sketchloss.system.device import Device, Precision
 from sketchloss.system.files import open_input
 from sketchloss.system.picture_pages import split_page, with_page
 from sketchloss.system.visible_ink import Picture
@@ -73,6 +73,7 @@ class Info:
     """Whether `Gallery.build` has ended; False if it was interrupted."""
     clean: bool
     """Whether pictures and queries are cleaned."""
+    precision: Precision
 
 
 @dataclass(frozen=True, eq=False)
@@ -293,6 +294,7 @@ class SearchableGallery:
             layer=settings.layer,
             built=settings.built,
             clean=settings.clean,
+            precision=settings.precision,
             dimension=self.table.dimension,
             exact=not self.table.uses_index(),
             disk_bytes=count_bytes(self.folder),
@@ -364,7 +366,9 @@ class SearchableGallery:
         Raises:
             ValueError: if they are not finite, or the weights are not the gallery's.
         """
-        return _embed(self.backbone, images, self.settings.layer)
+        half = self.settings.precision == "bf16"
+        with torch.autocast(self.backbone.mean.device.type, torch.bfloat16, enabled=half):
+            return _embed(self.backbone, images, self.settings.layer)
 
 
 def make_matches(

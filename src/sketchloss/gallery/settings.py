@@ -3,12 +3,13 @@
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import get_args
 
 from sketchloss.gallery.damage import GalleryError
 from sketchloss.gallery.places import Place, has, load, save
 from sketchloss.networks.backbone import Backbone
 from sketchloss.networks.weights import NAMES, TRANSFORMERS, load_backbone, weights_digest
-from sketchloss.system.device import Device, pick_device
+from sketchloss.system.device import Device, Precision, pick_device
 from sketchloss.system.images import LARGEST_SIDE
 from sketchloss.system.stored import build_config, check_range, show
 
@@ -43,10 +44,14 @@ class Settings:
     """Whether `Gallery.build` has ended; False while it runs, or if it was interrupted."""
     clean: bool = False
     """Whether pictures and queries are cleaned, as `clean_page` does. Older galleries do not say it: no."""
+    precision: Precision = "no"
+    """Precision that pictures and queries are embedded in. Older galleries do not say it: float32."""
 
     def __post_init__(self) -> None:
         check_range(self, ("image_size",), 1, LARGEST_SIDE)
         check_range(self, ("exact_below",), 0, 10**12)
+        if self.precision not in get_args(Precision):
+            raise ValueError(f"precision is {show(self.precision)}: it must be {' or '.join(get_args(Precision))}")
         if not self.layer:
             raise ValueError("layer is empty: it must name a layer of the backbone")
 

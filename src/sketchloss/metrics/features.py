@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -26,9 +26,8 @@ from sketchloss.data.loading import HeldPictures, HeldSketches, load_batches, to
 from sketchloss.data.sources import Sketches
 from sketchloss.networks.backbone import Backbone
 from sketchloss.networks.weights import weights_digest
+from sketchloss.system.device import Precision
 from sketchloss.system.files import write_atomic, write_json
-
-Precision = Literal["no", "bf16"]
 
 # Raise when what is computed from the same weights and pixels changes, so that older files are not met again.
 FORMAT = 1

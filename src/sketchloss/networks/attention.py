@@ -243,7 +243,8 @@ class _Pool(torch.autograd.Function):
         rows = _rows(gradient)
         n, positions, c = rows.shape
         of_picture, of_position, of_channel = (
-            torch.arange(count, device=index.device) * step for count, step in ((n, positions * c), (positions, c), (c, 1))
+            torch.arange(count, device=index.device) * step
+            for count, step in ((n, positions * c), (positions, c), (c, 1))
         )
         within = of_position[:, None] + index if ctx.along == 2 else index * c + of_channel
         # note: `scatter_add_` takes six times as long on a CPU: it copies all that it adds to

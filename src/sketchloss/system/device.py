@@ -1,4 +1,4 @@
-"""The device that a command computes on, as its option `--device` names it."""
+"""The device and the precision that a command computes with, as its options `--device` and `--precision` name them."""
 
 from typing import TYPE_CHECKING, Literal
 
@@ -6,6 +6,8 @@ if TYPE_CHECKING:
     import torch
 
 Device = Literal["auto", "cpu", "cuda"]
+#: float32, or a network under autocast to bfloat16.
+Precision = Literal["no", "bf16"]
 
 
 def pick_device(name: Device) -> "torch.device":

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from sketchloss.metrics.features import Precision
 from sketchloss.networks.arms import ArmWeights
+from sketchloss.system.device import Precision
 from sketchloss.system.setting_fields import FILES, NEEDED, PLACE
 
 
