@@ -5,7 +5,7 @@
 set -euo pipefail
 run=${1:?the folder of a study}
 pages=$(dirname "$0")/../docs/study
-rm -rf "$pages"
+rm -rf "$pages/figures" # beside it lie other studies
 mkdir -p "$pages"
 cp "$run/report.md" "$run/numbers.csv" "$pages/"
 cp -r "$run/figures" "$pages/figures"
