@@ -91,7 +91,7 @@ def _operations(step: Callable[[], object]) -> list[tuple[str, float, int]]:
         step()
     seconds: dict[str, float] = defaultdict(float)
     arithmetic: dict[str, int] = defaultdict(int)
-    for event in found.events():
+    for event in found.events() or []:
         shapes = [shape for shape in event.input_shapes or [] if shape]
         name = f"{event.name.removeprefix('aten::')} {' '.join('x'.join(map(str, shape)) for shape in shapes[:2])}"
         seconds[name] += event.self_cpu_time_total / 1e6
