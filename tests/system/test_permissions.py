@@ -25,7 +25,7 @@ from sketchloss.data.doodles.kinds import doodle
 from sketchloss.data.photos import open_photos
 from sketchloss.data.sources import open_sketches
 from sketchloss.gallery import Gallery
-from sketchloss.gallery.adding import look_at
+from sketchloss.gallery.looking import look_at
 from sketchloss.metrics.features import cache_folder, cached_features
 from sketchloss.networks.weights import load_backbone, read_tensors
 from sketchloss.stylize.plan import plan_pictures

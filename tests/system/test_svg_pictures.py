@@ -83,7 +83,8 @@ def test_other_encodings_and_compressed_files(tmp_path):
 def test_text_is_drawn_where_fonts_are():
     if not list(Path("/usr/share/fonts").rglob("*.ttf")):
         pytest.skip("no fonts here")
-    assert ink(open_picture(svg('<text y="9" font-size="9">Hut</text>'))) > 0.02
+    for font in ("", 'font-family="Arial"', 'font-family="A Font That Nobody Has"', 'font-family="sans-serif"'):
+        assert ink(open_picture(svg(f'<text y="9" font-size="9" {font}>Hut</text>'))) > 0.02
 
 
 @pytest.fixture

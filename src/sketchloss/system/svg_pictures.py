@@ -6,11 +6,14 @@ first. Its size is decided here, because resvg reserves the memory for whatever 
 
 import re
 import zlib
+from contextlib import suppress
+from functools import cache
 from io import BytesIO
+from pathlib import Path
 from xml.etree import ElementTree
 
 import resvg_py
-from PIL import Image
+from PIL import Image, ImageFont
 
 from sketchloss.system.drawn_page import drawn_size
 
@@ -32,6 +35,8 @@ UNITS = {
     "rem": 16,
     "ex": 8,
 }
+#: Where Linux keeps fonts, and good ones for text without one.
+LINUX_FONTS, SERIFS = ("/usr/share/fonts", "/usr/local/share/fonts", "~/.fonts"), ("Liberation Serif", "DejaVu Serif")
 NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 
 
@@ -66,10 +71,24 @@ def draw_svg(data: bytes) -> Image.Image:
     root.set("height", str(height))
     text = ElementTree.tostring(root, encoding="unicode")
     # note: to list the fonts of a system takes longer than to draw
-    drawn = resvg_py.svg_to_bytes(svg_string=text, dpi=96, skip_system_fonts=not has_text)
+    serif = _usual_font() if has_text else None
+    drawn = resvg_py.svg_to_bytes(svg_string=text, dpi=96, skip_system_fonts=not has_text, serif_family=serif)
     with Image.open(BytesIO(drawn), formats=["PNG"]) as picture:
         picture = picture.convert("RGBA")
     return picture if own else picture.crop(picture.getbbox())  # blank: the whole page
+
+
+@cache
+def _usual_font() -> str | None:
+    """Return the font of text whose own is not installed; None: resvg's, Times New Roman, which Linux may lack."""
+    paths = [path for folder in LINUX_FONTS for path in sorted(Path(folder).expanduser().rglob("*.[to]tf"))]
+    families = set()
+    for path in paths:
+        with suppress(OSError):  # of a damaged file
+            families.add(ImageFont.truetype(path).getname()[0] or "")
+    if not families or "Times New Roman" in families:
+        return None
+    return min(families, key=lambda family: (family not in SERIFS, "Serif" not in family, family))
 
 
 def unpacked(data: bytes, most: int = MOST_UNPACKED) -> bytes:
