@@ -5,6 +5,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from sketchloss.networks.backbone import Backbone
 from sketchloss.networks.weights import load_backbone, weights_digest
 from sketchloss.system.setting_fields import decides_result
 
+#: Of a large file, so many bytes at both ends tell whether it has changed.
+_END = 65_536
 #: Settings that name files, of which a key of today says something even where an experiment does not have them.
 _ALWAYS: tuple[str, ...] = (
     "weights",
@@ -56,7 +59,11 @@ def decisive(recipe: type, settings: Mapping[str, Any], start: str = "") -> dict
         if "own_layers" in item.metadata and not found[item.name]:
             of = item.metadata["layers_of"]
             found[item.name] = item.metadata["own_layers"](network_of(found[of][0] if of else start))
-    return json.loads(json.dumps({**found, "files": _fingerprints(items, found)}, default=str))
+    fingerprints = _fingerprints(items, found)
+    for item in items:
+        if item.metadata.get("names") in ("files", "weights") and found[item.name]:
+            found[item.name] = _whichever_folder(found[item.name])
+    return json.loads(json.dumps({**found, "files": fingerprints}, default=str))
 
 
 @functools.cache
@@ -80,6 +87,9 @@ def _fingerprints(items: "list[dataclasses.Field[Any]]", settings: Mapping[str, 
             case "files":
                 parts = (str(part) for source in sources for part in split_sources(source))
                 found[item.name] = " ".join(map(_files_fingerprint, parts))
+            case "loss":  # perhaps with `pixels+` before it
+                files = (str(source).rpartition("+")[2].rpartition(":")[0] for source in sources)
+                found[item.name] = " ".join(_files_fingerprint(file) for file in files if file.endswith(".py"))
             case _:
                 pass
     if isinstance(arms := settings.get("arm"), tuple):
@@ -99,21 +109,47 @@ def weights_fingerprint(name: str) -> str:
 
 @functools.cache
 def _files_fingerprint(source: str) -> str:
-    """Return a digest of names, sizes and times of the files that a source lies in; empty if it lies in none."""
-    place = Path(source.rpartition("?")[0] or source).expanduser()
-    kind, colon, rest = str(place).partition(":")
-    if colon and kind.isalnum() and not place.exists():  # fs2k:PATH
-        place = Path(rest).expanduser()
+    """Return a digest of the files that a source lies in, by their names within it, sizes and content.
+
+    Of a large file it is the content of both ends. Empty if the source lies in no file.
+    """
+    place = Path(_around_path(source)[1]).expanduser()
     files = list(_files_below(place)) if place.is_dir() else [place] if place.is_file() else []
     digest = hashlib.sha256()
     for file in files:
-        try:
-            status = file.stat()
-            said = f"{file} {status.st_size} {status.st_mtime_ns}\n"
-        except OSError:  # a broken link; whoever reads it says so
-            said = f"{file}\n"
-        digest.update(said.encode(errors="surrogateescape"))
+        digest.update(f"{file.relative_to(place)}\n".encode(errors="surrogateescape"))
+        with suppress(OSError), file.open("rb") as opened:  # a broken link, or no right: whoever reads it says so
+            size = file.stat().st_size
+            digest.update(f"{size}\n".encode())
+            digest.update(opened.read(_END))
+            opened.seek(max(opened.tell(), size - _END))
+            digest.update(opened.read(_END))
     return digest.hexdigest() if files else ""
+
+
+def _around_path(source: str) -> tuple[str, str, str]:
+    """Return what stands before the path of a source, the path, and what stands after it: KIND:PATH?SETTING."""
+    path, question, setting = source.rpartition("?")
+    if not question:
+        path, setting = source, ""
+    kind, colon, rest = path.partition(":")
+    if colon and kind.isalnum() and not Path(path).expanduser().exists():  # fs2k:PATH
+        return kind + colon, rest, question + setting
+    return "", path, question + setting
+
+
+def _whichever_folder(value: "str | Path | tuple[str, ...]") -> "str | list[str]":
+    """Return a setting that names files or weights without the folders that they lie in."""
+    if isinstance(value, tuple | list):
+        return [",".join(map(_without_folders, map(str, split_sources(one)))) for one in value]
+    return ",".join(map(_without_folders, map(str, split_sources(value))))
+
+
+def _without_folders(source: str) -> str:
+    """Return a source with the last name of its path alone if it is on disk: the same files may lie elsewhere."""
+    before, path, after = _around_path(source)
+    place = Path(path).expanduser()
+    return f"{before}{place.name}{after}" if place.exists() else source
 
 
 def _files_below(folder: Path, above: frozenset[Path] = frozenset()) -> Iterator[Path]:

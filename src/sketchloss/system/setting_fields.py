@@ -21,6 +21,8 @@ LATER: Metadata = {"later": True}
 WEIGHTS: Metadata = {"names": "weights"}
 #: The setting names data or other files, or several.
 FILES: Metadata = {"names": "files"}
+#: The setting names a loss, or several, which may be a function in a file: FILE.py:FUNCTION.
+LOSS: Metadata = {"names": "loss"}
 
 
 def own_layers(choose: Callable[[Any], Any], *, of: str = "") -> Metadata:

@@ -5,6 +5,10 @@ import json
 from PIL import Image
 
 from sketchloss.cli import main
+from sketchloss.experiments import keys as cell_keys
+from sketchloss.experiments.cells import CellStore
+from sketchloss.experiments.study import Study
+from sketchloss.experiments.study.plan import plan_cells
 
 
 def run(out, *options: str) -> None:
@@ -44,3 +48,18 @@ def test_a_study_of_recovery_tunes_nothing_and_goes_on_where_it_was(narrow, tmp_
     after = {path.name: (path / "result.json").stat().st_mtime_ns for path in (tmp_path / "study" / "cells").iterdir()}
     assert len(after) == len(cells) + 3
     assert cells.items() <= after.items()
+
+
+def test_a_changed_file_of_an_own_loss_is_another_cell(tmp_path):
+    file = tmp_path / "mine.py"
+    losses = (f"{file}:loss", f"pixels+{file}:loss", "pixels")
+
+    def keys(text: str) -> dict[str, str]:
+        file.write_text(text)
+        cell_keys._files_fingerprint.cache_clear()
+        config = Study(out=tmp_path / "study", only=("recovery",), recovery_losses=losses)
+        return CellStore(tmp_path, plan_cells(config), started=0).keys
+
+    first = keys("def loss(one, other): return (one - other).abs()")
+    second = keys("def loss(one, other): return (one - other).square()")
+    assert {name for name in first if first[name] == second[name]} == {"recovery/displaced:6/pixels"}

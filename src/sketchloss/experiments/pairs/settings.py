@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, fields
 from typing import Literal, TypeAlias, get_args
 
-from sketchloss.system.setting_fields import FILES, WEIGHTS
+from sketchloss.system.setting_fields import FILES, LOSS, WEIGHTS
 
 Task: TypeAlias = Literal["faces-cufs", "faces-fs2k", "rough", "scan"]
 TASKS: tuple[Task, ...] = get_args(Task)
@@ -62,7 +62,7 @@ class JudgeSettings:
 class PairTraining(PairData):
     """Settings of one training."""
 
-    term: str
+    term: str = field(metadata=LOSS)
     """Term beside the mean absolute difference of pixels: as for `open_term`."""
     term_weights: tuple[str, ...] = field(default=(), metadata=WEIGHTS)
     """Weights of the term's network."""
@@ -88,7 +88,7 @@ class PairTest(PairTraining):
 
     pulls: tuple[float, ...]
     """Pulls to choose from."""
-    distances: tuple[str, ...] = ()
+    distances: tuple[str, ...] = field(default=(), metadata=LOSS)
     """Distances of networks to measure."""
     distance_weights: tuple[str, ...] = field(default=(), metadata=WEIGHTS)
     """Weights of these networks."""

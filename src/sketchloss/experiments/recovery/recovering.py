@@ -18,7 +18,7 @@ from sketchloss.strokes.renderer import render
 from sketchloss.strokes.starts import PIXEL_STARTS, PixelStart, Start
 from sketchloss.strokes.with_pixels import WithPixels
 from sketchloss.system.files import write_atomic
-from sketchloss.system.setting_fields import FILES, PLACE
+from sketchloss.system.setting_fields import FILES, LOSS, PLACE
 
 #: Pictures of the way of the first drawings are kept: these shares of all records.
 SHOWN, SHARES = 4, (0.0, 0.1, 0.25, 0.5, 1.0)
@@ -29,7 +29,7 @@ WAYS = "ways.npz"
 class Recover:
     """Settings of one recovery."""
 
-    loss: str
+    loss: str = field(metadata=LOSS)
     start: str
     data: str = field(default="doodles", metadata=FILES)
     drawings: int = 8
