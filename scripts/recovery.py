@@ -1,7 +1,7 @@
 """Which loss leads displaced, erased or missing strokes back? A table, one row a loss.
 
     python scripts/recovery.py --data QUICKDRAW_FOLDER --starts displaced half-erased blank \\
-        --loss pixels-l1 sketch:l1 imagenet:cosine:relu3_3,relu4_3 my_losses.py:relative --out recovery.json
+        --loss pixels sketch:l1 imagenet:cosine:relu3_3,relu4_3 my_losses.py:relative --out recovery.json
 
 Every loss meets the same drawings at the same starts. A drawing is recovered if its chamfer distance to the truth ends
 below one pen width, 1 pixel of 64; the interval is Wilson's, 95 %. What a loss may be: see `named_loss`.
@@ -44,7 +44,7 @@ def main() -> None:
         "--loss",
         nargs="+",
         required=True,
-        help="pixels-l1, pixels-l2-blurred, WEIGHTS:METRIC[:LAYER,...], MODULE:FUNCTION, FILE.py:FUNCTION",
+        help="pixels, pixels-l2-blurred, WEIGHTS:METRIC[:LAYER,...], MODULE:FUNCTION, FILE.py:FUNCTION",
     )
     parser.add_argument(
         "--precision", choices=("bf16", "fp32"), default="bf16", help="of the networks of WEIGHTS:METRIC"

@@ -28,11 +28,11 @@ def test_a_table_and_the_numbers_behind_it(run, tmp_path, capsys):
     out = tmp_path / "numbers.json"
     run(
         *("--data", "doodles", "--drawings", "5", "--size", "32", "--steps", "4", "--amount", "1.5", "--seed", "3"),
-        *("--starts", "displaced", "half-erased", "--loss", "pixels-l1", "pixels-l2-blurred", "--out", str(out)),
+        *("--starts", "displaced", "half-erased", "--loss", "pixels", "pixels-l2-blurred", "--out", str(out)),
     )
     rows = json.loads(out.read_text())["rows"]
     assert [(row["loss"], row["start"]) for row in rows] == [
-        (loss, start) for loss in ("pixels-l1", "pixels-l2-blurred") for start in ("displaced", "half-erased")
+        (loss, start) for loss in ("pixels", "pixels-l2-blurred") for start in ("displaced", "half-erased")
     ]
     drawings = open_drawings("doodles", per_class=1, classes=5, seed=3)
     found = recover(pixels_l1, drawings, amount=1.5, size=32, steps=4, seed=3)
@@ -50,10 +50,10 @@ def test_a_table_and_the_numbers_behind_it(run, tmp_path, capsys):
     ("arguments", "message"),
     [
         (("--loss", "pixels"), "recovery: loss 'pixels' is unknown"),
-        (("--loss", "pixels-l1", "--data", "nowhere"), "recovery: "),
-        (("--loss", "pixels-l1", "--drawings", "0"), "recovery: "),
-        (("--loss", "pixels-l1", "--drawings", "2", "--size", "0"), "recovery: size is 0"),
-        (("--loss", "pixels-l1", "--drawings", "2", "--amount", "-1"), "recovery: amount is -1.0"),
+        (("--loss", "pixels", "--data", "nowhere"), "recovery: "),
+        (("--loss", "pixels", "--drawings", "0"), "recovery: "),
+        (("--loss", "pixels", "--drawings", "2", "--size", "0"), "recovery: size is 0"),
+        (("--loss", "pixels", "--drawings", "2", "--amount", "-1"), "recovery: amount is -1.0"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(run, arguments, message, capsys):

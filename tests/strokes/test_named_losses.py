@@ -14,7 +14,7 @@ PRED, TARGET = torch.rand(2, 3, 1, 32, 32)
 
 
 def test_pixels_l1():
-    torch.testing.assert_close(named_loss("pixels-l1")(PRED, TARGET), (PRED - TARGET).abs().mean((1, 2, 3)))
+    torch.testing.assert_close(named_loss("pixels")(PRED, TARGET), (PRED - TARGET).abs().mean((1, 2, 3)))
 
 
 def test_pixels_l2_blurred_is_scipy_s_on_white_paper():
@@ -58,8 +58,8 @@ def test_bfloat16_is_near(narrow):
 def test_a_function_of_your_own(tmp_path):
     file = tmp_path / "mine.py"
     file.write_text("def twice(pred, target):\n    return 2 * (pred - target).abs().mean((1, 2, 3))\n")
-    torch.testing.assert_close(named_loss(f"{file}:twice")(PRED, TARGET), 2 * named_loss("pixels-l1")(PRED, TARGET))
-    assert named_loss("sketchloss.strokes.named_losses:pixels_l1") is named_loss("pixels-l1")
+    torch.testing.assert_close(named_loss(f"{file}:twice")(PRED, TARGET), 2 * named_loss("pixels")(PRED, TARGET))
+    assert named_loss("sketchloss.strokes.named_losses:pixels_l1") is named_loss("pixels")
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_name_says_its_network(name, found):
 @pytest.mark.parametrize(
     ("name", "error", "message"),
     [
-        ("pixels", ValueError, "loss 'pixels' is unknown: use pixels-l1, pixels-l2-blurred, ssim, WEIGHTS:METRIC"),
+        ("pixel", ValueError, "loss 'pixel' is unknown: use pixels, pixels-l2-blurred, ssim, WEIGHTS:METRIC"),
         ("sketch:", ValueError, "loss 'sketch:' is unknown"),
         ("sketch:l3", ValueError, "loss module 'sketch' cannot be imported"),
         ("sketchloss.loss.loss:none_such", ValueError, "sketchloss.loss.loss has no function 'none_such'"),

@@ -15,7 +15,7 @@ from sketchloss.loss.loss import Features, Metric, SketchLoss
 from sketchloss.strokes.recovery import Loss
 
 #: Losses of pixels that `named_loss` knows.
-PIXEL_LOSSES = ("pixels-l1", "pixels-l2-blurred", "ssim")
+PIXEL_LOSSES = ("pixels", "pixels-l2-blurred", "ssim")
 #: Standard deviation of `pixels-l2-blurred`'s Gaussian, as a share of the side: 2 pixels at 64.
 BLUR = 1 / 32
 
@@ -24,7 +24,7 @@ def named_loss(name: str, *, bfloat16: bool = False) -> Loss:
     """Return a loss for `recover`.
 
     Args:
-        name: `pixels-l1` (mean absolute difference); `pixels-l2-blurred` (mean squared difference of blurred pictures);
+        name: `pixels` (mean absolute difference); `pixels-l2-blurred` (mean squared difference of blurred pictures);
             `ssim` (1 minus structural similarity); `WEIGHTS:METRIC` or `WEIGHTS:METRIC:LAYER,LAYER` (a `SketchLoss`,
             such as `sketch:l1` or `runs/mine:cosine:relu3_3,relu4_3`); `MODULE:FUNCTION` or `FILE.py:FUNCTION`, a
             function of your own.
@@ -34,7 +34,7 @@ def named_loss(name: str, *, bfloat16: bool = False) -> Loss:
         ValueError: for a name of another form, or a function that is not there.
         FileNotFoundError: for weights or a file that are not there.
     """
-    if name == "pixels-l1":
+    if name == "pixels":
         return pixels_l1
     if name == "pixels-l2-blurred":
         return pixels_l2_blurred

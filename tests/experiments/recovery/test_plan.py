@@ -48,7 +48,9 @@ def test_bad_settings_are_one_clear_line(settings, message, tmp_path):
     [
         ("pixels+sketch:l3", ValueError, "loss module 'sketch' cannot be imported"),
         ("nowhere/at/all:ink", FileNotFoundError, "nowhere/at/all does not exist"),
-        ("sharpness", ValueError, "loss 'sharpness' is unknown"),
+        ("sharpness", ValueError, "loss 'sharpness' is unknown: use pixels, pixels-l2-blurred, ssim, WEIGHTS:METRIC"),
+        ("none", ValueError, "loss 'none' is unknown"),
+        ("pixels+none", ValueError, "loss 'none' is unknown"),
     ],
 )
 def test_bad_losses_are_one_clear_line(loss, error, message, tmp_path):

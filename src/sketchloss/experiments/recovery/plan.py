@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sketchloss.experiments.guiding_losses import NONE, PERCEPTUAL, TERMS, open_term
+from sketchloss.experiments.guiding_losses import NONE, PERCEPTUAL, TERMS
 from sketchloss.experiments.tuning.plan import Plan, in_data_folder
 from sketchloss.experiments.unseen_classes import UNSEEN
 from sketchloss.strokes.starts import PIXEL_STARTS, STARTS, USUAL
@@ -90,9 +90,10 @@ class RecoveryPlan(Plan):
             ValueError: for an unknown loss.
             FileNotFoundError: for weights or a file that are not there.
         """
+        from sketchloss.strokes.named_losses import named_loss  # torch
+
         for loss in self.recovery_losses:
-            if loss != PIXELS:
-                open_term(loss.removeprefix(BESIDE))
+            named_loss(loss.removeprefix(BESIDE))
 
 
 def read_start(text: str) -> RecoveryStart:

@@ -9,10 +9,9 @@ import numpy as np
 import torch
 
 from sketchloss.data.quickdraw.drawings import StrokeDrawing, open_drawings
-from sketchloss.experiments.guiding_losses import open_term
-from sketchloss.experiments.recovery.plan import BESIDE, PIXELS, read_start
+from sketchloss.experiments.recovery.plan import BESIDE, read_start
 from sketchloss.strokes.free_pixels import recover_pixels
-from sketchloss.strokes.named_losses import pixels_l1
+from sketchloss.strokes.named_losses import named_loss
 from sketchloss.strokes.recovery import Loss, recover, settled
 from sketchloss.strokes.renderer import render
 from sketchloss.strokes.starts import PIXEL_STARTS, PixelStart, Start
@@ -88,13 +87,10 @@ def open_loss(name: str) -> Loss:
     """Return a loss by its name in a plan.
 
     Raises:
-        ValueError: as `open_term`.
-        FileNotFoundError: as `open_term`.
+        ValueError: as `named_loss`.
+        FileNotFoundError: as `named_loss`.
     """
-    if name == PIXELS:
-        return pixels_l1
-    term = open_term(name.removeprefix(BESIDE))
-    assert term is not None
+    term = named_loss(name.removeprefix(BESIDE), bfloat16=True)
     return WithPixels(term) if name.startswith(BESIDE) else term
 
 
