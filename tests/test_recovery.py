@@ -49,7 +49,7 @@ def test_a_table_and_the_numbers_behind_it(run, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--loss", "pixels"), "recovery: loss 'pixels' is unknown"),
+        (("--loss", "pixel"), "recovery: loss 'pixel' is unknown"),
         (("--loss", "pixels", "--data", "nowhere"), "recovery: "),
         (("--loss", "pixels", "--drawings", "0"), "recovery: "),
         (("--loss", "pixels", "--drawings", "2", "--size", "0"), "recovery: size is 0"),

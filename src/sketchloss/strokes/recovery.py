@@ -10,7 +10,7 @@ Truth and strokes are drawn by the same renderer, so the truth is where every lo
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,8 +23,8 @@ from sketchloss.strokes.chamfer import mean_distance, points_along
 from sketchloss.strokes.renderer import SHARP, render
 from sketchloss.strokes.starts import Start, begin, check_start, usual_amount
 
-#: `loss(pred, target)`: both n×1×h×w in [0, 1]; returns (n,), or a scalar.
-Loss = Callable[[Tensor, Tensor], Tensor]
+#: `loss(pred, target)`: both n×1×h×w in [0, 1], the target also as what `loss.extract` returned; (n,), or a scalar.
+Loss = Callable[[Tensor, Any], Tensor]
 
 #: Control points lie at most so far apart along a stroke, as a share of the side: 5 pixels at 64.
 SPACING = 5 / 64
