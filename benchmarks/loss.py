@@ -1,11 +1,12 @@
 """Time and memory of the loss, forward and backward, against a VGG loss written the usual way.
 
-    python benchmarks/loss.py [--weights imagenet] [--rounds 7]
+    python benchmarks/loss.py [--weights sketch sketch-small] [--rounds 7]
 
-Beside it stands one as LPIPS is written, on the same weights, and both compiled with `torch.compile` (which needs a C++
-compiler; `--no-compile` leaves them out). All variants are timed in turn, round after round, so that a busy machine
-slows them alike; the table gives medians and ratios. Memory is the growth of a fresh process's peak over one forward
-and backward pass.
+`SketchLoss` of each weights stands there with its own layers, and with those of the usual loss; beside them one as LPIPS
+is written, on the same weights as the usual one, and both compiled with `torch.compile` (which needs a C++ compiler;
+`--no-compile` leaves them out). All variants are timed in turn, round after round, so that a busy machine slows them
+alike; the table gives medians and ratios. Memory is the growth of a fresh process's peak over one forward and backward
+pass.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import functools
 import multiprocessing
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -24,7 +25,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from peak_memory import peak_growth
 from sketchloss import SketchLoss, load_backbone
 from sketchloss.figures.tables import markdown_table
-from sketchloss.loss.loss import PAPER_LAYERS, Metric
+from sketchloss.loss.loss import PAPER_LAYERS
 from sketchloss.networks.vgg import VGG
 
 SHAPE = (4, 3, 256, 256)
@@ -78,7 +79,7 @@ class LpipsStyle(UsualLoss):
         return torch.stack([part.mean() for part in parts]).sum()
 
 
-def make_variants(weights: str, *, compiled: bool = True) -> dict[str, Callable[[], Callable[[], None]]]:
+def make_variants(weights: Sequence[str], *, compiled: bool = True) -> dict[str, Callable[[], Callable[[], None]]]:
     """Return name -> function that sets a variant up and returns its step."""
 
     def peer(kind: type[UsualLoss], *, compiled: bool = False) -> Callable[[], None]:
@@ -87,16 +88,21 @@ def make_variants(weights: str, *, compiled: bool = True) -> dict[str, Callable[
             loss = torch.compile(loss)
         return lambda: loss(pred, target).backward()
 
-    def ours(metric: Metric, *, cached: bool = False, dtype: torch.dtype = torch.float32) -> Callable[[], None]:
-        loss, target, pred = SketchLoss(weights, layers=PAPER_LAYERS, metric=metric).to(dtype), *_images(dtype)
+    def ours(name: str, *, cached: bool, dtype: torch.dtype, **settings: Any) -> Callable[[], None]:
+        loss, target, pred = SketchLoss(name, **settings).to(dtype), *_images(dtype)
         known = loss.extract(target) if cached else target
         return lambda: loss(pred, known).backward()
 
     ways: dict[str, dict[str, Any]] = {
-        "": {},
-        ", target cached": {"cached": True},
-        ", bfloat16": {"dtype": torch.bfloat16},
+        "": {"cached": False, "dtype": torch.float32},
+        ", target cached": {"cached": True, "dtype": torch.float32},
+        ", bfloat16": {"cached": False, "dtype": torch.bfloat16},
         ", target cached, bfloat16": {"cached": True, "dtype": torch.bfloat16},
+    }
+    settings: dict[str, dict[str, Any]] = {
+        "": {},
+        ", the usual layers": {"layers": PAPER_LAYERS},
+        ", the usual layers, l1": {"layers": PAPER_LAYERS, "metric": "l1"},
     }
     return {
         **{
@@ -105,8 +111,9 @@ def make_variants(weights: str, *, compiled: bool = True) -> dict[str, Callable[
             for how in ((False, True) if compiled else (False,))
         },
         **{
-            f"SketchLoss({weights!r}, metric={metric!r}){words}": functools.partial(ours, metric, **how)
-            for metric in ("ink", "l1")
+            f"SketchLoss({name!r}){said}{words}": functools.partial(ours, name, **how, **given)
+            for name in weights
+            for said, given in settings.items()
             for words, how in ways.items()
         },
     }
@@ -118,7 +125,7 @@ def _images(dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
     return target, pred.requires_grad_()
 
 
-def _memory(weights: str, name: str) -> int:
+def _memory(weights: Sequence[str], name: str) -> int:
     """Return the bytes by which the peak of this process grows over one step (Linux only)."""
     step = make_variants(weights)[name]()
     return peak_growth(step)
@@ -137,7 +144,7 @@ def floor_seconds(multiply_adds: int) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--weights", default="sketch")
+    parser.add_argument("--weights", nargs="+", default=["sketch", "sketch-small"])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--no-compile", action="store_true")
     options = parser.parse_args()
@@ -162,7 +169,7 @@ def main() -> None:
     print(f"{'x'.join(map(str, SHAPE))}, {torch.get_num_threads()} threads, median of {options.rounds} rounds\n")
     print(markdown_table(["variant", "seconds", "speed", "peak MiB"], rows))
 
-    loss, (target, pred) = SketchLoss(options.weights, layers=PAPER_LAYERS), _images()
+    loss, (target, pred) = SketchLoss(options.weights[0], layers=PAPER_LAYERS), _images()
     with FlopCounterMode(display=False) as counter:
         loss(pred, loss.extract(target)).backward()
     multiply_adds = counter.get_total_flops() // 2
