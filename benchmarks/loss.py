@@ -2,7 +2,7 @@
 
     python benchmarks/loss.py [--weights sketch sketch-small] [--rounds 7]
 
-`SketchLoss` of each weights stands there with its own layers, and with those of the usual loss; beside them one as LPIPS
+`SketchLoss` of each weights stands with its own layers, and with those of the usual loss; beside them one as LPIPS
 is written, on the same weights as the usual one, and both compiled with `torch.compile` (which needs a C++ compiler;
 `--no-compile` leaves them out). All variants are timed in turn, round after round, so that a busy machine slows them
 alike; the table gives medians and ratios. Memory is the growth of a fresh process's peak over one forward and backward
