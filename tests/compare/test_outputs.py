@@ -10,6 +10,8 @@ from sketchloss.cli import main
     [
         ("old new --csv /dev/null", "/dev/null is no regular file, and would be replaced by one"),
         ("old/cat.png new/cat.png --csv out.png --map out.png", "out.png is named for both --csv and --map"),
+        ("old new --csv out --map out", "out is named for both --csv and --map: give each a name of its own"),
+        ("old new --rows out.csv --map out.csv", "out.csv is named for both --rows and --map"),
         ("old new --map .", "inner/cat.png is one of the drawings to compare: write elsewhere"),
         ("old new --csv new/table.csv", "new/table.csv lies in new"),
         ("old new --csv linked/table.csv", "linked/table.csv lies in old"),

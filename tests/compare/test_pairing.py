@@ -26,6 +26,7 @@ def paths(file: Path) -> list[tuple[str, str]]:
         b'"old/cat.png", "new/cat.png"\n , \n',
         b'a,b\n"old/cat.png","new/cat.png"\n',
         b"\n\nbefore,after\n\nold/cat.png, new/cat.png\n",
+        b"\nold/cat.png;new/cat.png\n",
     ],
 )
 def test_two_paths_a_row(content, tmp_path, monkeypatch):
@@ -42,12 +43,16 @@ def test_paths_are_relative_to_the_file_and_absolute_ones_stay(tmp_path):
         (f"{lists}/../old/cat.png", "/data/cat.png"),
         (f"{lists}/a, b.png", f"{lists}/x.png"),
     ]
+    (lists / "pairs.csv").write_text('"a,b,1.png";x.png\n')
+    assert paths(lists / "pairs.csv") == [(f"{lists}/a,b,1.png", f"{lists}/x.png")]
 
 
 def test_each_pair_has_a_name_of_its_own(tmp_path):
     (tmp_path / "pairs.csv").write_text("a/1.png,b/1.png\na/1.png,b/2.png\nc/1.png,b/1.jpg\nold/caf\u00e9.png,x.png\n")
     names = [pair.name for pair in read_pairs(tmp_path / "pairs.csv")]
     assert names == ["1", "1 2", "1 (line 3)", "caf\u00e9 x"]
+    (tmp_path / "pairs.csv").write_text("a/x (line 3).png,b/x (line 3).png\na/x.png,b/x.png\nc/x.png,d/x.png\n")
+    assert len({pair.name for pair in read_pairs(tmp_path / "pairs.csv")}) == 3
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The cells of a study. Oracle: a log of what was computed, kept by the computations themselves."""
 
 import json
+import os
 import sys
 import time
 from dataclasses import replace
@@ -177,3 +178,33 @@ def test_time_of_interrupted_attempts_counts(tmp_path):
         second.run("b")
     assert second.state("b") == "ready"
     assert json.loads((second.place("b") / "spent.json").read_text())["seconds"] >= 0
+
+
+def test_a_result_that_was_cut_is_computed_again(tmp_path):
+    log: list = []
+    store = CellStore(tmp_path, [_cell("a", log), _cell("b", log, needs=("a",))], started=0)
+    _work(store)
+    for left in (b"", b'{"cell": "a", "seconds": 1'):
+        (store.place("a") / RESULT).write_bytes(left)
+        assert [store.state(name) for name in ("a", "b")] == ["ready", "done"]
+        _work(store)
+        assert store.result("a")["value"] == 1
+    assert [name for name, _ in log] == ["a", "b", "a", "a"]
+
+
+def test_a_file_whose_name_is_no_text_is_named_in_the_log_and_in_the_reason(tmp_path):
+    name = os.fsdecode(b"caf\xe9.png")
+
+    def says(run, needs):
+        print(f"skipped {name}")
+        return {"skipped": name}
+
+    def fails(run, needs):
+        raise ValueError(f"{name} is damaged")
+
+    store = CellStore(tmp_path, [Cell("a", "part", says, {}), Cell("b", "part", fails, {})], started=0)
+    _work(store)
+    assert [store.state(cell.name) for cell in store] == ["done", "failed"]
+    assert last_line(store.place("a") / LOG) == r"skipped caf\udce9.png"
+    assert store.result("a") == {"skipped": name}
+    assert store.reason("b") == r"caf\udce9.png is damaged"

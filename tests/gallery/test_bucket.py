@@ -19,7 +19,7 @@ from sketchloss.data.doodles.kinds import doodle
 from sketchloss.gallery import Gallery, lease
 from sketchloss.gallery.places import Bucket, count_bytes, names
 from sketchloss.gallery.settings import write_settings
-from sketchloss.gallery.table import LOCK, writing
+from sketchloss.gallery.table import LOCK, PictureTable, writing
 
 KEYS = {"AWS_ACCESS_KEY_ID": "me", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1"}
 PLACE = "s3://drawings/of/mine"
@@ -193,6 +193,80 @@ def test_a_writer_that_renews_its_right_keeps_it(bucket, monkeypatch):
         pass
 
 
+class Storage:
+    """The store of a bucket, of which something goes wrong once."""
+
+    def __init__(self, bucket: Bucket, monkeypatch) -> None:
+        self.store, self.lost = bucket.store, 0
+        monkeypatch.setattr("sketchloss.gallery.places._store", lambda _: self)
+
+    def __getattr__(self, name: str):
+        return getattr(self.store, name)
+
+
+def test_a_lost_answer_to_a_renewal_loses_no_right(bucket, monkeypatch):
+    from obstore.exceptions import GenericError
+
+    class Cut(Storage):
+        def put(self, name, content, *, mode):
+            found = self.store.put(name, content, mode=mode)
+            if isinstance(mode, dict) and not self.lost:
+                self.lost += 1
+                raise GenericError("connection reset before the answer came")
+            return found
+
+    monkeypatch.setattr(lease, "RENEWED", 0.05)
+    monkeypatch.setattr(lease, "LOOK", 0.05)
+    monkeypatch.setattr(lease, "GONE", 1.0)
+    storage = Cut(bucket, monkeypatch)
+    with writing(bucket, wait=0) as check:
+        with pytest.raises(ValueError, match="another process is writing"), writing(bucket, wait=3):
+            pass
+        assert storage.lost == 1
+        check()
+    assert LOCK not in names(bucket)
+
+
+def test_a_right_whose_making_was_not_answered_is_taken_at_once(bucket, monkeypatch):
+    from obstore.exceptions import AlreadyExistsError
+
+    class TriesAgain(Storage):
+        def put(self, name, content, *, mode):
+            found = self.store.put(name, content, mode=mode)
+            if mode == "create" and not self.lost:
+                self.lost += 1
+                raise AlreadyExistsError("what a second try gets")
+            return found
+
+    storage = TriesAgain(bucket, monkeypatch)
+    with writing(bucket, wait=0) as check:
+        check()
+    assert (storage.lost, LOCK in names(bucket)) == (1, False)
+
+
+def test_a_writer_whose_right_was_taken_over_writes_no_more(place, build, bucket, capsys, monkeypatch):
+    """It was stopped, say, for longer than others wait."""
+    said(capsys, *build)
+    gallery = Gallery.open(PLACE)
+    known = PictureTable.known
+
+    def stopped(table, where=None):
+        if not (found := known(table, where)):
+            return found
+        bucket.store.put(LOCK, b"another 0")
+        monkeypatch.setattr(lease, "GONE", 0.0)  # so much time has passed
+        return found
+
+    monkeypatch.setattr(PictureTable, "known", stopped)
+    message = "another process writes to this gallery now, because this one was stopped or cut off"
+    with pytest.raises(ValueError, match=message):
+        gallery.remove(label="cat")
+    with pytest.raises(ValueError, match=message):
+        gallery.add([place / "drawings"], prune=True)
+    assert len(gallery) == 9
+    assert bytes(bucket.store.get(LOCK).bytes()) == b"another 0"  # whoever has it now keeps it
+
+
 NO_RIGHTS = "no rights for this; check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, and what they may do with the bucket"
 
 
@@ -215,6 +289,12 @@ def test_mistakes(place, build, server, capsys, monkeypatch):
     for address, reason in (
         ("s3://", "names no folder in a bucket: use an address such as s3://bucket/my-gallery"),
         ("s3://drawings", "names no folder in a bucket"),
+        (
+            "s3://drawings/a#b",
+            "s3://drawings/a#b has '#' in it, which means something else in an address: leave it out",
+        ),
+        ("s3://drawings/a?b", "has '?' in it"),
+        ("s3://drawings/a%20b", "has '%' in it"),
         ("s3://nobody/mine", "s3://nobody/mine: there is no such bucket; check the address and AWS_ENDPOINT_URL"),
         ("s3://drawings/nothing", "s3://drawings/nothing is no gallery: check the path, or make one with"),
     ):

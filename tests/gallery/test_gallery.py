@@ -210,6 +210,9 @@ def test_the_index_looks_into_a_part_of_the_rows(tmp_path):
     query = table.table.search(vectors[0], vector_column_name="embedding").distance_type("cosine").limit(3000)
     probed = query.nprobes(1).select(["id"]).to_arrow().num_rows
     assert probed < 1000
+    for k in (1000, 2500, 3000):  # more than that part holds
+        found = table.nearest(vectors[0], k)
+        assert [int(row.id, 16) for row, _ in found] == np.argsort(-(vectors @ vectors[0]), kind="stable")[:k].tolist()
 
 
 def test_building_and_adding_make_the_index(build, drawings, tmp_path):
@@ -356,6 +359,21 @@ def test_a_gallery_begun_without_rows_is_begun_anew_with_other_settings(weights,
         Gallery.build(folder, [drawings], weights=weights, image_size=4)
     gallery, report = Gallery.build(folder, [drawings], weights=weights, image_size=64)
     assert (gallery.info().image_size, gallery.info().built, report.added) == (64, True, 24)
+
+
+def test_a_gallery_begun_without_rows_is_begun_anew_with_another_network(weights, tmp_path, drawings, monkeypatch):
+    from transformers import ResNetConfig, ResNetModel
+
+    torch.manual_seed(0)
+    sizes = {"embedding_size": 8, "hidden_sizes": [8, 16], "depths": [1, 1], "layer_type": "basic"}
+    ResNetModel(ResNetConfig(**sizes)).save_pretrained(tmp_path / "resnet")
+    other = f"transformers:{tmp_path / 'resnet'}"
+    interrupt(tmp_path / "gallery", drawings, monkeypatch, 0, weights=weights, image_size=SIZE)
+    gallery, report = Gallery.build(tmp_path / "gallery", [drawings], weights=other)
+    assert (gallery.settings.layer, gallery.settings.weights, report.added) == ("stage2", other, 24)
+    interrupt(tmp_path / "begun", drawings, monkeypatch, 1, weights=weights, image_size=SIZE)
+    with pytest.raises(ValueError, match=r"was made with the weights .* these are transformers:"):
+        Gallery.build(tmp_path / "begun", [drawings], weights=other)
 
 
 def test_adding_leaves_an_interrupted_gallery_to_be_built(weights, tmp_path, drawings, monkeypatch):

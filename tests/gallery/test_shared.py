@@ -2,6 +2,7 @@
 
 import shutil
 import signal
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -141,6 +142,36 @@ def test_a_killed_helper_is_one_line_under_the_launcher_too(place, build, tmp_pa
         f"sketchloss gallery build: {ENDED}"
     ]
     assert Gallery.open(tmp_path / "shared").table.count() > 0
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"WORLD_SIZE": "x"}, "the environment variable WORLD_SIZE is 'x': set a whole number, or unset it"),
+        ({"WORLD_SIZE": "2", "RANK": "-1"}, "the environment variable RANK is '-1'"),
+        (
+            {"WORLD_SIZE": "2", "RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "{taken}"},
+            "the processes cannot",
+        ),
+        ({"WORLD_SIZE": "2", "RANK": "0"}, "the processes cannot meet at : (Error initializing torch.distributed"),
+    ],
+)
+def test_wrong_variables_of_a_launcher_are_one_line(variables, said, build, tmp_path, capsys, monkeypatch):
+    for name in ("MASTER_ADDR", "MASTER_PORT", "RANK", "WORLD_SIZE", "TORCHELASTIC_USE_AGENT_STORE"):
+        monkeypatch.delenv(name, raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value.format(taken=taken.getsockname()[1]))
+        assert main(build) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert said in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_empty_variables_of_a_launcher_are_none(build, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "")
+    assert main(build) == 0
 
 
 def test_mistakes_are_said_once(place, build, tmp_path):

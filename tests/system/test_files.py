@@ -152,6 +152,12 @@ def test_json_is_indented_utf8_that_reads_back(tmp_path):
     assert raw.endswith(b"\n}\n")
 
 
+def test_json_has_names_that_are_no_text(tmp_path):
+    name = os.fsdecode(b"caf\xe9.png")
+    write_json(tmp_path / "x.json", {"name": name})
+    assert json.loads((tmp_path / "x.json").read_text("utf-8")) == {"name": name}
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), {"deep": [-float("inf")]}])
 def test_json_has_no_nan(tmp_path, value):
     path = tmp_path / "value.json"

@@ -31,6 +31,10 @@ def check_outputs(config: Compare, *, single: bool) -> None:
         for one in given:
             if path and one.is_dir() and path.resolve().is_relative_to(one.resolve()):
                 raise ValueError(f"{path} lies in {one}, whose pictures are compared: write elsewhere")
+    places: dict[Path, str] = {}
+    for option, path in {"--csv": config.csv, "--rows": config.rows, "--map": config.map}.items():
+        if path and (other := places.setdefault(path.resolve(), option)) != option:
+            raise ValueError(f"{path} is named for both {other} and {option}: give each a name of its own")
     if config.csv and config.csv.is_dir():
         raise ValueError(f"{config.csv} is a folder: name a file for --csv")
     if config.csv:
@@ -44,15 +48,16 @@ def check_outputs(config: Compare, *, single: bool) -> None:
             raise ValueError(f"{config.map} is a folder: name a picture for --map, such as {config.map / 'map.png'}")
         if config.map.suffix.lower() not in plain_suffixes():
             raise ValueError(f"{config.map} has no picture's suffix: name a picture for --map, such as map.png")
-        if config.csv and config.csv.resolve() == config.map.resolve():
-            raise ValueError(f"{config.csv} is named for both --csv and --map: give each a name of its own")
     for path in (config.csv, config.rows, config.map if single else None):
         if path and not path.parent.is_dir():
             raise ValueError(f"cannot write {path}: the folder {path.parent} does not exist; make it first")
         if path and not os.access(path.parent, os.W_OK):
             raise ValueError(f"cannot write {path}: no permission to write in {path.parent}; write elsewhere")
-    if config.map and not single and config.map.exists() and not config.map.is_dir():
-        raise ValueError(f"{config.map} is a file: name a folder for --map, since several pairs are compared")
+    if config.map and not single and config.map.exists():
+        if not config.map.is_dir():
+            raise ValueError(f"{config.map} is a file: name a folder for --map, since several pairs are compared")
+        if not os.access(config.map, os.W_OK):
+            raise ValueError(f"cannot write to {config.map}: no permission; name another folder for --map")
 
 
 def check_pairs_stay(config: Compare, pairs: Sequence[Pair]) -> None:

@@ -1,6 +1,7 @@
 """Which pictures belong together: those of one name in two folders, or those that a CSV file names."""
 
 import csv
+import re
 import sys
 import unicodedata
 from collections.abc import Sequence
@@ -125,7 +126,8 @@ def read_pairs(path: str | Path) -> list[Pair]:
     path = Path(path)
     text = _read_text(path)
     folder = path.parent if path.is_file() else Path()
-    delimiter = max(",;\t", key=text.partition("\n")[0].count)
+    beginning = re.sub(r'"[^"]*"', "", text.lstrip()).partition("\n")[0]
+    delimiter = max(",;\t", key=beginning.count)
     lines: dict[tuple[str, str], int] = {}
     rows = csv.reader(StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
     first = True
@@ -157,7 +159,8 @@ def read_pairs(path: str | Path) -> list[Pair]:
     for (a, b), line in lines.items():
         one, other = Path(a).stem, Path(b).stem
         name = one if one == other else f"{one} {other}"
-        name = f"{name} (line {line})" if name in taken else name
+        while name in taken:
+            name = f"{name} (line {line})"
         taken.add(name)
         pairs.append(Pair(name, folder / a, folder / b))
     return pairs

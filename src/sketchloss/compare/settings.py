@@ -13,7 +13,6 @@ from sketchloss.loss.tap_distance import Metric
 from sketchloss.system.device import Device, Precision
 from sketchloss.system.images import LARGEST_SIDE
 
-#: Of the network: float32, or bfloat16 where autocast allows it.
 #: Name of the distance that `--distance` knows by itself.
 SSIM = "ssim"
 

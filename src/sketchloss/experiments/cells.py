@@ -14,11 +14,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TextIO, TypeAlias
 
 from filelock import FileLock, Timeout
 
 from sketchloss.system.files import read_json, write_json
+from sketchloss.system.passed_over import in_one_line
 
 #: Raise when what a cell computes from the same settings changes.
 FORMAT = 2
@@ -101,7 +102,7 @@ class CellStore:
     def state(self, name: str) -> State:
         """Return the state of a cell: done, failed in this study, waiting for others, or ready to run."""
         place = self.place(name)
-        if (place / RESULT).is_file():
+        if _is_whole(place / RESULT):
             return "done"
         failure = _read(place / FAILURE)
         if failure is not None and failure.get("time", 0) >= self.started:
@@ -150,12 +151,12 @@ class CellStore:
                             {"cell": name, "seconds": before + time.monotonic() - start, "result": found},
                         )
                 except Exception as error:  # noqa: BLE001 (a failure of one cell must not end the others)
-                    with (place / LOG).open("a", encoding="utf-8") as log:
+                    with _opened(place / LOG) as log:
                         traceback.print_exception(error, file=log)
-                    reason = f"{' '.join(str(error).split()) or type(error).__name__}"
+                    reason = in_one_line(str(error)) or type(error).__name__
                     write_json(place / FAILURE, {"cell": name, "reason": reason, "time": time.time()})
                 finally:
-                    if not (place / RESULT).is_file():  # what an interrupted attempt took counts too
+                    if not _is_whole(place / RESULT):  # what an interrupted attempt took counts too
                         write_json(place / "spent.json", {"seconds": before + time.monotonic() - start})
                 return True
         except Timeout:
@@ -201,8 +202,23 @@ def last_line(file: Path) -> str:
 
 @contextmanager
 def _printing_to(file: Path) -> Iterator[None]:
-    with file.open("a", encoding="utf-8", buffering=1) as log, redirect_stdout(log), redirect_stderr(log):
+    with _opened(file) as log, redirect_stdout(log), redirect_stderr(log):
         yield
+
+
+def _opened(file: Path) -> TextIO:
+    """Open a log to write to its end; names of files that are no text are spelt out."""
+    return file.open("a", encoding="utf-8", errors="backslashreplace", buffering=1)
+
+
+def _is_whole(file: Path) -> bool:
+    """Tell whether a result is there to its end; it is written at once, but a copy of it may be cut."""
+    try:
+        with file.open("rb") as opened:
+            opened.seek(-2, 2)
+            return opened.read() == b"}\n"
+    except OSError:  # also of an empty file
+        return False
 
 
 def _read(file: Path) -> dict[str, Any] | None:

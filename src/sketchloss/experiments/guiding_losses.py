@@ -14,6 +14,8 @@ NONE = "none"
 _PAPER = f"l1:{','.join(PAPER_LAYERS)}"
 #: Terms beside the mean absolute difference of pixels: names for `named_loss`, and none.
 TERMS = (NONE, "ssim", f"imagenet:{_PAPER}", f"sketch:{_PAPER}", "imagenet:ink", "sketch:ink")
+#: Before the name of a term that stands beside the difference of pixels, where terms also stand alone.
+BESIDE = "pixels+"
 #: Those of a network.
 PERCEPTUAL = TERMS[2:]
 _IMAGENET_L1, _SKETCH_L1, _IMAGENET, _SKETCH = PERCEPTUAL

@@ -4,12 +4,14 @@ import dataclasses
 import functools
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from sketchloss.data.sources import split_sources
+from sketchloss.experiments.guiding_losses import BESIDE
 from sketchloss.networks.arms import read_arms
 from sketchloss.networks.backbone import Backbone
 from sketchloss.networks.weights import load_backbone, weights_digest
@@ -61,7 +63,7 @@ def decisive(recipe: type, settings: Mapping[str, Any], start: str = "") -> dict
             found[item.name] = item.metadata["own_layers"](network_of(found[of][0] if of else start))
     fingerprints = _fingerprints(items, found)
     for item in items:
-        if item.metadata.get("names") in ("files", "weights") and found[item.name]:
+        if item.metadata.get("names") in ("files", "weights") and found.get(item.name):
             found[item.name] = _whichever_folder(found[item.name])
     return json.loads(json.dumps({**found, "files": fingerprints}, default=str))
 
@@ -87,8 +89,8 @@ def _fingerprints(items: "list[dataclasses.Field[Any]]", settings: Mapping[str, 
             case "files":
                 parts = (str(part) for source in sources for part in split_sources(source))
                 found[item.name] = " ".join(map(_files_fingerprint, parts))
-            case "loss":  # perhaps with `pixels+` before it
-                files = (str(source).rpartition("+")[2].rpartition(":")[0] for source in sources)
+            case "loss":
+                files = (str(source).removeprefix(BESIDE).rpartition(":")[0] for source in sources)
                 found[item.name] = " ".join(_files_fingerprint(file) for file in files if file.endswith(".py"))
             case _:
                 pass
@@ -113,8 +115,9 @@ def _files_fingerprint(source: str) -> str:
 
     Of a large file it is the content of both ends. Empty if the source lies in no file.
     """
-    place = Path(_around_path(source)[1]).expanduser()
-    files = list(_files_below(place)) if place.is_dir() else [place] if place.is_file() else []
+    path = _path_in(source)[1]
+    place = Path(path).expanduser()
+    files = [] if not path else list(_files_below(place)) if place.is_dir() else [place] if place.is_file() else []
     digest = hashlib.sha256()
     for file in files:
         digest.update(f"{file.relative_to(place)}\n".encode(errors="surrogateescape"))
@@ -127,15 +130,14 @@ def _files_fingerprint(source: str) -> str:
     return digest.hexdigest() if files else ""
 
 
-def _around_path(source: str) -> tuple[str, str, str]:
-    """Return what stands before the path of a source, the path, and what stands after it: KIND:PATH?SETTING."""
-    path, question, setting = source.rpartition("?")
-    if not question:
-        path, setting = source, ""
-    kind, colon, rest = path.partition(":")
-    if colon and kind.isalnum() and not Path(path).expanduser().exists():  # fs2k:PATH
-        return kind + colon, rest, question + setting
-    return "", path, question + setting
+def _path_in(source: str) -> tuple[str, str]:
+    """Return what stands before the path of a source, KIND:PATH, and the path; none of built-in doodles."""
+    if re.match(r"doodles($|\?)", source):  # whatever lies in this folder
+        return source, ""
+    kind, colon, rest = source.partition(":")
+    if colon and kind.isalnum() and not Path(source).expanduser().exists():  # fs2k:PATH
+        return kind + colon, rest
+    return "", source
 
 
 def _whichever_folder(value: "str | Path | tuple[str, ...]") -> "str | list[str]":
@@ -147,9 +149,9 @@ def _whichever_folder(value: "str | Path | tuple[str, ...]") -> "str | list[str]
 
 def _without_folders(source: str) -> str:
     """Return a source with the last name of its path alone if it is on disk: the same files may lie elsewhere."""
-    before, path, after = _around_path(source)
+    before, path = _path_in(source)
     place = Path(path).expanduser()
-    return f"{before}{place.name}{after}" if place.exists() else source
+    return f"{before}{place.name}" if path and place.exists() else source
 
 
 def _files_below(folder: Path, above: frozenset[Path] = frozenset()) -> Iterator[Path]:

@@ -129,6 +129,8 @@ class Adding:
     table: PictureTable
     looking: Looking
     commit_rows: int
+    check: Callable[[], None]
+    """Is called before each write, and raises if this process has lost the right to."""
     by_path: dict[bytes, Known] = field(default_factory=dict)
     rows_with: Counter[str] = field(default_factory=Counter)
     """Content -> how many rows have it."""
@@ -159,6 +161,7 @@ class Adding:
                 committed = time.monotonic()
         self._commit()
         missing = self._missing(found)
+        self.check()
         if prune:
             self.table.delete([row.id for row in missing])
         self.table.tidy()
@@ -231,6 +234,7 @@ class Adding:
                 rows[plan.why == "added"].append(Row(**vars(plan.row), embedding=vector))
                 self.counts[plan.why] += 1
                 self.counts["copies"] += plan.why == "added" and plan.is_copy
+        self.check()
         self.table.write(rows[True], rows[False])
         self.planned.clear()
         self.embeddings.clear()

@@ -183,8 +183,11 @@ class Gallery(SearchableGallery):
                 "to it, or name a new folder"
             )
         wanted = {name: settings.get(name, getattr(begun, name)) for name in ("image_size", "layer", "exact_below")}
-        wanted["layer"] = wanted["layer"] or begun.layer
-        _check_range(load_weights(settings["weights"], device) if "weights" in settings else gallery.backbone, **wanted)
+        anew = "weights" in settings and not len(gallery)  # others than before may be given
+        backbone = load_weights(settings["weights"], device) if anew else gallery.backbone
+        usual = begun.layer if weights_digest(backbone) == begun.fingerprint else backbone.embedding_layer
+        wanted["layer"] = settings.get("layer") or usual
+        _check_range(backbone, **wanted)
         wanted |= {name: settings.get(name, getattr(begun, name)) for name in ("clean", "precision")}
         with writing(gallery.folder, wait=None, tell=progress is True):
             is_empty = not len(gallery)
@@ -207,7 +210,8 @@ class Gallery(SearchableGallery):
                 return
             remove(self.folder, FILE)
             remove(self.folder, TABLE)
-        remove(self.folder, LOCK)
+            if isinstance(self.folder, Path):  # in a bucket it is the lease, which removes itself
+                remove(self.folder, LOCK)
         with suppress(OSError):
             for folder in folders:
                 folder.rmdir()
@@ -284,10 +288,11 @@ class Gallery(SearchableGallery):
         if invert and self.settings.clean:
             raise ValueError(INVERTS_ITSELF)
         assert self.backbone is not None  # refused here, before anybody waits
-        with writing(self.folder, wait=wait, tell=progress is True):
-            adding = Adding(self.table, Looking(self, invert=invert, workers=workers), commit_rows)
+        with writing(self.folder, wait=wait, tell=progress is True) as check:
+            adding = Adding(self.table, Looking(self, invert=invert, workers=workers), commit_rows, check)
             report = adding.run(found, prune=prune, progress=progress)
             if builds and report.rows:
+                check()
                 self._mark(built=True)
         return report
 
@@ -309,7 +314,7 @@ class Gallery(SearchableGallery):
         """
         if not paths and label is None:
             raise ValueError("nothing is named: give paths or a label to take out of the gallery")
-        with writing(self.folder, wait=wait):
+        with writing(self.folder, wait=wait) as check:
             rows, taken = self.table.known(), {}
             if label is not None:
                 self.table.check_label(label)
@@ -321,6 +326,7 @@ class Gallery(SearchableGallery):
                 if not below:
                     raise ValueError(f"{as_text(root)} is not in the gallery {self.folder}: check the path")
                 taken |= {row.id: row for row in below}
+            check()
             self.table.delete(list(taken))
             self.table.tidy()
         return [to_path(row) for row in taken.values()]

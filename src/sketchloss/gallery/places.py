@@ -55,7 +55,8 @@ def to_place(folder: str | Path | Bucket) -> Place:
         folder: a path, which is made absolute, but not resolved: links keep their names; or an address.
 
     Raises:
-        ValueError: for an address of a bucket without a folder in it.
+        ValueError: for an address of a bucket without a folder in it, or with `#`, `?` or `%`, which mean something
+            else in an address.
     """
     if isinstance(folder, Bucket):
         return folder
@@ -65,7 +66,10 @@ def to_place(folder: str | Path | Bucket) -> Place:
         return Path(os.path.abspath(folder))  # noqa: PTH100 (not resolved)
     if not all(address.groups()):
         raise ValueError(f"{folder} names no folder in a bucket: use an address such as s3://bucket/my-gallery")
-    return Bucket(f"s3://{address[1]}/{address[2]}")
+    whole = f"s3://{address[1]}/{address[2]}"
+    if special := re.search("[#?%]", address[2]):
+        raise ValueError(f"{whole} has {special[0]!r} in it, which means something else in an address: leave it out")
+    return Bucket(whole)
 
 
 def within(place: Place, name: str) -> Place:
@@ -136,6 +140,13 @@ def remove(place: Place, name: str) -> None:
 def count_bytes(place: Place) -> int:
     """Return the size of all files in a place."""
     if isinstance(place, Path):
-        return sum(file.stat().st_size for file in place.rglob("*") if file.is_file())
+        return sum(map(_bytes_of, (Path(folder, name) for folder, _, files in os.walk(place) for name in files)))
     with told(place):
         return sum(item["size"] for items in place.store.list() for item in items)
+
+
+def _bytes_of(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:  # a writer has just removed it, or a link leads nowhere
+        return 0

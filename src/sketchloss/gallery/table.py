@@ -214,8 +214,13 @@ class PictureTable:
         # LanceDB cuts in the middle of rows that are equally similar: ask until all of them are there.
         asked = min(k + SPARE, count)
         found = self._nearest(vector, asked, label=label, exact=not approximate)
-        while len(found) == asked < count and not _are_whole(found, k, contents):
-            asked = min(4 * asked, count)
+        while len(found) < count and not _are_whole(found, k, contents):
+            if len(found) < asked:
+                if not approximate:
+                    break
+                approximate = False  # the part of the index that is looked into holds no more
+            else:
+                asked = min(4 * asked, count)
             found = self._nearest(vector, asked, label=label, exact=not approximate)
         pairs = [(row, 1.0 - row.pop("_distance")) for row in found]
         pairs.sort(key=lambda pair: (-pair[1], pair[0]["path"]))
@@ -299,7 +304,7 @@ class PictureTable:
 
 
 @contextmanager
-def writing(folder: Place, *, wait: float | int | None, tell: bool = False) -> Iterator[None]:
+def writing(folder: Place, *, wait: float | int | None, tell: bool = False) -> Iterator[Callable[[], None]]:
     """Hold the right to write to a gallery; in a folder it ends with the process, however that ends (see `lease`).
 
     What a killed writer had begun is removed first.
@@ -308,6 +313,9 @@ def writing(folder: Place, *, wait: float | int | None, tell: bool = False) -> I
         folder: place of the gallery.
         wait: seconds to wait for another writer; None: as long as it takes.
         tell: say on stderr that it waits.
+
+    Yields:
+        A function to call before each write, which raises GalleryError if another process has taken the right over.
 
     Raises:
         ValueError: if another process still writes after that time, or the folder may not be written to.
@@ -320,20 +328,20 @@ def writing(folder: Place, *, wait: float | int | None, tell: bool = False) -> I
     with ExitStack() as held:
         try:
             if isinstance(folder, Bucket):
-                held.enter_context(leased(folder, LOCK, wait=wait, waits=waits))
+                check = held.enter_context(leased(folder, LOCK, wait=wait, waits=waits))
             else:
-                held.enter_context(_locked(folder, wait, waits))
+                check = held.enter_context(_locked(folder, wait, waits))
         except (Timeout, StillHeldError):
             raise ValueError(
                 f"{folder}: another process is writing to this gallery; try again when it is done"
             ) from None
         except OSError as error:
             raise ValueError(f"{folder}: {reason_of(error)}") from None
-        yield
+        yield check
 
 
 @contextmanager
-def _locked(folder: Path, wait: float | int | None, waits: Callable[[], None]) -> Iterator[None]:
+def _locked(folder: Path, wait: float | int | None, waits: Callable[[], None]) -> Iterator[Callable[[], None]]:
     lock = FileLock(folder / LOCK)
     try:
         lock.acquire(timeout=0)
@@ -342,7 +350,7 @@ def _locked(folder: Path, wait: float | int | None, waits: Callable[[], None]) -
         lock.acquire(timeout=-1 if wait is None else wait)
     try:
         clear_left_behind(folder)
-        yield
+        yield lambda: None
     finally:
         lock.release()
 
@@ -367,7 +375,7 @@ def _are_whole(found: Sequence[Mapping[str, Any]], k: int, contents: bool) -> bo
             if len(seen) == k:
                 return found[-1]["_distance"] > row["_distance"]
         return False
-    return found[-1]["_distance"] > found[k - 1]["_distance"]
+    return len(found) > k and found[-1]["_distance"] > found[k - 1]["_distance"]
 
 
 def _partitions(count: int) -> int:

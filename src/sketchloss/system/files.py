@@ -202,7 +202,7 @@ def write_json(path: str | Path, value: object) -> None:
     """Write a value as indented UTF-8 JSON; NaN and infinities are refused, since JSON has none."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     with write_atomic(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")  # JSON's own escape
 
 
 def claim_folder(

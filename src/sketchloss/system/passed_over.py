@@ -43,7 +43,7 @@ def other_kinds(folder: str | Path) -> list[str]:
     if closed:
         names = _list([path.relative_to(folder).as_posix() for path in closed])
         what, their = ("1 folder", "its") if len(closed) == 1 else (f"{len(closed):,} folders", "their")
-        lines.append(_plain(f"{folder}: no permission to list {what} in it: {names}; change {their} permissions"))
+        lines.append(in_one_line(f"{folder}: no permission to list {what} in it: {names}; change {their} permissions"))
     return lines
 
 
@@ -63,10 +63,12 @@ def say_other_kinds(place: str | Path, paths: Iterable[PurePath], *, extra: bool
     lines = []
     if to_install:
         what, _ = _files_of_kinds(to_install)
-        lines.append(_plain(f"{place}: {what} that a library not installed here reads: {_list(to_install)}; {INSTALL}"))
+        lines.append(
+            in_one_line(f"{place}: {what} that a library not installed here reads: {_list(to_install)}; {INSTALL}")
+        )
     if to_save:
         what, them = _files_of_kinds(to_save)
-        lines.append(_plain(f"{place}: {what} that cannot be read: {_list(to_save)}; save {them} as PNG"))
+        lines.append(in_one_line(f"{place}: {what} that cannot be read: {_list(to_save)}; save {them} as PNG"))
     return lines
 
 
@@ -85,7 +87,7 @@ def later_pages(pictures: Iterable[str | Path]) -> list[str]:
     if len(names) > 1:
         what, first = f"{len(names):,} files have", "the first of each"
     another = f"name another one as {names[0]}#page=2, or save it as PNG"
-    return [_plain(f"{what} more pages or frames: {_list(names)}; {first} was read; {another}")]
+    return [in_one_line(f"{what} more pages or frames: {_list(names)}; {first} was read; {another}")]
 
 
 def no_pictures(folder: str | Path) -> str:
@@ -98,6 +100,6 @@ def _list(names: Sequence[str]) -> str:
     return ", ".join(names[:NAMED]) + more
 
 
-def _plain(text: str) -> str:
+def in_one_line(text: str) -> str:
     """Return a text in one line; what of a file's name is no text is spelt out."""
     return " ".join(text.split()).encode("utf-8", "backslashreplace").decode()

@@ -30,9 +30,28 @@ class ProcessEnded(ValueError):  # noqa: N818 (it says what has happened)
     """A process of the job has ended before its work was done. The text is one line."""
 
 
+def rank_and_count() -> tuple[int, int]:
+    """Return which process of a job this is, from 0, and how many there are, as a launcher says in the environment.
+
+    Raises:
+        ValueError: if it says no whole numbers.
+    """
+    found = []
+    for name, alone in (("RANK", 0), ("WORLD_SIZE", 1)):
+        said = os.environ.get(name, "")
+        if said and not said.isdecimal():
+            raise ValueError(f"the environment variable {name} is {said!r}: set a whole number, or unset it")
+        found.append(int(said) if said else alone)
+    return found[0], found[1]
+
+
 def helps() -> bool:
     """Tell whether this process was started to help another one, which leads."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and int(os.environ.get("RANK", "0")) > 0
+    try:
+        rank, count = rank_and_count()
+    except ValueError:
+        return False
+    return count > 1 and rank > 0
 
 
 def run_shared(command: Callable[[], Result]) -> Result | int:
@@ -44,13 +63,14 @@ def run_shared(command: Callable[[], Result]) -> Result | int:
     Raises:
         ProcessEnded: if another process has ended too early. If that makes the launcher end this process, it is a
             KeyboardInterrupt with the same text, because that is not taken for a mistake in a file.
+        ValueError: if the processes cannot meet, or the launcher's variables are wrong.
     """
     global _job
-    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+    if rank_and_count()[1] < 2:
         return command()
     usual = signal.signal(signal.SIGTERM, signal.SIG_DFL if helps() else _told_to_end)
-    _job = job = _Job()
     try:
+        _job = job = _Job()
         if helps():
             return job.help()
         try:
@@ -94,7 +114,14 @@ class _Job:
         self._distributed, self._group = distributed, None
         if torch.cuda.is_available():  # a GPU for each, if there are as many
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
-        self._call(lambda: distributed.init_process_group("gloo", timeout=START))
+        try:
+            distributed.init_process_group("gloo", timeout=START)
+        except (RuntimeError, ValueError) as error:
+            where = ":".join(os.environ.get(name, "") for name in ("MASTER_ADDR", "MASTER_PORT"))
+            raise ValueError(
+                f"the processes cannot meet at {where} ({' '.join(str(error).split())[:200]}): check the address and "
+                "the port that the launcher was given, and that nothing else uses the port"
+            ) from None
         self.is_over = False
         """Whether the others have been sent home, or do not listen any more."""
 

@@ -21,7 +21,8 @@ LATER: Metadata = {"later": True}
 WEIGHTS: Metadata = {"names": "weights"}
 #: The setting names data or other files, or several.
 FILES: Metadata = {"names": "files"}
-#: The setting names a loss, or several, which may be a function in a file: FILE.py:FUNCTION.
+#: The setting names a loss, or several, which may be a function in a file: FILE.py:FUNCTION. Of MODULE:FUNCTION it is
+#: not known whether it has changed.
 LOSS: Metadata = {"names": "loss"}
 
 

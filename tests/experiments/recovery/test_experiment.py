@@ -51,7 +51,8 @@ def test_a_study_of_recovery_tunes_nothing_and_goes_on_where_it_was(narrow, tmp_
 
 
 def test_a_changed_file_of_an_own_loss_is_another_cell(tmp_path):
-    file = tmp_path / "mine.py"
+    file = tmp_path / "c++ what?" / "mine.py"
+    file.parent.mkdir()
     losses = (f"{file}:loss", f"pixels+{file}:loss", "pixels")
 
     def keys(text: str) -> dict[str, str]:

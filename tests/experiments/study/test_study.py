@@ -516,8 +516,8 @@ def test_the_same_files_elsewhere_are_the_same_cells(config, tmp_path, monkeypat
     from sketchloss import Backbone, save_backbone
 
     for kind in ("cat", "house"):
-        (tmp_path / "one" / "drawings" / kind).mkdir(parents=True)
-        (tmp_path / "one" / "drawings" / kind / "0.png").write_bytes(b"0" * 300_000)
+        (tmp_path / "one" / "drawings?" / kind).mkdir(parents=True)
+        (tmp_path / "one" / "drawings?" / kind / "0.png").write_bytes(b"0" * 300_000)
     torch.manual_seed(1)
     save_backbone(Backbone(width=0.125), tmp_path / "one" / "network")
     shutil.copytree(tmp_path / "one", tmp_path / "other")
@@ -529,16 +529,16 @@ def test_the_same_files_elsewhere_are_the_same_cells(config, tmp_path, monkeypat
         changed = replace(config, data=data, leave_out=(), only=("tuning", "retrieval"), weights=weights)
         return CellStore(tmp_path, plan_cells(changed), started=0).keys
 
-    first = keys(f"{tmp_path}/one/drawings", f"{tmp_path}/one/network")
-    assert keys(f"{tmp_path}/other/drawings", f"{tmp_path}/other/network") == first
+    first = keys(f"{tmp_path}/one/drawings?", f"{tmp_path}/one/network")
+    assert keys(f"{tmp_path}/other/drawings?", f"{tmp_path}/other/network") == first
     monkeypatch.chdir(tmp_path / "other")
-    assert keys("drawings", "network") == first
-    both = keys("drawings,doodles", "network")
+    assert keys("drawings?", "network") == first
+    both = keys("drawings?,doodles", "network")
     assert not set(both.values()) & set(first.values())
-    assert keys(f"{tmp_path}/one/drawings,doodles", "network") == both
-    with (tmp_path / "other" / "drawings" / "cat" / "0.png").open("r+b") as file:
+    assert keys(f"{tmp_path}/one/drawings?,doodles", "network") == both
+    with (tmp_path / "other" / "drawings?" / "cat" / "0.png").open("r+b") as file:
         file.write(b"1")  # as many bytes as before
-    assert not set(keys("drawings", "network").values()) & set(first.values())
+    assert not set(keys("drawings?", "network").values()) & set(first.values())
 
 
 def test_changed_weights_of_the_start_are_other_cells(config, tmp_path):

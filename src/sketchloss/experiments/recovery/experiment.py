@@ -7,10 +7,11 @@ from typing import Any
 
 from sketchloss.experiments.cells import RUN, Cell, CellStore, done
 from sketchloss.experiments.experiment import Experiment, Load
+from sketchloss.experiments.guiding_losses import BESIDE
 from sketchloss.experiments.keys import decisive, weights_fingerprint
 from sketchloss.experiments.recovery import table
 from sketchloss.experiments.recovery.figures import draw_curves, draw_ways
-from sketchloss.experiments.recovery.plan import BESIDE, PIXELS, RecoveryPlan, read_start
+from sketchloss.experiments.recovery.plan import PIXELS, RecoveryPlan, read_start
 from sketchloss.experiments.recovery.recovering import WAYS, Recover, compute, open_some
 from sketchloss.experiments.section import Figure, Section
 from sketchloss.experiments.tuning.counted import Network, count_forward

@@ -8,7 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from sketchloss.experiments.recovery.plan import BESIDE, PIXELS, read_start
+from sketchloss.experiments.guiding_losses import BESIDE
+from sketchloss.experiments.recovery.plan import PIXELS, read_start
 from sketchloss.experiments.recovery.recovering import SHARES
 from sketchloss.experiments.recovery.table import Found, loss_title
 from sketchloss.figures.grid import draw_grid

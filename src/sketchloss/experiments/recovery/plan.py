@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sketchloss.experiments.guiding_losses import NONE, PERCEPTUAL, TERMS
+from sketchloss.experiments.guiding_losses import BESIDE, NONE, PERCEPTUAL, TERMS
 from sketchloss.experiments.tuning.plan import Plan, in_data_folder
 from sketchloss.experiments.unseen_classes import UNSEEN
 from sketchloss.strokes.starts import PIXEL_STARTS, STARTS, USUAL
@@ -12,8 +12,6 @@ from sketchloss.system.command_line import suggest
 from sketchloss.system.images import LARGEST_SIDE
 from sketchloss.training.checks import require_positive
 
-#: Before the name of a term that stands beside the difference of pixels.
-BESIDE = "pixels+"
 PIXELS = "pixels"
 LOSSES = (PIXELS, "pixels-l2-blurred", *PERCEPTUAL, *(f"{BESIDE}{term}" for term in TERMS if term != NONE))
 _DISPLACED = tuple(f"displaced:{pixels}" for pixels in (4, 7, 10, 14))

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from sketchloss.data.quickdraw.drawings import StrokeDrawing, open_drawings
-from sketchloss.experiments.recovery.plan import BESIDE, read_start
+from sketchloss.experiments.guiding_losses import BESIDE
+from sketchloss.experiments.recovery.plan import read_start
 from sketchloss.strokes.free_pixels import recover_pixels
 from sketchloss.strokes.named_losses import named_loss
 from sketchloss.strokes.recovery import Loss, recover, settled

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from sketchloss.experiments.guiding_losses import COMPARED, term_title
-from sketchloss.experiments.recovery.plan import BESIDE, PIXELS, read_start
+from sketchloss.experiments.guiding_losses import BESIDE, COMPARED, term_title
+from sketchloss.experiments.recovery.plan import PIXELS, read_start
 from sketchloss.experiments.table import Measure, Table
 from sketchloss.figures.tables import format_p, markdown_table
 from sketchloss.metrics.comparison import POWER, SIGNIFICANT

@@ -19,6 +19,7 @@ from sketchloss.experiments.cells import LOG, CellStore, last_line
 from sketchloss.experiments.study.plan import plan_cells
 from sketchloss.experiments.study.settings import Study
 from sketchloss.system.memory import reuse_freed_memory
+from sketchloss.system.processes import rank_and_count
 
 CELLS = "cells"
 POLL_SECONDS = 0.5
@@ -44,7 +45,7 @@ def find_workplace() -> Workplace:
     Under `accelerate launch` every process would join the others in each training. A study has more cells than there
     are devices, so each process takes whole cells and one device instead.
     """
-    rank, count = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    rank, count = rank_and_count()
     launch, devices = "", torch.cuda.device_count()
     if count > 1:
         names = ("TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT", "MASTER_ADDR", "MASTER_PORT")
