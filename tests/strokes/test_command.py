@@ -77,7 +77,8 @@ def test_light_on_dark(narrow, drawing, tmp_path):
         (("--out", "a.svg", "--count", "0"), "count is 0: it must be 1 to 1,000"),
         (("--out", "a.svg", "--points", "1"), "points is 1: it must be 2 to 100"),
         (("--out", "a.svg", "--steps", "0"), "steps is 0: it must be 1 to 100,000"),
-        (("--out", "a.svg", "--size", "15"), "size is 15: it must be 16 to 8192 pixels"),
+        (("--out", "a.svg", "--size", "15"), "size is 15: it must be 16 to 1,024"),
+        (("--out", "a.svg", "--size", "5000"), "size is 5000: it must be 16 to 1,024"),
         (("--out", "a.svg", "--device", "cuda"), "device is cuda: torch finds no GPU here; use --device cpu"),
     ],
 )

@@ -59,6 +59,11 @@ def test_a_function_of_your_own(tmp_path):
     file = tmp_path / "mine.py"
     file.write_text("def twice(pred, target):\n    return 2 * (pred - target).abs().mean((1, 2, 3))\n")
     torch.testing.assert_close(named_loss(f"{file}:twice")(PRED, TARGET), 2 * named_loss("pixels")(PRED, TARGET))
+    file.write_text("l1 = twice = lambda pred, target: 3 * (pred - target).abs().mean((1, 2, 3))\n")
+    torch.testing.assert_close(named_loss(f"{file}:l1")(PRED, TARGET), 3 * named_loss("pixels")(PRED, TARGET))
+    file.write_text("def twice(:\n")
+    with pytest.raises(ValueError, match=r"cannot import .*mine.py \(SyntaxError: invalid syntax"):
+        named_loss(f"{file}:twice")
     assert named_loss("sketchloss.strokes.named_losses:pixels_l1") is named_loss("pixels")
 
 
@@ -68,7 +73,7 @@ def test_a_function_of_your_own(tmp_path):
         ("sketch:ink", ("sketch", "ink", None)),
         ("runs/mine:cosine:relu3_3,relu4_3", ("runs/mine", "cosine", ("relu3_3", "relu4_3"))),
         ("transformers:microsoft/resnet-18:l1", ("transformers:microsoft/resnet-18", "l1", None)),
-        *((name, None) for name in ("ssim", "none", "file.py:ink_of", "sketch:l3")),
+        *((name, None) for name in ("ssim", "none", "file.py:ink_of", "file.py:ink", "sketch:l3")),
     ],
 )
 def test_a_name_says_its_network(name, found):
@@ -78,11 +83,19 @@ def test_a_name_says_its_network(name, found):
 @pytest.mark.parametrize(
     ("name", "error", "message"),
     [
-        ("pixel", ValueError, "loss 'pixel' is unknown: use pixels, pixels-l2-blurred, ssim, WEIGHTS:METRIC"),
+        (
+            "pixel",
+            ValueError,
+            "loss 'pixel' is unknown: did you mean pixels. use pixels, pixels-l2-blurred, ssim, WEIGHTS:METRIC",
+        ),
         ("sketch:", ValueError, "loss 'sketch:' is unknown"),
-        ("sketch:l3", ValueError, "loss module 'sketch' cannot be imported"),
-        ("sketchloss.loss.loss:none_such", ValueError, "sketchloss.loss.loss has no function 'none_such'"),
-        ("nowhere.py:loss", FileNotFoundError, "nowhere.py does not exist"),
+        ("pixels-blurred", ValueError, "is unknown: did you mean pixels-l2-blurred. use"),
+        ("sketch:l3", ValueError, "loss 'sketch:l3': metric 'l3' is unknown: use l1, l2, cosine, ink"),
+        ("sketch:inkk:relu1_2", ValueError, "metric 'inkk' is unknown: did you mean ink"),
+        ("sketchloss.loss.loss:none_such", ValueError, "sketchloss.loss.loss has no none_such: name a function of it"),
+        ("nowhere.py:loss", ValueError, r"cannot import nowhere.py \(FileNotFoundError: nowhere.py is not a file"),
+        ("./mine:mean", ValueError, r"loss ./mine:mean: cannot import ./mine \(TypeError"),
+        ("sketchloss.strokes.named_losses:Loss_", ValueError, "has no Loss_"),
         ("nowhere/at/all:l1", FileNotFoundError, "nowhere/at/all does not exist"),
         ("sketch:l1:relu9_9", ValueError, "relu9_9"),
     ],

@@ -49,6 +49,25 @@ def test_equal_pictures_give_zero():
     assert same.grad.isfinite().all()
 
 
+def test_the_weight_of_a_picture_that_begins_at_its_target_is_found_where_it_first_differs():
+    loss = WithPixels(squares)
+    given = loss.extract(TARGET)
+    loss(TARGET.clone().requires_grad_(), given)
+    loss(torch.cat([PRED[:1], TARGET[1:]]).requires_grad_(), given)
+    first = given[2]["term"].clone()
+    assert (first > 0).tolist() == [True, False, False]
+    loss(PRED.clone().requires_grad_(), given)
+    expected = loss.extract(TARGET)
+    loss(PRED.clone().requires_grad_(), expected)
+    torch.testing.assert_close(given[2]["term"], expected[2]["term"])
+
+
+def test_a_term_that_returns_one_value_for_all_is_refused():
+    loss = WithPixels(lambda pred, target: squares(pred, target).mean())
+    with pytest.raises(ValueError, match=r"a tensor \(\) of 3 pictures: beside the pixels it must return a value for"):
+        loss(PRED.clone().requires_grad_(), loss.extract(TARGET))
+
+
 @pytest.mark.parametrize("pull", [0, -1.0, float("nan"), float("inf")])
 def test_bad_pulls_are_one_clear_line(pull):
     with pytest.raises(ValueError, match=f"pull is {pull}: it must be above 0"):

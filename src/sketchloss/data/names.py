@@ -1,5 +1,6 @@
 """Names of sources of data."""
 
+import os
 import re
 from pathlib import Path
 
@@ -12,7 +13,9 @@ def short_name(source: str | Path) -> str:
 
     Several that are joined with commas stay joined.
     """
-    if "," in str(source) and not Path(source).is_dir():  # several, joined
+    if os.path.isdir(source):  # noqa: PTH112 (it may be too long for a path); whatever is in its name
+        return Path(source).name or str(source)
+    if "," in str(source):  # several, joined
         return ",".join(short_name(part.strip()) for part in str(source).split(","))
     start, question, options = str(source).rpartition("?") if "?" in str(source) else (str(source), "", "")
     kind, colon, _ = start.partition(":")

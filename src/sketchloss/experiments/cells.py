@@ -23,6 +23,8 @@ from sketchloss.system.passed_over import in_one_line
 
 #: Raise when what a cell computes from the same settings changes.
 FORMAT = 2
+#: Characters of a cell's name in the name of its folder; the key tells apart what is cut alike.
+LONGEST_NAME = 200
 RESULT, FAILURE, LOG, RUN = "result.json", "failed.json", "log.txt", "run"
 #: What a cell has computed, as JSON has it.
 Result: TypeAlias = dict[str, Any]
@@ -97,7 +99,8 @@ class CellStore:
 
     def place(self, name: str) -> Path:
         """Return a cell's folder."""
-        return self.folder / f"{re.sub(r'[^A-Za-z0-9.+=-]+', '_', name)}-{self.keys[name]}"
+        words = re.sub(r"[^A-Za-z0-9.+=-]+", "_", name)[:LONGEST_NAME]
+        return self.folder / f"{words}-{self.keys[name]}"
 
     def state(self, name: str) -> State:
         """Return the state of a cell: done, failed in this study, waiting for others, or ready to run."""

@@ -3,14 +3,13 @@
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout
-from importlib import import_module
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
 from typing import TypeAlias, cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from sketchloss.system.own_function import load_function
 
 #: From two batches of images, float n×3×h×w in [0, 1], to n distances: the greater, the more different.
 Distance: TypeAlias = Callable[[Tensor, Tensor], Tensor]
@@ -110,48 +109,13 @@ def load_distance(spec: str, device: str | torch.device = "cpu") -> PlainDistanc
     """Find a user's distance. What its module prints goes to stderr.
 
     Args:
-        spec: `module:function`, where the module may lie in the current folder, or `path/to/file.py:function`. The
-            function may be anything that can be called, such as a loss module that returns one number for each pair.
+        spec: as for `load_function`; it may be a loss module that returns one number for each pair.
         device: where it will get its images; a `torch.nn.Module` is moved there and put into eval mode.
 
     Raises:
-        ValueError: if the text is no such pair, the module cannot be imported, or has nothing of that name to call.
+        ValueError: as `load_function`.
     """
-    place, _, name = spec.rpartition(":")
-    if not place or not name:
-        raise ValueError(f"distance {spec!r} is not module:function, such as my_losses:lpips or my_losses.py:lpips")
-    try:
-        with redirect_stdout(sys.stderr):
-            module = _load_file(Path(place)) if place.endswith(".py") else _import_from_here(place)
-    except (Exception, SystemExit) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"distance {spec}: cannot import {place} ({type(error).__name__}: {reason})") from error
-    function = getattr(module, name, None)
-    if function is None:
-        raise ValueError(f"distance {spec}: {place} has no {name}: name a function of it")
-    if not callable(function) or isinstance(function, type):
-        kind = "a class: name a function, or an instance of it" if isinstance(function, type) else "no function"
-        raise ValueError(f"distance {spec}: {name} is {kind}")
+    function = load_function(spec, "distance")
     if isinstance(function, nn.Module):
         function.to(device).eval()
     return PlainDistance(spec, cast(Distance, function))  # what it returns is checked
-
-
-def _load_file(path: Path) -> object:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is not a file")
-    spec = spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def _import_from_here(name: str) -> object:
-    here = str(Path.cwd())
-    sys.path.insert(0, here)  # the command's own first place is where it was installed
-    try:
-        return import_module(name)
-    finally:
-        sys.path.remove(here)

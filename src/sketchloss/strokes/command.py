@@ -5,6 +5,7 @@
 In Python, see `sketchloss.strokes.redrawing`.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -63,7 +64,7 @@ def strokes(config: Strokes) -> None:
         distance = loss.loss(render(smooth(way[-1]), config.size), picture.to(device)).item()
     sys.stdout.write(f"{config.out}  {kept} strokes, distance {distance:.3f} from the picture\n")
     if config.gif:
-        sys.stdout.write(f"{config.gif}  {len(own)} frames\n")
+        sys.stdout.write(f"{config.gif}  the way from start to end\n")
     for line in later_pages([config.picture]):
         sys.stdout.write(f"{line}\n")
 
@@ -78,6 +79,8 @@ def _check_outputs(config: Strokes) -> None:
         picture, _ = split_page(config.picture)
         if path.exists() and picture.exists() and path.samefile(picture):
             raise ValueError(f"{path} is the picture itself: write elsewhere")
+        if not os.access(path.parent, os.W_OK):
+            raise ValueError(f"cannot write {path}: no permission to write in {path.parent}; write elsewhere")
         if path.exists() and not config.force:
             raise ValueError(f"{path} exists: name another file, or use --force to replace it")
 

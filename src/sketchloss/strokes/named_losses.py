@@ -1,8 +1,6 @@
 """Losses by name, for experiments that are told on the command line which losses to compare."""
 
-import importlib
 import re
-import runpy
 from pathlib import Path
 from typing import NamedTuple, cast, get_args
 
@@ -12,7 +10,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sketchloss.loss.loss import Features, Metric, SketchLoss
+from sketchloss.networks.weights import NAMES
 from sketchloss.strokes.recovery import Loss
+from sketchloss.system.command_line import suggest
+from sketchloss.system.own_function import load_function
 
 #: Losses of pixels that `named_loss` knows.
 PIXEL_LOSSES = ("pixels", "pixels-l2-blurred", "ssim")
@@ -31,8 +32,8 @@ def named_loss(name: str, *, bfloat16: bool = False) -> Loss:
         bfloat16: compute a `SketchLoss` under autocast.
 
     Raises:
-        ValueError: for a name of another form, or a function that is not there.
-        FileNotFoundError: for weights or a file that are not there.
+        ValueError: for a name of another form, a metric that is none, or as `load_function`.
+        FileNotFoundError: for weights that are not there.
     """
     if name == "pixels":
         return pixels_l1
@@ -40,19 +41,19 @@ def named_loss(name: str, *, bfloat16: bool = False) -> Loss:
         return pixels_l2_blurred
     if name == "ssim":
         return ssim_loss
-    first, _, rest = name.partition(":")
     if found := network_of(name):
         loss = SketchLoss(found.weights, layers=found.layers, metric=found.metric, reduction="none", check=False)
         return _InBfloat16(loss) if bfloat16 else loss
+    first, _, rest = name.partition(":")
+    known = f"{', '.join(PIXEL_LOSSES)}, WEIGHTS:METRIC, MODULE:FUNCTION or FILE.py:FUNCTION"
     if not first or not rest:
+        raise ValueError(f"loss {name!r} is unknown: {suggest(name, PIXEL_LOSSES)}use {known}")
+    if first in NAMES or Path(first).is_dir():
+        metric, metrics = rest.partition(":")[0], get_args(Metric)
         raise ValueError(
-            f"loss {name!r} is unknown: use {', '.join(PIXEL_LOSSES)}, WEIGHTS:METRIC (metrics: "
-            f"{', '.join(get_args(Metric))}), MODULE:FUNCTION or FILE.py:FUNCTION"
+            f"loss {name!r}: metric {metric!r} is unknown: {suggest(metric, metrics)}use {', '.join(metrics)}"
         )
-    function = _function(first, rest)
-    if not callable(function):
-        raise ValueError(f"loss {name!r}: {first} has no function {rest!r}")
-    return cast(Loss, function)
+    return cast(Loss, load_function(name, "loss"))
 
 
 class NamedNetwork(NamedTuple):
@@ -67,7 +68,7 @@ class NamedNetwork(NamedTuple):
 def network_of(name: str) -> NamedNetwork | None:
     """Return what the name of a loss says of its network; None for a loss without one."""
     found = re.fullmatch(rf"(.+):({'|'.join(get_args(Metric))})(?::([\w.,]+))?", name)
-    if found is None:
+    if found is None or found[1].endswith(".py"):  # a function may be called as a metric is
         return None
     return NamedNetwork(found[1], cast(Metric, found[2]), tuple(found[3].split(",")) if found[3] else None)
 
@@ -111,15 +112,3 @@ class _InBfloat16:
     def __call__(self, pred: Tensor, target: Tensor | Features) -> Float[Tensor, " n"]:
         with torch.autocast(pred.device.type, torch.bfloat16):
             return self.loss(pred, target)
-
-
-def _function(place: str, name: str) -> object:
-    """Return what has this name in a file `FILE.py` or a module; None if nothing has."""
-    if place.endswith(".py"):
-        if not Path(place).is_file():
-            raise FileNotFoundError(f"{place} does not exist: give a Python file that holds the loss")
-        return runpy.run_path(place).get(name)
-    try:
-        return getattr(importlib.import_module(place), name, None)
-    except ModuleNotFoundError as error:
-        raise ValueError(f"loss module {place!r} cannot be imported ({error}): give a module, or FILE.py") from None

@@ -7,7 +7,6 @@ from typing import Annotated
 import tyro
 
 from sketchloss.system.device import Device
-from sketchloss.system.images import LARGEST_SIDE
 
 
 @dataclass(frozen=True)
@@ -47,13 +46,12 @@ class Strokes:
         for name, least, most in (
             ("count", 1, 1000),
             ("points", 2, 100),
+            ("size", 16, 1024),
             ("steps", 1, 100_000),
             ("seed", 0, 2**32 - 1),
         ):
             if not least <= getattr(self, name) <= most:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be {least} to {most:,}")
-        if not 16 <= self.size <= LARGEST_SIDE:
-            raise ValueError(f"size is {self.size}: it must be 16 to {LARGEST_SIDE} pixels")
         for name, path, suffix in (("out", self.out, ".svg"), ("gif", self.gif, ".gif")):
             if path is not None and path.suffix.lower() != suffix:
                 raise ValueError(f"{name} is {path}: give a file whose name ends in {suffix}")

@@ -13,7 +13,7 @@ from sketchloss.strokes.recovery import Loss
 class WithPixels:
     """Mean absolute difference of pixels plus a term, weighed by the gradients that both send to the picture.
 
-    At the first picture that differs from its target the term's gradient has `pull` times the norm of the pixels'
+    Where a picture first differs from its target, the term's gradient gets `pull` times the norm of the pixels'
     gradient, for each picture alone; the weight is kept from then on. So losses of any scale can be compared.
 
     Args:
@@ -40,12 +40,22 @@ class WithPixels:
         Args:
             pred: pictures.
             given: what `extract` returned of their targets.
+
+        Raises:
+            ValueError: for a term that does not return a value for each picture.
         """
         target, extracted, weights = given
         pixels, term = pixels_l1(pred, target), self.term(pred, extracted)
-        if "term" not in weights:
-            weights["term"] = self.pull * _norms(pixels, pred) / _norms(term, pred).clamp_min(1e-30)
-        return pixels + weights["term"] * term
+        if term.shape != pixels.shape:
+            raise ValueError(
+                f"the loss returned a tensor {tuple(term.shape)} of {len(pred)} pictures: beside the pixels it must "
+                "return a value for each"
+            )
+        weight = weights.get("term", torch.zeros_like(pixels))
+        if not weight.all():
+            found = self.pull * _norms(pixels, pred) / _norms(term, pred).clamp_min(1e-30)
+            weights["term"] = weight = torch.where(weight == 0, found, weight)
+        return pixels + weight * term
 
 
 def _norms(values: Float[Tensor, " n"], pictures: Tensor) -> Float[Tensor, " n"]:

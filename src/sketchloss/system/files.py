@@ -231,28 +231,39 @@ def claim_folder(
         noted: in `mark`, too.
 
     Raises:
+        ValueError: as `check_claim`.
+    """
+    check_claim(out, kind=kind, made=made, again=again, resume=resume, mark=mark)
+    out.mkdir(parents=True, exist_ok=True)
+    for path in out.iterdir() if again or not resume else ():
+        # The mark stays, so that what an interruption leaves is still a folder of this kind.
+        if path.name not in (LOCK, mark) and _final_name(path.name) in made:
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    write_json(out / mark, {"format": f"sketchloss {kind}", **noted})
+    if settings is not None:
+        write_json(out / "config.json", plain_settings(settings))
+
+
+def check_claim(
+    out: Path, *, kind: str, made: Collection[str], again: bool, resume: bool = False, mark: str = "results.json"
+) -> None:
+    """Refuse a folder that `claim_folder` would refuse, before there is work to lose; its settings are the same.
+
+    Raises:
         ValueError: if `out` is a file or a link, or holds files that are none of an experiment of this kind; without
             `resume` also if it holds one, and not `again`, or others than `made`.
     """
-    marker = f"sketchloss {kind}"
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise ValueError(f"{out} is not a folder: choose another --out")
-    out.mkdir(parents=True, exist_ok=True)
-    found = [path for path in out.iterdir() if path.name != LOCK]
-    if contents(out) and not ((again or resume) and _marker(out / mark) == marker):
+    if not out.exists():
+        return
+    if contents(out) and not ((again or resume) and _marker(out / mark) == f"sketchloss {kind}"):
         over = again or resume
         mend = "choose another --out" if over else f"choose another --out, or add --again to do a {kind} over"
         raise ValueError(f"{out} is not empty{f' and not a {kind}' if over else ''}: {mend}")
-    foreign = [path for path in found if _final_name(path.name) not in made]
+    foreign = [path for path in out.iterdir() if path.name != LOCK and _final_name(path.name) not in made]
     if foreign and not resume:
         raise ValueError(f"{out} holds {foreign[0].name}, which no {kind} made: move it, or choose another --out")
-    for path in found if again or not resume else ():
-        # The mark stays, so that what an interruption leaves is still a folder of this kind.
-        if path not in foreign and path.name != mark:
-            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-    write_json(out / mark, {"format": marker, **noted})
-    if settings is not None:
-        write_json(out / "config.json", plain_settings(settings))
 
 
 def plain_settings(config: "DataclassInstance") -> dict[str, Any]:

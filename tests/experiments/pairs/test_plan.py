@@ -26,6 +26,8 @@ from sketchloss.networks.unet import LEVELS
         ({"pairs_pulls": (float("nan"),)}, "pairs_pulls has nan: each must be above 0 and finite"),
         ({"pairs_pulls": (float("inf"),)}, "pairs_pulls has inf: each must be above 0 and finite"),
         ({"pairs_losses": ("ssim",)}, "pairs_losses has no 'none'"),
+        ({"pairs_losses": ("none", "pixels")}, "pairs_losses names 'pixels', which is in every row already"),
+        ({"pairs_distances": ("none",)}, "pairs_distances names 'none', which is no distance: name networks, or leave"),
         (
             {"pairs_losses": ("none", "runs/a/x:ink", "runs/b/x:ink")},
             "pairs_losses has two losses called pixels \\+ x, ink",

@@ -33,6 +33,9 @@ def test_a_start_is_read(text, title, size, in_pixels):
         ({"recovery_starts": ("dots@4",)}, "'dots@4': the size must be 16 to"),
         ({"recovery_starts": ()}, "recovery_starts is empty: give one or more"),
         ({"recovery_losses": ()}, "recovery_losses is empty: give one or more"),
+        ({"recovery_losses": ("pixels", "pixels")}, "recovery_losses has two that are called 'pixels': give each once"),
+        ({"recovery_losses": ("/a/loss.py:f", "/b/loss.py:f")}, "recovery_losses has two that are called 'loss.py:f'"),
+        ({"recovery_starts": ("bent", "bent:7@64")}, "recovery_starts has two that are called 'bent, .* at 64 pixels'"),
         ({"recovery_drawings": 0}, "recovery_drawings is 0"),
         ({"recovery_steps": 0}, "recovery_steps is 0"),
     ],
@@ -46,7 +49,7 @@ def test_bad_settings_are_one_clear_line(settings, message, tmp_path):
 @pytest.mark.parametrize(
     ("loss", "error", "message"),
     [
-        ("pixels+sketch:l3", ValueError, "loss module 'sketch' cannot be imported"),
+        ("pixels+sketch:l3", ValueError, "metric 'l3' is unknown: use l1, l2, cosine, ink"),
         ("nowhere/at/all:ink", FileNotFoundError, "nowhere/at/all does not exist"),
         ("sharpness", ValueError, "loss 'sharpness' is unknown: use pixels, pixels-l2-blurred, ssim, WEIGHTS:METRIC"),
         ("none", ValueError, "loss 'none' is unknown"),

@@ -22,6 +22,7 @@ from sketchloss.data.labelled import MOST_SEEDS
 from sketchloss.data.quickdraw.ndjson import find_ndjson, read_ndjson, to_unit_square
 from sketchloss.data.quickdraw.painting import draw_strokes
 from sketchloss.data.sources import list_some, recognise
+from sketchloss.system.picture_files import find_pictures
 
 #: Points of a stroke lie at most so far apart, in sides of the picture: a hand's wobble needs points to act on.
 SPACING = 0.015
@@ -127,6 +128,8 @@ def open_drawings(
             for label in _sample(KINDS, classes, seed, source)
             for number in range(per_class)
         ]  # fmt: skip
+    if kind == "folder" and not find_pictures(place):
+        raise ValueError(f"{source} holds no drawings: give doodles, or a folder of QuickDraw .ndjson strokes")
     if kind != "quickdraw":
         raise ValueError(
             f"{source} holds pictures, and what differs between two pictures is not known: give doodles, or a folder "

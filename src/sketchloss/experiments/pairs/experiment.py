@@ -294,7 +294,7 @@ def sections(plan: PairsPlan, store: CellStore) -> Iterator[Section]:
             continue
         results = [(str(cell.settings["term"]), cell.seed, result) for cell, result in found]
         first, *others = table.sections(task, results, found[0][0].settings)
-        shown = [cell for cell, _ in found if cell.seed == plan.seed]
+        shown = [cell for cell, _ in found if cell.seed == plan.seed and _drawn(store, cell).is_file()]
         if any(cell.settings["references"] for cell in shown):
             caption = f"{task}: input, true drawing, and what U-Nets of the first seed draw, by pixels and each term"
             first = first.with_figures({f"pairs-{task}.png": Figure(caption, partial(_draw, store, shown))})
@@ -302,8 +302,13 @@ def sections(plan: PairsPlan, store: CellStore) -> Iterator[Section]:
         yield from others
 
 
+def _drawn(store: CellStore, cell: Cell) -> Path:
+    """Return the file of what was drawn; it is large, and a copy of a study may lack it."""
+    return store.place(cell.name) / RUN / DRAWN
+
+
 def _draw(store: CellStore, shown: list[Cell], path: Path) -> None:
-    files = {str(cell.settings["term"]): load_file(store.place(cell.name) / RUN / DRAWN) for cell in shown}
+    files = {str(cell.settings["term"]): load_file(_drawn(store, cell)) for cell in shown}
     columns = {"input": files[NONE]["inputs"], "true drawing": files[NONE]["targets"]}
     draw_pairs({**columns, **{term_title(term): tensors["drawn"] for term, tensors in files.items()}}, path)
 

@@ -62,6 +62,10 @@ class PairsPlan(Plan):
                 raise ValueError(f"{name} is empty: name at least one")
             if twice := [value for value in values if values.count(value) > 1]:
                 raise ValueError(f"{name} names {twice[0]} twice: name each once")
+        if NONE in self.pairs_distances:
+            raise ValueError(f"pairs_distances names {NONE!r}, which is no distance: name networks, or leave it empty")
+        if "pixels" in self.pairs_losses:
+            raise ValueError("pairs_losses names 'pixels', which is in every row already: leave it out")
         if NONE not in self.pairs_losses:
             raise ValueError(f"pairs_losses has no {NONE!r}, which the others are compared with: add it")
         if len(self.pairs_classes) < 2:

@@ -158,10 +158,11 @@ def _values(results: Sequence[tuple[str, int, Mapping[str, Any]]], kind: str) ->
 
 def _caption(task: str, first: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
     kinds = f" of {len(settings['classes'])} classes" if settings["classes"] else ""
+    mirrored = ", half of them mirrored copies," if task in FACES else ""
     return (
         f"A U-Net of {first['parameters'] / 1e6:.2f} million parameters learns {_WHAT[task]} from "
-        f"{first['learned']:,} pairs{kinds} at {settings['image_size']} pixels, {settings['steps']:,} steps of "
-        f"{settings['batch_size']}, by the mean absolute difference of pixels and a term. Measured on "
+        f"{first['learned']:,} pairs{mirrored}{kinds} at {settings['image_size']} pixels, {settings['steps']:,} steps "
+        f"of {settings['batch_size']}, by the mean absolute difference of pixels and a term. Measured on "
         f"{first['tested']} drawings of the test part. Rows of one seed start from the same weights and see the same "
         "pictures in the same order."
     )
@@ -185,7 +186,7 @@ def _notes(task: str, results: Sequence[tuple[str, int, Mapping[str, Any]]]) -> 
         pulls = sorted({result["pull"] for _, _, result in results if result["pull"] is not None})
         yield (
             "Pull: norm of the term's gradient at the output as a multiple of the pixels' one, held all the way; "
-            f"nothing was chosen, all rows have {', '.join(f'{pull:g}' for pull in pulls)}."
+            f"nothing was chosen, all rows have {', '.join(f'{pull:g}' for pull in pulls) or 'none'}."
         )
     yield "L1 is a term of every row and not counted. Precision and recall are parts of F1. An ink ratio of 1 is right."
     if task not in FACES:

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from sketchloss.data.names import short_name
 from sketchloss.experiments.cells import RUN, Cell, CellStore, done
 from sketchloss.experiments.experiment import Experiment, Load
 from sketchloss.experiments.guiding_losses import BESIDE
@@ -95,10 +96,11 @@ def sections(plan: RecoveryPlan, store: CellStore) -> Iterator[Section]:
             table.table(here, known, plan.seed),
             source=f"{size} px",
             caption=(
-                f"{plan.recovery_drawings} drawings of {plan.recovered} at {size} pixels are displaced, deformed or "
-                f"disturbed, and {plan.recovery_steps} steps of gradient descent lead them back, by a loss alone or "
-                "beside the difference of pixels at equal pull (norm of the gradient at the start). Share led back: "
-                f"mean chamfer distance below {size / 64:g} px at the end, with its 95 % interval; {_IN_PIXELS}."
+                f"{plan.recovery_drawings} drawings of {short_name(plan.recovered)} at {size} pixels are displaced, "
+                f"deformed or disturbed, and {plan.recovery_steps} steps of gradient descent lead them back, by a loss "
+                "alone or beside the difference of pixels at equal pull (norm of the gradient at the start). "
+                f"Share led back: mean chamfer distance below {size / 64:g} px at the end, with its 95 % interval; "
+                f"{_IN_PIXELS}."
             ),
             after="\n\n".join(
                 part

@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from sketchloss.experiments.guiding_losses import BESIDE
-from sketchloss.experiments.recovery.plan import PIXELS, read_start
+from sketchloss.experiments.recovery.plan import PIXELS, loss_title, read_start
 from sketchloss.experiments.recovery.recovering import SHARES
-from sketchloss.experiments.recovery.table import Found, loss_title
+from sketchloss.experiments.recovery.table import Found
 from sketchloss.figures.grid import draw_grid
 from sketchloss.system.files import write_atomic
 
@@ -23,7 +23,8 @@ ACROSS = 4
 def draw_curves(found: Found, starts: Sequence[str], path: Path) -> None:
     """Draw the share of drawings that are led back, over the steps: a panel for each start, a line for each loss."""
     rows = -(-len(starts) // ACROSS)
-    figure = Figure(figsize=(3.4 * min(ACROSS, len(starts)), 2.6 * rows + 1), layout="constrained")
+    width = max(5.2, 3.4 * min(ACROSS, len(starts)))
+    figure = Figure(figsize=(width, 2.6 * rows + 1.2), layout="constrained")
     every = figure.subplots(rows, min(ACROSS, len(starts)), squeeze=False).flatten()
     bases = list(dict.fromkeys(loss.removeprefix(BESIDE) for loss in found))
     for axes, start in zip(every, starts, strict=False):
@@ -39,16 +40,16 @@ def draw_curves(found: Found, starts: Sequence[str], path: Path) -> None:
                 linewidth=2 if loss == PIXELS else 1.4,
                 label=loss_title(loss),
             )
+        axes.set_xlabel("step")
         axes.set_title(read_start(start).title, loc="left", fontsize="medium")
         axes.set_ylim(-3, 103)
         axes.grid(axis="y", color="#E6E6E6", linewidth=0.7)
         axes.spines[["top", "right"]].set_visible(False)
     for axes in every[len(starts) :]:
         axes.set_axis_off()
-    figure.supxlabel("step", fontsize="medium")
     figure.supylabel("drawings within one pen's width of the truth (%)", fontsize="medium")
     handles, labels = every[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize="small")
+    figure.legend(handles, labels, loc="outside lower center", ncols=int(width / 2.6), frameon=False, fontsize="small")
     with write_atomic(path) as temporary:
         figure.savefig(temporary, dpi=130)
 

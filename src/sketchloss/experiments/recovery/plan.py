@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sketchloss.experiments.guiding_losses import BESIDE, NONE, PERCEPTUAL, TERMS
+from sketchloss.experiments.guiding_losses import BESIDE, NONE, PERCEPTUAL, TERMS, term_title
 from sketchloss.experiments.tuning.plan import Plan, in_data_folder
 from sketchloss.experiments.unseen_classes import UNSEEN
 from sketchloss.strokes.starts import PIXEL_STARTS, STARTS, USUAL
@@ -16,6 +16,14 @@ PIXELS = "pixels"
 LOSSES = (PIXELS, "pixels-l2-blurred", *PERCEPTUAL, *(f"{BESIDE}{term}" for term in TERMS if term != NONE))
 _DISPLACED = tuple(f"displaced:{pixels}" for pixels in (4, 7, 10, 14))
 _OTHERS = ("rotated:45", "bent:7", "dots", "half-erased", *PIXEL_STARTS)
+
+
+def loss_title(name: str) -> str:
+    """Return a loss's name in tables: "pixels", "sketch, ink", "pixels + sketch, ink"."""
+    if name == PIXELS:
+        return name
+    term = term_title(name.removeprefix(BESIDE))
+    return f"pixels + {term}" if name.startswith(BESIDE) else term
 
 
 class RecoveryStart(NamedTuple):
@@ -59,7 +67,8 @@ class RecoveryPlan(Plan):
     """Number of steps of gradient descent."""
     recovery_losses: tuple[str, ...] = (PIXELS, *PERCEPTUAL)
     """Losses that lead drawings back: `pixels` (mean absolute difference), `WEIGHTS:METRIC[:LAYER,...]`,
-    `FILE.py:FUNCTION`, or one of these after `pixels+`, as in `pixels+ssim`, to add it to the pixels at equal pull."""
+    `FILE.py:FUNCTION`, or one of these after `pixels+`, as in `pixels+ssim`, to add it to the pixels at equal pull;
+    such a one must return a value for each picture."""
     recovery_starts: tuple[str, ...] = ("displaced:6",)
     """Starts: `displaced:PIXELS`, `rotated:DEGREES`, `bent:PIXELS`, `dots`, `half-erased`, `blank` of strokes, and
     `blurred`, `noisy`, `displaced-pixels` of free pixels. PIXELS are of a picture of 64. `@SIZE` after it is another
@@ -71,7 +80,12 @@ class RecoveryPlan(Plan):
         for name in ("recovery_losses", "recovery_starts"):
             if not getattr(self, name):
                 raise ValueError(f"{name} is empty: give one or more")
-        self.starts()
+        for name, titles in (
+            ("recovery_losses", [loss_title(loss) for loss in self.recovery_losses]),
+            ("recovery_starts", [f"{start.title}, at {start.size} pixels" for start in self.starts()]),
+        ):
+            if twice := [title for title in titles if titles.count(title) > 1]:
+                raise ValueError(f"{name} has two that are called {twice[0]!r}: give each once, and a name of its own")
 
     def starts(self) -> list[RecoveryStart]:
         """Return the starts, as they were given.

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from sketchloss.experiments.guiding_losses import BESIDE, COMPARED, term_title
-from sketchloss.experiments.recovery.plan import PIXELS, read_start
+from sketchloss.experiments.guiding_losses import BESIDE, COMPARED
+from sketchloss.experiments.recovery.plan import PIXELS, loss_title, read_start
 from sketchloss.experiments.table import Measure, Table
 from sketchloss.figures.tables import format_p, markdown_table
 from sketchloss.metrics.comparison import POWER, SIGNIFICANT
@@ -14,14 +14,6 @@ from sketchloss.metrics.statistics import holm, mcnemar
 
 #: Loss -> start, as given -> what was found.
 Found = Mapping[str, Mapping[str, Mapping[str, Any]]]
-
-
-def loss_title(name: str) -> str:
-    """Return a loss's name in tables: "pixels", "sketch, ink", "pixels + sketch, ink"."""
-    if name == PIXELS:
-        return name
-    term = term_title(name.removeprefix(BESIDE))
-    return f"pixels + {term}" if name.startswith(BESIDE) else term
 
 
 def table(found: Found, starts: Sequence[str], seed: int) -> Table:

@@ -12,7 +12,7 @@ from sketchloss.experiments.study.plan import plan_cells, planned
 from sketchloss.experiments.study.report import write_report
 from sketchloss.experiments.study.running import CELLS, find_workplace, run_cells
 from sketchloss.experiments.study.settings import Study
-from sketchloss.system.files import claim_folder, read_json
+from sketchloss.system.files import check_claim, claim_folder, read_json
 from sketchloss.training.held_folder import is_held
 
 
@@ -43,6 +43,8 @@ def study(config: Study) -> dict[str, Any]:
             experiment.check(config)
     if config.dry_run:
         return {"plan": describe_plan(config)} if workplace.rank == 0 else {}
+    if workplace.rank == 0:
+        check_claim(config.out, **_folder_of(config))
     # A mistake in what comes last must not cost what comes before. What several open in the same way is opened once.
     for open_data in dict.fromkeys(experiment.open for experiment in experiments):
         open_data(config, print if workplace.rank == 0 else lambda _: None)
@@ -72,7 +74,11 @@ def _open_folder(config: Study, launch: str) -> None:
     """Make the folder, or see that it is a study's; with `again` remove what a study left there. Then say so in it."""
     if config.again and any(is_held(cell) for cell in (config.out / CELLS).glob("*")):
         raise ValueError(f"another process is working in {config.out}: wait until it is done, or choose another --out")
-    claim_folder(config.out, kind="study", made=MADE, again=config.again, resume=True, mark=MARKER, launch=launch)
+    claim_folder(config.out, **_folder_of(config), launch=launch)
+
+
+def _folder_of(config: Study) -> dict[str, Any]:
+    return {"kind": "study", "made": MADE, "again": config.again, "resume": True, "mark": MARKER}
 
 
 def _wait_for_folder(config: Study, launch: str) -> None:

@@ -44,6 +44,11 @@ from sketchloss.training.run import Run, check_run_folder
 #: Pixels of the sketches that the filters of the start are fitted on, at most: 768 sketches of 64 pixels. The deepest
 #: layer then has six times as many places as a filter has weights.
 FITTED_ON = 3 * 2**20
+#: What `curves.png` shows.
+PANELS = {
+    "loss": {"train": "train_loss", "validation": "validation_loss"},
+    "correlation of distances": {"validation": "validation_agreement"},
+}
 
 
 def distil(config: Distil) -> dict[str, Any]:
@@ -183,7 +188,12 @@ def _distil(config: Distil, accelerator: Accelerator) -> dict[str, Any]:
     if accelerator.is_main_process:
         from sketchloss.figures.curves import draw_curves
 
-        draw_curves(run.metrics(), run.folder / "curves.png", title=f"distilled from {short_name(config.teacher)}")
+        draw_curves(
+            run.metrics(),
+            run.folder / "curves.png",
+            title=f"distilled from {short_name(config.teacher)}",
+            panels=PANELS,
+        )
     say(f"best: {_words(best)}; weights in {run.folder / 'best'}, curves in {run.folder / 'curves.png'}")
     return {**best, "steps": step, "weights": str(run.folder / "best")}
 
@@ -211,11 +221,10 @@ def _validate(terms_of: Any, held_out: UInt8[Tensor, "n 3 s s"], config: Distil)
     meter, distances = Meter(), []
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        for part in held_out.split(config.batch_size):
-            if len(part) > 1:
-                loss, terms = terms_of(part, config.image_size)
-                meter.add(loss=loss.item(), **{name: terms[name].item() for name in TERMS})
-                distances.append(torch.stack([terms["ours"], terms["wanted"]]))
+        for part in held_out.tensor_split(max(1, len(held_out) // config.batch_size)):  # none is one sketch
+            loss, terms = terms_of(part, config.image_size)
+            meter.add(loss=loss.item(), **{name: terms[name].item() for name in TERMS})
+            distances.append(torch.stack([terms["ours"], terms["wanted"]]))
     agreement = torch.corrcoef(torch.cat(distances, dim=1).sqrt())[0, 1].item()
     return {**{f"validation_{name}": value for name, value in meter.read().items()}, "validation_agreement": agreement}
 

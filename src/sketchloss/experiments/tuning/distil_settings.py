@@ -90,8 +90,9 @@ class Distil(Augmentation):
         require_not_negative(self, (*weights, "weight_decay", "warmup", "clip", "workers"))
         if not any(getattr(self, name) for name in weights):
             raise ValueError(f"{', '.join(weights)} are all 0: there is nothing to imitate; set one above 0")
-        if self.batch_size < 2:
-            raise ValueError(f"batch_size is {self.batch_size}: it must be 2 or more, since drawings are compared")
+        for name in ("batch_size", "held_out"):
+            if getattr(self, name) < 2:
+                raise ValueError(f"{name} is {getattr(self, name)}: it must be 2 or more, since drawings are compared")
         self.step_sizes()
 
     def step_sizes(self) -> StepSizes:
