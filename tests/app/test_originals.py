@@ -43,7 +43,16 @@ def test_a_drawing_of_the_gallery_is_known_by_its_content_alone(tmp_path, narrow
     gallery, _ = Gallery.build(tmp_path / "gallery", [tmp_path / "in"], weights=narrow, image_size=32)
     content = _digest(tmp_path / "in" / "a.png")
     assert os.fsdecode(row_of(gallery, content).path) == str(tmp_path / "in" / "a.png")
-    for other in (_digest(drawing), str(drawing), "../cat.png", "", "' OR 1=1 --", content.upper(), f"{content}\n"):
+    for other in (
+        _digest(drawing),
+        str(drawing),
+        "../cat.png",
+        "",
+        None,
+        "' OR 1=1 --",
+        content.upper(),
+        f"{content}\n",
+    ):
         with pytest.raises(ValueError, match="this drawing is not in the gallery any more"):
             row_of(gallery, other)
 

@@ -19,12 +19,14 @@ from PIL import Image, ImageOps
 from foreign_files import pdf, svg
 from sketchloss.app.canvas import PREFIX, read_canvas
 from sketchloss.app.compare import compare, draw_place
+from sketchloss.app.own_galleries import build_own
 from sketchloss.app.private import PrivateFolder
 from sketchloss.app.services import DOODLES, open_services
 from sketchloss.app.settings import App
 from sketchloss.app.uploads import BadArchive, mistake, not_unpacked, read_upload, unpack_drawings
 from sketchloss.compare.measuring import Pair, measure
 from sketchloss.data.doodles.kinds import doodle
+from sketchloss.gallery import Gallery
 from sketchloss.loss.calibration import KINDS, load_calibration
 from sketchloss.networks.stylizer import Stylizer, StylizerConfig, save_stylizer
 
@@ -116,6 +118,35 @@ def test_nobody_waits_for_ever_for_a_gallery_that_is_being_made(tmp_path, narrow
     monkeypatch.setattr("sketchloss.app.services.PATIENCE", 0.01)
     with pytest.raises(ValueError, match=r"the gallery 'large' is still being made: try again in a few minutes"):
         services.gallery("large", {})
+
+
+def test_whoever_waits_for_the_doodles_hears_of_any_failure(narrow, monkeypatch, tmp_path, capsys):
+    def fails(*_, **__):
+        raise RuntimeError("CUDA error:\nout of memory")
+
+    monkeypatch.setattr("sketchloss.app.services.Gallery.build", fails)
+    with pytest.raises(ValueError, match="the built-in doodles could not be drawn: see the server's terminal"):
+        open_services(weights=narrow, cache=tmp_path).gallery(DOODLES, {})
+    assert "no doodles to search: CUDA error: out of memory\n" in capsys.readouterr().err
+
+
+def test_a_gallery_is_done_even_if_what_was_uploaded_is_gone_by_then(narrow, monkeypatch, cache, tmp_path):
+    real = Gallery.build
+
+    def build(*arguments, **settings):
+        archive.unlink()
+        return real(*arguments, **settings)
+
+    services = open_services(weights=narrow, cache=cache)
+    services.gallery(DOODLES, {})
+    archive = _zip(tmp_path / "mine.zip", {"cat/1.png": _png(_drawing()), "notes.psd": b"8BPS"})
+    monkeypatch.setattr("sketchloss.app.own_galleries.Gallery.build", build)
+    request, mine = gr.Request(), {}
+    request.session_hash = "visitor"
+    private = PrivateFolder(keep_seconds=100, keep_mb=10)
+    name, report = build_own(services, archive, mine, private, request, gr.Progress())
+    assert (name, list(mine), report.rows) == ("mine", ["mine"], 1)
+    assert "notes.psd" in report.passed_over[0]
 
 
 def test_two_of_one_name_are_told_apart(tmp_path, narrow, cache):
@@ -289,7 +320,13 @@ def test_a_canvas_gives_its_drawing_or_nothing():
     assert (drawn.size, drawn.mode) == ((64, 64), "RGB")
     assert read_canvas("") is None
     assert read_canvas(None) is None
-    for bad in ("http://example.org/x.png", PREFIX + "????", PREFIX + "aGVsbG8=", PREFIX + "A" * 5_000_000):
+    for bad in (
+        "http://example.org/x.png",
+        PREFIX + "????",
+        PREFIX + "é",
+        PREFIX + "aGVsbG8=",
+        PREFIX + "A" * 5_000_000,
+    ):
         with pytest.raises(gr.Error):
             read_canvas(bad)
 

@@ -138,6 +138,11 @@ def test_what_was_found_is_copied_with_its_rank_and_never_over_a_file(place, bui
     assert main(shlex.split("gallery search gallery --like drawings/fish/5.png -k 9 --copy-to found")) == 2
     assert "is there already, and nothing is overwritten" in capsys.readouterr().err
     assert {file: file.read_bytes() for file in Path("found").iterdir()} == before
+    Path("in-the-way").mkdir()
+    Path("in-the-way/2-3").write_text("mine")
+    assert main(shlex.split("gallery search gallery drawings/birds/owl -k 1 --copy-to in-the-way")) == 2
+    assert "is there already, and nothing is overwritten" in capsys.readouterr().err
+    assert [path.name for path in Path("in-the-way").iterdir()] == ["2-3"]
     run(capsys, "search gallery drawings/birds/owl -k 1 --copy-to several")
     assert sorted(str(path.relative_to("several")) for path in Path("several").rglob("*.png")) == [
         "1-0/01-0.png",

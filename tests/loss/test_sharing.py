@@ -169,6 +169,13 @@ def test_settings_that_cannot_be_are_one_line(said, values, tmp_path):
     assert "\n" not in str(caught.value)
 
 
+def test_a_wrong_setting_of_the_call_is_not_said_of_the_file(tmp_path):
+    small_loss().save_pretrained(tmp_path)
+    said = refusal(SketchLoss.from_pretrained, tmp_path, layers=["relu9_9"])
+    assert "relu9_9" in said
+    assert str(tmp_path) not in said
+
+
 def refusal(function, *arguments, **settings) -> str:
     with pytest.raises((ValueError, OSError)) as caught:
         function(*arguments, **settings)
@@ -209,6 +216,10 @@ def test_a_folder_of_another_program_stays_as_it_is(tmp_path):
         assert "config.json of another program, or of a run" in refusal(loss.save_pretrained, tmp_path / name)
         assert [path.name for path in (tmp_path / name).iterdir()] == ["config.json"]
         assert (tmp_path / name / "config.json").read_text() == text
+    save_backbone(Backbone(width=1 / 16, classes=("cat", "dog")), tmp_path / "tuned")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "tuned").iterdir()}
+    assert "holds the weights of a training: save into another" in refusal(loss.save_pretrained, tmp_path / "tuned")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "tuned").iterdir()} == before
     (tmp_path / "tensors").mkdir()
     (tmp_path / "tensors" / "model.safetensors").write_bytes(b"mine")
     assert "model.safetensors without config.json" in refusal(loss.save_pretrained, tmp_path / "tensors")

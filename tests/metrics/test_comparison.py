@@ -163,6 +163,12 @@ def test_shares_of_unknown_numbers_and_equal_differences_are_undecided():
     assert compare_all({"": Pairs(shifted, BASE, share=True, trials=1000)})[""].verdict() == "better"
 
 
+def test_shares_lie_between_0_and_1():
+    large = dict.fromkeys(BASE, 1.5)
+    with pytest.raises(ValueError, match=r"a share is 1.5: it must be in \[0, 1\]"):
+        compare_all({"": Pairs(large, dict.fromkeys(BASE, 0.7), share=True, trials=100)})
+
+
 def test_verdicts_know_which_way_is_better():
     found = compare_all({"ours": Pairs(BETTER, BASE)})["ours"]
     assert (found.verdict(), found.mark()) == ("better", "*")

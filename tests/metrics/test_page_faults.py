@@ -38,6 +38,15 @@ def test_ink_within_the_tolerance_does_not_stray():
     assert page_faults(moved, page(LINE), tolerance=0).stray_ink == pytest.approx(0.5)
 
 
+def test_the_tolerance_is_rounded_down_to_whole_pixels():
+    wanted, drawn = torch.ones(2, 1, 1, 96, 96)
+    wanted[..., 20:30, 20:30] = 0
+    for side in (1, 2):
+        drawn[:] = 1
+        drawn[..., 29 + side, 29 + side] = 0
+        assert page_faults(drawn, wanted, tolerance=1.5 / 96).stray_ink.item() == pytest.approx((side - 1) / 100)
+
+
 def test_colour():
     red = page(LINE, channels=3)
     red[:, 0, LINE[0], LINE[1]] = 1

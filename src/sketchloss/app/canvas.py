@@ -4,7 +4,6 @@ Gradio's own sketchpad wants a tool chosen before the first line, and needs WebG
 """
 
 import base64
-import binascii
 from importlib import resources
 from typing import Any
 
@@ -12,7 +11,7 @@ import gradio as gr
 from PIL import Image
 
 from sketchloss.app.uploads import check_kind, mistake
-from sketchloss.system.images import UnreadablePicture, open_picture
+from sketchloss.system.images import open_picture
 
 PREFIX = "data:image/png;base64,"
 #: Of a drawing, encoded: the canvas itself makes some 20,000.
@@ -59,5 +58,5 @@ def read_canvas(sent: str | None) -> Image.Image | None:
         data = base64.b64decode(sent.removeprefix(PREFIX), validate=True)
         check_kind(data, "the drawing")
         return open_picture(data, name="the drawing")
-    except (UnreadablePicture, binascii.Error) as error:
+    except ValueError as error:  # of the encoding, or of the picture
         raise mistake(" ".join(str(error).split())) from None

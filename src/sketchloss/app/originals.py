@@ -32,7 +32,7 @@ REMEMBERED = 1024
 GONE = "the file of this drawing is gone or has changed: choose another drawing, or bring the gallery up to date"
 
 
-def row_of(gallery: Gallery, content: str) -> Known:
+def row_of(gallery: Gallery, content: str | None) -> Known:
     """Return the row of a drawing.
 
     Args:
@@ -42,7 +42,7 @@ def row_of(gallery: Gallery, content: str) -> Known:
     Raises:
         ValueError: if the gallery holds no such drawing.
     """
-    rows = gallery.table.known(f"hash = '{content}'") if re.fullmatch("[0-9a-f]{64}", content) else []
+    rows = gallery.table.known(f"hash = '{content}'") if re.fullmatch("[0-9a-f]{64}", content or "") else []
     if not rows:
         raise ValueError("this drawing is not in the gallery any more: search again")
     return next((row for row in rows if split_page(os.fsdecode(row.path))[0].is_file()), rows[0])

@@ -55,7 +55,7 @@ def overview(gallery: Gallery, name_of: Callable[[Path, str | None], Called]) ->
     names = sorted({row.label for row in known if row.label is not None})
     numbers = {None: -1, **{name: number for number, name in enumerate(names)}}
     labels = np.array([numbers[row.label] for row in known])
-    sample = choose_sample(labels, classes=COLOURED, most=ON_MAP if names else 2 * ON_MAP)
+    sample = choose_sample(labels, classes=COLOURED, most=ON_MAP)
     kinds, words = sample.labels, [as_text(name) for name in names]
     coloured = [label for label in sample.coloured if label >= 0]
     is_grouped = len(names) < 2 and len(sample.rows) >= LEAST_GROUPED
@@ -108,8 +108,7 @@ def _note(count: int, shown: int, classes: int, groups: int) -> str:
         return "A map takes four drawings that are not all alike."
     how_many = f"{shown:,} of {count:,}" if shown < count else f"{count:,}"
     labelled = {0: "without classes", 1: "of one class"}.get(classes, f"of {classes:,} classes")
-    which = f"the {COLOURED} largest of {groups:,} groups" if groups > COLOURED else f"the {groups:,} groups"
-    coloured = f" Colours are {which} of drawings that look alike, the largest first." if groups else ""
+    coloured = f" Colours are the {groups:,} groups of drawings that look alike, the largest first." if groups else ""
     return (
         f"{how_many} drawings {labelled}, laid out by t-SNE: near ones look alike, great distances say little."
         f"{coloured} Choose one to see it large and to search from it."

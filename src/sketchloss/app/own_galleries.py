@@ -69,6 +69,7 @@ def build_own(
     try:
         progress(0, desc="Unpacking")
         names = unpack_drawings(archive, place / "drawings", most=min(MOST_BYTES, max(0, private.room())))
+        others = not_unpacked(archive)  # here: what is uploaded may be gone when the gallery is done
         write_names(place, names)
         _, report = Gallery.build(
             place / "gallery",
@@ -83,7 +84,7 @@ def build_own(
             shutil.rmtree(place, ignore_errors=True)
     name = new_name(as_text(archive.stem)[:40] or "yours", {*services.galleries, *mine})
     mine[name] = str(place / "gallery")
-    return name, replace(report, passed_over=(*not_unpacked(archive), *report.passed_over))
+    return name, replace(report, passed_over=(*others, *report.passed_over))
 
 
 def said_of(name: str, report: AddReport) -> str:

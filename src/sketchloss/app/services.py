@@ -191,7 +191,7 @@ def _in_background(make: Callable[[], Gallery]) -> "Future[Gallery]":
     def run() -> None:
         try:
             future.set_result(make())
-        except (ValueError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 (whoever waits must hear of it)
             mend = "; set XDG_CACHE_HOME to a folder that can be written to" * isinstance(error, PermissionError)
             sys.stderr.write(f"no doodles to search: {' '.join(str(error).split())}{mend}\n")
             future.set_exception(ValueError("the built-in doodles could not be drawn: see the server's terminal"))

@@ -32,6 +32,8 @@ def copy_matches(names: Sequence[str], found: Sequence[Sequence[Match]], folder:
     digits = len(str(len(names)))
     for number, (name, matches) in enumerate(zip(names, found, strict=True), start=1):
         place = folder / safe_name(f"{number:0{digits}}", name) if len(names) > 1 else folder
+        if os.path.lexists(place) and not place.is_dir():
+            raise ValueError(_is_there(place))
         width = max(2, len(str(len(matches))))
         for rank, match in enumerate(matches, start=1):
             file, _ = split_page(match.path)  # of a page the whole file

@@ -159,6 +159,8 @@ class Shareable:
         try:
             loss = cls(backbone, **{**stored, **settings})  # pyright: ignore[reportCallIssue] - a SketchLoss
         except ValueError as error:
+            if settings:  # which may be wrong as well
+                raise
             raise ValueError(f"{folder / CONFIG}: {error}") from None
         loss._named = str(place)
         return loss
@@ -210,8 +212,12 @@ def _whole(frozen: Backbone) -> Backbone:
 def _check_ours(folder: Path) -> None:
     """Refuse a folder in which something of another program would be replaced."""
     config = folder / CONFIG
-    if config.exists() and read_json(config).get("format") != FORMAT:
-        raise ValueError(f"{folder} holds a {CONFIG} of another program, or of a run: save into another folder")
+    if config.exists():
+        found = read_json(config)
+        if found.get("format") != FORMAT:
+            raise ValueError(f"{folder} holds a {CONFIG} of another program, or of a run: save into another folder")
+        if LOSS not in found:
+            raise ValueError(f"{folder} holds the weights of a training: save into another folder")
     if (folder / TENSORS).exists() and not config.exists():
         raise ValueError(f"{folder} holds a {TENSORS} without {CONFIG}: save into another folder")
 

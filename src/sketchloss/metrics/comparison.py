@@ -85,6 +85,8 @@ def compare_all(tests: Mapping[Key, Pairs]) -> dict[Key, Comparison]:
 def _compare(pairs: Pairs) -> Comparison:
     seeds = sorted(set(pairs.values) & set(pairs.reference))
     values, reference = ([of[seed] for seed in seeds] for of in (pairs.values, pairs.reference))
+    if pairs.share and (beyond := [value for value in (*values, *reference) if not 0 <= value <= 1]):
+        raise ValueError(f"a share is {beyond[0]}: it must be in [0, 1]")
     difference = math.fsum(values) / len(seeds) - math.fsum(reference) / len(seeds)
     if len(seeds) < FEWEST_SEEDS or (pairs.share and pairs.trials is None):
         return Comparison(len(seeds), difference, None, None, None)

@@ -18,7 +18,9 @@ class Sample:
 
 
 def choose_sample(labels: Int[np.ndarray, " n"], *, classes: int = 10, most: int = 1200) -> Sample:
-    """Choose sketches for a map, always the same: all of some classes (of `most` / 2 at most), and others at random.
+    """Choose sketches for a map, always the same: all of some classes, and others at random.
+
+    Where there are too many of both, each gets half of `most`; what one does not need, the other has.
 
     Args:
         labels: n integers.
@@ -30,8 +32,10 @@ def choose_sample(labels: Int[np.ndarray, " n"], *, classes: int = 10, most: int
     largest = values[counts >= np.sort(counts)[-min(classes, len(values))]]
     coloured = largest[np.linspace(0, len(largest) - 1, min(classes, len(largest))).round().astype(int)]
     rng = np.random.default_rng(0)
-    mine = rng.permutation(np.flatnonzero(np.isin(labels, coloured)))[: most // 2]
-    others = rng.permutation(np.flatnonzero(~np.isin(labels, coloured)))[: most - len(mine)]
+    mine = rng.permutation(np.flatnonzero(np.isin(labels, coloured)))
+    others = rng.permutation(np.flatnonzero(~np.isin(labels, coloured)))
+    mine = mine[: max(most // 2, most - len(others))]
+    others = others[: most - len(mine)]
     rows = np.sort(np.concatenate([mine, others]))
     return Sample(rows, labels[rows], tuple(coloured.tolist()))
 

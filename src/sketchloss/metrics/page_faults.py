@@ -4,6 +4,7 @@ Seo 2025 says in words that generators make "colour artefacts" and "unnecessary 
 backgrounds"; these are numbers for that.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -41,7 +42,8 @@ def page_faults(pred: Tensor, target: Tensor, *, tolerance: float | int = TOLERA
     Args:
         pred: drawn, n×{1,3}×h×w in [0, 1], dark ink on light paper.
         target: wanted, of the same shape.
-        tolerance: how far from wanted ink a place is blank, as a share of the longer side, 0 or more.
+        tolerance: how far from wanted ink a place is blank, across and up and down, as a share of the longer side, 0 or
+            more; rounded down to whole pixels.
 
     Returns:
         float64, on the CPU.
@@ -52,7 +54,7 @@ def page_faults(pred: Tensor, target: Tensor, *, tolerance: float | int = TOLERA
     if not 0 <= tolerance < 1:
         raise ValueError(f"tolerance is {tolerance}: it must be a share of the longer side, 0 or more and below 1")
     _, wanted = ink_masks(pred, target)
-    reach = round(tolerance * max(wanted.shape[1:]))
+    reach = math.floor(tolerance * max(wanted.shape[1:]))
     near = F.max_pool2d(wanted[:, None].float(), 2 * reach + 1, stride=1, padding=reach)[:, 0] > 0
     drawn = check_images(pred).cpu().double()
     darkness = 1 - drawn.mean(1).clamp(0, 1)

@@ -1,8 +1,11 @@
 """Scoot, a similarity of face sketches made to agree with people: texture statistics block by block.
 
-Source: Fan et al., "Scoot: A Perceptual Metric for Facial Sketches", ICCV 2019. Its choices: 6 grey levels,
-co-occurrence of neighbours in 4 directions, contrast and energy (the pair that agreed best), 4×4 blocks.
+Source: Fan et al., "Scoot: A Perceptual Metric for Facial Sketches", ICCV 2019, and their code,
+https://github.com/DengPingFan/Scoot. Its choices: 6 grey levels, co-occurrence of neighbours in 4 directions, whose
+counts are averaged and rounded, contrast and energy (the pair that agreed best), 4×4 blocks.
 """
+
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -12,8 +15,10 @@ from torch import Tensor
 from sketchloss.system.images import check_images
 
 LEVELS, BLOCKS = 6, 4
-ANGLES = (0, np.pi / 4, np.pi / 2, 3 * np.pi / 4)
-STATISTICS = ("contrast", "energy")
+#: To the right, up and right, up, up and left, as the rows of pictures go downwards.
+ANGLES = (0, -np.pi / 4, -np.pi / 2, -3 * np.pi / 4)
+#: What the paper calls energy is the sum of squares, as in MATLAB; scikit-image calls its root so.
+STATISTICS = ("contrast", "ASM")
 #: Each block must hold neighbours in every direction.
 LEAST = 2 * BLOCKS
 
@@ -46,12 +51,17 @@ def _levels(images: Tensor) -> np.ndarray:
 
 
 def _statistics(levels: np.ndarray) -> np.ndarray:
-    """Return each statistic of each block, averaged over the directions."""
+    """Return each statistic of each block."""
     from skimage.feature import graycomatrix, graycoprops  # in an extra
 
     found = []
-    for rows in np.array_split(levels, BLOCKS, axis=0):
-        for block in np.array_split(rows, BLOCKS, axis=1):
-            pairs = graycomatrix(block, [1], ANGLES, levels=LEVELS, symmetric=True, normed=True)
-            found += [graycoprops(pairs, name).mean() for name in STATISTICS]
+    rows, columns = (np.arange(BLOCKS + 1) * side // BLOCKS for side in levels.shape)
+    for top, bottom in pairwise(rows):
+        for left, right in pairwise(columns):
+            counts = graycomatrix(levels[top:bottom, left:right], [1], ANGLES, levels=LEVELS)
+            mean = counts.mean(-1, keepdims=True)
+            rounded = np.floor(mean + 0.5)
+            # note: of the smallest blocks nothing may be left
+            pairs = rounded if rounded.any() else mean
+            found += [graycoprops(pairs, name).item() for name in STATISTICS]
     return np.array(found)

@@ -211,7 +211,6 @@ class _Finder:
         self.folder = folder
         self.found: dict[Path, int] = {}
         self._names: dict[str, int] = {}
-        self._by_stem: dict[str, list[Path]] | None = None
 
     def __call__(self, name: str, where: str) -> int:
         if name not in self._names:

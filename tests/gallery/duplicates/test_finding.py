@@ -171,6 +171,20 @@ def test_a_link_is_no_copy_of_its_file(backbone, tmp_path):
     assert set(exact(gallery)[0]) == {"b.png", "c.png"}
 
 
+def test_a_file_with_more_pages_than_the_gallery_has_is_no_copy(backbone, tmp_path):
+    """To remove it would lose the others."""
+    folder = tmp_path / "drawings"
+    folder.mkdir()
+    cat, house = (doodle(kind, 1, style="ink").sketch(SIDE) for kind in ("cat", "house"))
+    cat.resize((2 * SIDE, 2 * SIDE)).save(folder / "cat.png")
+    for name in ("scan.tif", "film.gif", "film.png"):
+        cat.save(folder / name, save_all=True, append_images=[house])
+    gallery, _ = Gallery.build(tmp_path / "gallery", [folder], weights=backbone, image_size=32)
+    found = find_duplicates(gallery, min_similarity=0)
+    assert found.groups == ()
+    assert sorted(names(found.left_out.pages)) == ["film.gif", "film.png", "scan.tif"]
+
+
 def test_blank_pages_are_copies_only_byte_by_byte(backbone, tmp_path):
     (tmp_path / "drawings").mkdir()
     for name, side in (("a.png", 32), ("b.png", 32), ("c.png", 48)):

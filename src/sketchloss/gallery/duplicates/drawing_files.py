@@ -13,7 +13,7 @@ from sketchloss.gallery.looking import look_at
 from sketchloss.gallery.paths import as_text, to_path
 from sketchloss.gallery.table import Known
 from sketchloss.system.images import UnreadablePicture
-from sketchloss.system.picture_pages import split_page
+from sketchloss.system.picture_pages import has_later_pages, split_page
 
 WORKERS = 8
 
@@ -58,7 +58,8 @@ class LeftOut:
     links: tuple[Path, ...]
     """Paths that are another name of a file that was compared: links, which are no copies."""
     pages: tuple[Path, ...]
-    """Pages of files that have several: to remove such a file for the sake of one page would lose the others."""
+    """Pages of files that have several, also where the gallery has the first alone: to remove such a file for the sake
+    of one page would lose the others."""
     unreadable: tuple[str, ...]
     """A line for each file that cannot be read: which, why, and what to do."""
 
@@ -92,6 +93,19 @@ def as_they_are(rows: Iterable[Known]) -> tuple[list[int], list[Path], list[Path
         else:
             changed.append(path)
     return there, gone, changed
+
+
+def without_pages(rows: Sequence[Known]) -> tuple[list[Known], list[Path]]:
+    """Return the rows whose files hold one picture, and the files that hold more, of which the gallery has the first.
+
+    Args:
+        rows: rows of files that are there. They are opened.
+    """
+    paths = [to_path(row) for row in rows]
+    with ThreadPoolExecutor(min(WORKERS, os.cpu_count() or 1)) as pool:
+        several = list(pool.map(has_later_pages, paths))
+    alone = [row for row, pages in zip(rows, several, strict=True) if not pages]
+    return alone, [path for path, pages in zip(paths, several, strict=True) if pages]
 
 
 def look_all(rows: Sequence[Known], *, progress: bool) -> tuple[list[Seen], list[Path], dict[Path, str]]:

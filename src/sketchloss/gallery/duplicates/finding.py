@@ -29,6 +29,7 @@ from sketchloss.gallery.duplicates.drawing_files import (
     find_pages,
     look_all,
     without_links,
+    without_pages,
 )
 from sketchloss.gallery.duplicates.options import KEPT, MAX_DISTANCE, MIN_SIMILARITY, NEIGHBOURS, Keep
 from sketchloss.gallery.duplicates.stars import Star, find_stars
@@ -37,9 +38,12 @@ from sketchloss.gallery.paths import to_path
 from sketchloss.gallery.table import Known
 from sketchloss.metrics.ranking import nearest
 from sketchloss.system.device import Device
+from sketchloss.system.optional_readers import HEIF_SUFFIXES
 
 #: Suffixes of formats that may lose something of a picture, such as JPEG.
-LOSSY = frozenset((".jpg", ".jpeg", ".jpe", ".jfif", ".jp2", ".j2k", ".webp", ".avif"))
+LOSSY = frozenset(
+    (".jpg", ".jpeg", ".jpe", ".jfif", ".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".webp", ".avif", ".avifs")
+) | frozenset(HEIF_SUFFIXES)
 
 
 @dataclass(frozen=True)
@@ -135,7 +139,9 @@ def find_duplicates(
     pairs = _similar_contents(rows, vectors, neighbours, min_similarity)
     counts = Counter(row.hash for row in rows)
     asked = {content for pair in pairs for content in pair} | {one for one, count in counts.items() if count > 1}
-    seen, since, unreadable = look_all([row for row in rows if row.hash in asked], progress=progress)
+    alone_in_file, more = without_pages([row for row in rows if row.hash in asked])
+    left += more
+    seen, since, unreadable = look_all(alone_in_file, progress=progress)
     seen, links = without_links(seen)
 
     contents: dict[str, list[Seen]] = {}
