@@ -78,11 +78,12 @@ def data_folder() -> Path:
 @pytest.fixture
 def fresh_accelerate() -> Iterator[None]:
     """For tests that train: accelerate keeps device and precision for the whole process."""
-    from accelerate.state import AcceleratorState, PartialState
+    from accelerate.state import AcceleratorState, GradientState, PartialState
 
     AcceleratorState._reset_state(reset_partial_state=True)
     yield
     AcceleratorState._reset_state(reset_partial_state=True)
+    GradientState._reset_state()
     PartialState._reset_state()
 
 

@@ -218,6 +218,9 @@ def test_training_and_test_part_share_no_doodle():
     assert len({*photos[0], *photos[1]}) == 70
     seeds = {name.split()[1] for name in open_pairs("doodles?count=1000000").names}
     assert not seeds & {name.split()[1] for name in test.names}  # nor with the most that can be asked for
+    for seed in (0, 1):  # nor with what backbones are tuned on
+        tuned_on = set(open_sketches("doodles", 16, per_class=1000, seed=seed).rows["seed"])
+        assert not tuned_on & {int(name.split()[1]) for name in test.names}
     assert open_sketches("doodles", 16, per_class=1).picture(0).tobytes() != test.sketch(0, 16).tobytes()
 
 

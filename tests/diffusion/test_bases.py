@@ -241,6 +241,14 @@ def test_what_is_fetched_of_a_right_base(hub, base):
     assert not fits("v1-5-pruned.safetensors")
 
 
+def test_float16_is_fetched_where_there_is_nothing_else(hub, base):
+    stems = {"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model", "text_encoder": "model"}
+    for part, stem in stems.items():
+        (base / part / f"{stem}.safetensors").rename(base / part / f"{stem}.fp16.safetensors")
+    assert find_base("owner/half") == base
+    assert any(Path("unet/diffusion_pytorch_model.fp16.safetensors").match(pattern) for pattern in hub)
+
+
 @pytest.mark.parametrize(
     ("error", "reason"),
     [

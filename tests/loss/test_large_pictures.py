@@ -65,6 +65,16 @@ def test_value_and_gradient_are_those_of_the_whole_pictures(monkeypatch, metric,
         )
 
 
+@pytest.mark.parametrize("attention", [False, True])
+def test_a_loss_in_float64_is_so_throughout(monkeypatch, attention):
+    backbone = _loss("l1", attention=attention).backbone
+    loss = SketchLoss(backbone, metric="l1", style_weight=1.0, reduction="none").double()
+    pred, target = _drawing(0).double(), _drawing(1).double()
+    found = _in_patches(loss, monkeypatch, pred, target)
+    assert found.dtype == torch.float64
+    assert found.tolist() == pytest.approx(loss(pred, target).tolist(), rel=1e-10)
+
+
 def test_it_works_under_autocast(monkeypatch):
     loss, pred, target = _loss("ink"), _drawing(0).requires_grad_(), _drawing(1)
     with torch.autocast("cpu", torch.bfloat16):

@@ -3,6 +3,7 @@
 import copy
 import os
 import shutil
+from collections import deque
 from functools import cache
 
 import pytest
@@ -38,6 +39,12 @@ def test_the_function_is_the_module(arguments):
     mask = pictures(2, 1, 16, 16, seed=2)
     found = sketch_loss(pred, target, mask=mask, weights=small_backbone(), **arguments)
     assert torch.equal(found, SketchLoss(small_backbone(), **arguments)(pred, target, mask=mask))
+
+
+def test_what_cannot_be_kept_is_taken_as_the_module_takes_it():
+    pred, target = pictures(2, 3, 16, 16), pictures(2, 3, 16, 16, seed=1)
+    settings = {"value_range": deque([-1.0, 1.0])}
+    assert torch.equal(sketch_loss(pred, target, **settings), SketchLoss(**settings)(pred, target))
 
 
 def test_the_function_loads_a_file_once_for_the_same_settings(tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ Oracles: the layer table and the parameter count of Johnson et al., layers writt
 """
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
+from child_process import finished
 from sketchloss import Backbone, save_backbone
 from sketchloss.networks.stylizer import Stylizer, StylizerConfig, load_stylizer, pad_to_stride, save_stylizer
 
@@ -114,6 +116,22 @@ def test_any_size_stays_and_the_output_is_bounded(height, width, count, channels
     assert drawn.min() >= 0
     assert drawn.max() <= 1
     assert not drawn.isnan().any()
+
+
+def test_compiled_it_draws_small_images_alike():
+    """In a process without checks of types, which cannot be compiled."""
+    code = """
+import torch
+from sketchloss.networks.stylizer import Stylizer, StylizerConfig
+stylizer = Stylizer(StylizerConfig(width=0.05, blocks=1, channels=1)).eval()
+compiled = torch.compile(stylizer, backend="eager")
+with torch.no_grad():
+    for side in (3, 8):
+        small = torch.rand(1, 3, side, side)
+        print((compiled(small) - stylizer(small)).abs().max().item())
+"""
+    done = finished([sys.executable, "-c", code], check=True, seconds=300)
+    assert [float(gap) for gap in done.stdout.split()] == pytest.approx([0, 0], abs=1e-6)
 
 
 @given(st.integers(1, 40), st.integers(1, 40))

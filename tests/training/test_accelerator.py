@@ -20,6 +20,22 @@ def test_another_precision_may_follow_in_the_same_process():
     assert [new_accelerator(precision, seed=0).mixed_precision for precision in ("bf16", "no")] == ["bf16", "no"]
 
 
+def test_a_training_that_ended_within_an_accumulated_gradient_leaves_the_next_one_alone():
+    for accumulate in (2, 1):
+        accelerator = new_accelerator("no", seed=0, accumulate=accumulate)
+        layer = torch.nn.Linear(2, 1)
+        optimizer = accelerator.prepare(torch.optim.SGD(layer.parameters(), lr=1.0))
+        before = layer.weight.detach().clone()
+        if accumulate > 1:
+            with accelerator.accumulate(layer):  # the first of two steps; then it ends
+                accelerator.backward(layer(torch.ones(1, 2)).sum())
+                optimizer.step()
+        else:
+            accelerator.backward(layer(torch.ones(1, 2)).sum())
+            optimizer.step()
+        assert torch.equal(layer.weight, before) == (accumulate > 1)
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU has float16")
 def test_float16_without_a_gpu_is_one_clear_line():
     with pytest.raises(ValueError, match="precision is fp16, which needs a GPU: use bf16 or no"):

@@ -14,7 +14,7 @@ from sketchloss.training.run import Run
 pytestmark = pytest.mark.usefixtures("fresh_accelerate")
 
 
-def test_what_a_kill_left_beside_the_last_checkpoint_is_cleared_when_the_run_goes_on(tmp_path):
+def test_what_a_kill_left_beside_the_last_checkpoint_is_cleared_when_the_run_goes_on(tmp_path, monkeypatch):
     config = Finetune(data="doodles", out=tmp_path / "run")
     run = Run(config.out, config, Accelerator(), resume=False)
     run.save_checkpoint({"step": 1})
@@ -27,6 +27,17 @@ def test_what_a_kill_left_beside_the_last_checkpoint_is_cleared_when_the_run_goe
     Path(place / "last").rename(place / "previous")  # killed between two renames: then it is all that there is
     assert run.load_checkpoint() == {"step": 1}
     assert [path.name for path in place.iterdir()] == ["previous"]
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:  # and again, within the next checkpoint
+        patch.setattr(Path, "rename", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run.save_checkpoint({"step": 2})
+    assert run.load_checkpoint() == {"step": 1}
+    run.save_checkpoint({"step": 2})
+    assert [path.name for path in place.iterdir()] == ["last"]
 
 
 def test_a_checkpoint_of_an_earlier_version_is_refused_in_one_line(tmp_path):

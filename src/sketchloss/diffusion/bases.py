@@ -181,12 +181,13 @@ def _fetch_base(name: str) -> Path:
     small = [INDEX, "tokenizer/*", "scheduler/*", *(f"{part}/config.json" for part in NETWORKS)]
     folder = _fetch(name, lambda: Path(snapshot_download(name, allow_patterns=small)))
     _check_configurations(name, folder)
-    large = [
-        f"{part}/{stem}{rest}"
-        for part, (_, stem) in NETWORKS.items()
-        for rest in (".safetensors", ".safetensors.index.json", "-?????-of-?????.safetensors")
-    ]
-    folder = _fetch(name, lambda: Path(snapshot_download(name, allow_patterns=[*small, *large])))
+    usual = (".safetensors", ".safetensors.index.json", "-?????-of-?????.safetensors")
+    float16 = (".fp16.safetensors", ".safetensors.index.fp16.json", ".fp16-?????-of-?????.safetensors")
+    for endings in (usual, float16):  # the second only where the first are not there
+        large = [f"{part}/{stem}{end}" for part, (_, stem) in NETWORKS.items() for end in endings]
+        folder = _fetch(name, lambda large=large: Path(snapshot_download(name, allow_patterns=[*small, *large])))
+        if not _missing_weights(folder, None):
+            break
     weights_variant(name, folder)
     return folder
 

@@ -175,6 +175,6 @@ class LargePictures:
 
 
 def _products(features: Float[Tensor, "n c h w"], weight: Float[Tensor, "n 1 h w"] | None) -> Float[Tensor, "n c c"]:
-    flat = features.float().flatten(2)
+    flat = features.to(torch.promote_types(features.dtype, torch.float32)).flatten(2)
     with torch.autocast(features.device.type, enabled=False):
-        return torch.bmm(flat if weight is None else flat * weight.flatten(2), flat.mT)
+        return torch.bmm(flat if weight is None else flat * weight.to(flat.dtype).flatten(2), flat.mT)

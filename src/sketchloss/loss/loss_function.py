@@ -63,11 +63,19 @@ def sketch_loss(
         sorted((name, tuple(value) if isinstance(value, list) else value) for name, value in settings.items())
     )
     device = getattr(pred, "device", None)
-    if isinstance(weights, Backbone):
+    if isinstance(weights, Backbone) or not _is_hashable((weights, fixed)):  # what cannot be kept, or is a mistake
         loss = _build_loss(weights, taps, fixed, device)
     else:
         loss = _build_loss_once(weights, taps, fixed, device, identify_files(weights))
     return loss(pred, target, mask=mask, return_parts=return_parts)
+
+
+def _is_hashable(value: object) -> bool:
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
 
 
 # note: inference mode off, because a loss built in it could not be trained through later.

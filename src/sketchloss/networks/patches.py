@@ -132,7 +132,8 @@ class InPatches:
             ) -> tuple[Tensor, ...]:
                 seen = self._look(pixels, patch, weights, before=at)["gate"]
                 pooled = patch.inner(gate.pooled_features(seen), self._stride(at))
-                return pooled.sum((2, 3), keepdim=True, dtype=torch.float32), pooled.amax((2, 3), keepdim=True)
+                exact = torch.promote_types(pooled.dtype, torch.float32)
+                return pooled.sum((2, 3), keepdim=True, dtype=exact), pooled.amax((2, 3), keepdim=True)
 
             patches = [patch for row in self._cut(index, gate=True) for patch in row]
             parts = [_again(pool, patch.read(images), patch, *found) for patch in patches]

@@ -141,7 +141,8 @@ class Stylizer(nn.Module):
 def pad_to_stride(images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h2 w2"]:
     """Repeat the last row and column until both sides are multiples of `STRIDE`, and `SMALLEST` at least."""
     height, width = images.shape[-2:]
-    if not torch.compiler.is_compiling():  # an exported network is told that both sides are at least that
+    # An exported network is told that both sides are at least that. (torch 2.6 tells exports and `compile` not apart.)
+    if not getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)():
         height, width = max(height, SMALLEST), max(width, SMALLEST)
     below, beside = height - images.shape[-2] + -height % STRIDE, width - images.shape[-1] + -width % STRIDE
     return F.pad(images, (0, beside, 0, below), mode="replicate")

@@ -18,7 +18,7 @@ from torch import Tensor
 from sketchloss.networks.attention import is_gate_tensor
 from sketchloss.networks.auto import TransformersBackbone, TransformersConfig, load_transformers
 from sketchloss.networks.backbone import Backbone, Origin
-from sketchloss.networks.hub import fetch_file, one_line
+from sketchloss.networks.hub import NoSuchFile, fetch_file, one_line
 from sketchloss.networks.quantised import quantise, restore
 from sketchloss.networks.vgg import VGG, BackboneConfig
 from sketchloss.system.files import check_permission, read_json, write_json, write_tensors
@@ -317,7 +317,11 @@ def _find(weights: str | Path) -> tuple[Path, Config | None]:
         tensors = fetch_file(weights, TENSORS)
         try:
             return tensors, read_config(fetch_file(weights, CONFIG))
-        except FileNotFoundError:
+        except NoSuchFile:
+            return tensors, None
+        except FileNotFoundError:  # out of reach, which does not tell what the weights want
+            if weights != TORCHVISION_REPO:
+                raise
             return tensors, None
     if path.parent != Path() or path.suffix:
         raise FileNotFoundError(f"{path} does not exist: give a weights folder or file, or one of {', '.join(NAMES)}")

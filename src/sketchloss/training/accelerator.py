@@ -4,7 +4,7 @@ from typing import Literal
 
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState
+from accelerate.state import AcceleratorState, GradientState
 from accelerate.utils import DataLoaderConfiguration
 
 TrainingPrecision = Literal["no", "bf16", "fp16"]
@@ -23,8 +23,10 @@ def new_accelerator(precision: TrainingPrecision, *, seed: int, accumulate: int 
     Raises:
         ValueError: for float16 without a GPU.
     """
-    # accelerate keeps one state a process, and refuses a second training with another precision.
+    # accelerate keeps one state a process, and refuses a second training with another precision; after one that ended
+    # within an accumulated gradient, the optimisers of others would do nothing.
     AcceleratorState._reset_state()
+    GradientState._reset_state()
     accelerator = Accelerator(
         # note: else several processes that a launcher started would not know of each other without a GPU
         cpu=not torch.accelerator.is_available(),

@@ -103,6 +103,8 @@ def _ink(features: Float[Tensor, "m c h w"]) -> Float[Tensor, "n c g k"]:
 
 
 def _missed_likeness(ours: Float[Tensor, "n c h w"], theirs: Float[Tensor, "n d h w"]) -> Tensor:
+    if len(ours) < 3:  # one pair alone, whose likeness has no variance
+        return ours.float().sum() * 0
     likeness = []
     with torch.autocast(ours.device.type, enabled=False):
         for features in (ours, theirs):

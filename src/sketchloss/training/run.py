@@ -119,8 +119,8 @@ class Run:
             write_json(temporary / "position.json", {**position, "processes": self.accelerator.num_processes})
             # A folder cannot be renamed onto a full one. Killed between the two renames, `previous` is left to resume.
             last, previous = folder / CHECKPOINT, folder / "previous"
-            shutil.rmtree(previous, ignore_errors=True)
             if last.exists():
+                shutil.rmtree(previous, ignore_errors=True)
                 last.rename(previous)
             temporary.rename(last)
             shutil.rmtree(previous, ignore_errors=True)

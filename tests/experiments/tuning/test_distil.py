@@ -1,5 +1,6 @@
 """Distilling from a backbone an eighth as wide, on a few doodles. Oracles: the unbroken run, and a random start."""
 
+import itertools
 import json
 import shutil
 from dataclasses import replace
@@ -11,6 +12,7 @@ from safetensors.torch import load_file
 
 from sketchloss import Backbone, SketchLoss, load_backbone, save_backbone
 from sketchloss.data.doodles.kinds import doodle
+from sketchloss.data.sources import open_sketches
 from sketchloss.experiments.tuning import distil as module
 from sketchloss.experiments.tuning.distil import distil
 from sketchloss.experiments.tuning.distil_settings import Distil
@@ -116,6 +118,20 @@ def test_what_does_not_fit_is_refused_in_a_line_and_leaves_no_folder(config, cha
         distil(replace(config, **change))
     assert "\n" not in str(caught.value)
     assert not config.out.exists()
+
+
+def test_sketches_of_one_photo_are_on_one_side(config, tmp_path, monkeypatch):
+    """As Sketchy names them; the number held out is reached, and may be passed by the last photo's."""
+    for kind in ("cat", "ladder"):
+        (tmp_path / "sketchy" / kind).mkdir(parents=True)
+        for photo, version in itertools.product(range(4), range(1, 4)):
+            picture = doodle(kind, photo).redrawn(version).sketch(32)
+            picture.save(tmp_path / "sketchy" / kind / f"n0000000{len(kind)}_{photo}-{version}.png")
+    parts = module._split(open_sketches(str(tmp_path / "sketchy"), 32), config)
+    learnt, held = (set(part.groups) for part in parts)
+    assert (len(learnt), len(held)) == (5, 3)
+    assert not learnt & held
+    assert len(parts[1]) == 9
 
 
 def test_data_that_is_not_there_is_named(config, tmp_path):

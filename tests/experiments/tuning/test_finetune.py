@@ -366,6 +366,19 @@ def test_a_diverging_run_stops_with_a_plain_message(config):
         finetune(replace(config, lr=1e18, optimizer="adam", clip=0.0, warmup=0, schedule="constant"))
 
 
+def test_what_has_diverged_does_not_take_the_place_of_the_last_checkpoint(config):
+    wild = replace(config, lr=1e18, optimizer="adam", clip=0.0, warmup=0, schedule="constant", checkpoint_every=1)
+    with pytest.raises(TrainingStopped, match="the last checkpoint is intact"):
+        finetune(wild)
+    for tensors in (config.out / "checkpoints").rglob("*.safetensors"):
+        assert all(tensor.abs().max() < 1e6 for tensor in load_file(tensors).values())
+
+
+def test_one_sketch_of_each_class_is_too_few(config):
+    with pytest.raises(ValueError, match="has one sketch of each class, and one must be held out: give two or more"):
+        finetune(replace(config, per_class=1))
+
+
 def test_duplicates_stay_together(config, tmp_path):
     # Ten mirrored pairs a class: with the option no pair is parted, so there are even numbers on each side.
     folder = tmp_path / "mirrored"

@@ -34,7 +34,7 @@ from sketchloss.networks.weights import load_backbone, save_backbone, weights_di
 from sketchloss.system.memory import reuse_freed_memory
 from sketchloss.training.accelerator import new_accelerator
 from sketchloss.training.endless import endless_batches
-from sketchloss.training.guards import require_finite
+from sketchloss.training.guards import forked_random, require_finite
 from sketchloss.training.held_folder import hold_run_folder
 from sketchloss.training.imitation import TERMS, Imitation
 from sketchloss.training.meter import Meter
@@ -179,6 +179,10 @@ def _distil(config: Distil, accelerator: Accelerator) -> dict[str, Any]:
         if due := step % config.validate_every == 0 or step == config.steps:
             best = judge(step, best)
         if due or step % config.checkpoint_every == 0:
+            if not due:
+                with torch.no_grad(), forked_random(accelerator.device):  # as in `judge`
+                    again, _ = terms_of(batch["image"], sizes.at(config.seed, step))
+                require_finite(again.item(), step, optimizer.param_groups[0]["lr"])
             run.save_checkpoint({"step": step, "best": best})
             started, since = time.perf_counter(), step
     bar.close()
@@ -205,9 +209,17 @@ def _split(sketches: Sketches, config: Distil) -> tuple[Sketches, Sketches]:
             f"{config.data} has {len(sketches)} sketches: {config.held_out} are held out, and a batch is "
             f"{config.batch_size}; use more sketches, or a smaller held_out"
         )
-    mixed = np.random.default_rng(config.seed).permutation(len(sketches))
-    kept = np.sort(mixed[: config.held_out])
-    return sketches.select(np.sort(mixed[config.held_out :])), sketches.select(kept)
+    group_of = np.unique(sketches.groups, return_inverse=True)[1]
+    held: set[int] = set()  # groups of related sketches go to one side
+    count = 0
+    for index in np.random.default_rng(config.seed).permutation(len(sketches)):
+        if count >= config.held_out:
+            break
+        if int(group_of[index]) not in held:
+            held.add(int(group_of[index]))
+            count += int((group_of == group_of[index]).sum())
+    is_held = np.isin(group_of, list(held))
+    return sketches.select(np.flatnonzero(~is_held)), sketches.select(np.flatnonzero(is_held))
 
 
 def _digest(*parts: Sketches) -> str:

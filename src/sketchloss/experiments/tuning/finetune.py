@@ -39,7 +39,7 @@ from sketchloss.training.accelerator import new_accelerator
 from sketchloss.training.classifier import Classifier, evaluate
 from sketchloss.training.contrast import ClassesTogether, supervised_contrast
 from sketchloss.training.groups import parameter_groups
-from sketchloss.training.guards import chance_warning, require_finite
+from sketchloss.training.guards import chance_warning, forked_random, require_finite
 from sketchloss.training.held_folder import hold_run_folder
 from sketchloss.training.meter import Meter
 from sketchloss.training.rates import rate_schedule
@@ -113,6 +113,10 @@ def _finetune(config: Finetune, accelerator: Accelerator) -> dict[str, Any]:
     train_part, held_out_part = sketches.split(
         config.held_out, seed=config.seed, duplicates=config.duplicates == "together"
     )
+    if not len(held_out_part):
+        raise ValueError(
+            f"{config.data} has one sketch of each class, and one must be held out: give two or more of each"
+        )
     held_out_part = held_out_part.with_size(config.image_size)
     together = ClassesTogether(train_part.labels, config.contrast_together, config.seed) if contrast else None
     train_batches, held_out_batches = (
@@ -234,6 +238,10 @@ def _finetune(config: Finetune, accelerator: Accelerator) -> dict[str, Any]:
             # Not between the parts of an accumulated gradient, which a checkpoint does not hold.
             if checkpoint_due and accelerator.sync_gradients and batch_number < len(train_batches):
                 checkpoint_due = False
+                # What has diverged must not take the place of good weights.
+                with torch.no_grad(), forked_random(accelerator.device):
+                    again, _ = loss_of(batch, sizes.at(config.seed, step))
+                require_finite(again.item(), step, optimizer.param_groups[0]["lr"])
                 run.save_checkpoint({"epoch": epoch, "batch": batch_number, "step": step, "best": best})
         bar.close()
 
@@ -241,6 +249,7 @@ def _finetune(config: Finetune, accelerator: Accelerator) -> dict[str, Any]:
         judged = averaged.module if averaged else model
         scores = evaluate(accelerator, judged, held_out_batches)
         run.log(step, epoch=epoch + 1, **scores)
+        require_finite(scores["validation_loss"], step, optimizer.param_groups[0]["lr"])
         say(
             f"epoch {epoch + 1}/{config.epochs}: validation top-1 {scores['validation_accuracy']:.2%}, "
             f"top-5 {scores['validation_top5']:.2%}, loss {scores['validation_loss']:.3f}"
