@@ -7,7 +7,7 @@ from pathlib import Path
 from sketchloss.compare.pairing import Pair
 from sketchloss.compare.settings import Compare
 from sketchloss.compare.spool import part_of
-from sketchloss.system.files import check_replaceable
+from sketchloss.system.files import check_distinct, check_writable
 from sketchloss.system.picture_files import plain_suffixes
 from sketchloss.system.picture_pages import split_page
 
@@ -31,28 +31,20 @@ def check_outputs(config: Compare, *, single: bool) -> None:
         for one in given:
             if path and one.is_dir() and path.resolve().is_relative_to(one.resolve()):
                 raise ValueError(f"{path} lies in {one}, whose pictures are compared: write elsewhere")
-    places: dict[Path, str] = {}
-    for option, path in {"--csv": config.csv, "--rows": config.rows, "--map": config.map}.items():
-        if path and (other := places.setdefault(path.resolve(), option)) != option:
-            raise ValueError(f"{path} is named for both {other} and {option}: give each a name of its own")
+    check_distinct({"--csv": config.csv, "--rows": config.rows, "--map": config.map})
     if config.csv and config.csv.is_dir():
         raise ValueError(f"{config.csv} is a folder: name a file for --csv")
-    if config.csv:
-        check_replaceable(config.csv)
     for path in rows:
         if path.is_dir():
             raise ValueError(f"{path} is a folder: name another file for --rows")
-        check_replaceable(path)
     if config.map and single:
         if config.map.is_dir():
             raise ValueError(f"{config.map} is a folder: name a picture for --map, such as {config.map / 'map.png'}")
         if config.map.suffix.lower() not in plain_suffixes():
             raise ValueError(f"{config.map} has no picture's suffix: name a picture for --map, such as map.png")
-    for path in (config.csv, config.rows, config.map if single else None):
-        if path and not path.parent.is_dir():
-            raise ValueError(f"cannot write {path}: the folder {path.parent} does not exist; make it first")
-        if path and not os.access(path.parent, os.W_OK):
-            raise ValueError(f"cannot write {path}: no permission to write in {path.parent}; write elsewhere")
+    for path in (config.csv, *rows, config.map if single else None):
+        if path:
+            check_writable(path)
     if config.map and not single and config.map.exists():
         if not config.map.is_dir():
             raise ValueError(f"{config.map} is a file: name a folder for --map, since several pairs are compared")

@@ -1,10 +1,11 @@
 """Where the commands of a gallery may write: never over a drawing, and never into a gallery."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from sketchloss.gallery import Gallery
 from sketchloss.gallery.paths import is_below, is_one_of, to_bytes
+from sketchloss.system.files import check_writable
 from sketchloss.system.optional_readers import optional_suffixes
 from sketchloss.system.picture_files import picture_suffixes, plain_suffixes
 from sketchloss.system.picture_pages import split_page
@@ -36,8 +37,7 @@ def check_file(file: Path, flag: str, gallery: Gallery, queries: Sequence[Path],
         raise ValueError(f"{file} is no regular file: name a file for {flag}, such as {example}")
     if suffixes and file.suffix.lower() not in suffixes:
         raise ValueError(f"{file} has no suffix that {flag} can write: name a file such as {example}")
-    if not file.parent.is_dir():
-        raise ValueError(f"cannot write {file}: the folder {file.parent} does not exist; make it first")
+    check_writable(file)
     check_outside(file, gallery)
     if file.exists():
         if is_one_of(file, [split_page(query)[0] for query in queries]):
@@ -46,24 +46,6 @@ def check_file(file: Path, flag: str, gallery: Gallery, queries: Sequence[Path],
             raise ValueError(f"{file} is a drawing of the gallery: write elsewhere")
     if not suffixes and file.suffix.lower() in picture_suffixes() | optional_suffixes(installed=False):
         raise ValueError(f"{file} has the suffix of a picture: name a file for {flag}, such as {example}")
-
-
-def check_distinct(outputs: Mapping[str, Path | None]) -> None:
-    """Refuse a path that two options name, because the second would replace what the first wrote.
-
-    Args:
-        outputs: option, such as `--sheet` -> the path that it names, if it is given.
-
-    Raises:
-        ValueError: naming the path and both options.
-    """
-    named: dict[Path, str] = {}
-    for flag, path in outputs.items():
-        if path is None:
-            continue
-        if other := named.get(path.resolve()):
-            raise ValueError(f"{path} is named for both {other} and {flag}: give each a name of its own")
-        named[path.resolve()] = flag
 
 
 def check_folder(folder: Path, flag: str, gallery: Gallery) -> None:

@@ -18,11 +18,12 @@ from sketchloss.figures.tables import write_csv
 from sketchloss.gallery import Gallery, Match
 from sketchloss.gallery.copying import copy_matches
 from sketchloss.gallery.options import Search
-from sketchloss.gallery.outputs import check_distinct, check_file, check_folder, sheet_suffixes
+from sketchloss.gallery.outputs import check_file, check_folder, sheet_suffixes
 from sketchloss.gallery.paths import as_text
 from sketchloss.gallery.printing import count_drawings, print_json, print_lines
 from sketchloss.gallery.result_page import check_count, write_result_page
 from sketchloss.gallery.small_pictures import no_picture, small_picture
+from sketchloss.system.files import check_distinct
 from sketchloss.system.images import UnreadablePicture, save_picture
 from sketchloss.system.passed_over import later_pages, no_pictures, other_kinds
 from sketchloss.system.picture_files import find_pictures

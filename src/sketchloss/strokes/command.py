@@ -5,7 +5,6 @@
 In Python, see `sketchloss.strokes.redrawing`.
 """
 
-import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -22,7 +21,7 @@ from sketchloss.strokes.redrawing import RedrawLoss, redraw
 from sketchloss.strokes.renderer import render
 from sketchloss.strokes.settings import Strokes
 from sketchloss.system.device import pick_device
-from sketchloss.system.files import write_atomic
+from sketchloss.system.files import check_writable, write_atomic
 from sketchloss.system.images import fit_square, to_picture, to_tensor
 from sketchloss.system.passed_over import later_pages
 from sketchloss.system.picture_pages import split_page
@@ -37,7 +36,6 @@ def strokes(config: Strokes) -> None:
 
     Raises:
         ValueError: for a picture or an output that will not do, as `redraw`.
-        FileNotFoundError: for a folder that does not exist.
     """
     _check_outputs(config)
     page = open_visible(config.picture, invert=config.invert).convert("L")
@@ -72,15 +70,12 @@ def strokes(config: Strokes) -> None:
 def _check_outputs(config: Strokes) -> None:
     """Find out before the work is done, not after."""
     for path in filter(None, (config.out, config.gif)):
-        if not path.parent.is_dir():
-            raise FileNotFoundError(f"cannot write {path}: the folder {path.parent} does not exist; make it first")
         if path.is_dir():
             raise ValueError(f"{path} is a folder: name a file")
         picture, _ = split_page(config.picture)
         if path.exists() and picture.exists() and path.samefile(picture):
             raise ValueError(f"{path} is the picture itself: write elsewhere")
-        if not os.access(path.parent, os.W_OK):
-            raise ValueError(f"cannot write {path}: no permission to write in {path.parent}; write elsewhere")
+        check_writable(path)
         if path.exists() and not config.force:
             raise ValueError(f"{path} exists: name another file, or use --force to replace it")
 

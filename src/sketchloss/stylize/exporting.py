@@ -16,7 +16,7 @@ from torch.export import Dim
 
 from sketchloss.networks.stylizer import FORMAT, SMALLEST, Stylizer
 from sketchloss.stylize.exported import METADATA, load_exported
-from sketchloss.system.files import write_atomic
+from sketchloss.system.files import check_writable, write_atomic
 
 OPSET = 18  # the least that the exporter writes by itself, so that older runtimes can read it
 OPSETS = range(18, 24)  # what was tried
@@ -89,8 +89,7 @@ def check_destination(path: Path, *, force: bool = False) -> None:
         raise ValueError(f"{path} is a folder: name a file, such as {path / 'model.onnx'}")
     if path.suffix.lower() != ".onnx":
         raise ValueError(f"{path} does not end in .onnx: name a file, such as {path.with_suffix('.onnx')}")
-    if not path.parent.is_dir():
-        raise ValueError(f"cannot write {path}: the folder {path.parent} does not exist; make it first")
+    check_writable(path)
     if path.exists() and not force:
         raise ValueError(f"{path} exists: add --force to replace it, or name another file")
 

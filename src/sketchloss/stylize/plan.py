@@ -8,6 +8,7 @@ from typing import Literal
 from PIL import Image
 
 from sketchloss.stylize.pictures import has_alpha
+from sketchloss.system.files import check_writable
 from sketchloss.system.images import open_header
 from sketchloss.system.optional_readers import optional_suffixes
 from sketchloss.system.passed_over import later_pages, no_pictures, other_kinds
@@ -103,10 +104,7 @@ def _plan_one(source: Path | None, out: str, alpha: Alpha) -> Job:
     example = f"such as {path / (_name_of_sketch(source) if source else 'sketch.png')}"
     if path.is_dir() or out.endswith("/"):
         raise ValueError(f"--out {out} is a folder, and one picture is given: name a file, {example}")
-    if path.parent.is_file():
-        raise ValueError(f"cannot write {path}: {path.parent} is a file; name a path in a folder")
-    if not path.parent.is_dir():
-        raise ValueError(f"cannot write {path}: the folder {path.parent} does not exist; make it first")
+    check_writable(path)
     kind = writable_format(path)
     if kind is None:
         raise ValueError(f"--out {path} has no suffix that can be written: use .png, .jpg, .webp or .tif")

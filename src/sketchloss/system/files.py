@@ -8,7 +8,7 @@ import secrets
 import select
 import shutil
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from io import BufferedReader, BytesIO
@@ -108,6 +108,40 @@ def check_replaceable(path: str | Path) -> None:
     path = Path(path)
     if (path.exists() and not path.is_file() and not path.is_dir()) or path.parent.resolve() == Path("/dev"):
         raise ValueError(f"{path} is no regular file, and would be replaced by one: name another file")
+
+
+def check_writable(path: str | Path) -> None:
+    """Refuse a file that could not be written, before there is work to lose.
+
+    Raises:
+        ValueError: if its folder does not exist or may not be written to, or as `check_replaceable`; in one line.
+    """
+    path = Path(path)
+    if path.parent.exists() and not path.parent.is_dir():
+        raise ValueError(f"cannot write {path}: {path.parent} is a file; name a path in a folder")
+    if not path.parent.is_dir():
+        raise ValueError(f"cannot write {path}: the folder {path.parent} does not exist; make it first")
+    if not os.access(path.parent, os.W_OK):
+        raise ValueError(f"cannot write {path}: no permission to write in {path.parent}; write elsewhere")
+    check_replaceable(path)
+
+
+def check_distinct(outputs: Mapping[str, Path | None]) -> None:
+    """Refuse a path that two options name, because the second would replace what the first wrote.
+
+    Args:
+        outputs: option, such as `--sheet` -> the path that it names, if it is given.
+
+    Raises:
+        ValueError: naming the path and both options.
+    """
+    named: dict[Path, str] = {}
+    for flag, path in outputs.items():
+        if path is None:
+            continue
+        if other := named.get(path.resolve()):
+            raise ValueError(f"{path} is named for both {other} and {flag}: give each a name of its own")
+        named[path.resolve()] = flag
 
 
 @contextmanager

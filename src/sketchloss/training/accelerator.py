@@ -1,5 +1,6 @@
 """The accelerator that a training runs on: devices, processes, precision."""
 
+from contextlib import AbstractContextManager
 from typing import Literal
 
 import torch
@@ -37,3 +38,8 @@ def new_accelerator(precision: TrainingPrecision, *, seed: int, accumulate: int 
     if precision == "fp16" and accelerator.device.type == "cpu":
         raise ValueError("precision is fp16, which needs a GPU: use bf16 or no")
     return accelerator
+
+
+def forked_random(device: torch.device) -> AbstractContextManager[None]:
+    """Leave torch's random states as they were: what is drawn inside changes nothing outside."""
+    return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])

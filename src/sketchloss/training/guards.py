@@ -1,9 +1,6 @@
 """Guards that notice when a training has gone wrong, and say what to change."""
 
 import math
-from contextlib import AbstractContextManager
-
-import torch
 
 # Healthy features of different sketches spread by 0.01 and more; a VGG killed by its learning rate came to 3e-5.
 DEAD_SPREAD = 1e-3
@@ -25,11 +22,6 @@ def require_finite(loss: float, step: int, learning_rate: float) -> None:
             f"the loss is {loss} at step {step} (learning rate {learning_rate:.2g}): the last checkpoint is intact; "
             "try a tenth of the learning rate, or --precision no"
         )
-
-
-def forked_random(device: torch.device) -> AbstractContextManager[None]:
-    """Leave torch's random states as they were: what is drawn inside changes nothing outside."""
-    return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
 
 
 def chance_warning(accuracy: float, classes: int, feature_spread: float, learning_rate: float) -> str | None:

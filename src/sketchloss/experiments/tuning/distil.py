@@ -32,9 +32,9 @@ from sketchloss.networks.backbone import Origin
 from sketchloss.networks.thinner import fit_filters, new_thin
 from sketchloss.networks.weights import load_backbone, save_backbone, weights_digest
 from sketchloss.system.memory import reuse_freed_memory
-from sketchloss.training.accelerator import new_accelerator
+from sketchloss.training.accelerator import forked_random, new_accelerator
 from sketchloss.training.endless import endless_batches
-from sketchloss.training.guards import forked_random, require_finite
+from sketchloss.training.guards import require_finite
 from sketchloss.training.held_folder import hold_run_folder
 from sketchloss.training.imitation import TERMS, Imitation
 from sketchloss.training.meter import Meter

@@ -35,11 +35,11 @@ from sketchloss.networks.arms import ARMS
 from sketchloss.networks.backbone import Backbone, Origin
 from sketchloss.networks.weights import load_backbone, save_backbone
 from sketchloss.system.memory import reuse_freed_memory
-from sketchloss.training.accelerator import new_accelerator
+from sketchloss.training.accelerator import forked_random, new_accelerator
 from sketchloss.training.classifier import Classifier, evaluate
 from sketchloss.training.contrast import ClassesTogether, supervised_contrast
 from sketchloss.training.groups import parameter_groups
-from sketchloss.training.guards import chance_warning, forked_random, require_finite
+from sketchloss.training.guards import chance_warning, require_finite
 from sketchloss.training.held_folder import hold_run_folder
 from sketchloss.training.meter import Meter
 from sketchloss.training.rates import rate_schedule
