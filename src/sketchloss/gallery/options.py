@@ -28,7 +28,7 @@ class Build:
     folders: Annotated[tuple[Path, ...], tyro.conf.Positional, _required("FOLDERS")]
     """Folders of drawings; their subfolders are walked too."""
     weights: str = "sketch"
-    """Network weights: `sketch`, `sketch-plain`, `imagenet`, a weights folder or file, a hub repo, or
+    """Network weights: `sketch`, `sketch-small`, `sketch-plain`, `imagenet`, a weights folder or file, a hub repo, or
     `transformers:ID`."""
     image_size: int = 128
     """Side in pixels of the square that drawings are fitted into."""

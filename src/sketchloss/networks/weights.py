@@ -28,6 +28,7 @@ from sketchloss.system.stored import build_config, check_types, check_version, s
 NAMES = {
     "sketch": "VGG-16 with attention, tuned on sketches from `imagenet`",
     "sketch-plain": "VGG-16 without attention, tuned on the same sketches",
+    "sketch-small": "a VGG-16 with 7/16 of the channels, which imitates `sketch` and is several times as fast",
     "imagenet": "VGG-16 as the Visual Geometry Group trained it on ImageNet, CC BY 4.0",
 }
 #: torchvision's VGG-16, which its hub repo names; what the name `imagenet` meant before version 0.2.
@@ -52,7 +53,7 @@ def load_backbone(weights: str | Path = "sketch", **settings) -> Backbone:
     """Build a backbone and load weights into it.
 
     Args:
-        weights: `sketch`, `sketch-plain` or `imagenet`, which are in the package, or a path: a weights folder, a run
+        weights: `sketch`, `sketch-plain`, `sketch-small` or `imagenet`, which are in the package, or a path: a weights folder, a run
             folder of `sketchloss finetune`, a `.safetensors` file, torchvision's own `.pth`; or a hub repo id
             `owner/name` that holds `model.safetensors`, such as torchvision's `timm/vgg16.tv_in1k`. Another network is
             `transformers:` and a hub repo id or a model folder of that library: `transformers:facebook/dinov2-small`.
