@@ -55,8 +55,9 @@ def load_backbone(weights: str | Path = "sketch", **settings) -> Backbone:
     Args:
         weights: `sketch`, `sketch-plain`, `sketch-small` or `imagenet`, which are in the package, or a path: a weights
             folder, a run folder of `sketchloss finetune` or `distil`, a `.safetensors` file, torchvision's own `.pth`;
-            or a hub repo id `owner/name` that holds `model.safetensors`, such as torchvision's `timm/vgg16.tv_in1k`. Another network is
-            `transformers:` and a hub repo id or a model folder of that library: `transformers:facebook/dinov2-small`.
+            or a hub repo id `owner/name` that holds `model.safetensors`, such as torchvision's `timm/vgg16.tv_in1k`.
+            Another network is `transformers:` and a hub repo id or a model folder of that library, such as
+            `transformers:facebook/dinov2-small`.
         settings: fields of `BackboneConfig` (of `TransformersConfig` for another network) that differ from what the
             weights say, such as `attention=True`, `downsample="none"`, `gate_init="open"`.
 
