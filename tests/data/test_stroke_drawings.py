@@ -170,6 +170,9 @@ def test_mistakes_say_what_to_do(tmp_path):
     with pytest.raises(ValueError, match=r"no drawing in it has 8 pieces.*richer"):
         open_drawings(tmp_path, per_class=2)
     (tmp_path / "pictures" / "cat").mkdir(parents=True)
+    with pytest.raises(ValueError, match=r"pictures holds no drawings: give doodles, or a folder of QuickDraw"):
+        open_drawings(tmp_path / "pictures", per_class=2)
+    doodle("cat", 1).sketch(32).save(tmp_path / "pictures" / "cat" / "1.png")
     with pytest.raises(ValueError, match=r"holds pictures.*give doodles, or a folder of QuickDraw"):
         open_drawings(tmp_path / "pictures", per_class=2)
     with pytest.raises(ValueError, match="does not exist"):

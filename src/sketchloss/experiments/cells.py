@@ -23,6 +23,9 @@ from sketchloss.system.passed_over import in_one_line
 
 #: Raise when what a cell computes from the same settings changes.
 FORMAT = 2
+#: Among a cell's settings: those that name files, without the folders that these lie in. They stand for the others in
+#: its key, so that it is found again where its data have been moved.
+ANYWHERE = "anywhere"
 #: Characters of a cell's name in the name of its folder; the key tells apart what is cut alike.
 LONGEST_NAME = 200
 RESULT, FAILURE, LOG, RUN = "result.json", "failed.json", "log.txt", "run"
@@ -78,7 +81,7 @@ class CellStore:
             if missing := [need for need in cell.needs if need not in self.cells]:
                 raise ValueError(f"{cell.name} needs {missing[0]}, which does not come before it")
             self.cells[cell.name] = cell
-            recipe = [FORMAT, cell.name, cell.settings, [self.keys[need] for need in cell.needs]]
+            recipe = [FORMAT, cell.name, _for_key(cell.settings), [self.keys[need] for need in cell.needs]]
             self.keys[cell.name] = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:12]
 
     def __iter__(self) -> Iterator[Cell]:
@@ -164,6 +167,11 @@ class CellStore:
                 return True
         except Timeout:
             return False
+
+
+def _for_key(settings: Mapping[str, Any]) -> dict[str, Any]:
+    anywhere = settings.get(ANYWHERE, {})
+    return {name: anywhere.get(name, value) for name, value in settings.items() if name != ANYWHERE}
 
 
 def done(store: CellStore, part: str, **fields: Any) -> list[tuple[Cell, Result]]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sketchloss.data.sources import split_sources
+from sketchloss.experiments.cells import ANYWHERE
 from sketchloss.experiments.guiding_losses import BESIDE
 from sketchloss.networks.arms import read_arms
 from sketchloss.networks.backbone import Backbone
@@ -61,11 +62,9 @@ def decisive(recipe: type, settings: Mapping[str, Any], start: str = "") -> dict
         if "own_layers" in item.metadata and not found[item.name]:
             of = item.metadata["layers_of"]
             found[item.name] = item.metadata["own_layers"](network_of(found[of][0] if of else start))
-    fingerprints = _fingerprints(items, found)
-    for item in items:
-        if item.metadata.get("names") in ("files", "weights") and found.get(item.name):
-            found[item.name] = _whichever_folder(found[item.name])
-    return json.loads(json.dumps({**found, "files": fingerprints}, default=str))
+    named = [item.name for item in items if item.metadata.get("names") in ("files", "weights")]
+    anywhere = {name: _whichever_folder(found[name]) for name in named if found.get(name)}
+    return json.loads(json.dumps({**found, "files": _fingerprints(items, found), ANYWHERE: anywhere}, default=str))
 
 
 @functools.cache
