@@ -129,14 +129,21 @@ def _files_fingerprint(source: str) -> str:
     return digest.hexdigest() if files else ""
 
 
-def _path_in(source: str) -> tuple[str, str]:
-    """Return what stands before the path of a source, KIND:PATH, and the path; none of built-in doodles."""
+def _path_in(source: str) -> tuple[str, str, str]:
+    """Return what stands before the path of a source, KIND:PATH?SETTING, the path, and what stands after it.
+
+    Built-in doodles have no path.
+    """
     if re.match(r"doodles($|\?)", source):  # whatever lies in this folder
-        return source, ""
-    kind, colon, rest = source.partition(":")
-    if colon and kind.isalnum() and not Path(source).expanduser().exists():  # fs2k:PATH
-        return kind + colon, rest
-    return "", source
+        return source, "", ""
+    before, path, after = "", source, ""
+    kind, colon, rest = path.partition(":")
+    if colon and kind.isalnum() and not Path(path).expanduser().exists():  # fs2k:PATH
+        before, path = kind + colon, rest
+    if "?" in path and not Path(path).expanduser().exists():  # and not a folder with such a name
+        path, question, setting = path.rpartition("?")
+        after = question + setting
+    return before, path, after
 
 
 def _whichever_folder(value: "str | Path | tuple[str, ...]") -> "str | list[str]":
@@ -148,9 +155,9 @@ def _whichever_folder(value: "str | Path | tuple[str, ...]") -> "str | list[str]
 
 def _without_folders(source: str) -> str:
     """Return a source with the last name of its path alone if it is on disk: the same files may lie elsewhere."""
-    before, path = _path_in(source)
+    before, path, after = _path_in(source)
     place = Path(path).expanduser()
-    return f"{before}{place.name}" if path and place.exists() else source
+    return f"{before}{place.name}{after}" if path and place.exists() else source
 
 
 def _files_below(folder: Path, above: frozenset[Path] = frozenset()) -> Iterator[Path]:

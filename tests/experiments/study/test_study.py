@@ -541,6 +541,20 @@ def test_the_same_files_elsewhere_are_the_same_cells(config, tmp_path, monkeypat
     assert not set(keys("drawings?", "network").values()) & set(first.values())
 
 
+def test_a_source_of_a_kind_with_a_setting_is_known_by_its_files_too(tmp_path):
+    for place in ("one", "other"):
+        (tmp_path / place / "fs2k").mkdir(parents=True)
+        (tmp_path / place / "fs2k" / "0.png").write_bytes(b"0")
+    one, other = (f"fs2k:{tmp_path / place / 'fs2k'}?style=1" for place in ("one", "other"))
+    assert cell_keys._whichever_folder(one) == cell_keys._whichever_folder(other) == "fs2k:fs2k?style=1"
+    cell_keys._files_fingerprint.cache_clear()
+    first = cell_keys._files_fingerprint(one)
+    assert first == cell_keys._files_fingerprint(other) != ""
+    (tmp_path / "other" / "fs2k" / "0.png").write_bytes(b"1")
+    cell_keys._files_fingerprint.cache_clear()
+    assert cell_keys._files_fingerprint(other) != first
+
+
 def test_changed_weights_of_the_start_are_other_cells(config, tmp_path):
     from sketchloss import Backbone, save_backbone
 
