@@ -5,6 +5,7 @@ import os
 import pickle
 import signal
 import threading
+import time
 from pathlib import Path
 from urllib.request import Request, urlopen
 
@@ -265,6 +266,17 @@ def test_a_writer_whose_right_was_taken_over_writes_no_more(place, build, bucket
         gallery.add([place / "drawings"], prune=True)
     assert len(gallery) == 9
     assert bytes(bucket.store.get(LOCK).bytes()) == b"another 0"  # whoever has it now keeps it
+
+
+def test_a_right_that_is_lost_is_not_taken_back(bucket, monkeypatch):
+    monkeypatch.setattr(lease, "RENEWED", 0.02)
+    with writing(bucket, wait=0) as check:
+        bucket.store.put(LOCK, b"another 0")
+        time.sleep(0.5)  # many renewals
+        assert bytes(bucket.store.get(LOCK).bytes()) == b"another 0"
+        with pytest.raises(ValueError, match="another process writes to this gallery now"):
+            check()
+    assert bytes(bucket.store.get(LOCK).bytes()) == b"another 0"
 
 
 NO_RIGHTS = "no rights for this; check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, and what they may do with the bucket"

@@ -73,6 +73,8 @@ class _Lease:
         from obstore.exceptions import PreconditionError
 
         with self._lock:
+            if self.is_lost:  # whoever has it now keeps it
+                return
             self.renewals += 1
             content, now = f"{self.owner} {self.renewals}".encode(), time.time()
             try:
