@@ -211,8 +211,11 @@ def test_the_index_looks_into_a_part_of_the_rows(tmp_path):
     probed = query.nprobes(1).select(["id"]).to_arrow().num_rows
     assert probed < 1000
     for k in (1000, 2500, 3000):  # more than that part holds
-        found = table.nearest(vectors[0], k)
-        assert [int(row.id, 16) for row, _ in found] == np.argsort(-(vectors @ vectors[0]), kind="stable")[:k].tolist()
+        found = [int(row.id, 16) for row, _ in table.nearest(vectors[0], k)]
+        similarity = vectors.astype(np.float64) @ vectors[0]
+        assert len(set(found)) == k
+        # note: two may be as near as float32 can tell, and then stand in either order
+        np.testing.assert_allclose(similarity[found], np.sort(similarity)[::-1][:k], atol=1e-6)
 
 
 def test_building_and_adding_make_the_index(build, drawings, tmp_path):

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from sketchloss import SketchLoss
 from sketchloss.data.doodles.kinds import KINDS, doodle
 from sketchloss.loss.blank_paper import BlankPaper
-from sketchloss.loss.ink_distance import DARKNESS, NARROWEST, WINDOWS, Floor, ink_distance, ink_map
+from sketchloss.loss.ink_distance import DARKNESS, NARROWEST, WINDOWS, Floor, ink_distance, ink_distance_and_map
 from sketchloss.loss.loss import PAPER_LAYERS
 from sketchloss.system.images import to_tensor
 
@@ -172,10 +172,9 @@ def test_the_maps_mean_is_the_distance_and_it_lies_where_the_drawings_differ():
     ours[..., 8, 4:28] = 1
     theirs = ours.clone()
     theirs[1, :, 24, 4:28] = 1
-    found = ink_map(ours, theirs, _blank(ours), floor=FLOOR)
-    assert found.mean((1, 2, 3)).tolist() == pytest.approx(
-        ink_distance(ours, theirs, _blank(ours), floor=FLOOR).tolist(), rel=1e-5
-    )
+    distance, found = ink_distance_and_map(ours, theirs, _blank(ours), floor=FLOOR)
+    torch.testing.assert_close(distance, ink_distance(ours, theirs, _blank(ours), floor=FLOOR))
+    assert found.mean((1, 2, 3)).tolist() == pytest.approx(distance.tolist(), rel=1e-5)
     assert not found[0].any()
     assert found[1, :, 16:].sum() > 3 * found[1, :, :16].sum()
 

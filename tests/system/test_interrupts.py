@@ -90,3 +90,19 @@ def test_who_heard_of_ctrl_c_hears_of_it_again(start, heard):
     child = finished([sys.executable, "-c", HEARD_BY.format(start=start)])
     assert (child.returncode, child.stderr) == (0, "")
     assert child.stdout.split() == [str(one) for one in heard]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+def test_a_signal_that_another_thread_is_given_ends_the_wait():
+    script = """
+import signal, threading, time
+from sketchloss.system.interrupts import EndOfService
+
+end = EndOfService()
+other = threading.Thread(target=time.sleep, args=(60,), daemon=True)
+other.start()
+threading.Timer(0.5, signal.pthread_kill, (other.ident, signal.SIGTERM)).start()
+end.wait()
+print("ended")
+"""
+    assert finished([sys.executable, "-c", script], seconds=30).stdout == "ended\n"

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from PIL import Image
 
 from sketchloss.app.canvas import canvas_input
+from sketchloss.app.cores import share_cores
 from sketchloss.app.messages import settle
 from sketchloss.app.services import COMPARED_AT, Services
 from sketchloss.app.uploads import mistake, picture_input
@@ -55,6 +56,7 @@ class Comparison:
     """Notes for the visitor about these two drawings."""
 
 
+@share_cores()
 def compare(
     services: Services,
     first: Image.Image,

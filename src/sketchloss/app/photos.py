@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
+from sketchloss.app.cores import share_cores
 from sketchloss.app.messages import settle
 from sketchloss.app.private import PrivateFolder
 from sketchloss.app.services import Services
@@ -21,6 +22,7 @@ SHOWN = 1024  # pixels of the longer side, in the page
 HINT = "Give a photo: its sketch will be shown here, beside it."
 
 
+@share_cores()
 def sketch_photo(services: Services, photo: Image.Image, style: str, draw_size: float) -> Image.Image:
     """Turn a photo into a sketch of the same size.
 

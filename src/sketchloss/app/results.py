@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
+from sketchloss.app.cores import share_cores
 from sketchloss.app.naming import Called, called
 from sketchloss.app.originals import as_address, small_picture
 from sketchloss.app.services import Services
@@ -20,6 +21,7 @@ ANY = ("any label", "")
 SIDE, GREYS = 168, 16
 
 
+@share_cores()
 def find(gallery: Gallery, drawing: Image.Image, k: float, label: str | None, least: float | None) -> list[Match]:
     """Return the drawings of a gallery that are most like one.
 

@@ -5,10 +5,13 @@ Gradio reads the environment when it is imported: `sketchloss.app.command.set_up
 
 import os
 import sys
+from pathlib import Path
 from typing import NoReturn
+from uuid import uuid4
 
 import gradio as gr
 from gradio import processing_utils
+from PIL import Image
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
@@ -39,6 +42,7 @@ def serve(services: Services, config: App, private: PrivateFolder) -> gr.Blocks:
     # Gradio fetches what a request names by its address. Nothing here is to be fetched.
     processing_utils.async_ssrf_protected_download = _refuse_address
     processing_utils.async_ssrf_protected_get = _refuse_address
+    processing_utils.save_pil_to_cache = save_picture_whole
     page = build_page(services, private)
     hosts = ["*"]
     if is_loopback(config.host):
@@ -78,6 +82,21 @@ def serve(services: Services, config: App, private: PrivateFolder) -> gr.Blocks:
     sys.stdout.write(f"sketchloss is at {url} (Ctrl+C stops it)\n")
     sys.stdout.flush()
     return page
+
+
+def save_picture_whole(img: Image.Image, cache_dir: str, name: str = "image", format: str = "webp") -> str:
+    """Keep a picture for whoever asked, in Gradio's place, and return its path.
+
+    Gradio's own function empties the file of an equal picture before it writes: another visitor, to whom that picture
+    was just being sent, got nothing. Arguments and result are its own.
+    """
+    encoded = processing_utils.encode_pil_to_bytes(img, format)
+    folder = Path(cache_dir).resolve() / processing_utils.hash_bytes(encoded)
+    folder.mkdir(parents=True, exist_ok=True)
+    path, written = folder / f"{name}.{format}", folder / f".{uuid4().hex}"
+    written.write_bytes(encoded)
+    written.replace(path)
+    return str(path)
 
 
 async def _refuse_address(url: str, cache_dir: str = "") -> NoReturn:  # noqa: ARG001 (as Gradio calls it)

@@ -97,7 +97,7 @@ def lay_heat_under(
     scale = max(1.0, PANEL / max(height, width))
     size = (round(width * scale), round(height * scale))
     drawing = _enlarge(drawing, size)
-    return _inks_on(_warm(heat, size, greatest), drawing, drawing)
+    return _picture(_lay(_warm(heat, size, greatest), _ink(drawing), INK_BOTH))
 
 
 def _warm(
@@ -122,10 +122,24 @@ def _ramp(share: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w 3"]:
 
 
 def _inks_on(paper: Float[np.ndarray, "h w 3"], a: Image.Image, b: Image.Image) -> Image.Image:
-    ink_a, ink_b = (1 - np.asarray(picture.convert("L"), np.float64)[..., None] / 255 for picture in (a, b))
+    ink_a, ink_b = _ink(a), _ink(b)
     both = np.minimum(ink_a, ink_b)
     for amount, colour in ((ink_a - both, INK_A), (ink_b - both, INK_B), (both, INK_BOTH)):
-        paper = paper * (1 - amount) + np.array(colour) * amount
+        paper = _lay(paper, amount, colour)
+    return _picture(paper)
+
+
+def _ink(picture: Image.Image) -> Float[np.ndarray, "h w 1"]:
+    return 1 - np.asarray(picture.convert("L"), np.float64)[..., None] / 255
+
+
+def _lay(
+    paper: Float[np.ndarray, "h w 3"], ink: Float[np.ndarray, "h w 1"], colour: tuple[int, int, int]
+) -> Float[np.ndarray, "h w 3"]:
+    return paper * (1 - ink) + np.array(colour) * ink
+
+
+def _picture(paper: Float[np.ndarray, "h w 3"]) -> Image.Image:
     return Image.fromarray(paper.round().clip(0, 255).astype(np.uint8))
 
 

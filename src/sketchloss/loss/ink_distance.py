@@ -182,32 +182,35 @@ def relative_distance(
         return torch.stack([_share(*of_width, floor.windows, darkness) for of_width in energies]).mean(0)
 
 
-def ink_map(
+def ink_distance_and_map(
     pred: Float[Tensor, "n c h w"],
     target: Float[Tensor, "n c h w"],
     blank: Float[Tensor, "1 c h w"],
     *,
     floor: Floor,
     darkness: float = DARKNESS,
-) -> Float[Tensor, "n 1 h w"]:
-    """Return where two drawings differ: each window's part of `ink_distance` at the positions that it sees.
+) -> tuple[Float[Tensor, " n"], Float[Tensor, "n 1 h w"]]:
+    """Return `ink_distance` and where two drawings differ: each window's part of it at the positions that it sees.
 
-    Its mean over positions is the distance. Arguments as there.
+    The map's mean over positions is the distance. Arguments as there; all is float32 (float64 for float64 features).
     """
     side = joins(*pred.shape[-2:])
     ours, theirs = (relative_ink(features, blank, side=side) for features in (pred, target))
     with _exactly(pred):
         ours, theirs = _channels_last(ours), _channels_last(theirs)
         down, across = _places(ours, theirs, floor)
-        gap, maps = ours - theirs, []
+        gap, distances, maps = ours - theirs, [], []
         for width in WINDOWS:
             rows, columns = _gaussians(down, width), _gaussians(across, width)
-            place = rows.mT @ _look(gap, rows, columns).square().sum(3) @ columns
-            distance = _share(*_energies(gap, theirs, down, across, width), floor.windows, darkness)
+            seen = _look(gap, rows, columns)
+            place = rows.mT @ seen.square().sum(3) @ columns
+            distance = _share(*_energies(gap, theirs, down, across, width, seen), floor.windows, darkness)
             maps.append(place * (distance / place.mean((1, 2)).clamp_min(_LEAST))[:, None, None])
+            distances.append(distance)
         joined = torch.stack(maps).mean(0)[:, None]
     height, width = pred.shape[-2:]
-    return joined.repeat_interleave(side, 2).repeat_interleave(side, 3)[..., :height, :width]
+    where = joined.repeat_interleave(side, 2).repeat_interleave(side, 3)[..., :height, :width]
+    return torch.stack(distances).mean(0), where
 
 
 def through_windows(
@@ -255,12 +258,21 @@ def _share(
 
 
 def _energies(
-    gap: Float[Tensor, "n h w c"], theirs: Float[Tensor, "n h w c"], down: _Axis, across: _Axis, width: float
+    gap: Float[Tensor, "n h w c"],
+    theirs: Float[Tensor, "n h w c"],
+    down: _Axis,
+    across: _Axis,
+    width: float,
+    seen_gap: Float[Tensor, "n g k c"] | None = None,
 ) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"], Float[Tensor, " n"]]:
-    """Return |a|², |b|² and |a - b|² of b and a - b, seen through windows of one width."""
+    """Return |a|², |b|² and |a - b|² of b and a - b, seen through windows of one width.
+
+    `seen_gap` is what they see of a - b, if that is known already.
+    """
     if (2 * _count(width) + 1) ** 2 < gap[0, ..., 0].numel():
         rows, columns = _gaussians(down, width), _gaussians(across, width)
-        seen, seen_gap = _look(theirs, rows, columns), _look(gap, rows, columns)
+        seen = _look(theirs, rows, columns)
+        seen_gap = _look(gap, rows, columns) if seen_gap is None else seen_gap
         b, c = seen, seen_gap
     else:  # fewer positions than windows: two positions share windows by how near they are to each other
         rows, columns = _nearness(down, width), _nearness(across, width)

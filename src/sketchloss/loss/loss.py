@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from sketchloss.loss.blank_paper import BlankPaper, Paper
 from sketchloss.loss.large_pictures import FEATURES_PER_PIXEL, LARGE, LargePictures
 from sketchloss.loss.sharing import Shareable
-from sketchloss.loss.tap_distance import Metric, check_metric, needs_paper, tap_distance, tap_map
+from sketchloss.loss.tap_distance import Metric, check_metric, needs_paper, tap_distance, tap_distance_and_map
 from sketchloss.loss.target_features import Features, KeptFeatures, check_features, check_kept
 from sketchloss.networks.backbone import Backbone, freeze
 from sketchloss.networks.paper_layers import LAYERS_BEFORE_0_2
@@ -226,9 +226,7 @@ class SketchLoss(Shareable, nn.Module):
         Raises:
             ValueError: as the loss itself.
         """
-        pred, target = self._prepare_both(pred, target)
-        ours = self.backbone(pred, self.layers)
-        return self._map_of(ours, self._target_features(target, ours), pred)
+        return self.per_tap_and_map(pred, target)[1]
 
     def per_tap_and_map(
         self, pred: Tensor, target: Tensor | Features
@@ -240,11 +238,13 @@ class SketchLoss(Shareable, nn.Module):
         pred, target = self._prepare_both(pred, target)
         ours = self.backbone(pred, self.layers)
         theirs = self._target_features(target, ours)
-        papers = self._papers(pred)
-        terms = {
-            name: tap_distance(ours[name], theirs[name], self.metric, paper=papers.get(name)) for name in self.layers
-        }
-        return terms, self._map_of(ours, theirs, pred)
+        weights, papers = self._tap_weights(), self._papers(pred)
+        terms, enlarged = {}, []
+        for name in self.layers:
+            terms[name], where = tap_distance_and_map(ours[name], theirs[name], self.metric, paper=papers.get(name))
+            size = tuple(pred.shape[-2:])
+            enlarged.append(weights[name] * F.interpolate(where, size=size, mode="bilinear", align_corners=False))
+        return terms, torch.stack(enlarged).sum(0)
 
     def features_recipe(self) -> dict[str, Any]:
         """Return the settings that decide the features of `extract`, JSON-ready, with the digest of the weights."""
@@ -274,20 +274,6 @@ class SketchLoss(Shareable, nn.Module):
 
     def _papers(self, images: Float[Tensor, "n 3 h w"]) -> dict[str, Paper]:
         return self._paper.seen(images.shape[2], images.shape[3]) if needs_paper(self.metric) else {}
-
-    def _map_of(self, ours: Features, theirs: Features, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 1 h w"]:
-        weights, papers = self._tap_weights(), self._papers(images)
-        enlarged = [
-            weights[name]
-            * F.interpolate(
-                tap_map(ours[name], theirs[name], self.metric, paper=papers.get(name)),
-                size=tuple(images.shape[-2:]),
-                mode="bilinear",
-                align_corners=False,
-            )
-            for name in self.layers
-        ]
-        return torch.stack(enlarged).sum(0)
 
     def _tap_weights(self) -> dict[str, float]:
         total = sum(self.layers.values())

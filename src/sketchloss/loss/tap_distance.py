@@ -7,7 +7,7 @@ from torch import Tensor
 
 from sketchloss.loss.blank_paper import Paper
 from sketchloss.loss.feature_distance import feature_distance, position_distance
-from sketchloss.loss.ink_distance import ink_distance, ink_map
+from sketchloss.loss.ink_distance import ink_distance, ink_distance_and_map
 
 #: Names of metrics: those of `feature_distance`, position by position, and that of `ink_distance`.
 Metric: TypeAlias = Literal["l1", "l2", "cosine", "ink"]
@@ -52,11 +52,11 @@ def tap_distance(
     return feature_distance(pred, target, metric, weight)
 
 
-def tap_map(
+def tap_distance_and_map(
     pred: Float[Tensor, "n c h w"], target: Float[Tensor, "n c h w"], metric: Metric, *, paper: Paper | None = None
-) -> Float[Tensor, "n 1 h w"]:
-    """Return where features differ at one tap; its mean over positions is the distance. Arguments as `tap_distance`."""
+) -> tuple[Float[Tensor, " n"], Float[Tensor, "n 1 h w"]]:
+    """Return `tap_distance` and where features differ; the map's mean over positions is the distance."""
     if metric == "ink":
         assert paper is not None
-        return ink_map(pred, target, paper.blank, floor=paper.floor)
-    return position_distance(pred, target, metric)
+        return ink_distance_and_map(pred, target, paper.blank, floor=paper.floor)
+    return feature_distance(pred, target, metric), position_distance(pred, target, metric)

@@ -3,8 +3,8 @@
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from queue import SimpleQueue
+from contextlib import contextmanager, suppress
+from queue import Empty, SimpleQueue
 
 
 @contextmanager
@@ -37,4 +37,9 @@ class EndOfService:
 
     def wait(self) -> None:
         """Wait for one of them, however long; return at once if one has come already."""
-        self._came.get()
+        # note: in turns, because a signal that the system gives to another thread does not wake this one, whose work
+        # the answer is. That happens while a debugger or a profiler holds this thread.
+        while True:
+            with suppress(Empty):
+                self._came.get(timeout=1)
+                return

@@ -1,0 +1,41 @@
+"""What of Gradio's server is replaced."""
+
+import threading
+from pathlib import Path
+
+from gradio import processing_utils
+from PIL import Image
+
+from sketchloss.app.server import save_picture_whole
+from sketchloss.data.doodles.kinds import doodle
+
+
+def test_a_picture_that_is_kept_again_can_be_read_meanwhile(tmp_path):
+    picture = doodle("cat", 1).sketch(96)
+    path = save_picture_whole(picture, str(tmp_path), format="png")
+    ended = threading.Event()
+
+    def keep_it_again():
+        for _ in range(300):
+            assert save_picture_whole(picture, str(tmp_path), format="png") == path
+        ended.set()
+
+    thread = threading.Thread(target=keep_it_again)
+    thread.start()
+    read = set()
+    while not ended.is_set():
+        read.add(Path(path).read_bytes())
+    thread.join(60)
+    assert len(read) == 1
+    with Image.open(path) as kept:
+        assert kept.convert("L").tobytes() == picture.convert("L").tobytes()
+    assert [file.name for file in tmp_path.rglob("*.*")] == ["image.png"]
+
+
+def test_a_picture_lies_where_gradio_would_have_put_it(tmp_path):
+    for settings in ({"format": "png"}, {"format": "jpeg", "name": "photo"}):
+        picture = doodle("boat", 2).photo(64)
+        expected = processing_utils.save_pil_to_cache(picture, str(tmp_path / "gradio"), **settings)
+        found = save_picture_whole(picture, str(tmp_path / "ours"), **settings)
+        assert found == expected.replace("/gradio/", "/ours/")
+        assert Path(found).read_bytes() == Path(expected).read_bytes()
