@@ -233,7 +233,7 @@ def _at_work(config: Study) -> int:
 
 def test_several_processes_share_the_cells(cheap):
     most = 0
-    with _started(replace(cheap, epochs=40), "--workers", "2") as child:
+    with _started(replace(cheap, epochs=12), "--workers", "2") as child:
         while child.process.poll() is None:
             most = max(most, _at_work(cheap))
             time.sleep(0.05)

@@ -20,7 +20,7 @@ from sketchloss.experiments.experiment import Experiment, Load
 from sketchloss.experiments.guiding_losses import NONE, column_title, open_term, term_title
 from sketchloss.experiments.keys import decisive
 from sketchloss.experiments.pairs import table
-from sketchloss.experiments.pairs.figure import draw_pairs
+from sketchloss.experiments.pairs.figure import draw_pairs, shown_places
 from sketchloss.experiments.pairs.judging import (
     choosing_measure,
     make_judge,
@@ -202,7 +202,8 @@ def _test(config: PairTest, scores: list[dict[str, Any]], judge: Judge | None, r
     drawn = draw(network, inputs, device=device)
     tensors = {"drawn": drawn, **({"inputs": inputs, "targets": test.targets} if config.references else {})}
     run.mkdir(parents=True, exist_ok=True)
-    write_tensors(run / DRAWN, {name: values.contiguous() for name, values in tensors.items()})
+    places = shown_places(len(drawn))
+    write_tensors(run / DRAWN, {name: values[places].contiguous() for name, values in tensors.items()})
 
     def judged(drawings: torch.Tensor) -> dict[str, Any]:
         by_classifier = measure_by(judge, drawings, test.targets, test.labels) if judge else {}
@@ -303,7 +304,7 @@ def sections(plan: PairsPlan, store: CellStore) -> Iterator[Section]:
 
 
 def _drawn(store: CellStore, cell: Cell) -> Path:
-    """Return the file of what was drawn; it is large, and a copy of a study may lack it."""
+    """Return the file of what a contact sheet shows; a copy of a study may lack it."""
     return store.place(cell.name) / RUN / DRAWN
 
 

@@ -25,6 +25,7 @@ class RetrievalPlan(Plan):
 #: What each preset of a study changes of the defaults above.
 PRESETS: dict[str, dict[str, Any]] = {
     "real": {"retrieval_preset": "small"},
+    "gates": {"retrieval_preset": "small"},
     "controls": {"retrieval_preset": "small", "retrieval_grid": 1},
     "attention": {"retrieval_preset": "small", "retrieval_grid": 7},
     "weekend": {"retrieval_preset": "small"},

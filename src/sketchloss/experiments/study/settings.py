@@ -27,8 +27,9 @@ class Study(*_OPTIONS):
     """Compare the paper's four arms (loss networks) and others, over seeds: every table and figure in one report.
 
     Presets: `doodles` (its old name is `demo`), on built-in drawings, minutes on a laptop; `real`, on people's drawings
-    in `$SKETCHLOSS_DATA`, more than a day on two cores; `controls` (two cores) and `attention` (a GPU), which part of
-    the gates acts; `weekend`, the paper's data and sizes, one GPU and a weekend; `paper`, its whole protocol.
+    in `$SKETCHLOSS_DATA`, more than a day on two cores; `gates` (two cores), whether gates add to tuning; `controls`
+    (two cores) and `attention` (a GPU), which part of gates acts; `weekend`, the paper's data and sizes, one GPU and a
+    weekend; `paper`, its whole protocol.
 
     Raises:
         ValueError: for a setting outside its range, naming it.
