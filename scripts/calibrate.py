@@ -1,9 +1,11 @@
-"""Measure the distances of known pairs of drawings, and write the calibration that the package carries.
+r"""Measure the distances of known pairs of drawings, and write a calibration of those that the package carries.
 
-    python scripts/calibrate.py --data QUICKDRAW --out src/sketchloss/bundled/calibration.json
+    python scripts/calibrate.py --data QUICKDRAW --out src/sketchloss/bundled/sketch/calibration.json
+    python scripts/calibrate.py --data QUICKDRAW --weights sketch-small \
+        --out src/sketchloss/bundled/sketch-small/calibration.json
 
-QUICKDRAW is a folder of QuickDraw .ndjson files, or `doodles`. 344 classes, two drawings each, take 20 minutes
-on one core.
+QUICKDRAW is a folder of QuickDraw .ndjson files, or `doodles`. 344 classes, two drawings each, take 20 minutes on one
+core for `sketch`, and five for `sketch-small`.
 """
 
 from dataclasses import dataclass, replace

@@ -44,15 +44,16 @@ def test_words_go_from_alike_to_different():
     assert len(said) == 7
 
 
-def test_the_packages_own_fits_the_loss_and_places_new_drawings_where_they_belong():
-    loss = SketchLoss()
+@pytest.mark.parametrize("weights", ["sketch", "sketch-small"])
+def test_the_packages_own_fits_the_loss_and_places_new_drawings_where_they_belong(weights):
+    loss = SketchLoss(weights)
     calibration = calibration_for(loss, 256)
     assert calibration is not None
     assert calibration_for(loss, 128) is None
     assert calibration_for(SketchLoss("imagenet"), 256) is None
-    assert calibration_for(SketchLoss(layers=["relu3_3"]), 256) is None
-    assert calibration_for(SketchLoss(layers={"relu3_3": 2.0, "relu4_3": 1.0, "relu5_3": 1.0}), 256) is None
-    assert calibration_for(SketchLoss(metric="l2"), 256) is None
+    assert calibration_for(SketchLoss(weights, layers=["relu3_3"]), 256) is None
+    assert calibration_for(SketchLoss(weights, layers={**loss.layers, "relu4_1": 2.0}), 256) is None
+    assert calibration_for(SketchLoss(weights, metric="l2"), 256) is None
 
     def picture(kind: str, seed: int, hand: int = 0, **settings) -> torch.Tensor:
         return to_tensor(doodle(kind, seed, style="ink").redrawn(hand).sketch(256, **settings))[None]

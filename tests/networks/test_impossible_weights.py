@@ -360,7 +360,7 @@ def test_settings_of_a_gallery_that_cannot_be(changes, said, tmp_path):
 def test_a_calibration_that_cannot_be(changes, said, tmp_path):
     from sketchloss.networks.weights import bundled_folder
 
-    stored = json.loads(bundled_folder("calibration.json").read_text())
+    stored = json.loads((bundled_folder("sketch") / "calibration.json").read_text())
     if changes is None:
         stored["quantiles"]["pen"][5] = NAN
     (tmp_path / "calibration.json").write_text(json.dumps(stored | (changes or {})))

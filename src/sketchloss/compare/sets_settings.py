@@ -28,8 +28,8 @@ class Sets:
     b: Annotated[Path, tyro.conf.Positional]
     """Second folder of pictures, such as true ones."""
     extractors: tuple[str, ...] = ("imagenet", "sketch")
-    """Networks whose features are compared: `sketch`, `imagenet`, weights folders or files, hub repos, or
-    `transformers:ID`."""
+    """Networks whose features are compared: `sketch`, `sketch-small`, `imagenet`, weights folders or files, hub repos,
+    or `transformers:ID`."""
     layer: str = ""
     """Layer whose features, averaged over positions, are compared; by default the embedding layer of each network."""
     inception: Annotated[Path | None, tyro.conf.DisallowNone] = None

@@ -33,7 +33,8 @@ class Compare:
     """CSV file of pairs to compare instead of A and B: two paths a row, relative to the folder of the file. A header is
     optional."""
     weights: str = "sketch"
-    """Network weights: `sketch`, `imagenet`, a weights folder or file, a hub repo, or `transformers:ID`."""
+    """Network weights: `sketch`, `sketch-small`, `imagenet`, a weights folder or file, a hub repo, or
+    `transformers:ID`."""
     metric: Metric = DEFAULT_METRIC
     """Distance between features: `ink`, which is relative to blank paper (0 the same drawing, 1 nothing in common), or
     `l1`, `l2`, `cosine`. The default of version 0.1 is `--metric l1 --layers relu3_3 relu4_3 relu5_3`."""

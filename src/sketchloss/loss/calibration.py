@@ -1,8 +1,8 @@
 """Distances of known pairs, to compare a distance with: a drawing made twice, two of a class, one and a blank page.
 
 A distance by itself says little: 0.1 may be much or nothing. The package carries the distances of some thousand pairs
-of QuickDraw sketches, for the loss as `SketchLoss()` is and drawings fitted into 256 pixels, as `sketchloss compare`
-does.
+of QuickDraw sketches, for the losses `SketchLoss()` and `SketchLoss("sketch-small")` and drawings fitted into 256
+pixels, as `sketchloss compare` does.
 
     from sketchloss.loss.calibration import calibration_for
 
@@ -32,6 +32,7 @@ KINDS = {
     "blank": "a drawing and an empty page",
 }
 FORMAT = "sketchloss calibration"
+#: In the folders of the weights in the package that have one.
 FILE = "calibration.json"
 #: Quantiles that are kept of each kind: every hundredth.
 QUANTILES = 101
@@ -96,13 +97,13 @@ def load_calibration(path: str | Path | None = None) -> Calibration:
     """Load a calibration.
 
     Args:
-        path: path of a file that `save_calibration` wrote; None: the one in the package.
+        path: path of a file that `save_calibration` wrote; None: the one of the weights `sketch`.
 
     Raises:
         FileNotFoundError: if there is none.
         ValueError: if the file is damaged or another program's.
     """
-    place = bundled_folder(FILE) if path is None else Path(path)
+    place = bundled_folder("sketch") / FILE if path is None else Path(path)
     if not place.is_file():
         raise FileNotFoundError(f"{place} does not exist: check the path")
     try:
@@ -113,12 +114,14 @@ def load_calibration(path: str | Path | None = None) -> Calibration:
 
 
 def calibration_for(loss: SketchLoss, size: int) -> Calibration | None:
-    """Return the package's calibration if it is of this loss and drawings fitted into this size; otherwise None."""
-    found = load_calibration()
-    as_measured = (set(loss.layers), set(loss.layers.values()), loss.metric, size)
-    if as_measured != (set(found.layers), {1.0}, found.metric, found.size):
-        return None
-    return found if weights_digest(loss.backbone) == found.fingerprint else None
+    """Return the package's calibration of this loss and drawings fitted into this size; None if it has none."""
+    fingerprint = weights_digest(loss.backbone)
+    settings = (fingerprint, set(loss.layers), set(loss.layers.values()), loss.metric, size)
+    for path in sorted(bundled_folder("").glob(f"*/{FILE}")):
+        found = load_calibration(path)
+        if settings == (found.fingerprint, set(found.layers), {1.0}, found.metric, found.size):
+            return found
+    return None
 
 
 def save_calibration(calibration: Calibration, path: str | Path) -> None:

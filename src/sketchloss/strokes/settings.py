@@ -34,7 +34,8 @@ class Strokes:
     invert: bool = False
     """Invert the picture: it has light lines on dark paper, or on a transparent ground."""
     weights: str = "sketch"
-    """Network weights of the loss: `sketch`, `imagenet`, a weights folder or file, a hub repo, or `transformers:ID`."""
+    """Network weights of the loss: `sketch`, `sketch-small`, `imagenet`, a weights folder or file, a hub repo, or
+    `transformers:ID`."""
     seed: int = 0
     """Random seed of the places where strokes start."""
     force: bool = False
