@@ -33,9 +33,17 @@ def test_a_picture_that_is_kept_again_can_be_read_meanwhile(tmp_path):
 
 
 def test_a_picture_lies_where_gradio_would_have_put_it(tmp_path):
-    for settings in ({"format": "png"}, {"format": "jpeg", "name": "photo"}):
-        picture = doodle("boat", 2).photo(64)
-        expected = processing_utils.save_pil_to_cache(picture, str(tmp_path / "gradio"), **settings)
-        found = save_picture_whole(picture, str(tmp_path / "ours"), **settings)
-        assert found == expected.replace("/gradio/", "/ours/")
-        assert Path(found).read_bytes() == Path(expected).read_bytes()
+    picture = doodle("boat", 2).photo(64)
+    settings = {"format": "jpeg", "name": "photo"}
+    expected = processing_utils.save_pil_to_cache(picture, str(tmp_path / "gradio"), **settings)
+    found = save_picture_whole(picture, str(tmp_path / "ours"), **settings)
+    assert found == expected.replace("/gradio/", "/ours/")
+    assert Path(found).read_bytes() == Path(expected).read_bytes()
+
+
+def test_a_png_has_the_same_pixels_and_is_named_by_what_it_holds(tmp_path):
+    for picture in (doodle("boat", 2).photo(64), doodle("boat", 2).sketch(64), Image.new("RGBA", (5, 7), (1, 2, 3, 4))):
+        kept = Path(save_picture_whole(picture, str(tmp_path), format="png"))
+        assert kept.parent.name == processing_utils.hash_bytes(kept.read_bytes())
+        with Image.open(kept) as found:
+            assert (found.mode, found.tobytes()) == (picture.mode, picture.tobytes())
