@@ -1,8 +1,10 @@
 """What of Gradio's server is replaced."""
 
+import errno
 import threading
 from pathlib import Path
 
+import pytest
 from gradio import processing_utils
 from PIL import Image
 
@@ -30,6 +32,17 @@ def test_a_picture_that_is_kept_again_can_be_read_meanwhile(tmp_path):
     with Image.open(path) as kept:
         assert kept.convert("L").tobytes() == picture.convert("L").tobytes()
     assert [file.name for file in tmp_path.rglob("*.*")] == ["image.png"]
+
+
+def test_of_a_picture_that_cannot_be_written_nothing_is_left(tmp_path, monkeypatch):
+    def full(path, *_):
+        path.touch()
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left"):
+        save_picture_whole(doodle("cat", 1).sketch(32), str(tmp_path), format="png")
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 def test_a_picture_lies_where_gradio_would_have_put_it(tmp_path):

@@ -15,6 +15,8 @@ from sketchloss.cli import main
         ("old new --map .", "inner/cat.png is one of the drawings to compare: write elsewhere"),
         ("old new --csv new/table.csv", "new/table.csv lies in new"),
         ("old new --csv linked/table.csv", "linked/table.csv lies in old"),
+        ("old new --csv circle/table.csv", "cannot write circle/table.csv: the folder circle does not exist"),
+        ("old new --rows circle", "circle"),
         ("old new --fail-above nan", "fail_above is nan: it must be a number from 0 up"),
         ("old new --fail-above inf", "fail_above is inf"),
         ("old new --fail-above -0.1", "fail_above is -0.1"),
@@ -36,6 +38,7 @@ def test_mistakes(line, said, doodles, weights, capsys):
         (doodles / folder / "inner" / "cat.png").write_bytes((doodles / folder / "cat.png").read_bytes())
     (doodles / "inner").symlink_to(doodles / "old" / "inner")
     (doodles / "linked").symlink_to(doodles / "old")
+    (doodles / "circle").symlink_to("circle")
     before = {path: path.read_bytes() for path in doodles.rglob("*") if path.is_file()}
     assert main(["compare", *line.split(), "--weights", weights, "--size", "32"]) == 2
     out, err = capsys.readouterr()

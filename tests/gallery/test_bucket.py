@@ -300,7 +300,7 @@ def test_without_rights_every_command_says_so(place, build, server, capsys):
 def test_mistakes(place, build, server, capsys, monkeypatch):
     for address, reason in (
         ("s3://", "names no folder in a bucket: use an address such as s3://bucket/my-gallery"),
-        ("s3://drawings", "names no folder in a bucket"),
+        ("s3://drawings", "s3://drawings names no folder in a bucket"),
         (
             "s3://drawings/a#b",
             "s3://drawings/a#b has '#' in it, which means something else in an address: leave it out",

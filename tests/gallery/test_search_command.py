@@ -239,6 +239,7 @@ def test_a_query_from_a_pipe_is_in_the_sheet_as_a_grey_square(place, built):
         ("--all --csv pipe", ("pipe is no regular file", "such as found.csv")),
         ("new.png --sheet new.png", ("new.png is one of the queries",)),
         ("two.tif#page=2 --sheet two.tif", ("two.tif is one of the queries",)),
+        ("--all --html circle/a.html --sheet circle/a.png", ("the folder circle does not exist",)),
         ("--all --html a.html --csv ./a.html", ("a.html is named for both --html and --csv",)),
         ("--all --csv found --copy-to found", ("found is named for both --csv and --copy-to",)),
         ("--all --copy-to new.png", ("new.png is a file: name a folder for --copy-to",)),
@@ -253,6 +254,7 @@ def test_mistakes(line, said, place, built, capsys):
     cats[0].save("new.png")
     cats[0].save("two.tif", save_all=True, append_images=cats[1:])
     os.mkfifo("pipe")
+    Path("circle").symlink_to("circle")
     before = sorted([*place.rglob("*"), *built.rglob("*")])
     assert main(["gallery", "search", "gallery", *shlex.split(line)]) == 2
     out, err = capsys.readouterr()

@@ -668,6 +668,7 @@ def test_bad_masks_are_refused(mask, message, without_type_checks):
         ({"layers": ("relu9_9",)}, "layer 'relu9_9' is unknown: choose from relu1_1"),
         ({"layers": "relu1_2"}, "layers is the text 'relu1_2'"),
         ({"layers": ()}, "layers is empty"),
+        ({"layers": [["relu1_2"]]}, r"layers has \['relu1_2'\]: each must be the name of a layer"),
         ({"layers": {}}, "layers is empty"),
         ({"layers": {"relu1_2": -1.0}}, "weight of relu1_2 is -1.0"),
         ({"layers": {"relu1_2": float("nan")}}, "weight of relu1_2 is nan"),

@@ -1,5 +1,7 @@
 """Oracles: scipy's Gaussian filter, `SketchLoss` itself, a function in a file."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -65,6 +67,28 @@ def test_a_function_of_your_own(tmp_path):
     with pytest.raises(ValueError, match=r"cannot import .*mine.py \(SyntaxError: invalid syntax"):
         named_loss(f"{file}:twice")
     assert named_loss("sketchloss.strokes.named_losses:pixels_l1") is named_loss("pixels")
+
+
+def test_a_function_of_a_module_in_this_folder_whatever_it_is_called(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own_losses").mkdir()
+    for file, factor in (("own_losses/__init__.py", 4), ("own_module.py", 5)):
+        (tmp_path / file).write_text(
+            f"l1 = lpips = lambda pred, target: {factor} * (pred - target).abs().mean((1, 2, 3))\n"
+        )
+    for name, factor in (("own_losses:lpips", 4), ("own_losses:l1", 4), ("own_module:lpips", 5), ("own_module:l1", 5)):
+        torch.testing.assert_close(named_loss(name)(PRED, TARGET), factor * named_loss("pixels")(PRED, TARGET))
+
+
+def test_a_file_with_a_dataclass(tmp_path):
+    file = tmp_path / "with_dataclass.py"
+    file.write_text(
+        "from __future__ import annotations\nfrom dataclasses import dataclass\n\n\n@dataclass\nclass Twice:\n"
+        "    factor: int = 2\n\n    def __call__(self, pred, target):\n"
+        "        return self.factor * (pred - target).abs().mean((1, 2, 3))\n\n\ntwice = Twice()\n"
+    )
+    torch.testing.assert_close(named_loss(f"{file}:twice")(PRED, TARGET), 2 * named_loss("pixels")(PRED, TARGET))
+    assert "with_dataclass" not in sys.modules
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,19 @@ def test_a_term_that_returns_one_value_for_all_is_refused():
         loss(PRED.clone().requires_grad_(), loss.extract(TARGET))
 
 
+@pytest.mark.parametrize(
+    ("term", "message"),
+    [
+        (lambda pred, target: 1.0, "the loss returned float: it must return one value for each of 3 drawings"),
+        (lambda pred, target: squares(pred, target).detach(), "the loss has no gradient: it must be computed from"),
+    ],
+)
+def test_a_term_that_is_no_loss_is_one_clear_line(term, message):
+    loss = WithPixels(term)
+    with pytest.raises(ValueError, match=message):
+        loss(PRED.clone().requires_grad_(), loss.extract(TARGET))
+
+
 @pytest.mark.parametrize("pull", [0, -1.0, float("nan"), float("inf")])
 def test_bad_pulls_are_one_clear_line(pull):
     with pytest.raises(ValueError, match=f"pull is {pull}: it must be above 0"):

@@ -101,8 +101,12 @@ def save_picture_whole(img: Image.Image, cache_dir: str, name: str = "image", fo
     folder = Path(cache_dir).resolve() / processing_utils.hash_bytes(encoded)
     folder.mkdir(parents=True, exist_ok=True)
     path, written = folder / f"{name}.{format}", folder / f".{uuid4().hex}"
-    written.write_bytes(encoded)
-    written.replace(path)
+    try:
+        written.write_bytes(encoded)
+        written.replace(path)
+    except OSError:
+        written.unlink(missing_ok=True)
+        raise
     return str(path)
 
 

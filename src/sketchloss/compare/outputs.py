@@ -29,7 +29,7 @@ def check_outputs(config: Compare, *, single: bool) -> None:
             what = "the list of pairs" if config.pairs else "one of the drawings to compare"
             raise ValueError(f"{path} is {what}: write elsewhere")
         for one in given:
-            if path and one.is_dir() and path.resolve().is_relative_to(one.resolve()):
+            if path and one.is_dir() and Path(os.path.realpath(path)).is_relative_to(one.resolve()):
                 raise ValueError(f"{path} lies in {one}, whose pictures are compared: write elsewhere")
     check_distinct({"--csv": config.csv, "--rows": config.rows, "--map": config.map})
     if config.csv and config.csv.is_dir():

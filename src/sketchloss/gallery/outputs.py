@@ -1,5 +1,6 @@
 """Where the commands of a gallery may write: never over a drawing, and never into a gallery."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -57,7 +58,7 @@ def check_folder(folder: Path, flag: str, gallery: Gallery) -> None:
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file: name a folder for {flag}")
     check_outside(folder, gallery)
-    roots = {to_bytes(folder), to_bytes(folder.resolve())}
+    roots = {to_bytes(folder), to_bytes(Path(os.path.realpath(folder)))}
     if any(is_below(row.path, roots) for row in gallery.table.known()):
         raise ValueError(f"{folder} holds drawings of the gallery: name a new folder for {flag}")
 
@@ -65,5 +66,5 @@ def check_folder(folder: Path, flag: str, gallery: Gallery) -> None:
 def check_outside(path: Path, gallery: Gallery) -> None:
     """Refuse a path in the folder of a gallery."""
     folder = gallery.folder
-    if isinstance(folder, Path) and path.resolve().is_relative_to(folder.resolve()):
+    if isinstance(folder, Path) and Path(os.path.realpath(path)).is_relative_to(folder.resolve()):
         raise ValueError(f"{path} lies in the gallery {gallery.folder}, whose files are its own: write elsewhere")

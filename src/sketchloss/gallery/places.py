@@ -65,7 +65,8 @@ def to_place(folder: str | Path | Bucket) -> Place:
     if address is None:
         return Path(os.path.abspath(folder))  # noqa: PTH100 (not resolved)
     if not all(address.groups()):
-        raise ValueError(f"{folder} names no folder in a bucket: use an address such as s3://bucket/my-gallery")
+        given = f"s3://{address[1] or ''}" + (f"/{address[2]}" if address[2] else "")
+        raise ValueError(f"{given} names no folder in a bucket: use an address such as s3://bucket/my-gallery")
     whole = f"s3://{address[1]}/{address[2]}"
     if special := re.search("[#?%]", address[2]):
         raise ValueError(f"{whole} has {special[0]!r} in it, which means something else in an address: leave it out")

@@ -48,7 +48,7 @@ def named_loss(name: str, *, bfloat16: bool = False) -> Loss:
     known = f"{', '.join(PIXEL_LOSSES)}, WEIGHTS:METRIC, MODULE:FUNCTION or FILE.py:FUNCTION"
     if not first or not rest:
         raise ValueError(f"loss {name!r} is unknown: {suggest(name, PIXEL_LOSSES)}use {known}")
-    if first in NAMES or Path(first).is_dir():
+    if first in NAMES or (Path(first).is_dir() and not _is_module(first)):
         metric, metrics = rest.partition(":")[0], get_args(Metric)
         raise ValueError(
             f"loss {name!r}: metric {metric!r} is unknown: {suggest(metric, metrics)}use {', '.join(metrics)}"
@@ -68,9 +68,16 @@ class NamedNetwork(NamedTuple):
 def network_of(name: str) -> NamedNetwork | None:
     """Return what the name of a loss says of its network; None for a loss without one."""
     found = re.fullmatch(rf"(.+):({'|'.join(get_args(Metric))})(?::([\w.,]+))?", name)
-    if found is None or found[1].endswith(".py"):  # a function may be called as a metric is
+    if found is None or _is_module(found[1]):  # a function may be called as a metric is
         return None
     return NamedNetwork(found[1], cast(Metric, found[2]), tuple(found[3].split(",")) if found[3] else None)
+
+
+def _is_module(name: str) -> bool:
+    """Tell whether a name is that of Python code: a file, or a module or package in the current folder."""
+    if name.endswith(".py"):
+        return True
+    return name not in NAMES and (Path(f"{name}.py").is_file() or Path(name, "__init__.py").is_file())
 
 
 def pixels_l1(pred: Float[Tensor, "n c h w"], target: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:

@@ -260,14 +260,24 @@ def total_of(value: object, drawings: int, step: int) -> Float[Tensor, ""]:
     Raises:
         ValueError: for another shape than (drawings,) or (), a value without gradient, or one that is not finite.
     """
+    values = check_values(value, drawings)
+    if not values.isfinite().all():
+        raise ValueError(f"the loss is not finite at step {step}: {values.detach().tolist()}"[:200])
+    return values.sum()
+
+
+def check_values(value: object, drawings: int) -> Tensor:
+    """Return what a loss returned, (drawings,) or ().
+
+    Raises:
+        ValueError: for another shape, no tensor, or a value without gradient.
+    """
     if not isinstance(value, Tensor) or tuple(value.shape) not in ((), (drawings,)):
         found = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
         raise ValueError(f"the loss returned {found}: it must return one value for each of {drawings} drawings, or one")
     if not value.requires_grad:
         raise ValueError("the loss has no gradient: it must be computed from the pictures that it is given")
-    if not value.isfinite().all():
-        raise ValueError(f"the loss is not finite at step {step}: {value.detach().tolist()}"[:200])
-    return value.sum()
+    return value
 
 
 def _distances(

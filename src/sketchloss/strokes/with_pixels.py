@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sketchloss.strokes.named_losses import pixels_l1
-from sketchloss.strokes.recovery import Loss
+from sketchloss.strokes.recovery import Loss, check_values
 
 
 class WithPixels:
@@ -42,10 +42,10 @@ class WithPixels:
             given: what `extract` returned of their targets.
 
         Raises:
-            ValueError: for a term that does not return a value for each picture.
+            ValueError: for a term that does not return a value for each picture, with a gradient.
         """
         target, extracted, weights = given
-        pixels, term = pixels_l1(pred, target), self.term(pred, extracted)
+        pixels, term = pixels_l1(pred, target), check_values(self.term(pred, extracted), len(pred))
         if term.shape != pixels.shape:
             raise ValueError(
                 f"the loss returned a tensor {tuple(term.shape)} of {len(pred)} pictures: beside the pixels it must "

@@ -75,6 +75,9 @@ def _refuse_twice(config_type: type, arguments: Sequence[str]) -> None:
 
 def _with_preset(config_type: type, presets: dict[str, dict[str, Any]]) -> type:
     help_text = "Set of defaults, which other options override; --preset NAME --help shows them."
+    for paragraph in (config_type.__doc__ or "").split("\n\n"):
+        if (text := " ".join(paragraph.split())).startswith("Presets: "):
+            help_text = f"{help_text} {text.removeprefix('Presets: ')}"
     preset = Annotated[Literal[*presets], tyro.conf.arg(help=help_text)]
     frozen = config_type.__dataclass_params__.frozen
     return dataclasses.make_dataclass(

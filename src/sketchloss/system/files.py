@@ -135,13 +135,14 @@ def check_distinct(outputs: Mapping[str, Path | None]) -> None:
     Raises:
         ValueError: naming the path and both options.
     """
-    named: dict[Path, str] = {}
+    named: dict[str, str] = {}
     for flag, path in outputs.items():
         if path is None:
             continue
-        if other := named.get(path.resolve()):
+        place = os.path.realpath(path)  # of links in a circle `Path.resolve` makes an error that is no OSError
+        if other := named.get(place):
             raise ValueError(f"{path} is named for both {other} and {flag}: give each a name of its own")
-        named[path.resolve()] = flag
+        named[place] = flag
 
 
 @contextmanager

@@ -46,7 +46,15 @@ def _load_file(path: Path) -> object:
     assert spec is not None
     assert spec.loader is not None
     module = module_from_spec(spec)
-    spec.loader.exec_module(module)
+    before = sys.modules.get(path.stem)
+    sys.modules[path.stem] = module  # where dataclasses and pickle look a module up
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        if before is None:
+            del sys.modules[path.stem]
+        else:
+            sys.modules[path.stem] = before
     return module
 
 

@@ -78,6 +78,7 @@ def has_later_pages(path: str | Path) -> bool:
         return True
     try:
         with quiet(), open_input(path, pipes=False) as file, Image.open(file, formats=readable_formats()) as picture:
-            return bool(getattr(picture, "is_animated", False))
+            # A JPEG of several pictures (MPO), as phones write them, is one photo: the others are previews and depths.
+            return bool(getattr(picture, "is_animated", False)) and picture.format != "MPO"
     except Exception:  # noqa: BLE001 (likewise)
         return False

@@ -226,3 +226,29 @@ def test_an_empty_gallery_is_refused(backbone, tmp_path):
     gallery = Gallery.create(tmp_path / "gallery", weights=backbone, image_size=32)
     with pytest.raises(ValueError, match="is empty: add drawings first"):
         find_duplicates(gallery)
+
+
+def test_what_is_left_out_for_its_pages_is_not_among_what_was_compared(backbone, tmp_path):
+    place = tmp_path / "drawings"
+    place.mkdir()
+    pages = [doodle("house", seed).sketch(64) for seed in (1, 2)]
+    for name in ("one.gif", "two.gif"):
+        pages[0].save(place / name, save_all=True, append_images=pages[1:])
+    doodle("cat", 1).sketch(64).save(place / "cat.png")
+    gallery, _ = Gallery.build(tmp_path / "gallery", [place], weights=backbone, image_size=32)
+    found = find_duplicates(gallery, min_similarity=0)
+    assert set(found.compared).isdisjoint(found.left_out.pages)
+    assert names(found.compared) == ["cat.png"]
+
+
+def test_a_photo_with_a_preview_in_its_file_is_one_drawing(backbone, tmp_path):
+    place = tmp_path / "drawings"
+    place.mkdir()
+    photo, preview = doodle("house", 1).sketch(64), doodle("house", 1).sketch(32)
+    for name in ("one.jpg", "two.jpg"):
+        photo.save(place / name, format="MPO", save_all=True, append_images=[preview])
+    gallery, _ = Gallery.build(tmp_path / "gallery", [place], weights=backbone, image_size=32)
+    found = find_duplicates(gallery, min_similarity=0)
+    assert found.left_out.pages == ()
+    (group,) = found.groups
+    assert {group.kept.path.name, *names(copy.path for copy in group.copies)} == {"one.jpg", "two.jpg"}

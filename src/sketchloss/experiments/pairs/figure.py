@@ -20,12 +20,15 @@ def shown_places(count: int) -> list[int]:
 
 
 def draw_pairs(columns: Mapping[str, UInt8[Tensor, "n 3 s s"]], path: Path) -> None:
-    """Write a contact sheet: of these drawings, those of `shown_places`.
+    """Write a contact sheet: of the drawings of each column, those of `shown_places`.
+
+    So a column that holds no others fits beside one that holds all.
 
     Args:
         columns: name -> drawings, in one order.
         path: picture to write.
     """
-    count, _, _, side = next(iter(columns.values())).shape
-    rows = [[to_picture(drawings[place] / 255) for drawings in columns.values()] for place in shown_places(count)]
+    shown = [drawings[shown_places(len(drawings))] for drawings in columns.values()]
+    rows = [[to_picture(drawing / 255) for drawing in row] for row in zip(*shown, strict=True)]
+    side = shown[0].shape[-1]
     save_picture(draw_grid(rows, side=max(SIDE, side), column_names=tuple(columns)), path)

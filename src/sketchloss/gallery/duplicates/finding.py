@@ -161,7 +161,7 @@ def find_duplicates(
         pages=tuple(sorted(left)),
         unreadable=tuple(unreadable.values()),
     )
-    not_compared = {*since, *links, *unreadable}
+    not_compared = {*since, *links, *more, *unreadable}
     compared = sorted(path for path in map(to_path, rows) if path not in not_compared)
     return Duplicates(_groups(files, stars), tuple(compared), left_out)
 
