@@ -191,6 +191,6 @@ def _notes(task: str, results: Sequence[tuple[str, int, Mapping[str, Any]]]) -> 
     yield "L1 is a term of every row and not counted. Precision and recall are parts of F1. An ink ratio of 1 is right."
     if task not in FACES:
         yield (
-            f"Class accuracy and FD: by a classifier that was trained from scratch on other drawings "
+            f"Class accuracy and FD: by a classifier that was trained from scratch "
             f"({first['judge_accuracy']:.1%} of held-out ones right), and through which no row was trained."
         )
