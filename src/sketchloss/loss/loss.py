@@ -435,7 +435,7 @@ def check_layers(layers: Sequence[str] | Mapping[str, float]) -> dict[str, float
     if not isinstance(layers, Mapping):
         layers = tuple(layers)
         if other := [name for name in layers if not isinstance(name, str)]:
-            raise ValueError(f"layers has {other[0]!r}: each must be the name of a layer, such as 'relu1_2'")
+            raise ValueError(f"layers has {other[0]!r}: each must be the name of a layer")
         if twice := [name for name in layers if layers.count(name) > 1]:
             raise ValueError(f"layers names {twice[0]} twice: give it a weight instead, such as {{{twice[0]!r}: 2.0}}")
     named = dict(layers) if isinstance(layers, Mapping) else dict.fromkeys(layers, 1.0)
