@@ -518,6 +518,13 @@ def test_the_help_shows_the_defaults_of_the_preset(command, capsys):
     assert "{fast,usual}" in out
 
 
+def test_the_help_of_preset_says_what_each_is(capsys):
+    assert main(["study", "--help"]) == 0
+    out = " ".join(re.sub(r"[│╭╮╰╯─]", " ", capsys.readouterr().out).split())
+    assert "--preset NAME --help shows them. `doodles`" in out
+    assert "`gates` (two cores), whether gates add to tuning" in out
+
+
 def test_options_reach_the_config():
     line = "a.png b.png --layers relu1_2 relu3_3 --size 0 --map x.png --json --worst 2"
     expected = Compare(

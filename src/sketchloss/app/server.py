@@ -8,7 +8,6 @@ import sys
 from io import BytesIO
 from pathlib import Path
 from typing import NoReturn
-from uuid import uuid4
 
 import gradio as gr
 from gradio import processing_utils
@@ -22,6 +21,7 @@ from sketchloss.app.private import PrivateFolder
 from sketchloss.app.services import Services
 from sketchloss.app.settings import App, is_loopback
 from sketchloss.app.uploads import mistake
+from sketchloss.system.files import write_atomic
 
 #: Visits that are remembered at once; the oldest is forgotten first.
 MOST_SESSIONS = 500
@@ -100,13 +100,9 @@ def save_picture_whole(img: Image.Image, cache_dir: str, name: str = "image", fo
         encoded = processing_utils.encode_pil_to_bytes(img, format)
     folder = Path(cache_dir).resolve() / processing_utils.hash_bytes(encoded)
     folder.mkdir(parents=True, exist_ok=True)
-    path, written = folder / f"{name}.{format}", folder / f".{uuid4().hex}"
-    try:
+    path = folder / f"{name}.{format}"
+    with write_atomic(path, durable=False) as written:
         written.write_bytes(encoded)
-        written.replace(path)
-    except OSError:
-        written.unlink(missing_ok=True)
-        raise
     return str(path)
 
 

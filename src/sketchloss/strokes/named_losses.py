@@ -74,10 +74,15 @@ def network_of(name: str) -> NamedNetwork | None:
 
 
 def _is_module(name: str) -> bool:
-    """Tell whether a name is that of Python code: a file, or a module or package in the current folder."""
+    """Tell whether a name is that of Python code: a file, or a module or package in the current folder.
+
+    Of a folder of weights and a module of one name, the folder is meant.
+    """
     if name.endswith(".py"):
         return True
-    return name not in NAMES and (Path(f"{name}.py").is_file() or Path(name, "__init__.py").is_file())
+    if name in NAMES:
+        return False
+    return (Path(name, "__init__.py") if Path(name).is_dir() else Path(f"{name}.py")).is_file()
 
 
 def pixels_l1(pred: Float[Tensor, "n c h w"], target: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:

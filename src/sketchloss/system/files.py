@@ -146,11 +146,12 @@ def check_distinct(outputs: Mapping[str, Path | None]) -> None:
 
 
 @contextmanager
-def write_atomic(path: str | Path) -> Iterator[Path]:
+def write_atomic(path: str | Path, *, durable: bool = True) -> Iterator[Path]:
     """Give a temporary path to write to; it becomes `path` when the block ends well, and is removed otherwise.
 
     Args:
         path: path of a file, replaced if there; its folder must exist.
+        durable: wait until it is on the disk, so that it outlives a loss of power.
 
     Raises:
         FileNotFoundError: if the folder does not exist.
@@ -174,8 +175,9 @@ def write_atomic(path: str | Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(mode)  # safetensors, for one, puts a file of its own in its place
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
+        if durable:
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)

@@ -42,19 +42,18 @@ def load_function(spec: str, kind: str) -> Callable[..., Any]:
 def _load_file(path: Path) -> object:
     if not path.is_file():
         raise FileNotFoundError(f"{path} is not a file")
-    spec = spec_from_file_location(path.stem, path)
+    # A name of its own, so that a file called lpips.py can import lpips.
+    name = f"{path.stem}_{hash(path.absolute()):x}"
+    spec = spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = module_from_spec(spec)
-    before = sys.modules.get(path.stem)
-    sys.modules[path.stem] = module  # where dataclasses and pickle look a module up
+    sys.modules[name] = module  # where dataclasses look their module up
     try:
         spec.loader.exec_module(module)
-    finally:
-        if before is None:
-            del sys.modules[path.stem]
-        else:
-            sys.modules[path.stem] = before
+    except BaseException:
+        del sys.modules[name]
+        raise
     return module
 
 
