@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from diffusers.models.attention_processor import AttnProcessor
@@ -34,7 +34,7 @@ from sketchloss.figures.tables import markdown_table
 from sketchloss.lora.adapters import add_lora
 from sketchloss.loss.loss import PAPER_LAYERS
 from sketchloss.system.memory import reuse_freed_memory
-from sketchloss.training.accelerator import DTYPES
+from sketchloss.training.accelerator import TrainingPrecision, dtype_of
 
 PLAIN = "plain LoRA"
 USUAL: dict[str, Any] = {"downsample": "max", "gate": "snr", "target": "latent", "part": 1.0, "checkpoint": False}
@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("--model", choices=("tiny", "sd15"), default="tiny")
     parser.add_argument("--pixels", type=int, default=64)
     parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--precision", choices=tuple(DTYPES), default="bf16")
+    parser.add_argument("--precision", choices=get_args(TrainingPrecision), default="bf16")
     parser.add_argument("--steps", type=int, default=24, help="of each variant")
     parser.add_argument("--checkpoint-unet", action="store_true")
     parser.add_argument("--variants", nargs="*", choices=tuple(VARIANTS), default=list(VARIANTS))
@@ -130,7 +130,7 @@ def measure_costs(options: argparse.Namespace) -> dict[str, float]:
 def prepare(name: str, options: argparse.Namespace, device: torch.device) -> Callable[[int], None]:
     """Return a training step of a variant, which is given its number."""
     variant = USUAL | VARIANTS[name]
-    dtype = DTYPES[options.precision]
+    dtype = dtype_of(options.precision, device.type)
     torch.manual_seed(0)
     unet: Any
     autoencoder: Any

@@ -155,6 +155,14 @@ def untrained_base(tmp_path_factory) -> str:
 
 
 @pytest.fixture
+def cpu_with_bfloat16(monkeypatch) -> None:
+    """As on a processor with instructions for bfloat16; here they may be emulated."""
+    import torch
+
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+
+
+@pytest.fixture
 def small_disk() -> Callable[[int], AbstractContextManager[None]]:
     """`with small_disk(1000):` no file can grow beyond 1,000 bytes, as on a full disk."""
     resource = pytest.importorskip("resource")  # Windows has none

@@ -21,6 +21,7 @@ from sketchloss.data.doodles.kinds import doodle
 from sketchloss.loss.loss import SketchLoss
 from sketchloss.networks.backbone import Backbone
 from sketchloss.networks.weights import CONFIG, NAMES, TENSORS, bundled_folder, load_backbone
+from sketchloss.system.device import bfloat16_of
 from sketchloss.system.images import to_tensor
 
 CORE = "core"
@@ -106,7 +107,7 @@ def _version(distribution: str) -> str | None:
 
 def _devices() -> list[dict[str, Any]]:
     devices: list[dict[str, Any]] = [
-        {"device": "cpu", "name": platform.processor() or platform.machine(), "bfloat16": _cpu_bfloat16()}
+        {"device": "cpu", "name": platform.processor() or platform.machine(), "bfloat16": bfloat16_of("cpu")}
     ]
     if torch.cuda.is_available():
         for index in range(torch.cuda.device_count()):
@@ -123,15 +124,6 @@ def _devices() -> list[dict[str, Any]]:
     if torch.backends.mps.is_available():
         devices.append({"device": "mps", "name": "Apple GPU", "bfloat16": "unknown"})
     return devices
-
-
-def _cpu_bfloat16() -> str:
-    # note: every CPU computes in bfloat16, but without instructions for it slower than in float32.
-    capabilities = getattr(torch.cpu, "get_capabilities", None)  # older releases of torch lack it
-    if capabilities is None:
-        return "unknown"
-    known = capabilities()
-    return "native" if any(known.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16")) else "emulated"
 
 
 def _weights() -> dict[str, dict[str, Any]]:

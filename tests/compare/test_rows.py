@@ -186,6 +186,7 @@ def test_threads_and_blocks_change_no_digit(folders, loss):
         measure(loss, pairs, size=32, workers=0)
 
 
+@pytest.mark.usefixtures("cpu_with_bfloat16")
 def test_bfloat16_is_near(folders, loss):
     pairs = match_folders(folders / "old", folders / "new")[0]
     exact, near = (measure(loss, pairs, size=32, precision=precision)[0] for precision in ("no", "bf16"))

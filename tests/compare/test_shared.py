@@ -85,7 +85,7 @@ def test_a_killed_helper_is_one_line_and_the_rows_stay(command, folders, tmp_pat
     shared, alone = tmp_path / "shared.csv", tmp_path / "alone.csv"
     monkeypatch.setenv("FAILS", "1")
     with both_started(folders / "script.py", *command, "--rows", shared) as (first, second):
-        assert (first.exit_code(), second.exit_code()) == (2, -signal.SIGKILL)
+        assert (first.exit_code(), second.exit_code()) == (2, -signal.SIGKILL), first.how_it_ended()
         assert (first.complaints(), second.complaints()) == (f"sketchloss compare: {ENDED}\n", "")
     kept = len(part_of(shared).read_bytes().splitlines()) - 1
     assert kept == 32
@@ -98,7 +98,7 @@ def test_a_killed_helper_is_one_line_and_the_rows_stay(command, folders, tmp_pat
 
 def test_what_a_helper_cannot_do_is_said_by_the_one_that_leads(command, folders):
     with both_started(folders / "script.py", *command, "--distance", f"{folders / 'own.py'}:strict") as (first, second):
-        assert (first.exit_code(), second.exit_code()) == (2, 0)
+        assert (first.exit_code(), second.exit_code()) == (2, 0), first.how_it_ended()
         assert first.complaints().startswith("sketchloss compare: ")
         assert "not here" in first.complaints()
         assert (first.complaints().count("\n"), second.complaints()) == (1, "")

@@ -725,6 +725,7 @@ print(report.added, report.unchanged)
 """
 
 
+@pytest.mark.usefixtures("cpu_with_bfloat16")
 def test_a_gallery_in_bfloat16_embeds_queries_so_too_and_finds_the_same(build, drawings, weights, tmp_path):
     exact, half = build(drawings), build(drawings, name="half", precision="bf16")
     assert half.info().precision == Gallery.open(half.folder).settings.precision == "bf16"

@@ -56,6 +56,7 @@ def test_large_pictures_go_in_tiles(monkeypatch):
     assert np.abs(tiled.astype(int) - expected).max() <= 1
 
 
+@pytest.mark.usefixtures("cpu_with_bfloat16")
 def test_prepared_is_a_copy_with_the_same_values():
     stylizer, images = make(), to_tensor(Image.fromarray(photo()))[None]
     before = deepcopy(stylizer.state_dict())
@@ -72,6 +73,7 @@ def test_prepared_is_a_copy_with_the_same_values():
     assert all(parameter.requires_grad for parameter in stylizer.parameters())
 
 
+@pytest.mark.usefixtures("cpu_with_bfloat16")
 def test_bfloat16_takes_pictures():
     halved = prepare_stylizer(make(), device="cpu", precision="bf16")
     for max_pixels in (10_000, 1000):

@@ -3,19 +3,32 @@
 import pytest
 import torch
 
-from sketchloss.training.accelerator import new_accelerator
+from sketchloss.training.accelerator import describe, dtype_of, new_accelerator
 
 pytestmark = pytest.mark.usefixtures("fresh_accelerate")
 
 
+@pytest.mark.usefixtures("cpu_with_bfloat16")
 @pytest.mark.parametrize("precision", ["no", "bf16"])
 def test_what_a_processor_can_do_is_given(precision):
     accelerator = new_accelerator(precision, seed=3, accumulate=4)
     assert accelerator.mixed_precision == precision
+    assert describe(accelerator) == ("cpu in float32" if precision == "no" else "cpu in bfloat16")
     assert accelerator.gradient_accumulation_steps == 4
     assert accelerator.dataloader_config.data_seed == 3
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the accelerator is the GPU")
+def test_a_processor_that_would_emulate_bfloat16_computes_in_float32(monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, "avx512_bf16": False})
+    assert describe(new_accelerator("bf16", seed=0)) == "cpu in float32"
+    assert dtype_of("bf16", "cpu") == torch.float32
+    monkeypatch.delattr(torch.cpu, "get_capabilities")  # torch 2.6 does not tell
+    assert describe(new_accelerator("bf16", seed=0)) == "cpu in bfloat16"
+    assert dtype_of("bf16", "cpu") == torch.bfloat16
+
+
+@pytest.mark.usefixtures("cpu_with_bfloat16")
 def test_another_precision_may_follow_in_the_same_process():
     assert [new_accelerator(precision, seed=0).mixed_precision for precision in ("bf16", "no")] == ["bf16", "no"]
 

@@ -20,7 +20,7 @@ from sketchloss.loss.loss import SketchLoss
 from sketchloss.metrics.ink_amount import ink_amount, nearly_blank
 from sketchloss.metrics.plain_distance import PlainDistance
 from sketchloss.system.ahead import in_threads
-from sketchloss.system.device import Precision
+from sketchloss.system.device import Precision, in_bfloat16
 from sketchloss.system.images import fit_square, to_tensor
 from sketchloss.system.visible_ink import open_visible
 
@@ -108,7 +108,7 @@ def measure_each(
         invert: whether they are light on dark.
         others: other distances to measure of the same fitted pictures, one call at a time.
         precision: `no`: float32; `bf16`: the network runs under autocast to bfloat16, which is quicker on CPUs and GPUs
-            that have it, and less exact.
+            that have it, and less exact; on others it is float32.
         workers: threads that use one core each; 1: no threads, and each pair has all the cores that torch may use.
             None: one for each such core, 8 at most; on a GPU 2; no threads for pictures larger than 512 pixels or of
             their own size, which need much memory.
@@ -130,7 +130,7 @@ def measure_each(
     alone = Lock()
 
     def measure_block(block: Sequence[Pair]) -> list[PairDistance | LeftOut]:
-        with torch.autocast(kind, torch.bfloat16, enabled=precision == "bf16"):
+        with in_bfloat16(kind, wanted=precision == "bf16"):
             return _measure_block(loss, block, size, invert, others, alone)
 
     return _in_blocks(measure_block, pairs, pairs_at_once(size, kind), workers)

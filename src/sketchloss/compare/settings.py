@@ -69,7 +69,7 @@ class Compare:
     If the command is stopped, give it again: it goes on there."""
     precision: Precision = "no"
     """Precision of the network: `no` (float32), or `bf16` (bfloat16), quicker on CPUs and GPUs that have it, and with
-    slightly other values."""
+    slightly other values; on others it is float32."""
     quiet: bool = False
     """Print no progress and no table of pairs, only the summary."""
     worst: int = 5

@@ -75,7 +75,7 @@ class Gallery(SearchableGallery):
             exact_below: number of rows from which on an approximate index is made and used.
             clean: clean every picture that is added, and every query, as `clean_page` does: for scans and photographs.
             precision: `no`: float32; `bf16`: pictures and queries are embedded under autocast to bfloat16, which is
-                quicker on CPUs and GPUs that have it.
+                quicker on CPUs and GPUs that have it; on others it is float32.
             device: device to compute on; `auto`: the GPU if there is one.
 
         Raises:

@@ -42,7 +42,7 @@ class Build:
     paper, shadows and the table become white, and the page is cropped to the ink. Not together with --invert."""
     precision: Precision = "no"
     """Precision of the network, for the drawings and, later, the queries: `no` (float32), or `bf16` (bfloat16), quicker
-    on CPUs and GPUs that have it, and with nearly the same results."""
+    on CPUs and GPUs that have it, and with nearly the same results; on others it is float32."""
     json: bool = False
     """Print JSON and nothing else."""
     device: Device = "auto"

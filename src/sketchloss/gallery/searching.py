@@ -20,7 +20,7 @@ from sketchloss.gallery.reading import read
 from sketchloss.gallery.settings import Settings, Weights, load_matching
 from sketchloss.gallery.table import Known, PictureTable
 from sketchloss.networks.backbone import Backbone
-from sketchloss.system.device import Device, Precision
+from sketchloss.system.device import Device, Precision, in_bfloat16
 from sketchloss.system.files import open_input
 from sketchloss.system.picture_pages import split_page, with_page
 from sketchloss.system.visible_ink import Picture
@@ -366,8 +366,7 @@ class SearchableGallery:
         Raises:
             ValueError: if they are not finite, or the weights are not the gallery's.
         """
-        half = self.settings.precision == "bf16"
-        with torch.autocast(self.backbone.mean.device.type, torch.bfloat16, enabled=half):
+        with in_bfloat16(self.backbone.mean.device.type, wanted=self.settings.precision == "bf16"):
             return _embed(self.backbone, images, self.settings.layer)
 
 

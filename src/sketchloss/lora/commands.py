@@ -32,7 +32,7 @@ from sketchloss.system.device import pick_device
 from sketchloss.system.files import claim_folder, contents, read_json, write_atomic, write_json
 from sketchloss.system.images import LARGEST_SIDE, fit_square, save_picture
 from sketchloss.system.stored import show
-from sketchloss.training.accelerator import DTYPES
+from sketchloss.training.accelerator import dtype_of
 from sketchloss.training.held_folder import hold_run_folder
 
 KIND = "sampling"
@@ -69,7 +69,7 @@ def _sample(config: LoraSample) -> dict[str, Any]:
     size = _choose_size(config, about)
     device = _choose_device(config)
     base = _choose_base(config.base, about)
-    pipeline = load_text_to_image(base, dtype=DTYPES[config.precision])
+    pipeline = load_text_to_image(base, dtype=dtype_of(config.precision, device))
     if config.lora is not None:
         load_lora(pipeline, config.lora, scale=config.lora_scale)
     pipeline.to(device)

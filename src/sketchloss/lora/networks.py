@@ -9,7 +9,7 @@ from sketchloss.lora.sampling import size_step
 from sketchloss.lora.settings import LoraSettings
 from sketchloss.loss.loss import SketchLoss
 from sketchloss.networks.own_layers import layers_for
-from sketchloss.training.accelerator import DTYPES
+from sketchloss.training.accelerator import dtype_of
 
 
 def open_networks(
@@ -28,7 +28,7 @@ def open_networks(
     Raises:
         ValueError: for a size that the base does not take, and as `load_text_to_image` and `open_term`.
     """
-    pipeline = load_text_to_image(settings.base, dtype=DTYPES[settings.precision]).to(device)
+    pipeline = load_text_to_image(settings.base, dtype=dtype_of(settings.precision, device.type)).to(device)
     pipeline.set_progress_bar_config(disable=True)
     if settings.image_size % (unit := size_step(pipeline)):
         near = max(unit, round(settings.image_size / unit) * unit)

@@ -59,7 +59,7 @@ class LoraSample:
     batch_size: int = 4
     """Number of pictures that are drawn at once."""
     precision: Literal["no", "bf16", "fp16"] = "no"
-    """Arithmetic: float32, bfloat16 or float16 (which needs a GPU)."""
+    """Arithmetic: float32, bfloat16 (float32 where that would be emulated) or float16 (which needs a GPU)."""
     device: Device = "auto"
     """Device to compute on; `auto`: the GPU if there is one."""
     json: bool = False

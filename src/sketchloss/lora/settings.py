@@ -85,7 +85,8 @@ class LoraSettings(WeightsPerArm):
     clip: float = 1.0
     """Greatest norm of the gradient of all LoRA matrices together; 0: no bound."""
     precision: Literal["no", "bf16", "fp16"] = "bf16"
-    """Arithmetic of the frozen networks: float32, bfloat16 or float16 (CUDA only); LoRA matrices are always float32."""
+    """Arithmetic of the frozen networks: float32, bfloat16 (float32 where that would be emulated) or float16 (CUDA
+    only); LoRA matrices are always float32."""
     checkpointing: Literal["none", "decoder", "unet", "both"] = "decoder"
     """Networks whose activations are computed again in the backward pass: less memory, a third more time."""
     held_out: float = 0.05

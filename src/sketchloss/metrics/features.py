@@ -10,7 +10,7 @@ import os
 import re
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,7 +26,7 @@ from sketchloss.data.loading import HeldPictures, HeldSketches, load_batches, to
 from sketchloss.data.sources import Sketches
 from sketchloss.networks.backbone import Backbone
 from sketchloss.networks.weights import weights_digest
-from sketchloss.system.device import Precision
+from sketchloss.system.device import Precision, in_bfloat16
 from sketchloss.system.files import write_atomic, write_json
 
 # Raise when what is computed from the same weights and pixels changes, so that older files are not met again.
@@ -195,10 +195,7 @@ def _evaluate(
                 seen.update(batch["image"].contiguous().numpy().tobytes())
             images = to_unit_range(batch["image"].to(device))
             # note: inside the loop, since what is around a `yield` also holds for the caller
-            with (
-                torch.inference_mode(),
-                torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext(),
-            ):
+            with torch.inference_mode(), in_bfloat16(device.type, wanted=precision == "bf16"):
                 features = backbone(images, (layer,))[layer].float()
                 height, width = (min(grid, side) for side in features.shape[2:])
                 rows = F.adaptive_avg_pool2d(features, (height, width)).flatten(1)

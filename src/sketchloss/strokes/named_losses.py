@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 from typing import NamedTuple, cast, get_args
 
-import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
@@ -13,6 +12,7 @@ from sketchloss.loss.loss import Features, Metric, SketchLoss
 from sketchloss.networks.weights import NAMES
 from sketchloss.strokes.recovery import Loss
 from sketchloss.system.command_line import suggest
+from sketchloss.system.device import in_bfloat16
 from sketchloss.system.own_function import load_function
 
 #: Losses of pixels that `named_loss` knows.
@@ -118,9 +118,9 @@ class _InBfloat16:
         self.loss = loss
 
     def extract(self, target: Tensor) -> dict[str, Tensor]:
-        with torch.autocast(target.device.type, torch.bfloat16):
+        with in_bfloat16(target.device.type):
             return self.loss.extract(target)
 
     def __call__(self, pred: Tensor, target: Tensor | Features) -> Float[Tensor, " n"]:
-        with torch.autocast(pred.device.type, torch.bfloat16):
+        with in_bfloat16(pred.device.type):
             return self.loss(pred, target)

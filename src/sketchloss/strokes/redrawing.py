@@ -15,6 +15,7 @@ from sketchloss.loss.loss import Features, SketchLoss
 from sketchloss.strokes.batch import StrokeBatch
 from sketchloss.strokes.curves import smooth
 from sketchloss.strokes.recovery import POINT_RATE, Loss, descend
+from sketchloss.system.device import in_bfloat16
 
 #: Pixels darker than this share of the darkest one are ink that strokes start on.
 INK = 0.3
@@ -43,13 +44,13 @@ class RedrawLoss:
 
     def extract(self, target: Float[Tensor, "n 1 h w"]) -> tuple[Features, Tensor]:
         """Return what is computed of a target once: its features, and itself."""
-        with torch.autocast(target.device.type, torch.bfloat16):
+        with in_bfloat16(target.device.type):
             return self.loss.extract(target), target
 
     def __call__(self, pred: Float[Tensor, "n 1 h w"], extracted: tuple[Features, Tensor]) -> Float[Tensor, ""]:
         """Return the loss between a picture and the target that `extract` was given."""
         features, target = extracted
-        with torch.autocast(pred.device.type, torch.bfloat16):
+        with in_bfloat16(pred.device.type):
             looks = self.loss(pred, features)
         return looks + self.pixels * (pred - target).abs().mean()
 

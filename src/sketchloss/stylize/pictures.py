@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from sketchloss.networks.stylizer import Layer, Stylizer, StylizerConfig
 from sketchloss.stylize.tiles import TILE, check_tile, stylize_tiled
-from sketchloss.system.device import Device, pick_device
+from sketchloss.system.device import Device, bfloat16_of, pick_device
 from sketchloss.system.images import check_mode, open_picture, to_picture, to_tensor
 
 Precision = Literal["auto", "no", "bf16"]
@@ -35,14 +35,15 @@ def prepare_stylizer(stylizer: Stylizer, *, device: Device = "auto", precision: 
     Args:
         stylizer: on any device.
         device: `auto`: the GPU if there is one.
-        precision: `bf16`: bfloat16, twice as fast where the hardware has it, with values off by a few levels of 255;
-            `no`: float32; `auto`: bfloat16 on a GPU that has it, float32 on the CPU.
+        precision: `bf16`: bfloat16 where the hardware has it, twice as fast, with values off by a few levels of 255,
+            and else float32; `no`: float32; `auto`: as `bf16` on a GPU, float32 on the CPU.
 
     Raises:
         ValueError: if there is no such device.
     """
     place = pick_device(device)
-    halve = precision == "bf16" or (precision == "auto" and place.type == "cuda" and torch.cuda.is_bf16_supported())
+    asked = precision == "bf16" or (precision == "auto" and place.type == "cuda")
+    halve = asked and bfloat16_of(place.type) != "emulated"
     copy = deepcopy(stylizer).eval().requires_grad_(False)
     for layer in [module for module in copy.modules() if isinstance(module, Layer)]:
         # The same arithmetic on kernels that keep the channels_last layout; in use up to three times as fast in all.

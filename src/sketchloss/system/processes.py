@@ -78,6 +78,8 @@ def run_shared(command: Callable[[], Result]) -> Result | int:
         finally:
             job.send_home()
     finally:
+        if _job is not None:
+            _job.end()
         _job = None
         signal.signal(signal.SIGTERM, usual)
 
@@ -175,7 +177,13 @@ class _Job:
     def _leave(self) -> None:
         """End the connections, once each process knows that there is no more to do."""
         self._gather(_Outcome([], None))
-        self._distributed.destroy_process_group()
+        self.end()
+
+    def end(self) -> None:
+        """End the connections here, whatever has become of the others; gloo's threads must not outlive Python."""
+        if self._distributed.is_initialized():
+            with suppress(RuntimeError):  # of connections that are broken already
+                self._distributed.destroy_process_group()
 
     def _exchange(self, parts: list | None) -> Any:
         """Return this process's part of those that the first one has."""

@@ -20,6 +20,7 @@ from sketchloss.data.names import short_name
 from sketchloss.data.sources import Sketches
 from sketchloss.metrics.features import pixels_digest
 from sketchloss.networks.judge import AT_ONCE, Judge, JudgeConfig
+from sketchloss.system.device import in_bfloat16
 from sketchloss.training.guards import TrainingStopped
 
 SMALLEST_MIXED = 32  # pixels
@@ -39,7 +40,7 @@ def train_judge(
 ) -> Judge:
     """Train a judge from scratch: AdamW, a short warm-up and a cosine, in mixed precision with bfloat16.
 
-    Pictures below 32 pixels are learnt in float32.
+    Pictures below 32 pixels are learnt in float32, and all where bfloat16 would be emulated.
 
     Drawings are mirrored, turned by up to 8°, moved by up to 8 % and scaled by up to 15 %. The same drawings and seed
     give the same judge on the same machine. On 35 kinds of built-in doodles (180 of each, 64 pixels) 500 steps take
@@ -87,7 +88,7 @@ def train_judge(
             batch = next(batches)
             ink = augment(Judge.ink(to_unit_range(batch["image"].to(device))))
             # note: below 32 pixels bfloat16 gave NaN in a few runs of a hundred on one CPU; float32 never did.
-            with torch.autocast(device.type, torch.bfloat16, enabled=train.image_size >= SMALLEST_MIXED):
+            with in_bfloat16(device.type, wanted=train.image_size >= SMALLEST_MIXED):
                 logits = judge.look(ink.contiguous(memory_format=torch.channels_last))[1]
             loss = F.cross_entropy(logits.float(), batch["label"].to(device), label_smoothing=0.1)
             if not loss.isfinite():

@@ -42,8 +42,8 @@ def config(tmp_path, narrow, few_classes) -> Study:
 
 def test_a_study_of_the_pairs_alone_makes_a_table_and_a_sheet_and_is_done_once(config, capsys):
     results = study(config)
-    assert [cell.get("reason") for cell in results["cells"]] == [None] * 7, (
-        "classifier, two to choose, two losses by two"
+    assert [cell.get("reason") for cell in results["cells"]] == [None] * 11, (
+        "classifier, two to choose, two losses by two, each judged"
     )
     judges, distances = results["tables"]["pairs"].values()
     assert list(judges) == ["pixels", "pixels + narrow, ink", "the input as it is", "the true drawing"]
@@ -75,7 +75,7 @@ def test_a_study_of_the_pairs_alone_makes_a_table_and_a_sheet_and_is_done_once(c
 
     capsys.readouterr()
     assert study(config)["tables"] == results["tables"]
-    assert "7 of 7 cells are there already" in capsys.readouterr().out
+    assert "11 of 11 cells are there already" in capsys.readouterr().out
 
 
 def test_choosing_looks_at_validation_drawings_only(config, monkeypatch, tmp_path):
@@ -126,9 +126,27 @@ def test_a_changed_loss_or_pull_leaves_the_cells_of_the_others(config):
     assert [name for name in keys if other[name] == keys[name]] == ["pairs/judge"]
 
 
+def test_another_classifier_trains_no_network_anew(config):
+    keys = CellStore(config.out, plan_cells(config), started=0).keys
+    other = CellStore(config.out, plan_cells(replace(config, pairs_judge_steps=3)), started=0).keys
+    changed = {name for name in keys if other[name] != keys[name]}
+    assert changed == {"pairs/judge", *(name for name in keys if name.endswith("/judged"))}
+
+    study(config)
+    store = CellStore(config.out / CELLS, plan_cells(config), started=math.inf)
+    (store.place("pairs/rough/pixels/0") / RUN / experiment.DRAWN).unlink()
+    found = study(replace(config, pairs_judge_steps=3))
+    (failed,) = (cell for cell in found["cells"] if "reason" in cell)
+    assert failed["name"] == "pairs/rough/pixels/0/judged"
+    assert "drawn.safetensors is gone: delete the folder " in failed["reason"]
+    classes = found["tables"]["pairs"]["rough"]["pixels"]["class_accuracy"]["values"]
+    assert set(classes) == {"1"}, "of the other seed, and what needs no classifier is there of both"
+    assert set(found["tables"]["pairs"]["rough"]["pixels"]["f1"]["values"]) == {"0", "1"}
+
+
 def test_a_dry_run_counts_steps_and_arithmetic_and_writes_nothing(config):
     (row,) = study(replace(config, dry_run=True))["plan"]
-    assert (row["part"], row["cells"]) == ("pairs", 7)
+    assert (row["part"], row["cells"]) == ("pairs", 11)
     assert row["steps"] == [2, 3]
     assert not config.out.exists()
     loads = {cell.name: experiment.load(config, cell) for cell in plan_cells(config)}

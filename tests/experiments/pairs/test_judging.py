@@ -1,8 +1,13 @@
 """The judges together. Oracles: the true drawings themselves, the judges one by one, and a line of known width."""
 
+import json
+from collections import Counter
+from pathlib import Path
+
 import pytest
 import torch
 
+from sketchloss.data.doodles.kinds import doodle
 from sketchloss.experiments.pairs import judging
 from sketchloss.experiments.pairs.settings import JudgeSettings
 from sketchloss.metrics.ink_overlap import ink_overlap
@@ -15,6 +20,10 @@ def lines(width: int, at: int = 12) -> torch.Tensor:
     pages[0, :, 4:28, at : at + width] = 0
     pages[1, :, at : at + width, 4:28] = 0
     return pages
+
+
+def settings(source: str, *classes: str, strokes: str = "doodles", steps: int = 2) -> JudgeSettings:
+    return JudgeSettings(source=source, strokes=strokes, per_class=3, classes=classes, image_size=32, steps=steps)
 
 
 def test_the_true_drawings_have_no_fault():
@@ -55,7 +64,7 @@ def test_distances_of_networks_are_of_the_named_loss(narrow):
 
 
 def test_the_classifier_knows_the_class_by_its_name_and_is_no_lottery(few_classes):
-    config = JudgeSettings(source=few_classes, classes=("star", "cat"), image_size=32, steps=12)
+    config = settings(few_classes, "star", "cat", steps=12)
     judge = judging.make_judge(config)
     assert judge.classes == ("cat", "star")
     again = judging.make_judge(config)
@@ -73,6 +82,41 @@ def test_the_classifier_knows_the_class_by_its_name_and_is_no_lottery(few_classe
 
 
 def test_a_class_that_the_classifiers_data_lack_is_one_line():
-    config = JudgeSettings(source="doodles", classes=("cat", "nobody"), image_size=32, steps=2)
+    config = settings("doodles", "cat", "nobody")
     with pytest.raises(ValueError, match="doodles has no class 'nobody'"):
         judging.make_judge(config)
+
+
+def write_strokes(folder: Path, seeds: range) -> str:
+    """Write doodles as QuickDraw has them, in coordinates of 0 to 255."""
+    folder.mkdir()
+    for kind in ("cat", "house"):
+        drawings = [
+            [(stroke.clip(0, 1) * 255).round().astype(int).T.tolist() for stroke in doodle(kind, seed).strokes]
+            for seed in seeds
+        ]
+        lines = [json.dumps({"word": kind, "drawing": drawing}) for drawing in drawings]
+        (folder / f"{kind}.ndjson").write_text("\n".join(lines))
+    return str(folder)
+
+
+def test_the_classifier_learns_no_drawing_that_is_judged_and_no_copy(tmp_path, monkeypatch):
+    """Oracle: doodles of other seeds. Of pairs and of the classifier each line has a width of its own."""
+    strokes = write_strokes(tmp_path / "strokes", range(3))
+    more = write_strokes(tmp_path / "more", range(1, 9))
+    learned, train_judge = [], judging.train_judge
+    monkeypatch.setattr(
+        judging, "train_judge", lambda *parts, **settings: learned.extend(parts) or train_judge(*parts, **settings)
+    )
+    judging.make_judge(settings(f"{strokes},{more}", "cat", "house", strokes=strokes))
+    rows = Counter(
+        (part.classes[label], part.rows[int(row)]["part"])
+        for part in learned
+        for label, row in zip(part.labels, part.order, strict=True)
+    )
+    assert rows == {("cat", 1): 6, ("house", 1): 6}, "seeds 3 to 8 of the second folder"
+    assert [set(part.labels.tolist()) for part in learned] == [{0, 1}] * 2
+    with pytest.raises(
+        ValueError, match=r"strokes has 0 drawings of cat that are not among the pairs: .* fewer pairs_per_class"
+    ):
+        judging.make_judge(settings(strokes, "cat", "house", strokes=strokes))

@@ -2,7 +2,8 @@
 
 Cells: the classifier; for each task, term and pull a training whose drawings of the validation part are measured
 (`choose`), with a seed of its own, so that the choice favours none of the trainings that count; for each task, loss and
-seed a training at the chosen pull, whose drawings of the test part are measured.
+seed a training at the chosen pull, whose drawings of the test part are measured, and then judged by the classifier
+(`judged`): another classifier needs no training anew.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -20,7 +21,7 @@ from sketchloss.experiments.experiment import Experiment, Load
 from sketchloss.experiments.guiding_losses import NONE, column_title, open_term, term_title
 from sketchloss.experiments.keys import decisive
 from sketchloss.experiments.pairs import table
-from sketchloss.experiments.pairs.figure import draw_pairs, shown_places
+from sketchloss.experiments.pairs.figure import draw_pairs
 from sketchloss.experiments.pairs.judging import (
     choosing_measure,
     make_judge,
@@ -60,6 +61,8 @@ def cells(plan: PairsPlan) -> Iterator[Cell]:
         for seed in plan.all_pairs_seeds():
             for term in plan.pairs_losses:
                 yield _test_cell(plan, task, term, seed)
+                if task not in FACES:
+                    yield _judged_cell(plan, task, term, seed)
 
 
 # The classifier ------------------------------------------------------------------------------------------------------
@@ -70,6 +73,8 @@ _JUDGE_CELL = "pairs/judge"
 def _judge_cell(plan: PairsPlan) -> Cell:
     settings: dict[str, Any] = {
         "source": plan.pairs_judge_data,
+        "strokes": plan.pairs_strokes,
+        "per_class": plan.pairs_per_class,
         "classes": plan.pairs_classes,
         "image_size": plan.pairs_size,
         "steps": plan.pairs_judge_steps,
@@ -148,6 +153,10 @@ def _choosing_cells(plan: PairsPlan, task: Task, term: str) -> Iterator[Cell]:
 # What counts ---------------------------------------------------------------------------------------------------------
 
 
+def _test_name(task: str, term: str, seed: int) -> str:
+    return f"pairs/{task}/{column_title(term)}/{seed}"
+
+
 def _test_cell(plan: PairsPlan, task: Task, term: str, seed: int) -> Cell:
     choosing = [cell.name for cell in _choosing_cells(plan, task, term)]
     settings: dict[str, Any] = {
@@ -158,19 +167,17 @@ def _test_cell(plan: PairsPlan, task: Task, term: str, seed: int) -> Cell:
         # note: the same for all rows and seeds, so one cell measures them
         "references": term == NONE and seed == plan.seed,
     }
-    needs = (*choosing, *(() if task in FACES else (_JUDGE_CELL,)))
 
     def compute(run: Path, needed: Mapping[str, Path]) -> dict[str, Any]:
         scores = [read_json(needed[name].parent / RESULT)["result"] for name in choosing]
-        judge = None if task in FACES else load_judge(needed[_JUDGE_CELL] / JUDGE)
-        return _test(PairTest(**settings), scores, judge, run)
+        return _test(PairTest(**settings), scores, run)
 
     return Cell(
-        f"pairs/{task}/{column_title(term)}/{seed}",
+        _test_name(task, term, seed),
         "pairs",
         compute,
         {**decisive(PairTest, settings), **_FORMAT},
-        needs=needs,
+        needs=tuple(choosing),
         headline=_headline,
         arm=column_title(term),
         place=plan.pairs_losses.index(term),
@@ -194,7 +201,7 @@ def choose_pull(pulls: tuple[float, ...], scores: list[dict[str, Any]]) -> float
     return float(best["pull"])
 
 
-def _test(config: PairTest, scores: list[dict[str, Any]], judge: Judge | None, run: Path) -> dict[str, Any]:
+def _test(config: PairTest, scores: list[dict[str, Any]], run: Path) -> dict[str, Any]:
     pull, parts, device = choose_pull(config.pulls, scores), open_parts(config.data()), _device()
     network = train(parts.train, config, pull or 1.0, device=device)
     test = parts.test
@@ -202,28 +209,50 @@ def _test(config: PairTest, scores: list[dict[str, Any]], judge: Judge | None, r
     drawn = draw(network, inputs, device=device)
     tensors = {"drawn": drawn, **({"inputs": inputs, "targets": test.targets} if config.references else {})}
     run.mkdir(parents=True, exist_ok=True)
-    places = shown_places(len(drawn))
-    write_tensors(run / DRAWN, {name: values[places].contiguous() for name, values in tensors.items()})
+    write_tensors(run / DRAWN, {name: values.contiguous() for name, values in tensors.items()})
 
-    def judged(drawings: torch.Tensor) -> dict[str, Any]:
-        by_classifier = measure_by(judge, drawings, test.targets, test.labels) if judge else {}
+    def measured(drawings: torch.Tensor) -> dict[str, Any]:
         return {
-            "measures": {**measure(config.task, drawings, test.targets), **by_classifier},
+            "measures": measure(config.task, drawings, test.targets),
             "distances": measure_distances(config.distances, drawings, test.targets),
         }
 
     references = {table.INPUT: inputs, table.TRUTH: test.targets} if config.references else {}
     return {
-        **judged(drawn),
-        "references": {row: judged(drawings) for row, drawings in references.items()},
+        **measured(drawn),
+        "references": {row: measured(drawings) for row, drawings in references.items()},
         "pull": pull,
         "validation": {f"{found['pull']:g}": found["score"] for found in scores},
-        "judge_accuracy": judge.accuracy if judge else None,
         "learned": len(parts.train),
         "chosen_by": len(parts.choose),
         "tested": len(test),
         "parameters": sum(weight.numel() for weight in network.parameters()),
     }
+
+
+def _judged_cell(plan: PairsPlan, task: Task, term: str, seed: int) -> Cell:
+    test = _test_cell(plan, task, term, seed)
+
+    def compute(_: Path, needed: Mapping[str, Path]) -> dict[str, Any]:
+        file = needed[test.name] / DRAWN
+        if not file.is_file():  # a copy of a study may hold results alone
+            raise ValueError(f"{file} is gone: delete the folder {file.parent.parent}, so that it is made again")
+        judge, drawings = load_judge(needed[_JUDGE_CELL] / JUDGE), load_file(file)
+        true = open_parts(PairData(**_data_settings(plan, task))).test
+        rows = {"drawn": "drawn", **({"inputs": table.INPUT, "targets": table.TRUTH} if "targets" in drawings else {})}
+        found = {row: measure_by(judge, drawings[name], true.targets, true.labels) for name, row in rows.items()}
+        return {"measures": found.pop("drawn"), "references": found, "judge_accuracy": judge.accuracy}
+
+    return Cell(
+        f"{test.name}/judged",
+        "pairs",
+        compute,
+        {},
+        needs=(test.name, _JUDGE_CELL),
+        headline=lambda found: f"{found['measures']['class_accuracy']:.1%} recognised",
+        seed=seed,
+        source=task,
+    )
 
 
 def _device() -> str:
@@ -239,6 +268,8 @@ _JUDGED_AT_ONCE = 64
 def load(_: PairsPlan, cell: Cell) -> Load:
     """Return what a cell takes; what judges take is little beside it."""
     settings: Any = cell.settings
+    if not settings:  # it judges drawings that are there
+        return Load(0)
     steps, size = settings["steps"], settings["image_size"]
     if cell.name == _JUDGE_CELL:
         return Load(3 * steps * _JUDGED_AT_ONCE * _count_judge(size, len(settings["classes"])), steps)
@@ -293,7 +324,7 @@ def sections(plan: PairsPlan, store: CellStore) -> Iterator[Section]:
         found = [(cell, result) for cell, result in done(store, "pairs", source=task) if cell.arm]
         if not found:
             continue
-        results = [(str(cell.settings["term"]), cell.seed, result) for cell, result in found]
+        results = [(str(cell.settings["term"]), cell.seed, _with_judged(store, cell, result)) for cell, result in found]
         first, *others = table.sections(task, results, found[0][0].settings)
         shown = [cell for cell, _ in found if cell.seed == plan.seed and _drawn(store, cell).is_file()]
         if any(cell.settings["references"] for cell in shown):
@@ -301,6 +332,20 @@ def sections(plan: PairsPlan, store: CellStore) -> Iterator[Section]:
             first = first.with_figures({f"pairs-{task}.png": Figure(caption, partial(_draw, store, shown))})
         yield first
         yield from others
+
+
+def _with_judged(store: CellStore, cell: Cell, result: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Add what the classifier says of a test cell's drawings, if it has said so yet."""
+    name = f"{cell.name}/judged"
+    if name not in store.cells or store.state(name) != "done":
+        return result
+    judged = store.result(name)
+    references = {
+        row: {**of, "measures": {**of["measures"], **judged["references"][row]}}
+        for row, of in result["references"].items()
+    }
+    measures = {**result["measures"], **judged["measures"]}
+    return {**result, "measures": measures, "references": references, "judge_accuracy": judged["judge_accuracy"]}
 
 
 def _drawn(store: CellStore, cell: Cell) -> Path:

@@ -1,14 +1,19 @@
 """Judges of what a network has drawn, against the true drawings: without a network, by a classifier, by distances."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import chain
 
+import numpy as np
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
 from sketchloss.data.joined import plain_name
 from sketchloss.data.loading import to_unit_range
-from sketchloss.data.sources import open_sketches
+from sketchloss.data.quickdraw.drawings import StrokeDrawing, open_drawings
+from sketchloss.data.sources import Sketches, open_sketches
+from sketchloss.data.splits import duplicate_groups
 from sketchloss.experiments.guiding_losses import open_term
 from sketchloss.experiments.page_judges import judge_pages
 from sketchloss.experiments.pairs.settings import FACES, JudgeSettings
@@ -23,6 +28,10 @@ from sketchloss.training.train_judge import train_judge
 
 #: Share of the classifier's drawings that its own accuracy is measured on.
 HELD_OUT = 0.1
+#: Fewest drawings of a class that it can learn: one is held out.
+FEWEST = 2
+#: Line width, as a share of the side, at which drawings are compared when copies are looked for.
+COMPARED_WIDTH = 0.016
 #: Drawings whose features are compared together.
 AT_ONCE = 16
 Drawings = UInt8[Tensor, "n 3 s s"]
@@ -76,9 +85,34 @@ def measure_by(judge: Judge, drawn: Drawings, true: Drawings, labels: Sequence[s
 def make_judge(settings: JudgeSettings) -> Judge:
     """Train the classifier that judges the drawings of `rough` and `scan`, from scratch.
 
+    It sees none of the pairs' true drawings, and no copy of one.
+
     Raises:
-        ValueError: for a source that is not there, or lacks one of the classes.
+        ValueError: for a source that is not there, or lacks one of the classes, or has nothing of one but copies.
     """
     sketches = open_sketches(settings.source, settings.image_size, seed=settings.seed).select_classes(settings.classes)
-    train, held = sketches.split(HELD_OUT, seed=settings.seed)
+    others = _without_copies(
+        sketches,
+        open_drawings(settings.strokes, per_class=settings.per_class, classes=settings.classes, seed=settings.seed),
+    )
+    train, held = others.split(HELD_OUT, seed=settings.seed, duplicates=True)
     return train_judge(train, held, steps=settings.steps, seed=settings.seed, workers=0, progress=False)
+
+
+def _without_copies(sketches: Sketches, drawings: Sequence[StrokeDrawing]) -> Sketches:
+    """Leave out of sketches those that show one of these drawings."""
+    size, drawn = sketches.image_size, sketches
+    if sketches.line_width is not None:  # all lines alike, since copies are found by what ink there is
+        drawn = replace(sketches, line_width=(COMPARED_WIDTH, COMPARED_WIDTH))
+        drawings = [replace(drawing, line_width=COMPARED_WIDTH) for drawing in drawings]
+    pictures = (drawn.picture(index) for index in range(len(drawn)))
+    groups = duplicate_groups(chain(pictures, (drawing.picture(size) for drawing in drawings)))
+    others = np.flatnonzero(~np.isin(groups[: len(sketches)], groups[len(sketches) :]))
+    counts = np.bincount(sketches.labels[others], minlength=len(sketches.classes))
+    if counts.min() < FEWEST:
+        name = sketches.classes[int(counts.argmin())]
+        raise ValueError(
+            f"{sketches.name} has {counts.min()} drawings of {name} that are not among the pairs: the classifier needs "
+            f"{FEWEST} of each class, so give it more data, or fewer pairs_per_class"
+        )
+    return sketches.select(others)

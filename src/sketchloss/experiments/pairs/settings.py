@@ -47,7 +47,11 @@ class JudgeSettings:
     """Settings of the classifier that judges the drawings of `rough` and `scan`."""
 
     source: str = field(metadata=FILES)
-    """Labelled sketches, none of which should be among the pairs."""
+    """Labelled sketches. Those that are among the pairs are left out, copies too."""
+    strokes: str = field(metadata=FILES)
+    """Strokes of the pairs' true drawings."""
+    per_class: int
+    """At most this many drawings of a class are pairs."""
     classes: tuple[str, ...]
     """Classes that it tells apart."""
     image_size: int
@@ -55,7 +59,7 @@ class JudgeSettings:
     steps: int
     """Number of steps of its training."""
     seed: int = 0
-    """Random seed of its training."""
+    """Random seed of its training, and of the pairs."""
 
 
 @dataclass(frozen=True, kw_only=True)

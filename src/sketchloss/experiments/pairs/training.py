@@ -17,6 +17,7 @@ from sketchloss.loss.loss import SketchLoss
 from sketchloss.loss.target_features import KeptFeatures
 from sketchloss.networks.unet import UNet
 from sketchloss.strokes.named_losses import pixels_l1
+from sketchloss.system.device import in_bfloat16
 from sketchloss.training.guards import require_finite
 from sketchloss.training.rates import rate_schedule
 
@@ -91,7 +92,7 @@ def train(part: PairPart, config: PairTraining, pull: float, *, device: str = "c
 
 
 def _kept(targets: CachedTargets, chosen: Int[np.ndarray, " n"], target: Float[Tensor, "n 3 s s"]) -> KeptFeatures:
-    with torch.autocast(target.device.type, torch.bfloat16):
+    with in_bfloat16(target.device.type):
         return targets.get(chosen.tolist(), target)
 
 
@@ -103,5 +104,5 @@ def draw(network: UNet, inputs: UInt8[Tensor, "n 3 s s"], *, device: str = "cpu"
 
 
 def _draw(network: UNet, inputs: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n 3 s s"]:
-    with torch.autocast(inputs.device.type, torch.bfloat16):
+    with in_bfloat16(inputs.device.type):
         return network(inputs)

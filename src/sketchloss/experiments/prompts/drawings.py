@@ -48,7 +48,7 @@ from sketchloss.networks.judge import Judge, JudgeConfig, load_judge, save_judge
 from sketchloss.system.files import read_json, write_tensors
 from sketchloss.system.images import save_picture, to_picture
 from sketchloss.system.memory import reuse_freed_memory
-from sketchloss.training.accelerator import DTYPES, new_accelerator
+from sketchloss.training.accelerator import dtype_of, new_accelerator
 from sketchloss.training.held_folder import hold_run_folder
 from sketchloss.training.run import check_run_folder, open_run_folder
 from sketchloss.training.train_judge import train_judge
@@ -271,7 +271,7 @@ def _drawings(config: LoraTable, prompts: Sequence[str], lora: Path | None, run:
     except (OSError, SafetensorError):
         pass
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    pipeline = load_text_to_image(config.base, dtype=DTYPES[config.precision]).to(device)
+    pipeline = load_text_to_image(config.base, dtype=dtype_of(config.precision, device)).to(device)
     if lora:
         load_lora(pipeline, lora)
     if device == "cpu":

@@ -57,7 +57,8 @@ class TinyDiffusion:
     average: float = 0.999
     """Decay of the average over the weights; the average is what is kept."""
     precision: Literal["no", "bf16", "fp16"] = "bf16"
-    """Arithmetic: float32, or mixed with bfloat16 or float16 (CUDA only)."""
+    """Arithmetic: `no`, float32; `bf16`, mixed with bfloat16, or float32 where that would be emulated; `fp16`, mixed
+    with float16, on CUDA only."""
     guidance: float = 4.0
     """Classifier-free guidance of the progress pictures."""
     sample_every: int = 1000

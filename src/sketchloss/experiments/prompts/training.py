@@ -50,7 +50,7 @@ from sketchloss.networks.weights import weights_digest
 from sketchloss.system.files import write_json
 from sketchloss.system.images import save_picture
 from sketchloss.system.memory import reuse_freed_memory
-from sketchloss.training.accelerator import new_accelerator
+from sketchloss.training.accelerator import describe, new_accelerator
 from sketchloss.training.guards import require_finite
 from sketchloss.training.held_folder import hold_run_folder
 from sketchloss.training.meter import Meter
@@ -130,7 +130,7 @@ def _latent_diffusion(config: LatentDiffusion, accelerator: Accelerator) -> dict
     leave_out_frozen_weights(accelerator)
     trained = sum(parameter.numel() for parameter in parameters)
     say(f"{config.base}: {trained:,} numbers to train; perceptual term: {config.arm_name if perceptual else 'none'}")
-    say(f"{steps:,} steps of {per_step} at {config.image_size} pixels, {device}")
+    say(f"{steps:,} steps of {per_step} at {config.image_size} pixels, {describe(accelerator)}")
 
     # Loop ------------------------------------------------------------------------------------------------------------
     run = Run(config.out, config, accelerator, config.resume)

@@ -39,7 +39,7 @@ class Retrieval(ArmWeights):
     """Largest number of positions, each way, that the features are averaged onto, as in VGG; 1: the head sees their
     average."""
     precision: Precision = "bf16"
-    """Arithmetic of the backbone: float32 (`no`), or mixed with bfloat16."""
+    """Arithmetic of the backbone: float32 (`no`), or mixed with bfloat16 where it is not emulated."""
     hidden: int = 512
     """Width of the head's layer before the 512 numbers of the embedding."""
     scale: float = 16.0

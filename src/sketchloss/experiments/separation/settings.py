@@ -48,7 +48,7 @@ class ClassSeparation(ArmWeights):
     hardest: int = 5
     """Number of class pairs to name, those that are hardest to tell apart."""
     precision: Precision = "no"
-    """Arithmetic of the backbone without `heads`: float32 (`no`), or mixed with bfloat16."""
+    """Arithmetic of the backbone without `heads`: float32 (`no`), or mixed with bfloat16 where it is not emulated."""
     cache: Annotated[Path | None, tyro.conf.DisallowNone] = field(default=None, metadata=PLACE)
     """Folder that keeps features between runs; by default `$SKETCHLOSS_CACHE` or `~/.cache/sketchloss`."""
     workers: Annotated[int | None, tyro.conf.DisallowNone] = field(default=None, metadata=PLACE)

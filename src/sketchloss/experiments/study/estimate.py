@@ -17,6 +17,7 @@ from sketchloss.experiments.study.settings import Study
 from sketchloss.experiments.tuning.counted import Network, count_forward
 from sketchloss.figures.tables import markdown_table
 from sketchloss.metrics.comparison import FEWEST_SEEDS
+from sketchloss.system.device import in_bfloat16
 
 #: Seconds that a cell takes beside its arithmetic: opening data and weights, pictures, tables.
 OVERHEAD = 4.0
@@ -154,7 +155,7 @@ def _measure_speed(config: Study) -> Speed:
     for step in range(3):
         if step == 1:
             start = time.perf_counter()
-        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+        with in_bfloat16(device.type, wanted=precision == "bf16"):
             features = network(images, (network.embedding_layer,))[network.embedding_layer]
         features.float().mean().backward()
         if device.type == "cuda":

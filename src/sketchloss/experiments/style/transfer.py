@@ -38,7 +38,7 @@ from sketchloss.networks.weights import weights_digest
 from sketchloss.system.files import write_json
 from sketchloss.system.images import save_picture, to_picture
 from sketchloss.system.memory import reuse_freed_memory
-from sketchloss.training.accelerator import new_accelerator
+from sketchloss.training.accelerator import describe, new_accelerator
 from sketchloss.training.endless import endless_batches
 from sketchloss.training.guards import blank_warning, require_finite
 from sketchloss.training.held_folder import hold_run_folder
@@ -116,7 +116,7 @@ def _style_transfer(config: StyleTransfer, accelerator: Accelerator) -> dict[str
     kept = "" if config.validation else f" and {len(shown):,} to show the progress on"
     say(f"{config.content}: {len(photos):,} photos to learn on{kept}; {config.style}: {len(style):,} sketches")
     how = f"{config.batch_size} at {config.image_size} pixels with {config.arm_name}"
-    say(f"{steps:,} steps of {how}, {accelerator.device}")
+    say(f"{steps:,} steps of {how}, {describe(accelerator)}")
 
     # Loop ------------------------------------------------------------------------------------------------------------
     run = Run(config.out, config, accelerator, config.resume)

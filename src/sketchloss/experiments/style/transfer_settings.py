@@ -59,7 +59,8 @@ class StyleSettings(WeightsPerArm):
     schedule: Literal["constant", "cosine"] = "cosine"
     """Learning rate over time: constant, or falling to 0 along a cosine."""
     precision: Literal["no", "bf16", "fp16"] = "bf16"
-    """Arithmetic: float32, or mixed with bfloat16 or float16 (CUDA only)."""
+    """Arithmetic: `no`, float32; `bf16`, mixed with bfloat16, or float32 where that would be emulated; `fp16`, mixed
+    with float16, on CUDA only."""
     limit: Annotated[int | None, tyro.conf.DisallowNone] = None
     """Use at most this many photos; None: all."""
     style_limit: Annotated[int | None, tyro.conf.DisallowNone] = None

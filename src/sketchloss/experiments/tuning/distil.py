@@ -32,7 +32,7 @@ from sketchloss.networks.backbone import Origin
 from sketchloss.networks.thinner import fit_filters, new_thin
 from sketchloss.networks.weights import load_backbone, save_backbone, weights_digest
 from sketchloss.system.memory import reuse_freed_memory
-from sketchloss.training.accelerator import forked_random, new_accelerator
+from sketchloss.training.accelerator import describe, forked_random, new_accelerator
 from sketchloss.training.endless import endless_batches
 from sketchloss.training.guards import require_finite
 from sketchloss.training.held_folder import hold_run_folder
@@ -148,7 +148,7 @@ def _distil(config: Distil, accelerator: Accelerator) -> dict[str, Any]:
     step, best = position["step"], position["best"]
     say(f"{config.data}: {len(train_part):,} sketches to train on, {len(held_out_part):,} held out")
     at = ", ".join(f"{size} ({share:.0%})" for size, share in zip(sizes.sizes, sizes.shares, strict=True))
-    say(f"{config.steps:,} steps of {config.batch_size} pairs on {accelerator.device}, at {at} pixels")
+    say(f"{config.steps:,} steps of {config.batch_size} pairs on {describe(accelerator)}, at {at} pixels")
     if not step:
         best = judge(0, best)
     bar = tqdm(

@@ -68,7 +68,8 @@ class Distil(Augmentation):
     clip: float = 1.0
     """Largest norm of the gradients; 0: no clipping."""
     precision: Literal["no", "bf16", "fp16"] = "bf16"
-    """Arithmetic: float32, or mixed with bfloat16 or float16 (CUDA only)."""
+    """Arithmetic: `no`, float32; `bf16`, mixed with bfloat16, or float32 where that would be emulated; `fp16`, mixed
+    with float16, on CUDA only."""
     workers: Annotated[int | None, tyro.conf.DisallowNone] = field(default=None, metadata=PLACE)
     """Processes that decode pictures; by default one for each core except one, 8 at most."""
     validate_every: int = 1000

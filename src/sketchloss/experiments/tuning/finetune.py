@@ -35,7 +35,7 @@ from sketchloss.networks.arms import ARMS
 from sketchloss.networks.backbone import Backbone, Origin
 from sketchloss.networks.weights import load_backbone, save_backbone
 from sketchloss.system.memory import reuse_freed_memory
-from sketchloss.training.accelerator import forked_random, new_accelerator
+from sketchloss.training.accelerator import describe, forked_random, new_accelerator
 from sketchloss.training.classifier import Classifier, evaluate
 from sketchloss.training.contrast import ClassesTogether, supervised_contrast
 from sketchloss.training.groups import parameter_groups
@@ -165,7 +165,7 @@ def _finetune(config: Finetune, accelerator: Accelerator) -> dict[str, Any]:
     counts = f"{len(train_part):,} sketches to train on, {len(held_out_part):,} held out"
     say(f"{config.arm} on {config.data}: {len(sketches.classes)} classes, {counts}")
     at = ", ".join(f"{size} ({share:.0%})" for size, share in zip(sizes.sizes, sizes.shares, strict=True))
-    say(f"{config.epochs} epochs of {len(train_batches):,} steps on {accelerator.device}, at {at} pixels")
+    say(f"{config.epochs} epochs of {len(train_batches):,} steps on {describe(accelerator)}, at {at} pixels")
     if config.dry_run:
 
         def train_once(batch: dict[str, Tensor], size: int) -> None:

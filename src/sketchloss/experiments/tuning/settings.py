@@ -104,7 +104,8 @@ class Finetune(Augmentation):
     clip: float = 1.0
     """Largest norm of the gradients; 0: no clipping."""
     precision: Literal["no", "bf16", "fp16"] = "bf16"
-    """Arithmetic: float32, or mixed with bfloat16 or float16 (CUDA only)."""
+    """Arithmetic: `no`, float32; `bf16`, mixed with bfloat16, or float32 where that would be emulated; `fp16`, mixed
+    with float16, on CUDA only."""
     checkpoint_activations: bool = False
     """Recompute activations in the backward pass: less memory, more time."""
     workers: Annotated[int | None, tyro.conf.DisallowNone] = field(default=None, metadata=PLACE)
