@@ -28,8 +28,8 @@ class PairsPlan(Plan):
     pairs_per_class: int = 8
     """Use at most this many drawings of a class: about a quarter is for the test, a seventh chooses the pull."""
     pairs_judge_data: str = "doodles?tool=ink"
-    """Labelled sketches that the classifier which judges `rough` and `scan` is trained on. None of them should be among
-    the strokes above."""
+    """Labelled sketches that the classifier which judges `rough` and `scan` is trained on. Those that are among the
+    strokes above are left out, copies too."""
     pairs_judge_steps: int = 60
     """Training steps of the classifier."""
     pairs_losses: tuple[str, ...] = TERMS
