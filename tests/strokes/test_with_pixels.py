@@ -62,6 +62,18 @@ def test_the_weight_of_a_picture_that_begins_at_its_target_is_found_where_it_fir
     torch.testing.assert_close(given[2]["term"], expected[2]["term"])
 
 
+def test_a_term_that_is_flat_at_first_is_weighed_where_it_first_pulls():
+    """Oracle: the weight of a term that pulls from there on; a hinge has no gradient where all is dark enough."""
+    loss, above = WithPixels(lambda pred, target: (pred - 0.9).clamp_min(0).sum((1, 2, 3))), 0.95
+    given = loss.extract(TARGET)
+    dark = (0.5 * PRED).requires_grad_()
+    torch.testing.assert_close(loss(dark, given), pixels_l1(dark, TARGET))
+    light = torch.full_like(PRED, above).requires_grad_()
+    expected = loss.extract(TARGET)
+    torch.testing.assert_close(loss(light, given), loss(light, expected))
+    assert 0 < given[2]["term"].max() < 1
+
+
 def test_a_term_that_returns_one_value_for_all_is_refused():
     loss = WithPixels(lambda pred, target: squares(pred, target).mean())
     with pytest.raises(ValueError, match=r"a tensor \(\) of 3 pictures: beside the pixels it must return a value for"):

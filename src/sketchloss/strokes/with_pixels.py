@@ -13,8 +13,9 @@ from sketchloss.strokes.recovery import Loss, check_values
 class WithPixels:
     """Mean absolute difference of pixels plus a term, weighed by the gradients that both send to the picture.
 
-    Where a picture first differs from its target, the term's gradient gets `pull` times the norm of the pixels'
-    gradient, for each picture alone; the weight is kept from then on. So losses of any scale can be compared.
+    Where a picture first differs from its target and the term pulls at it, the term's gradient gets `pull` times the
+    norm of the pixels' gradient, for each picture alone; the weight is kept from then on. So losses of any scale can be
+    compared.
 
     Args:
         term: a loss as for `recover` that returns a value for each picture.
@@ -53,7 +54,8 @@ class WithPixels:
             )
         weight = weights.get("term", torch.zeros_like(pixels))
         if not weight.all():
-            found = self.pull * _norms(pixels, pred) / _norms(term, pred).clamp_min(1e-30)
+            pull, wanted = _norms(term, pred), self.pull * _norms(pixels, pred)
+            found = torch.where(pull > 0, wanted / pull, 0)  # a flat term is weighed when it first pulls
             weights["term"] = weight = torch.where(weight == 0, found, weight)
         return pixels + weight * term
 
