@@ -32,8 +32,10 @@ def test_the_text_says_what_is_there_and_how_to_get_the_rest(capsys, monkeypatch
     installed = {"torch": "2.13.0", "kornia": "0.1", "torchvision": None, "gradio": "6.99"}
     monkeypatch.setattr(doctor, "_version", lambda name: installed.get(name, "99"))
     monkeypatch.setattr(doctor, "run_self_test", lambda: [{"name": "it runs", "passed": True, "found": "yes"}])
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True})
     assert main(["doctor"]) == 0
     out = capsys.readouterr().out
+    assert "; bfloat16 emulated, so the precision bf16 is float32 there\n" in out
     assert "kornia 0.1 (needs >=0.8)" in out
     assert "pip install --upgrade 'sketchloss[train]'" in out
     assert "'sketchloss[app]'" not in out

@@ -190,7 +190,9 @@ def _to_text(report: dict[str, Any]) -> str:
     ]
     for device in report["devices"]:
         memory = f", {device['memory_GiB']} GiB" if "memory_GiB" in device else ""
-        lines.append(f"  {device['device']}: {device['name']}{memory}; bfloat16 {device['bfloat16']}")
+        half = device["bfloat16"]
+        instead = ", so the precision bf16 is float32 there" if half == "emulated" else ""
+        lines.append(f"  {device['device']}: {device['name']}{memory}; bfloat16 {half}{instead}")
 
     lines += ["", "Weights"]
     for name, weights in report["weights"].items():
