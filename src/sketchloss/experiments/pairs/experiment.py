@@ -45,6 +45,8 @@ from sketchloss.training.resources import count_multiply_adds
 
 #: What a cell leaves in its run folder: the classifier, the drawings of the test part.
 JUDGE, DRAWN = "judge", "drawn.safetensors"
+#: What the name of a cell ends with that has the classifier judge another's drawings.
+JUDGED = "/judged"
 #: What the results of a cell follow from beside its settings. Raise the version when a cell computes something else.
 _FORMAT = {"version": 1, "metrics": VERSIONS}
 #: The seed that pulls are chosen with is so far above the study's.
@@ -231,10 +233,10 @@ def _test(config: PairTest, scores: list[dict[str, Any]], run: Path) -> dict[str
 
 
 def _judged_cell(plan: PairsPlan, task: Task, term: str, seed: int) -> Cell:
-    test = _test_cell(plan, task, term, seed)
+    test = _test_name(task, term, seed)
 
     def compute(_: Path, needed: Mapping[str, Path]) -> dict[str, Any]:
-        file = needed[test.name] / DRAWN
+        file = needed[test] / DRAWN
         if not file.is_file():  # a copy of a study may hold results alone
             raise ValueError(f"{file} is gone: delete the folder {file.parent.parent}, so that it is made again")
         judge, drawings = load_judge(needed[_JUDGE_CELL] / JUDGE), load_file(file)
@@ -244,11 +246,11 @@ def _judged_cell(plan: PairsPlan, task: Task, term: str, seed: int) -> Cell:
         return {"measures": found.pop("drawn"), "references": found, "judge_accuracy": judge.accuracy}
 
     return Cell(
-        f"{test.name}/judged",
+        test + JUDGED,
         "pairs",
         compute,
         {},
-        needs=(test.name, _JUDGE_CELL),
+        needs=(test, _JUDGE_CELL),
         headline=lambda found: f"{found['measures']['class_accuracy']:.1%} recognised",
         seed=seed,
         source=task,
@@ -336,7 +338,7 @@ def sections(plan: PairsPlan, store: CellStore) -> Iterator[Section]:
 
 def _with_judged(store: CellStore, cell: Cell, result: Mapping[str, Any]) -> Mapping[str, Any]:
     """Add what the classifier says of a test cell's drawings, if it has said so yet."""
-    name = f"{cell.name}/judged"
+    name = cell.name + JUDGED
     if name not in store.cells or store.state(name) != "done":
         return result
     judged = store.result(name)
