@@ -49,6 +49,7 @@ def test_weights_by_metric_and_layers(narrow):
     )
 
 
+@pytest.mark.usefixtures("cpu_with_bfloat16")
 def test_bfloat16_is_near(narrow):
     exact, near = named_loss(f"{narrow}:l1"), named_loss(f"{narrow}:l1", bfloat16=True)
     assert not torch.equal(near(PRED, near.extract(TARGET)), exact(PRED, TARGET))

@@ -52,6 +52,7 @@ def test_strokes_start_on_the_ink_and_share_it(picture):
     assert apart.argmin(1).unique().numel() == 10  # and no stroke is without ink
 
 
+@pytest.mark.usefixtures("cpu_with_bfloat16")
 def test_a_loss_of_both_terms(narrow, picture):
     loss = SketchLoss(narrow, check=False)
     with torch.autocast("cpu", torch.bfloat16):

@@ -204,6 +204,7 @@ def test_a_page_and_a_drawing_without_pixels(place, capsys):
     assert "two.pdf#page=3: it has 2 pages, and no page 3" in refuse(capsys, "apply run two.pdf#page=3 --out x.png")
 
 
+@pytest.mark.usefixtures("cpu_with_bfloat16")
 def test_large_pictures_in_tiles(place, capsys):
     run(capsys, "apply run photos/a.png --out sketch.png --max-pixels 100")
     assert np.abs(pixels("sketch.png").astype(int) - expected("photos/a.png")).max() <= 1

@@ -198,6 +198,7 @@ def test_it_learns_on_real_pictures(config, data_folder):
         assert result["terms"][f"style_{name}"] < 0.85 * of_the_photos[f"style_{name}"].item()
 
 
+@pytest.mark.usefixtures("cpu_with_bfloat16")
 def test_mixed_precision_trains_to_about_the_same_loss(config):
     losses = {}
     for precision in ("no", "bf16"):
