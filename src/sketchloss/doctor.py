@@ -112,17 +112,16 @@ def _devices() -> list[dict[str, Any]]:
     if torch.cuda.is_available():
         for index in range(torch.cuda.device_count()):
             properties = torch.cuda.get_device_properties(index)
-            supported = "native" if torch.cuda.is_bf16_supported(including_emulation=False) else "emulated"
             devices.append(
                 {
                     "device": f"cuda:{index}",
                     "name": properties.name,
                     "memory_GiB": round(properties.total_memory / 2**30, 1),
-                    "bfloat16": supported,
+                    "bfloat16": bfloat16_of("cuda"),
                 }
             )
     if torch.backends.mps.is_available():
-        devices.append({"device": "mps", "name": "Apple GPU", "bfloat16": "unknown"})
+        devices.append({"device": "mps", "name": "Apple GPU", "bfloat16": bfloat16_of("mps")})
     return devices
 
 

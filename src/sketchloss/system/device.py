@@ -6,7 +6,7 @@ if TYPE_CHECKING:
     import torch
 
 Device = Literal["auto", "cpu", "cuda"]
-#: float32, or a network under autocast to bfloat16 where `computes_bfloat16` says so.
+#: float32, or a network under autocast to bfloat16 where the device has instructions for it (`in_bfloat16`).
 Precision = Literal["no", "bf16"]
 
 

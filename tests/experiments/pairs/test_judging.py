@@ -2,14 +2,17 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from sketchloss.data.doodles.kinds import doodle
+from sketchloss.data.sources import Sketches
 from sketchloss.experiments.pairs import judging
 from sketchloss.experiments.pairs.settings import JudgeSettings
+from sketchloss.experiments.unseen_classes import UNSEEN
 from sketchloss.metrics.ink_overlap import ink_overlap
 from sketchloss.metrics.scoot import scoot
 
@@ -100,23 +103,39 @@ def write_strokes(folder: Path, seeds: range) -> str:
     return str(folder)
 
 
-def test_the_classifier_learns_no_drawing_that_is_judged_and_no_copy(tmp_path, monkeypatch):
-    """Oracle: doodles of other seeds. Of pairs and of the classifier each line has a width of its own."""
-    strokes = write_strokes(tmp_path / "strokes", range(3))
-    more = write_strokes(tmp_path / "more", range(1, 9))
+def watch_training(monkeypatch) -> list[Sketches]:
+    """Return a list that what the classifier learns and what is held out will be in."""
     learned, train_judge = [], judging.train_judge
     monkeypatch.setattr(
         judging, "train_judge", lambda *parts, **settings: learned.extend(parts) or train_judge(*parts, **settings)
     )
-    judging.make_judge(settings(f"{strokes},{more}", "cat", "house", strokes=strokes))
+    return learned
+
+
+def test_the_classifier_learns_no_drawing_that_is_judged_and_no_copy(tmp_path, monkeypatch):
+    """Oracle: doodles of other seeds."""
+    strokes = write_strokes(tmp_path / "strokes", range(3))
+    more = write_strokes(tmp_path / "more", range(1, 9))
+    again = write_strokes(tmp_path / "again", range(5, 10))
+    learned = watch_training(monkeypatch)
+    judging.make_judge(settings(f"{strokes},{more},{again}", "cat", "house", strokes=strokes))
     rows = Counter(
         (part.classes[label], part.rows[int(row)]["part"])
         for part in learned
         for label, row in zip(part.labels, part.order, strict=True)
     )
-    assert rows == {("cat", 1): 6, ("house", 1): 6}, "seeds 3 to 8 of the second folder"
+    expected = {("cat", 1): 6, ("house", 1): 6, ("cat", 2): 1, ("house", 2): 1}
+    assert rows == expected, "seeds 3 to 8 of the second folder, and 9 of the third"
     assert [set(part.labels.tolist()) for part in learned] == [{0, 1}] * 2
     with pytest.raises(
         ValueError, match=r"strokes has 0 drawings of cat that are not among the pairs: .* fewer pairs_per_class"
     ):
         judging.make_judge(settings(strokes, "cat", "house", strokes=strokes))
+
+
+def test_drawings_of_people_are_known_again_whatever_their_line_width(data_folder, monkeypatch):
+    """Oracle: 16 of the 32 drawings of each class are pairs; in either set each line has a width of its own."""
+    learned = watch_training(monkeypatch)
+    quickdraw, classes = str(data_folder / "quickdraw"), UNSEEN[:6]
+    judging.make_judge(replace(settings(quickdraw, *classes, strokes=quickdraw), per_class=16, image_size=64))
+    assert sum(map(len, learned)) == 6 * (32 - 16)

@@ -22,8 +22,6 @@ def shown_places(count: int) -> list[int]:
 def draw_pairs(columns: Mapping[str, UInt8[Tensor, "n 3 s s"]], path: Path) -> None:
     """Write a contact sheet: of the drawings of each column, those of `shown_places`.
 
-    So a column that holds no others fits beside one that holds all.
-
     Args:
         columns: name -> drawings, in one order.
         path: picture to write.

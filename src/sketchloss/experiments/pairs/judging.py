@@ -85,7 +85,7 @@ def measure_by(judge: Judge, drawn: Drawings, true: Drawings, labels: Sequence[s
 def make_judge(settings: JudgeSettings) -> Judge:
     """Train the classifier that judges the drawings of `rough` and `scan`, from scratch.
 
-    It sees none of the pairs' true drawings, and no copy of one.
+    It sees none of the pairs' true drawings and no copy of one, and of other copies one.
 
     Raises:
         ValueError: for a source that is not there, or lacks one of the classes, or has nothing of one but copies.
@@ -95,19 +95,20 @@ def make_judge(settings: JudgeSettings) -> Judge:
         sketches,
         open_drawings(settings.strokes, per_class=settings.per_class, classes=settings.classes, seed=settings.seed),
     )
-    train, held = others.split(HELD_OUT, seed=settings.seed, duplicates=True)
+    train, held = others.split(HELD_OUT, seed=settings.seed)
     return train_judge(train, held, steps=settings.steps, seed=settings.seed, workers=0, progress=False)
 
 
 def _without_copies(sketches: Sketches, drawings: Sequence[StrokeDrawing]) -> Sketches:
-    """Leave out of sketches those that show one of these drawings."""
+    """Leave out of sketches those that show one of these drawings; of copies among themselves, keep the first."""
     size, drawn = sketches.image_size, sketches
     if sketches.line_width is not None:  # all lines alike, since copies are found by what ink there is
         drawn = replace(sketches, line_width=(COMPARED_WIDTH, COMPARED_WIDTH))
         drawings = [replace(drawing, line_width=COMPARED_WIDTH) for drawing in drawings]
     pictures = (drawn.picture(index) for index in range(len(drawn)))
     groups = duplicate_groups(chain(pictures, (drawing.picture(size) for drawing in drawings)))
-    others = np.flatnonzero(~np.isin(groups[: len(sketches)], groups[len(sketches) :]))
+    firsts = np.unique(groups[: len(sketches)])  # a group is called by its first picture, and sketches come first
+    others = np.setdiff1d(firsts, groups[len(sketches) :])
     counts = np.bincount(sketches.labels[others], minlength=len(sketches.classes))
     if counts.min() < FEWEST:
         name = sketches.classes[int(counts.argmin())]

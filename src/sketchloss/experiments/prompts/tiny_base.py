@@ -43,7 +43,7 @@ from sketchloss.metrics.features import pixels_digest
 from sketchloss.system.files import write_json
 from sketchloss.system.images import save_picture, to_picture
 from sketchloss.system.memory import reuse_freed_memory
-from sketchloss.training.accelerator import new_accelerator
+from sketchloss.training.accelerator import describe, new_accelerator
 from sketchloss.training.guards import require_finite
 from sketchloss.training.held_folder import hold_run_folder
 from sketchloss.training.meter import Meter
@@ -83,7 +83,7 @@ def _tiny_diffusion(config: TinyDiffusion, accelerator: Accelerator) -> dict[str
     learnt, held = ([HeldSketches(part[side], workers=config.workers) for part in parts] for side in (0, 1))
     classes = opened[0].classes
     sizes = f"{len(learnt[0]):,} pictures to learn from, {len(held[0]):,} held out"
-    say(f"{config.data}: {len(classes)} classes, {sizes}")
+    say(f"{config.data}: {len(classes)} classes, {sizes}; on {describe(accelerator)}")
 
     # Models and optimisers -------------------------------------------------------------------------------------------
     torch.manual_seed(config.seed)
